@@ -1,0 +1,8 @@
+# What belongs here: nothing but the call, for `python -m mailauth`.
+from __future__ import annotations
+
+import sys
+
+from mailauth.cli import main
+
+sys.exit(main())

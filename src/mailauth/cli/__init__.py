@@ -1,0 +1,52 @@
+# What belongs here: the command's front door. Each sub-command is a module of its own in this package and is
+# imported only when it is named, so that `mailauth spf` does not pay for dkim's libraries.
+"""The ``mailauth`` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from mailauth import __version__
+from mailauth.cli.common import EXIT_USAGE, UsageError, one_line
+
+_COMMANDS = {
+    "check": "authenticate a message: reverse DNS, RBL, SPF, DKIM, greylisting",
+    "spf": "evaluate, explain, check and write SPF records",
+    "dkim": "verify and sign messages, make and test keys",
+    "rbl": "ask block lists about an address or a domain",
+    "greylist": "look into a greylist store and mend it",
+}
+
+
+def _parser(named: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mailauth", description="Mail authentication from the command line.")
+    parser.add_argument("--version", action="version", version=f"mailauth {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in _COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == named or named is None:
+            import_module(f"mailauth.cli.{name}").configure(command)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status: 2 for every mistake in how it was called."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    named = next((word for word in words if not word.startswith("-")), None)
+    parser = _parser(named)
+    try:
+        options = parser.parse_args(words)
+        status: int = options.run(options)
+    except UsageError as error:
+        print(f"mailauth: {one_line(str(error))}", file=sys.stderr)
+        return EXIT_USAGE
+    except BrokenPipeError:
+        # The reader went away (`mailauth … | head`): nobody is left to tell.
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status

@@ -1,0 +1,113 @@
+# What belongs here: what the sub-commands share: options, input, output, exit statuses. No protocol logic.
+"""Options and output that every sub-command has in common."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TextIO
+
+from mailauth import domain
+from mailauth.plan import DEFAULT_TIME_LIMIT
+
+if TYPE_CHECKING:
+    from mailauth.plan import IPAddress, Resolver
+
+EXIT_OK = 0
+EXIT_USAGE = 2
+
+
+class UsageError(Exception):
+    """The command was called wrongly, or a file that it names cannot be used: one line, status 2."""
+
+
+class Configure(Protocol):
+    """What each sub-command module offers as ``configure``: it adds options and sets ``run`` as a default."""
+
+    def __call__(self, parser: argparse.ArgumentParser) -> None: ...
+
+
+def one_line(text: str) -> str:
+    """The text with everything that could move the cursor or start a line replaced, for stderr and reports."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def add_dns_options(parser: argparse.ArgumentParser) -> None:
+    """``--zone`` and ``--time-limit``, the same for every sub-command that asks the DNS."""
+    group = parser.add_argument_group("DNS")
+    group.add_argument(
+        "--zone", metavar="FILE", help="answer DNS from this RFC 1035 master file instead of the system's DNS"
+    )
+    group.add_argument(
+        "--time-limit",
+        type=_seconds,
+        default=DEFAULT_TIME_LIMIT,
+        metavar="SECONDS",
+        help="time for the whole evaluation (default: %(default)g)",
+    )
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """``--json``, the same for every sub-command that reports."""
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"not a number of seconds: {text}")
+    return value
+
+
+def resolver_of(options: argparse.Namespace) -> Resolver:
+    """The resolver that the options ask for: a zone file, or the system's DNS."""
+    if options.zone is None:
+        from mailauth.resolvers import DnspythonResolver
+
+        return DnspythonResolver()
+    from mailauth.resolvers import ZoneError, ZoneResolver
+
+    try:
+        return ZoneResolver.from_file(options.zone)
+    except ZoneError as error:
+        raise UsageError(f"bad zone file: {error}") from None
+    except OSError as error:
+        raise UsageError(f"cannot read the zone file {options.zone}: {error.strerror}") from None
+
+
+def ip_of(text: str) -> IPAddress:
+    """A client address from the command line."""
+    try:
+        return domain.parse_ip(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def open_input(path: str) -> BinaryIO:
+    """The file at `path`, or standard input for ``-``, as octets."""
+    if path == "-":
+        return sys.stdin.buffer
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+
+
+def print_json(value: Any) -> None:
+    """Print a JSON document for programs; the keys keep their order."""
+    print(json.dumps(value, indent=2, ensure_ascii=True))
+
+
+class Paint:
+    """Colour for people: only on a terminal, and never where NO_COLOR is set."""
+
+    CODES = {"good": "32", "bad": "31", "doubt": "33", "dim": "2", "strong": "1"}
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        stream = sys.stdout if stream is None else stream
+        self.on = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+    def __call__(self, text: str, style: str) -> str:
+        return f"\x1b[{self.CODES[style]}m{text}\x1b[0m" if self.on else text

@@ -1,0 +1,66 @@
+# What belongs here: the public names of the plan layer.
+"""Plans, the DNS vocabulary that they speak, and the drivers that run them."""
+
+from __future__ import annotations
+
+from mailauth.plan.dns import (
+    MAX_LABEL_OCTETS,
+    MAX_NAME_OCTETS,
+    TIMED_OUT,
+    Answer,
+    Exchange,
+    IPAddress,
+    Outcome,
+    Question,
+    RecordType,
+    unaskable,
+)
+from mailauth.plan.drivers import (
+    DEFAULT_TIME_LIMIT,
+    AsyncResolver,
+    ConcurrentResolver,
+    InstantResolver,
+    Resolver,
+    run,
+    run_async,
+)
+from mailauth.plan.execution import (
+    Execution,
+    Plan,
+    PlanError,
+    Request,
+    Together,
+    ask,
+    ask_all,
+    run_all,
+    side_by_side,
+)
+
+__all__ = [
+    "DEFAULT_TIME_LIMIT",
+    "MAX_LABEL_OCTETS",
+    "MAX_NAME_OCTETS",
+    "TIMED_OUT",
+    "Answer",
+    "AsyncResolver",
+    "ConcurrentResolver",
+    "Exchange",
+    "Execution",
+    "IPAddress",
+    "InstantResolver",
+    "Outcome",
+    "Plan",
+    "PlanError",
+    "Question",
+    "RecordType",
+    "Request",
+    "Resolver",
+    "Together",
+    "ask",
+    "ask_all",
+    "run",
+    "run_all",
+    "run_async",
+    "side_by_side",
+    "unaskable",
+]

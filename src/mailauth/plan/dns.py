@@ -1,0 +1,131 @@
+# What belongs here: the words in which plans talk about DNS. Values only: nothing here asks, waits or parses
+# wire format, and nothing here imports a DNS library.
+"""Questions to the DNS and the answers to them, as plain immutable values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
+
+RecordType: TypeAlias = Literal["A", "AAAA", "MX", "PTR", "TXT"]
+"""The record types that mail authentication asks for."""
+
+IPAddress: TypeAlias = IPv4Address | IPv6Address
+
+# RFC 1035 section 2.3.4: 255 octets on the wire are 253 characters of text without the final dot.
+MAX_NAME_OCTETS = 253
+MAX_LABEL_OCTETS = 63
+
+
+class Question(NamedTuple):
+    """One question to the DNS.
+
+    `name` is text in ASCII without the final dot; its dots separate labels, and every other character stands
+    for itself (there are no escapes). Case does not matter to the DNS; plans ask in lower case so that equal
+    questions compare equal.
+    """
+
+    name: str
+    type: RecordType
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.type}"
+
+
+class Exchange(NamedTuple):
+    """The data of an MX record (RFC 1035 section 3.3.9); the host of a null MX (RFC 7505) is ``""``."""
+
+    preference: int
+    host: str
+
+
+class Outcome(Enum):
+    """How a question ended. The first three are facts about the name, the last three are troubles that pass."""
+
+    FOUND = "found"
+    NO_DATA = "no-data"  # the name exists, without records of this type (RFC 2308 section 2.2)
+    NO_SUCH_NAME = "no-such-name"  # NXDOMAIN (RFC 8020), or a name that cannot exist
+    TIMED_OUT = "timed-out"
+    SERVER_FAILURE = "server-failure"
+    REFUSED = "refused"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the DNS said to one `Question`.
+
+    `records` holds data of the asked type only: addresses for A and AAAA, `Exchange` for MX, names (text) for
+    PTR, and for TXT the octets of each record, its strings joined (RFC 7208 section 3.3, RFC 6376 section
+    3.6.2.2). Names in answers are lower-case text without the final dot; octets in them that are no plain
+    printable ASCII stand as ``\\DDD`` (RFC 1035 section 5.1), so they never pass for a host name.
+    `ttl` is in seconds. `detail` says in words what the outcome leaves open, for logs and traces.
+    """
+
+    outcome: Outcome
+    records: tuple[Any, ...] = ()
+    ttl: int = 0
+    detail: str = ""
+
+    @property
+    def found(self) -> bool:
+        """Whether there is at least one record."""
+        return self.outcome is Outcome.FOUND
+
+    @property
+    def void(self) -> bool:
+        """Whether the DNS said that there is nothing (RFC 7208 section 4.6.4, "void lookup")."""
+        return self.outcome is Outcome.NO_DATA or self.outcome is Outcome.NO_SUCH_NAME
+
+    @property
+    def failed(self) -> bool:
+        """Whether the question stays open: time-out, server failure or refusal, all of them temporary."""
+        return self.outcome in _FAILURES
+
+    @property
+    def addresses(self) -> tuple[IPAddress, ...]:
+        """The records of an answer to A or AAAA."""
+        return cast("tuple[IPAddress, ...]", self.records)
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """The records of an answer to MX."""
+        return cast("tuple[Exchange, ...]", self.records)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The records of an answer to PTR."""
+        return cast("tuple[str, ...]", self.records)
+
+    @property
+    def texts(self) -> tuple[bytes, ...]:
+        """The records of an answer to TXT, the strings of each record joined."""
+        return cast("tuple[bytes, ...]", self.records)
+
+
+_FAILURES = frozenset({Outcome.TIMED_OUT, Outcome.SERVER_FAILURE, Outcome.REFUSED})
+
+TIMED_OUT = Answer(Outcome.TIMED_OUT, detail="the time limit was reached")
+
+
+def unaskable(name: str) -> str | None:
+    """Why `name` cannot be asked in the DNS, or None if it can (RFC 1035 section 2.3.4; RFC 5890 for non-ASCII).
+
+    Every resolver answers such a question with `Outcome.NO_SUCH_NAME` and sends nothing.
+    """
+    if len(name) > MAX_NAME_OCTETS:
+        return f"name over {MAX_NAME_OCTETS} octets"
+    if not name.isascii():
+        return "name is not ASCII"
+    if "\0" in name:
+        return "name holds NUL"
+    for label in name.split("."):
+        if not label:
+            return "empty label" if name else "empty name"
+        if len(label) > MAX_LABEL_OCTETS:
+            return f"label over {MAX_LABEL_OCTETS} octets"
+    return None

@@ -1,0 +1,26 @@
+# What belongs here: the public names of the resolvers. Each is imported when it is first named, since
+# dnspython costs about 70 ms to import and most callers need one resolver.
+"""Resolvers: from memory, through dnspython or c-ares, and a cache over any of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mailauth.resolvers.zone import ZoneError, ZoneResolver
+
+__all__ = ["ZoneError", "ZoneResolver"]
+
+_HOME = {"ZoneError": "zone", "ZoneResolver": "zone"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

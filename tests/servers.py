@@ -1,0 +1,72 @@
+# What belongs here: how the tests find and start real servers. A server that is missing skips the test on a user's
+# machine, with one line that names the Debian package, and fails it in CI.
+"""Real servers for tests: finding programs, free ports, waiting until one listens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+_PLACES = "/usr/sbin:/usr/local/sbin:/sbin:" + os.environ.get("PATH", "/usr/bin:/bin")
+
+
+def need(program: str, package: str) -> str:
+    """The path of a program that a test needs; without it: a skip that says what to install, in CI a failure."""
+    path = shutil.which(program, path=_PLACES) or shutil.which(program)
+    if path is None:
+        missing(f"{program} is not installed (Debian: apt-get install {package})")
+    assert path is not None
+    return path
+
+
+def missing(reason: str) -> None:
+    """A server is not there: fail in CI, skip elsewhere."""
+    if os.environ.get("CI"):
+        pytest.fail(f"CI must not skip: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port that is free for UDP and TCP just now."""
+    for _ in range(100):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
+            tcp.bind((address, 0))
+            port: int = tcp.getsockname()[1]
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, contextlib.suppress(OSError):
+                udp.bind((address, port))
+                return port
+    raise RuntimeError("no port is free for both UDP and TCP")
+
+
+def wait_for_tcp(port: int, address: str = "127.0.0.1", seconds: float = 20.0) -> None:
+    """Wait until something listens; fail the test if nothing does."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
+            return
+        time.sleep(0.02)
+    pytest.fail(f"nothing listens on {address}:{port} after {seconds} s")
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str | Path], log: Path, **options: object) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server in the foreground until the block ends; its output goes to `log`."""
+    with log.open("wb") as output:
+        process = subprocess.Popen([str(word) for word in command], stdout=output, stderr=output, **options)  # type: ignore[call-overload]
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

@@ -1,0 +1,151 @@
+# Invariant: the arrows of the design point one way, nothing heavy loads at import, and no plan is called in vain.
+"""The rules of the code base, checked by reading its source."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "mailauth"
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+# Which parts of the package a part may import, besides itself. What is not listed may not be imported by anything
+# but the outermost layer.
+SHARED = {"", "plan", "domain", "idna", "message", "taglist"}
+PROTOCOLS = {"spf", "dkim", "rbl", "iprev", "greylist", "authres"}
+FACADE = {"sync", "aio", "restrictions", "authenticator", "config", "report", "session"}
+ALLOWED = {
+    **dict.fromkeys(SHARED, SHARED),
+    **dict.fromkeys(PROTOCOLS, SHARED),
+    "resolvers": SHARED,
+    "stores": SHARED | {"greylist"},
+    **dict.fromkeys(FACADE, SHARED | PROTOCOLS | FACADE | {"resolvers", "stores"}),
+}
+OUTERMOST = {"cli", "postfix", "aiosmtpd", "__main__"}
+
+# Third-party and heavy modules, and the only places that may import them.
+CONFINED = {
+    "dns": ("resolvers/",),
+    "aiodns": ("resolvers/",),
+    "pycares": ("resolvers/",),
+    "cryptography": ("dkim/crypto.py",),
+    "sqlite3": ("stores/",),
+    "redis": ("stores/",),
+    "psycopg": ("stores/",),
+    "psycopg_pool": ("stores/",),
+    "trio": ("plan/drivers.py", "stores/", "resolvers/", "aio"),
+    "asyncio": ("plan/drivers.py", "stores/", "resolvers/", "aio", "cli/", "postfix/", "aiosmtpd"),
+    "aiosmtpd": ("aiosmtpd",),
+}
+MAX_FUNCTION_LINES = 45
+
+
+def part_of(path: Path) -> str:
+    relative = path.relative_to(SOURCE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem.replace("__init__", "")
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "relative imports hide where an arrow points"
+            for alias in node.names:
+                yield node.lineno, f"{node.module}.{alias.name}"
+
+
+def own_part(imported: str) -> str | None:
+    if not (imported + ".").startswith("mailauth."):
+        return None
+    words = imported.split(".")
+    name = words[1] if len(words) > 1 else ""
+    return "" if name in {"MailAuthError", "__version__"} else name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_arrows_point_one_way(path: Path) -> None:
+    part = part_of(path)
+    if part in OUTERMOST:
+        return
+    assert part in ALLOWED, f"which layer is {part}? say so in this test"
+    for line, imported in imports(ast.parse(path.read_text())):
+        target = own_part(imported)
+        if target is not None and target != part:
+            assert target in ALLOWED[part], f"{path}:{line}: {part} may not import {imported}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_heavy_modules_stay_in_their_place(path: Path) -> None:
+    where = str(path.relative_to(SOURCE))
+    for line, imported in imports(ast.parse(path.read_text())):
+        places = CONFINED.get(imported.split(".")[0])
+        if places is not None:
+            assert where.startswith(places), f"{path}:{line}: {imported} belongs to {places}"
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_functions_are_short(path: Path) -> None:
+    for function in functions(ast.parse(path.read_text())):
+        body = function.body[1:] if ast.get_docstring(function) else function.body
+        if body:
+            lines = (body[-1].end_lineno or 0) - body[0].lineno + 1
+            assert lines <= MAX_FUNCTION_LINES, f"{path}:{function.lineno} {function.name} has {lines} lines"
+
+
+def _plan_functions() -> set[str]:
+    """The names of all functions that return a plan."""
+    names = set()
+    for path in MODULES:
+        for function in functions(ast.parse(path.read_text())):
+            if function.returns is not None and "Plan[" in ast.unparse(function.returns):
+                names.add(function.name)
+    return names
+
+
+def test_no_plan_is_called_without_yield_from() -> None:
+    """A plan that is called as a statement, or tested as a condition, never runs; a forgotten `yield from`."""
+    plans = _plan_functions()
+    assert "ask_all" in plans
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            suspects: list[ast.expr] = []
+            if isinstance(node, ast.Expr):
+                suspects = [node.value]
+            elif isinstance(node, ast.If | ast.While | ast.IfExp):
+                suspects = [node.test]
+            elif isinstance(node, ast.BoolOp):
+                suspects = node.values
+            elif isinstance(node, ast.UnaryOp):
+                suspects = [node.operand]
+            for call in suspects:
+                if isinstance(call, ast.Call):
+                    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+                    assert name not in plans, f"{path}:{call.lineno}: {name}() without 'yield from'"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_a_file_opens_with_its_rule(path: Path) -> None:
+    assert path.read_text().startswith("# "), f"{path} says nothing about what belongs into it"
+
+
+@pytest.mark.parametrize("module", ["mailauth", "mailauth.plan", "mailauth.spf", "mailauth.sync", "mailauth.aio"])
+def test_import_loads_nothing_heavy(module: str) -> None:
+    heavy = {"dns", "cryptography", "aiodns", "asyncio", "trio", "sqlite3", "redis", "psycopg", "concurrent"}
+    program = f"import sys, {module}; print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    loaded = {name.split(".")[0] for name in output.split()}
+    assert "mailauth" in loaded
+    assert not loaded & heavy
