@@ -66,7 +66,8 @@ def resolver_of(options: argparse.Namespace) -> Resolver:
     if options.zone is None:
         from mailauth.resolvers import DnspythonResolver
 
-        return DnspythonResolver()
+        resolver: Resolver = DnspythonResolver()
+        return resolver
     from mailauth.resolvers import ZoneError, ZoneResolver
 
     try:
