@@ -7,11 +7,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mailauth.resolvers.dnspython import DnspythonResolver
     from mailauth.resolvers.zone import ZoneError, ZoneResolver
 
-__all__ = ["ZoneError", "ZoneResolver"]
+__all__ = ["DnspythonResolver", "ZoneError", "ZoneResolver"]
 
-_HOME = {"ZoneError": "zone", "ZoneResolver": "zone"}
+_HOME = {"DnspythonResolver": "dnspython", "ZoneError": "zone", "ZoneResolver": "zone"}
 
 
 def __getattr__(name: str) -> Any:
