@@ -1,0 +1,258 @@
+# What belongs here: finding and deleting the fields that a message had no right to bring along. Octets in, the same
+# octets out, less the deleted ones.
+#
+# RFC 8601 section 5: a server at the border deletes each field that bears its own authserv-id, and each whose version
+# it does not know. It says nothing of fields that cannot be read; the rule here (docs/conformance.md):
+#   - Only the beginning counts, up to the first semicolon. What follows the id may be as broken as it likes: a reader
+#     that is laxer than this one would still take the field for ours, and nobody else's field is ours to judge.
+#   - An id is ours if any reading of the beginning gives ours: without quotes, without comments, with the words put
+#     together again, or with something behind it that is no part of a name (`mx.example.net/x`, as substructure).
+#   - A beginning that cannot be read (open quotes or comment, controls, octets that are no UTF-8, no id at all) is
+#     deleted: whom it claims depends on who reads it, and a consumer must not use it anyway (section 4.1).
+#
+# SECURITY: the forger chooses the whole header, and gains if any reader downstream sees a field that was not judged
+# here. So fields are looked for where lax readers find them, too: behind a bare CR or LF within another field, behind
+# a line that breaks the header off, and behind the bounds of the splitter. All scans are linear, nothing raises.
+"""Deleting Authentication-Results fields that claim to be ours."""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from bisect import bisect
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from mailauth.authres.grammar import FIELD_NAME, SUPPORTED_VERSION, TOKEN, UNSAFE
+from mailauth.authres.model import Reason, check_authserv_id
+from mailauth.authres.parser import Scanner, Trouble
+from mailauth.domain import to_ascii
+from mailauth.message import Header, LineEnd, split
+
+_NAME = FIELD_NAME.lower()
+
+# A field as the laxest reader sees it: any of CR, LF and CRLF ends a line. What stands before it is part of the match.
+_LAX_FIELD = re.compile(
+    rb"(?:\A|(?>\r\n|\r|\n))(?P<field>%s[ \t]*+:(?P<value>(?:[^\r\n]++|(?>\r\n|\r|\n)(?=[ \t]))*+))" % _NAME.encode(),
+    re.IGNORECASE,
+)
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_EMPTY_LINE = {LineEnd.CRLF: re.compile(rb"\r\n(?=\r\n)"), LineEnd.LF: re.compile(rb"\n(?=\r?\n)")}
+
+_UNSAFE = re.compile(f"[\r\n{UNSAFE}]")
+_MAX_JOINED = 1024  # characters of an id that was torn apart; ours has 255 octets at most
+
+
+class Claim(StrEnum):
+    """Why a field is deleted: stable codes."""
+
+    OURS = "ours"  # it bears our authserv-id
+    UNREADABLE = "unreadable"  # nobody can say whose id it bears
+    UNSUPPORTED_VERSION = "unsupported-version"  # RFC 8601 section 5: must go as well
+
+
+class Forged(NamedTuple):
+    """A field that was, or is to be, deleted.
+
+    `index` is its place in the list of fields (from 0), `occurrence` its number among the Authentication-Results
+    fields from the top (from 1), which is how milters name a field. Both are -1 for a field that only lax readers
+    see. `raw` are its octets.
+    """
+
+    claim: Claim
+    index: int
+    occurrence: int
+    raw: bytes
+
+
+class Cleaned(NamedTuple):
+    """A message without forged fields, and what was deleted, from the end to the top."""
+
+    message: bytes
+    removed: tuple[Forged, ...]
+
+
+def remove_forged(message: bytes, authserv_id: str | Iterable[str]) -> Cleaned:
+    """Delete the fields that claim to be ours; every other octet stays as it is.
+
+    `authserv_id` is ours, or all that are ours; compared without case, U-labels equal to their A-labels. Raises
+    `ValueError` or `TypeError` for an authserv-id that cannot be one, `TypeError` for a message that is not bytes.
+    """
+    header = split(message).header
+    end = _end_of_lax_header(message, header) if _breaks_off(header) else header.octets
+    return _cleaned(message, end, header, _keys(authserv_id))
+
+
+def remove_forged_from_header(header: Header, authserv_id: str | Iterable[str]) -> Cleaned:
+    """The same for a header alone (of a stream: `mailauth.message.split_stream`); its octets are the `message`.
+
+    What stands behind the header cannot be looked at here: a stream whose `header.defects` name ``no-empty-line``,
+    ``header-too-large`` or ``too-many-fields`` should be refused, or read whole for `remove_forged`.
+    """
+    octets = header.mbox_line + header.raw + header.separator
+    return _cleaned(octets, len(octets), header, _keys(authserv_id))
+
+
+def find_forged(
+    fields: Sequence[tuple[bytes | str, bytes | str]], authserv_id: str | Iterable[str]
+) -> tuple[Forged, ...]:
+    """Which of the fields (name and value, from the top) are to be deleted: the last one first.
+
+    In this order a milter deletes them (``chgheader(name, forged.occurrence, "")``) without shifting the numbers of
+    those still to come.
+    """
+    ours, forged, occurrence = _keys(authserv_id), list[Forged](), 0
+    for index, (name, value) in enumerate(fields):
+        if _octets(name).strip(b" \t").lower() != _NAME.encode():
+            continue
+        occurrence += 1
+        claim = _claim(_octets(value), ours)
+        if claim is not None:
+            forged.append(Forged(claim, index, occurrence, _octets(value)))
+    return tuple(reversed(forged))
+
+
+def _octets(text: bytes | str) -> bytes:
+    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
+
+
+_Found = tuple[int, int, Forged]  # what to delete: from, to
+
+
+def _cleaned(octets: bytes, end: int, header: Header, ours: frozenset[str]) -> Cleaned:
+    """The octets without what is forged in front of `end`."""
+    starts: set[int] = set()
+    found = list(_visible(header, ours, starts))
+    found += _hidden(octets, end, starts, [(start, stop) for start, stop, _ in found], ours)
+    pieces, rest = [], len(octets)
+    for start, stop, _ in sorted(found, reverse=True):
+        pieces.append(octets[stop:rest])
+        rest = start
+    pieces.append(octets[:rest])
+    return Cleaned(b"".join(reversed(pieces)), tuple(forged for _, _, forged in sorted(found, reverse=True)))
+
+
+def _visible(header: Header, ours: frozenset[str], starts: set[int]) -> Iterator[_Found]:
+    """The forged ones among the fields of the header; `starts` collects where the field stands, forged or not."""
+    start, occurrence = len(header.mbox_line), 0
+    for index, field in enumerate(header.fields):
+        stop = start + len(field.raw)
+        if field.name == _NAME:
+            occurrence += 1
+            starts.add(start)
+            claim = _claim(field.value, ours)
+            if claim is not None:
+                yield start, stop, Forged(claim, index, occurrence, field.raw)
+        start = stop
+
+
+def _hidden(
+    octets: bytes, end: int, visible: set[int], deleted: list[tuple[int, int]], ours: frozenset[str]
+) -> Iterator[_Found]:
+    """The forged ones that only lax readers see.
+
+    The line end before such a field goes with it, and the one behind it stays: so a field that it was hidden in ends
+    as it did before.
+    """
+    for match in _LAX_FIELD.finditer(octets, 0, end):
+        start, stop = match.span("field")
+        if start in visible or _within(start, deleted):
+            continue
+        claim = _claim(match["value"], ours)
+        if claim is not None:
+            if match.start() == start and (line_end := _LINE_END.match(octets, stop)):
+                stop = line_end.end()  # nothing stands before the first line
+            yield match.start(), stop, Forged(claim, -1, -1, match["field"])
+
+
+def _within(place: int, spans: list[tuple[int, int]]) -> bool:
+    """Whether a place lies in one of the spans, which are in order."""
+    after = bisect(spans, (place, sys.maxsize))
+    return after > 0 and place < spans[after - 1][1]
+
+
+def _breaks_off(header: Header) -> bool:
+    """Whether a lax reader goes on reading fields where the header ends."""
+    return header.broken_off is not None or not (header.separator or header.at_end)
+
+
+def _end_of_lax_header(message: bytes, header: Header) -> int:
+    match = _EMPTY_LINE[header.line_end].search(message, max(header.octets - 2, 0))
+    return match.end() if match else len(message)
+
+
+def _keys(authserv_id: str | Iterable[str]) -> frozenset[str]:
+    ids = [authserv_id] if isinstance(authserv_id, str) else list(authserv_id)
+    if not ids:
+        raise ValueError("no authserv-id is given")
+    return frozenset(_key(check_authserv_id(one)) for one in ids)
+
+
+def _key(authserv_id: str) -> str:
+    """The id in the form in which two are compared: RFC 8601 section 5, A-labels and U-labels are the same."""
+    text = authserv_id.strip()
+    return to_ascii(text) or unicodedata.normalize("NFKC", text).casefold()
+
+
+def _claim(value: bytes, ours: frozenset[str]) -> Claim | None:
+    """Why a field of this value must go; None if it may stay."""
+    try:
+        words = _beginning(Scanner(_trimmed(value).decode("utf-8", "surrogateescape")))
+    except Trouble:
+        return Claim.UNREADABLE
+    if _is_ours(words[0], ours) or any(_is_ours(joined, ours) for joined in _joined(words, ours)):
+        return Claim.OURS
+    if (
+        len(words) > 1
+        and words[1].isascii()
+        and words[1].isdigit()
+        and words[1].lstrip("0") != str(SUPPORTED_VERSION)
+    ):
+        return Claim.UNSUPPORTED_VERSION
+    return None
+
+
+def _trimmed(value: bytes) -> bytes:
+    """The value without its last line end."""
+    return value.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _beginning(scanner: Scanner) -> list[str]:
+    """The words up to the first semicolon, or to the first character that is none of a word; one word at least."""
+    scanner.cfws()
+    words = [scanner.value(Reason.NO_AUTHSERV_ID, "an authserv-id")]
+    if not words[0].strip():
+        raise scanner.trouble(Reason.NO_AUTHSERV_ID, "an empty authserv-id")
+    while True:
+        scanner.cfws()
+        here = scanner.peek()
+        if here == '"' or TOKEN.match(here):
+            words.append(scanner.value(Reason.UNEXPECTED, "a word"))
+        elif _UNSAFE.match(here):
+            raise scanner.trouble(Reason.UNEXPECTED, "a control character")
+        else:
+            return words
+
+
+def _is_ours(text: str, ours: frozenset[str]) -> bool:
+    """Whether the text is our id, alone or with something behind it that cannot be part of a name."""
+    if len(text) > _MAX_JOINED:
+        text = text[:_MAX_JOINED]
+    key = _key(text)
+    return key in ours or any(key.startswith(one) and not TOKEN.match(key, len(one)) for one in ours)
+
+
+def _joined(words: list[str], ours: frozenset[str]) -> Iterator[str]:
+    """What the words may say together: each beginning of them that still is a beginning of our id, and all of them."""
+    text = ""
+    for word in words:
+        text += word
+        if len(text) > _MAX_JOINED:
+            return
+        if text.isascii():
+            if not any(one.startswith(text.lower()) for one in ours):
+                return
+            yield text
+    yield text
