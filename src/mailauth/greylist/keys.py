@@ -1,0 +1,179 @@
+# What belongs here: how a client, a sender and a recipient become keys of a store. Text in, text out.
+#
+# SECURITY: addresses and names come from the peer. Every step is linear in an input of bounded length; a key is
+# printable ASCII of at most MAX_KEY_OCTETS, whatever was sent, so it can neither break a line nor fill a store.
+#
+#   triplet = client SP sender SP recipient
+#   client  = network "/" prefix / proven domain
+"""Keys: which attempts count as the same (RFC 6647 section 5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from mailauth.domain import is_fqdn, parse_ip, split_address, to_ascii
+from mailauth.greylist.policy import GreylistPolicy
+from mailauth.plan.dns import IPAddress
+
+NULL_SENDER = "<>"
+MAX_PART_OCTETS = 64 + 1 + 255  # RFC 5321 section 4.5.3.1: local-part, "@", domain
+MAX_KEY_OCTETS = 253 + 1 + MAX_PART_OCTETS + 1 + MAX_PART_OCTETS
+TALLY_PREFIX = "#"  # never the start of a client
+
+
+class Keys(NamedTuple):
+    """The two keys of one attempt: the client's own is the beginning of the triplet's."""
+
+    client: str
+    triplet: str
+
+
+def keys_of(
+    ip: IPAddress, sender: str, recipient: str, policy: GreylistPolicy, proven_domain: str | None = None
+) -> Keys:
+    """The keys of an attempt. A proven domain takes the place of the network, so that a pool is one sender."""
+    client = client_key(ip, policy, proven_domain)
+    return Keys(client, f"{client} {normal_sender(sender)} {normal_recipient(recipient)}")
+
+
+def client_key(ip: IPAddress, policy: GreylistPolicy, proven_domain: str | None = None) -> str:
+    """The client part: the proven domain if there is a usable one, else the network of the address."""
+    if proven_domain is not None:
+        domain = to_ascii(proven_domain)
+        if domain is not None and is_fqdn(domain):
+            return domain
+    if ip.version == 4:
+        return _network4(int(ip), policy.ipv4_prefix)
+    return _network6(int(ip), policy.ipv6_prefix)
+
+
+@lru_cache(maxsize=4096)
+def _network4(number: int, prefix: int) -> str:
+    return f"{IPv4Address(number >> (32 - prefix) << (32 - prefix))}/{prefix}"
+
+
+@lru_cache(maxsize=4096)
+def _network6(number: int, prefix: int) -> str:
+    return f"{IPv6Address(number >> (128 - prefix) << (128 - prefix))}/{prefix}"
+
+
+def normal_recipient(address: str) -> str:
+    """The recipient part. Case does not count: RFC 5321 section 2.4 leaves that to the receiving site."""
+    return _part(address, _as_it_is)
+
+
+def normal_sender(address: str) -> str:
+    """The sender part: ``<>``, or the address without what changes from one message of a sender to the next."""
+    return _part(address, _without_variations)
+
+
+def _as_it_is(local_part: str) -> str:
+    return local_part
+
+
+def _part(address: str, rewrite: Callable[[str], str]) -> str:
+    mailbox = split_address(address)
+    if mailbox is None:
+        text = address.strip("<>").lower()
+        return _bounded(text) if text else NULL_SENDER
+    domain = to_ascii(mailbox.domain) or mailbox.domain.lower()
+    return _bounded(f"{rewrite(mailbox.local_part.lower())}@{domain}")
+
+
+# Everything but printable ASCII without space (which separates the parts) and "%" (which escapes).
+_UNSAFE = re.compile(r"[^!-$&-~]")
+
+
+def _bounded(text: str) -> str:
+    if _UNSAFE.search(text):
+        text = _UNSAFE.sub(_escape, text[: MAX_PART_OCTETS * 4])
+    return text if len(text) <= MAX_PART_OCTETS else _digest(text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return "".join(f"%{octet:02x}" for octet in match[0].encode("utf-8", "surrogatepass"))
+
+
+def _digest(text: str) -> str:
+    # No address is as long as this (RFC 5321 section 4.5.3.1); what claims to be keeps its identity, not its length.
+    from hashlib import sha256
+
+    return f"{text[:64]}%23sha256={sha256(text.encode('ascii')).hexdigest()}"
+
+
+def readable(key: str) -> tuple[str, ...]:
+    """The parts of a key for people, with the escapes undone; printing them safely is up to the caller."""
+    return tuple(unquote(part, errors="replace") for part in key.split(" "))
+
+
+# --- sender variations --------------------------------------------------------------------------------------
+
+# Bounce Address Tag Validation, draft-levine-smtp-batv: "prvs=" KDDDSSSSSS "=" loc-core; also as deployed by others.
+_BATV = re.compile(r"(?:prvs=[0-9a-z]{6,12}|msprvs[0-9]*=[^=]+|btv[0-9]+==[^=]+=)=(?P<core>.+)", re.DOTALL)
+# Sender Rewriting Scheme: srs0 sep hash "=" day "=" domain "=" local, and srs1 sep hash "=" forwarder "=" ...
+_SRS0 = re.compile(r"srs0[=+-][^=]*=[^=]*=(?P<domain>[^=]+)=(?P<core>.+)", re.DOTALL)
+_SRS1 = re.compile(r"srs1[=+-][^=]*=(?P<domain>[^=]+)=[=+-][^=]*=[^=]*=(?P<core>.+)", re.DOTALL)
+
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_WORD = re.compile(r"[0-9a-z]+")
+_HAS_DIGIT = re.compile(r"[0-9]")
+_HEXADECIMAL = re.compile(r"[0-9a-f]{8,}")
+LONG_WORD = 16
+"""A word of letters and digits of at least this length is taken for a token, not for a name."""
+
+
+def _without_variations(local_part: str) -> str:
+    if batv := _BATV.fullmatch(local_part):
+        local_part = batv["core"]
+    for scheme in (_SRS0, _SRS1) if local_part.startswith("srs") else ():
+        if srs := scheme.fullmatch(local_part):
+            return f"{local_part[:4]}={srs['domain']}={_without_inner_variations(srs['core'])}"
+    return _without_inner_variations(local_part)
+
+
+def _without_inner_variations(local_part: str) -> str:
+    if batv := _BATV.fullmatch(local_part):
+        local_part = batv["core"]
+    # RFC 5233 section 1: the detail after "+". A local part that begins with it has no other name.
+    name = local_part.partition("+")[0] or local_part
+    return _without_numbers(_without_verp(name))
+
+
+def _without_verp(local_part: str) -> str:
+    """Variable envelope return paths: ``list-return-42-bob=example.net`` names the recipient at its end."""
+    head, equals, domain = local_part.rpartition("=")
+    if equals and is_fqdn(domain):
+        return head[: head.rfind("-") + 1] + "#"
+    return local_part
+
+
+def _without_numbers(local_part: str) -> str:
+    """Counters and tokens between other words: ``bounce-1234-0f3a9c77e1`` and ``bounce-#-#`` are one sender."""
+    if not _HAS_DIGIT.search(local_part):
+        return local_part
+    return _WORD.sub(_hide_token, _UUID.sub("#", local_part))
+
+
+def _hide_token(word: re.Match[str]) -> str:
+    text = word[0]
+    if text.isdigit() or (_HAS_DIGIT.search(text) and (len(text) >= LONG_WORD or _HEXADECIMAL.fullmatch(text))):
+        return "#"
+    return text
+
+
+def parse_client(text: str, policy: GreylistPolicy) -> str:
+    """The client key that a person means by an address, a network or a domain; `ValueError` if none of them."""
+    if "/" in text:
+        from ipaddress import ip_network
+
+        network = ip_network(text, strict=False)
+        return f"{network.network_address}/{network.prefixlen}"
+    domain = to_ascii(text)
+    if domain is not None and is_fqdn(domain):
+        return domain
+    return client_key(parse_ip(text), policy)

@@ -1,0 +1,201 @@
+# What belongs here: the states of a record, what can happen to it, and what follows: a table, and pure functions of
+# (record, now, policy). No clock, no store, no addresses. The diagram in docs/greylist.md is drawn from TABLE.
+#
+# Clocks step, and those of several hosts differ. Two rules keep every step from locking mail out: a wait is never
+# measured from a moment that lies in the future, and no wait is longer than the delay.
+"""The greylisting machine (RFC 6647 sections 2.4 and 5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+from mailauth.greylist.decision import Action, Decision, Reason
+from mailauth.greylist.policy import GreylistPolicy
+from mailauth.greylist.records import Record, State
+
+
+class Event(StrEnum):
+    """What happens to a record when its triplet or its client turns up."""
+
+    # to a triplet
+    NEW = "new"  # never seen, or forgotten
+    TOO_EARLY = "too-early"  # the delay is not over
+    RETRIED = "retried"  # in the window
+    TOO_LATE = "too-late"  # after the window
+    KNOWN = "known"
+    EXPIRED = "expired"  # known, but not used for longer than its lifetime
+    # to a client
+    SUCCESS = "success"  # one of its triplets came back in time
+    REPEATED = "repeated"  # ... so soon after the last one that it is not counted
+    ENOUGH = "enough"  # ... and that was the last success it needed
+    CLIENT_ALLOWED = "client-allowed"
+    CLIENT_EXPIRED = "client-expired"
+
+
+Effect = Callable[[Record | None, float, GreylistPolicy], Record]
+
+
+class Transition(NamedTuple):
+    """What follows from an event: the next state, what the client is told (None: nothing yet), the next record."""
+
+    target: State | None
+    action: Action | None
+    effect: Effect
+
+
+_OF_TRIPLETS = (State.WAITING, State.KNOWN)
+_OF_CLIENTS = (State.COUNTING, State.ALLOWED)
+
+
+def event_for_triplet(record: Record | None, now: float, policy: GreylistPolicy) -> Event:
+    """What an attempt at `now` means for a triplet."""
+    if record is None or record.state not in _OF_TRIPLETS:
+        return Event.NEW
+    if record.state is State.KNOWN:
+        return Event.KNOWN if now - record.last_seen <= policy.lifetime else Event.EXPIRED
+    waited = now - record.first_seen
+    if waited < policy.delay:
+        return Event.TOO_EARLY
+    # RFC 6647 section 5: retries within the range are permitted; after it, the "first seen" time is set anew.
+    return Event.RETRIED if waited <= policy.retry_window else Event.TOO_LATE
+
+
+def event_for_client(record: Record, now: float, policy: GreylistPolicy) -> Event | None:
+    """What mail at `now` means for its client; None where the client has no say yet."""
+    if now - record.last_seen > policy.lifetime:
+        return Event.CLIENT_EXPIRED
+    return Event.CLIENT_ALLOWED if record.state is State.ALLOWED else None
+
+
+def event_for_success(record: Record | None, now: float, policy: GreylistPolicy) -> Event:
+    """What a triplet that came back in time at `now` means for its client."""
+    if record is None:
+        return Event.ENOUGH if policy.auto_allow == 1 else Event.SUCCESS
+    if record.state is State.ALLOWED or abs(now - record.last_seen) < policy.auto_allow_interval:
+        return Event.REPEATED
+    return Event.ENOUGH if record.passed + 1 >= policy.auto_allow else Event.SUCCESS
+
+
+# --- effects: the record after the event --------------------------------------------------------------------
+
+
+def _start(record: Record | None, now: float, policy: GreylistPolicy) -> Record:
+    return Record(State.WAITING, now, now, 1, 0, math.ceil(now + policy.retry_window))
+
+
+def _start_again(record: Record | None, now: float, policy: GreylistPolicy) -> Record:
+    assert record is not None
+    return _start(None, now, policy)._replace(deferred=record.deferred + 1)
+
+
+def _wait_on(record: Record | None, now: float, policy: GreylistPolicy) -> Record:
+    assert record is not None
+    # A first attempt in the future: the clock went back. The wait begins now, and lasts no longer than the delay.
+    first_seen = min(record.first_seen, now)
+    expires = math.ceil(first_seen + policy.retry_window)
+    return Record(State.WAITING, first_seen, now, record.deferred + 1, record.passed, expires)
+
+
+def _pass(record: Record | None, now: float, policy: GreylistPolicy) -> Record:
+    assert record is not None
+    expires = math.ceil(now + policy.lifetime)
+    return Record(State.KNOWN, record.first_seen, now, record.deferred, record.passed + 1, expires)
+
+
+def _use(record: Record | None, now: float, policy: GreylistPolicy) -> Record:
+    assert record is not None
+    # Reading is cheap and writing is not. abs(): a last use far in the future would keep the record for ever.
+    if abs(now - record.last_seen) < policy.refresh:
+        return record
+    return record._replace(last_seen=now, passed=record.passed + 1, expires=math.ceil(now + policy.lifetime))
+
+
+def _count(record: Record | None, now: float, policy: GreylistPolicy) -> Record:
+    expires = math.ceil(now + policy.lifetime)
+    if record is None:
+        record = Record(State.COUNTING, now, now, 0, 0, expires)
+    return record._replace(last_seen=now, passed=record.passed + 1, expires=expires)
+
+
+def _allow(record: Record | None, now: float, policy: GreylistPolicy) -> Record:
+    return _count(record, now, policy)._replace(state=State.ALLOWED)
+
+
+def _keep(record: Record | None, now: float, policy: GreylistPolicy) -> Record:
+    assert record is not None
+    return record
+
+
+DEFER, ACCEPT = Action.DEFER, Action.ACCEPT
+
+TRIPLET: MappingProxyType[tuple[State | None, Event], Transition] = MappingProxyType(
+    {
+        (None, Event.NEW): Transition(State.WAITING, DEFER, _start),
+        (State.WAITING, Event.TOO_EARLY): Transition(State.WAITING, DEFER, _wait_on),
+        (State.WAITING, Event.RETRIED): Transition(State.KNOWN, ACCEPT, _pass),
+        (State.WAITING, Event.TOO_LATE): Transition(State.WAITING, DEFER, _start_again),
+        (State.KNOWN, Event.KNOWN): Transition(State.KNOWN, ACCEPT, _use),
+        (State.KNOWN, Event.EXPIRED): Transition(State.WAITING, DEFER, _start),
+    }
+)
+"""What follows when a triplet turns up. None is the state of a key without a record."""
+
+CLIENT: MappingProxyType[tuple[State | None, Event], Transition] = MappingProxyType(
+    {
+        (None, Event.SUCCESS): Transition(State.COUNTING, None, _count),
+        (None, Event.ENOUGH): Transition(State.ALLOWED, None, _allow),
+        (State.COUNTING, Event.SUCCESS): Transition(State.COUNTING, None, _count),
+        (State.COUNTING, Event.REPEATED): Transition(State.COUNTING, None, _keep),
+        (State.COUNTING, Event.ENOUGH): Transition(State.ALLOWED, None, _allow),
+        (State.COUNTING, Event.CLIENT_EXPIRED): Transition(None, None, _keep),
+        (State.ALLOWED, Event.CLIENT_ALLOWED): Transition(State.ALLOWED, ACCEPT, _use),
+        (State.ALLOWED, Event.REPEATED): Transition(State.ALLOWED, None, _keep),
+        (State.ALLOWED, Event.CLIENT_EXPIRED): Transition(None, None, _keep),
+    }
+)
+"""What follows for a client. One that has run out counts as absent; its record is replaced, or removed in time."""
+
+
+def decide(record: Record | None, now: float, policy: GreylistPolicy) -> tuple[Decision, Record]:
+    """What to tell a triplet that turns up at `now`, and the record to keep: the same object if nothing changed."""
+    event = event_for_triplet(record, now, policy)
+    # A record that is none of a triplet (a store that was edited by hand) counts as none, and is replaced.
+    state = None if record is None or event is Event.NEW else record.state
+    _, action, effect = TRIPLET[state, event]
+    after = effect(record, now, policy)
+    if action is ACCEPT:
+        waited = max(0.0, now - after.first_seen) if event is Event.RETRIED else 0.0
+        attempts = after.deferred + after.passed
+        return Decision(ACCEPT, Reason(event.value), 0, after.first_seen, attempts, waited), after
+    return Decision(
+        DEFER, Reason(event.value), _remaining(after, now, policy), after.first_seen, after.deferred
+    ), after
+
+
+def _remaining(record: Record, now: float, policy: GreylistPolicy) -> int:
+    """Whole seconds after which a retry is in the window; floats may sum up to a hair less, hence the loop."""
+    seconds = max(1, math.ceil(record.first_seen + policy.delay - now))
+    while now + seconds - record.first_seen < policy.delay:
+        seconds += 1
+    return seconds
+
+
+def admit(record: Record | None, now: float, policy: GreylistPolicy) -> tuple[Decision, Record] | None:
+    """Let a client through that is allowed, with its record to keep; None where the triplet has to decide."""
+    if record is None or event_for_client(record, now, policy) is not Event.CLIENT_ALLOWED:
+        return None
+    after = CLIENT[State.ALLOWED, Event.CLIENT_ALLOWED].effect(record, now, policy)
+    return Decision(ACCEPT, Reason.CLIENT_ALLOWED, 0, after.first_seen, after.passed), after
+
+
+def credit(record: Record | None, now: float, policy: GreylistPolicy) -> Record:
+    """The record of a client after one of its triplets came back in time: the same object if it does not count."""
+    if record is not None:
+        spent = event_for_client(record, now, policy) is Event.CLIENT_EXPIRED
+        record = None if spent or record.state not in _OF_CLIENTS else record
+    event = event_for_success(record, now, policy)
+    return CLIENT[None if record is None else record.state, event].effect(record, now, policy)

@@ -1,0 +1,184 @@
+# What belongs here: the ready-made classes over the plans: the caller's arguments, the injected clock, the log line
+# for a store that fails, and the small steps of expiry. What is decided is check.py's and machine.py's.
+"""`Greylist` and `AsyncGreylist`: greylisting over a store."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+from mailauth.domain import parse_ip
+from mailauth.greylist.check import Attempt, check_attempt, expire_some
+from mailauth.greylist.decision import Action, Decision, Reason
+from mailauth.greylist.policy import GreylistPolicy
+from mailauth.greylist.settings import Settings, SettingsSource
+from mailauth.greylist.store import AsyncStore, Store, StoreError, StorePlan, carry_out, carry_out_async
+
+_log = logging.getLogger("mailauth.greylist")
+
+EXPIRE_EVERY = 64
+"""So many new records are written by one object between two steps of expiry ..."""
+EXPIRE_STEP = 4 * EXPIRE_EVERY
+"""... and so many are removed at most in one step: more than come in, and still only milliseconds."""
+
+
+class _Checks:
+    """What both classes share: settings, clock, and the plans."""
+
+    def __init__(
+        self,
+        store: Any,
+        *,
+        policy: GreylistPolicy | None = None,
+        settings: SettingsSource | None = None,
+        on_error: str | Action = Action.ACCEPT,
+        clock: Callable[[], float] = time.time,
+        expire_every: int | None = EXPIRE_EVERY,
+    ) -> None:
+        if not callable(getattr(store, "compare_and_set", None)):
+            raise TypeError(f"not a store: {type(store).__name__}; mailauth.stores.open_store() opens one by its URL")
+        if policy is not None and settings is not None:
+            raise ValueError(
+                "settings have a policy of their own: Settings(policy=...) or SettingsFile(path, policy)"
+            )
+        self.store = store
+        self._settings = settings if settings is not None else Settings(policy=policy or GreylistPolicy())
+        self._on_error = Action(on_error)
+        self._clock = clock
+        self._expire_every = expire_every
+        self._new = 0
+
+    def _now(self, now: float | None) -> float:
+        seconds = float(self._clock() if now is None else now)
+        if not math.isfinite(seconds):
+            raise ValueError(f"now is in seconds since the epoch, not {seconds!r}")
+        return seconds
+
+    def _attempt_plan(
+        self,
+        ip: str | IPv4Address | IPv6Address,
+        sender: str,
+        recipient: str,
+        now: float,
+        proven_domain: str | None,
+        client_name: str | None,
+        authenticated: bool,
+    ) -> StorePlan[Decision]:
+        for text in (sender, recipient):
+            if not isinstance(text, str):
+                raise TypeError(f"an address is text, not {type(text).__name__}; the null sender is ''")
+        attempt = Attempt(parse_ip(ip), sender, recipient, proven_domain, client_name, authenticated)
+        return check_attempt(attempt, now, self._settings.current(), self._on_error)
+
+    def _expiry_is_due(self, decision: Decision) -> bool:
+        """Log a store in trouble; say whether it is time for a step of expiry."""
+        if decision.note and (decision.reason is Reason.STORE_ERROR or not decision.reason.startswith("exempt")):
+            _log.warning("greylist store: %s; decision: %s (%s)", decision.note, decision.action, decision.reason)
+        if decision.reason is not Reason.NEW or self._expire_every is None:
+            return False
+        self._new += 1
+        return self._new % self._expire_every == 0
+
+
+def _log_expiry(error: StoreError) -> None:
+    _log.warning("greylist store: expiry put off: %s", error)
+
+
+class Greylist(_Checks):
+    """Greylisting for synchronous callers. One object may be shared by threads.
+
+    `store` comes from `mailauth.stores.open_store`. `settings` (a `Settings` or `SettingsFile`) name exemptions and
+    settings per recipient, and have a policy; without them, `policy` holds for all. `on_error` ("accept" or "defer")
+    is the decision while the store fails. `clock` gives the time where a call has no `now`. After every
+    `expire_every` new triplets a few old records are removed; None leaves that to `expire` alone.
+    """
+
+    store: Store
+
+    def check(
+        self,
+        ip: str | IPv4Address | IPv6Address,
+        sender: str,
+        recipient: str,
+        *,
+        now: float | None = None,
+        proven_domain: str | None = None,
+        client_name: str | None = None,
+        authenticated: bool = False,
+    ) -> Decision:
+        """Defer or accept this client's mail from `sender` (MAIL FROM; empty: null) to `recipient` (RCPT TO).
+
+        `proven_domain` is a domain proven for the client (SPF pass, DKIM pass, confirmed reverse name): it then
+        counts in place of the network. `client_name` is the confirmed reverse name, for exemptions. Raises
+        `ValueError` for a bad `ip` or `now` and `TypeError` for what is no text; never for what an address holds,
+        nor for the store.
+        """
+        seconds = self._now(now)
+        plan = self._attempt_plan(ip, sender, recipient, seconds, proven_domain, client_name, authenticated)
+        decision = carry_out(plan, self.store)
+        if self._expiry_is_due(decision):
+            try:
+                carry_out(expire_some(seconds, EXPIRE_STEP), self.store)
+            except StoreError as error:
+                _log_expiry(error)
+        return decision
+
+    def expire(self, *, now: float | None = None, limit: int = EXPIRE_STEP) -> int:
+        """Remove up to `limit` records that have run out and return their number. Raises `StoreError`."""
+        return carry_out(expire_some(self._now(now), limit), self.store)
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+    def __enter__(self) -> Greylist:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncGreylist(_Checks):
+    """`Greylist` with the same arguments, awaited; `store` comes from `mailauth.stores.open_async_store`."""
+
+    store: AsyncStore
+
+    async def check(
+        self,
+        ip: str | IPv4Address | IPv6Address,
+        sender: str,
+        recipient: str,
+        *,
+        now: float | None = None,
+        proven_domain: str | None = None,
+        client_name: str | None = None,
+        authenticated: bool = False,
+    ) -> Decision:
+        """As `Greylist.check`."""
+        seconds = self._now(now)
+        plan = self._attempt_plan(ip, sender, recipient, seconds, proven_domain, client_name, authenticated)
+        decision = await carry_out_async(plan, self.store)
+        if self._expiry_is_due(decision):
+            try:
+                await carry_out_async(expire_some(seconds, EXPIRE_STEP), self.store)
+            except StoreError as error:
+                _log_expiry(error)
+        return decision
+
+    async def expire(self, *, now: float | None = None, limit: int = EXPIRE_STEP) -> int:
+        """As `Greylist.expire`."""
+        return await carry_out_async(expire_some(self._now(now), limit), self.store)
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self.store.close()
+
+    async def __aenter__(self) -> AsyncGreylist:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

@@ -1,0 +1,282 @@
+# What belongs here: who is exempt and which policy holds for whom, as values read from TOML text. No files (see
+# settingsfile.py), no clock.
+#
+# SECURITY: the text is the site's own; the names and addresses that are matched against it come from the peer. A
+# match is a handful of look-ups in sets, whatever the length of the lists; nothing from the peer is a pattern.
+#
+#   pattern   = network / address / name / "." name / mailbox / local "@"
+#   network   = "192.0.2.0/24", "2001:db8::1"     clients
+#   name      = "example.org"                     this domain, or the client of this name
+#   "." name  = ".example.org"                    this domain and everything below it
+#   mailbox   = "ann@example.org"                 this address; "<>" is the null sender
+#   local "@" = "postmaster@"                     this local part in every domain
+"""`Settings`: exemptions (RFC 6647 sections 2.7 and 5) and settings per recipient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from mailauth import MailAuthError
+from mailauth.domain import is_hostname, split_address, to_ascii
+from mailauth.greylist.decision import Reason
+from mailauth.greylist.policy import DAY, HOUR, MINUTE, GreylistPolicy
+from mailauth.plan.dns import IPAddress
+
+# RFC 5321 section 4.5.1 and RFC 2142 section 4: where people report that mail does not get through.
+ALWAYS_REACHABLE = ("postmaster@", "abuse@")
+
+
+class SettingsError(MailAuthError, ValueError):
+    """The settings cannot be understood; the words say where, and what would do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """A list of patterns, arranged for look-ups that do not depend on its length."""
+
+    networks: Mapping[tuple[int, int], frozenset[int]] = field(default_factory=dict)
+    exact: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, patterns: Iterable[str]) -> Patterns:
+        """Read patterns; `SettingsError` names the one that is none."""
+        networks: dict[tuple[int, int], set[int]] = {}
+        exact: set[str] = set()
+        for pattern in patterns:
+            network = _network(pattern)
+            if network is None:
+                exact.add(_normal_pattern(pattern))
+            else:
+                bits = network.max_prefixlen - network.prefixlen
+                networks.setdefault((network.version, bits), set()).add(int(network.network_address) >> bits)
+        return cls(
+            MappingProxyType({size: frozenset(numbers) for size, numbers in networks.items()}), frozenset(exact)
+        )
+
+    def match_ip(self, ip: IPAddress) -> str | None:
+        """The network that holds the address."""
+        for (version, bits), numbers in self.networks.items():
+            if version == ip.version and int(ip) >> bits in numbers:
+                return str(ip_network((int(ip) >> bits << bits, ip.max_prefixlen - bits)))
+        return None
+
+    def match_name(self, name: str) -> str | None:
+        """The pattern that holds for a domain or host name."""
+        if not self.exact:
+            return None
+        domain = to_ascii(name)
+        if domain is None:
+            return None
+        return next((pattern for pattern in _domain_patterns(domain) if pattern in self.exact), None)
+
+    def match_address(self, address: str) -> str | None:
+        """The pattern that holds for a mail address; without a domain only ``local@`` can (``<Postmaster>``)."""
+        if not self.exact:
+            return None
+        return next((pattern for pattern in _address_patterns(address) if pattern in self.exact), None)
+
+
+def _domain_patterns(domain: str) -> Iterable[str]:
+    """The patterns that would hold for a domain, the most specific first; a name has at most 127 labels."""
+    yield domain
+    yield "." + domain
+    while "." in domain:
+        domain = domain.partition(".")[2]
+        yield "." + domain
+
+
+def _address_patterns(address: str) -> Iterable[str]:
+    mailbox = split_address(address)
+    if mailbox is None:
+        bare = address.strip("<>").lower()
+        yield bare + "@" if bare else "<>"
+        return
+    local_part, domain = mailbox.local_part.lower(), to_ascii(mailbox.domain)
+    if domain is not None:
+        yield f"{local_part}@{domain}"
+    yield f"{local_part}@"
+    if domain is not None:
+        yield from _domain_patterns(domain)
+
+
+def _network(pattern: object) -> IPv4Network | IPv6Network | None:
+    if not isinstance(pattern, str) or not pattern:
+        raise SettingsError(f'a pattern is text such as "192.0.2.0/24" or "example.org", not {pattern!r}')
+    if "@" in pattern or not ("/" in pattern or ":" in pattern or pattern.replace(".", "").isdigit()):
+        return None
+    try:
+        return ip_network(pattern)
+    except ValueError as error:
+        hint = ""
+        if "host bits" in str(error):
+            hint = f"; did you mean {ip_network(pattern, strict=False)}?"
+        raise SettingsError(f"{pattern!r} is no network ({error}){hint}") from None
+
+
+def _normal_pattern(pattern: str) -> str:
+    if pattern == "<>":
+        return pattern
+    local_part, at, name = pattern.rpartition("@")
+    domain = to_ascii(name.removeprefix(".")) if name else ""
+    if domain is None or (domain and not is_hostname(domain)) or (at and not local_part) or (at and name[:1] == "."):
+        raise SettingsError(f"{pattern!r} is neither a network, a domain nor an address")
+    dot = "." if name.startswith(".") else ""
+    return f"{local_part.lower()}{at}{dot}{domain}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Who is exempt, and which policy holds. Immutable; made by hand or by `Settings.from_toml`."""
+
+    policy: GreylistPolicy = field(default_factory=GreylistPolicy)
+    clients: Patterns = field(default_factory=Patterns)
+    """Exempt clients: networks, and names that the caller confirmed (RFC 8601 section 3)."""
+    senders: Patterns = field(default_factory=Patterns)
+    recipients: Patterns = field(default_factory=lambda: Patterns.of(ALWAYS_REACHABLE))
+    policies: Mapping[str, GreylistPolicy] = field(default_factory=dict)
+    """Policies of recipients, by pattern: an address, a local part ("ann@"), a domain, or ".domain"."""
+
+    @classmethod
+    def from_toml(cls, text: str, policy: GreylistPolicy | None = None) -> Settings:
+        """Read settings; what they do not name is as in `policy`. `SettingsError` for what cannot be understood.
+
+        docs/greylist.md shows every key.
+        """
+        import tomllib
+
+        try:
+            document = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise SettingsError(f"not TOML: {error}") from None
+        return _from_document(document, policy or GreylistPolicy())
+
+    def current(self) -> Settings:
+        """These settings: a `Settings` is its own source (see `SettingsSource`)."""
+        return self
+
+    def exemption(
+        self, ip: IPAddress, client_name: str | None, sender: str, recipient: str
+    ) -> tuple[Reason, str] | None:
+        """Why an attempt is exempt, and by which pattern; None if it is not."""
+        pattern = self.clients.match_ip(ip) or (client_name and self.clients.match_name(client_name))
+        if pattern:
+            return Reason.EXEMPT_CLIENT, pattern
+        if pattern := self.senders.match_address(sender):
+            return Reason.EXEMPT_SENDER, pattern
+        if pattern := self.recipients.match_address(recipient):
+            return Reason.EXEMPT_RECIPIENT, pattern
+        return None
+
+    def policy_for(self, recipient: str) -> GreylistPolicy:
+        """The policy of the most specific pattern that holds for the recipient."""
+        if self.policies:
+            for pattern in _address_patterns(recipient):
+                if pattern in self.policies:
+                    return self.policies[pattern]
+        return self.policy
+
+
+class SettingsSource(Protocol):
+    """Where a check takes its settings from, anew each time; a `Settings`, or a file that is watched."""
+
+    def current(self) -> Settings: ...
+
+
+# --- TOML ----------------------------------------------------------------------------------------------------
+
+_POLICY_KEYS = tuple(item.name for item in fields(GreylistPolicy))
+_TIMES = ("delay", "retry_window", "lifetime", "auto_allow_interval", "refresh")
+_RECIPIENT_KEYS = ("delay", "retry_window", "lifetime", "mode")
+_EXEMPT_KEYS = ("clients", "senders", "recipients", "postmaster_and_abuse")
+_UNITS = {"s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
+
+
+def _from_document(document: dict[str, Any], policy: GreylistPolicy) -> Settings:
+    _check_keys("", document, (*_POLICY_KEYS, "exempt", "recipient"))
+    own = {key: value for key, value in document.items() if key in _POLICY_KEYS}
+    policy = _changed("", policy, own)
+    exempt = _table("exempt", document)
+    _check_keys("exempt.", exempt, _EXEMPT_KEYS)
+    reachable = exempt.get("postmaster_and_abuse", True)
+    if not isinstance(reachable, bool):
+        raise SettingsError("exempt.postmaster_and_abuse is true or false")
+    return Settings(
+        policy=policy,
+        clients=_patterns(exempt, "clients"),
+        senders=_patterns(exempt, "senders"),
+        recipients=_patterns(exempt, "recipients", ALWAYS_REACHABLE if reachable else ()),
+        policies=MappingProxyType(_policies(_table("recipient", document), policy)),
+    )
+
+
+def _policies(table: dict[str, Any], policy: GreylistPolicy) -> dict[str, GreylistPolicy]:
+    """Each recipient's own keys on top of those of its domain, so that an address need not repeat them."""
+    policies: dict[str, GreylistPolicy] = {}
+    # Domains first, the shortest first: what holds for ".example" is the ground for "example.org".
+    for pattern in sorted(
+        table, key=lambda pattern: ("@" in pattern, pattern.count("."), not pattern.startswith("."))
+    ):
+        where = f'recipient."{pattern}".'
+        own = _table(pattern, table, where[:-1])
+        _check_keys(where, own, _RECIPIENT_KEYS)
+        if _network(pattern) is not None:
+            raise SettingsError(f"{where[:-1]} is a network, not a recipient")
+        normal = _normal_pattern(pattern)
+        probe = normal if "@" in normal else f"@{normal.removeprefix('.')}"
+        base = next(
+            (policies[p] for p in _address_patterns("x" * ("@" not in normal) + probe) if p in policies), policy
+        )
+        policies[normal] = _changed(where, base, own)
+    return policies
+
+
+def _changed(where: str, policy: GreylistPolicy, values: dict[str, Any]) -> GreylistPolicy:
+    values = {key: _seconds(where + key, value) if key in _TIMES else value for key, value in values.items()}
+    try:
+        return replace(policy, **values)
+    except ValueError as error:
+        raise SettingsError(f"{where}{error}") from None
+
+
+def _seconds(where: str, value: object) -> float:
+    """A number of seconds, or a number with a unit: "90s", "5m", "1h", "35d", "2w"."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str) and value[-1:] in _UNITS:
+        number = value[:-1].strip()
+        if number.isascii() and number.isdigit() and len(number) <= 10:
+            return int(number) * _UNITS[value[-1]]
+    raise SettingsError(
+        f'{where} is a time such as "90s", "5m", "1h" or "35d", or a number of seconds, not {value!r}'
+    )
+
+
+def _table(key: str, document: dict[str, Any], where: str = "") -> dict[str, Any]:
+    value = document.get(key, {})
+    if not isinstance(value, dict):
+        raise SettingsError(f"{where or key} is a table: write [{where or key}]")
+    return value
+
+
+def _patterns(table: dict[str, Any], key: str, always: tuple[str, ...] = ()) -> Patterns:
+    value = table.get(key, [])
+    if not isinstance(value, list):
+        raise SettingsError(f"exempt.{key} is a list of patterns")
+    try:
+        return Patterns.of([*always, *value])
+    except SettingsError as error:
+        raise SettingsError(f"exempt.{key}: {error}") from None
+
+
+def _check_keys(where: str, table: dict[str, Any], known: tuple[str, ...]) -> None:
+    for key in table:
+        if key not in known:
+            from difflib import get_close_matches
+
+            close = get_close_matches(key, known, 1)
+            hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
+            raise SettingsError(f"unknown key {where}{key}{hint}")

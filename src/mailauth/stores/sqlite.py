@@ -1,0 +1,343 @@
+# What belongs here: the SQLite store: one file, shared by the processes of one host. SQL only swaps records.
+#
+# Reads need no lock (WAL). Within a process one thread writes at a time, and takes the waiting writes of the others
+# along in one transaction, so that with durability "full" they share one fsync. Between processes SQLite's write lock
+# decides; it is asked for at short random intervals instead of SQLite's growing ones, so that nobody starves.
+#
+# SECURITY: keys hold what a peer sent; they are bound as parameters, never part of a statement.
+"""`SqliteStore`: records in an SQLite database."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from mailauth.greylist import Entry, Page, Record, State, StoreError, Trouble
+from mailauth.stores.urls import DEFAULT_TIME_LIMIT
+
+T = TypeVar("T")
+
+APPLICATION_ID = 0x6D617467  # "matg": mailauth greylist; shown by file(1)
+SCHEMA_VERSION = 1
+SCHEMA = (
+    # The key of a client is the beginning of its triplets' keys: WITHOUT ROWID keeps them on the same page.
+    """CREATE TABLE greylist (
+        key TEXT PRIMARY KEY NOT NULL,
+        state TEXT NOT NULL,
+        first_seen REAL NOT NULL,
+        last_seen REAL NOT NULL,
+        deferred INTEGER NOT NULL,
+        passed INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        removed INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX greylist_expires ON greylist (expires)",
+)
+_COLUMNS = "state, first_seen, last_seen, deferred, passed, expires, removed"
+_SAME = " AND ".join(f"{column} = ?" for column in _COLUMNS.split(", "))
+_GET = f"SELECT key, {_COLUMNS} FROM greylist WHERE key = ?"
+_GET_TWO = f"{_GET} UNION ALL {_GET}"
+_INSERT = f"INSERT INTO greylist (key, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"
+_UPDATE = (
+    "UPDATE greylist SET "
+    + ", ".join(f"{column} = ?" for column in _COLUMNS.split(", "))
+    + f" WHERE key = ? AND {_SAME}"
+)
+_DELETE = f"DELETE FROM greylist WHERE key = ? AND {_SAME}"
+_EXPIRE = f"""DELETE FROM greylist WHERE key IN (
+    SELECT key FROM greylist WHERE expires < ? ORDER BY expires LIMIT ?) RETURNING key, {_COLUMNS}"""
+_SCAN = f"SELECT key, {_COLUMNS} FROM greylist WHERE key > ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
+
+CACHE_KIB = 16 * 1024
+LOCK_INTERVAL = 0.002
+"""Seconds: on average so long until a busy write lock is asked for again."""
+MAX_BATCH = 256
+"""So many waiting writes share one transaction at most."""
+
+
+class _Write:
+    """A write of one thread, carried out by whichever thread has the write lock."""
+
+    __slots__ = ("abandoned", "done", "error", "result", "work")
+
+    def __init__(self, work: Callable[[sqlite3.Connection], Any]) -> None:
+        self.work = work
+        self.done = False
+        self.abandoned = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class SqliteStore:
+    """Records in an SQLite file (WAL). Any number of threads and processes may share the file.
+
+    `durability`: "normal" (PRAGMA synchronous=NORMAL) keeps every acknowledged write through a crash of the process;
+    "full" also through a power cut, at the price of an fsync. `time_limit` (seconds) is the longest wait for a lock.
+    A file that is missing is created, and one that was replaced is opened anew.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, durability: str | None = None, time_limit: float = DEFAULT_TIME_LIMIT
+    ) -> None:
+        self.path = os.fspath(path)
+        self._synchronous = {"normal": "NORMAL", "full": "FULL"}[durability or "normal"]
+        self._time_limit = time_limit
+        self._reset()
+        _stores.add(self)
+
+    def _reset(self) -> None:
+        self._idle: deque[tuple[sqlite3.Connection, tuple[int, int]]] = deque()
+        self._writes: deque[_Write] = deque()
+        self._write_lock = threading.Lock()
+
+    # --- the operations ---
+
+    def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        """See `mailauth.greylist.Store`."""
+        return self._with_connection(lambda connection: _read(connection, keys))
+
+    def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
+        """See `mailauth.greylist.Store`."""
+        statement, values = _swap(key, expected, record)
+        return self._write(lambda connection: connection.execute(statement, values).rowcount == 1)
+
+    def expire(self, now: float, limit: int) -> Sequence[Entry]:
+        """See `mailauth.greylist.Store`."""
+        return self._write(lambda c: [(row[0], _record(row)) for row in c.execute(_EXPIRE, (now, limit)).fetchall()])
+
+    def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
+        """See `mailauth.greylist.Store`; the order is that of the keys."""
+        bounds = (cursor, prefix, prefix + "\x7f", limit)
+        rows = self._with_connection(lambda connection: connection.execute(_SCAN, bounds).fetchall())
+        entries = [(row[0], _record(row)) for row in rows]
+        return Page(entries, entries[-1][0] if len(entries) == limit else "")
+
+    def close(self) -> None:
+        """See `mailauth.greylist.Store`."""
+        while self._idle:
+            self._idle.pop()[0].close()
+
+    # --- writing ---
+
+    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Have the work done in a transaction, together with whatever other threads have to write."""
+        mine = _Write(work)
+        self._writes.append(mine)
+        if not self._write_lock.acquire(timeout=self._time_limit):
+            mine.abandoned = True
+            raise StoreError(f"{self.path}: no write within {self._time_limit:g} s", Trouble.LOCKED)
+        try:
+            while not mine.done:
+                self._write_batch()
+        finally:
+            self._write_lock.release()
+        if mine.error is not None:
+            raise mine.error
+        result: T = mine.result
+        return result
+
+    def _write_batch(self) -> None:
+        batch: list[_Write] = []
+        while self._writes and len(batch) < MAX_BATCH:
+            write = self._writes.popleft()
+            if not write.abandoned:
+                batch.append(write)
+        try:
+            results = self._with_connection(lambda connection: self._transaction(connection, batch))
+            for write, result in zip(batch, results, strict=True):
+                write.result = result
+        except BaseException as error:
+            for write in batch:
+                write.error = error
+            if not isinstance(error, StoreError):
+                raise
+        finally:
+            for write in batch:
+                write.done = True
+
+    def _transaction(self, connection: sqlite3.Connection, batch: list[_Write]) -> list[Any]:
+        if len(batch) == 1:
+            # One statement is a transaction of its own.
+            return [self._when_free(lambda: batch[0].work(connection))]
+        self._when_free(lambda: connection.execute("BEGIN IMMEDIATE"))
+        try:
+            results = [write.work(connection) for write in batch]
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return results
+
+    def _when_free(self, function: Callable[[], T]) -> T:
+        """Call a function that needs the write lock, again and again while another process has it."""
+        deadline: float | None = None
+        while True:
+            try:
+                return function()
+            except sqlite3.OperationalError as error:
+                if (error.sqlite_errorcode & 0xFF) != sqlite3.SQLITE_BUSY:
+                    raise
+                now = time.monotonic()
+                deadline = now + self._time_limit if deadline is None else deadline
+                if now >= deadline:
+                    raise
+            time.sleep(random.uniform(0, 2 * LOCK_INTERVAL))
+
+    # --- connections ---
+
+    def _with_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something with an idle connection or a new one; one that fails is not used again."""
+        connection: sqlite3.Connection | None = None
+        try:
+            connection, identity = self._take()
+            result = work(connection)
+        except (sqlite3.Error, OSError, ValueError, TypeError) as error:
+            if connection is not None:
+                connection.close()
+            raise _store_error(self.path, error) from error
+        self._idle.append((connection, identity))
+        return result
+
+    def _take(self) -> tuple[sqlite3.Connection, tuple[int, int]]:
+        while self._idle:
+            try:
+                connection, identity = self._idle.pop()
+            except IndexError:
+                break
+            if _identity(self.path) == identity:
+                return connection, identity
+            connection.close()
+        connection = self._connect()
+        return connection, _identity(self.path)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=32
+        )
+        try:
+            self._when_free(lambda: self._prepare(connection))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        application, version = _schema_of(connection)
+        if (application, version) != (APPLICATION_ID, SCHEMA_VERSION):
+            _create(connection, self.path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+
+
+_stores: weakref.WeakSet[SqliteStore] = weakref.WeakSet()
+_left_behind: list[object] = []
+
+
+def _after_fork() -> None:
+    # A connection must not be used in a forked child, nor closed there: that would give up the parent's locks.
+    for store in _stores:
+        _left_behind.append(store._idle)
+        store._reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _identity(path: str) -> tuple[int, int]:
+    """Which file the path names now; nothing that was ever opened if there is none."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return -1, -1
+    return status.st_dev, status.st_ino
+
+
+def _schema_of(connection: sqlite3.Connection) -> tuple[int, int]:
+    return (
+        connection.execute("PRAGMA application_id").fetchone()[0],
+        connection.execute("PRAGMA user_version").fetchone()[0],
+    )
+
+
+def _create(connection: sqlite3.Connection, path: str) -> None:
+    """Make the schema, unless another process was faster; refuse a file that holds something else."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        application, version = _schema_of(connection)
+        if (application, version) == (0, 0):
+            if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                raise StoreError(f"{path} is an SQLite file of another program", Trouble.FOREIGN)
+            for statement in SCHEMA:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif application != APPLICATION_ID:
+            raise StoreError(f"{path} is an SQLite file of another program", Trouble.FOREIGN)
+        elif version != SCHEMA_VERSION:
+            words = f"{path} has schema version {version}; this release of mailauth knows {SCHEMA_VERSION}"
+            raise StoreError(words, Trouble.FOREIGN)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+# --- rows ----------------------------------------------------------------------------------------------------
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    return Record(State(row[1]), *row[2:])
+
+
+def _read(connection: sqlite3.Connection, keys: Sequence[str]) -> list[Record | None]:
+    if len(keys) == 2:
+        found = {row[0]: _record(row) for row in connection.execute(_GET_TWO, keys)}
+    else:
+        found = {row[0]: _record(row) for key in keys for row in connection.execute(_GET, (key,))}
+    return [found.get(key) for key in keys]
+
+
+def _swap(key: str, expected: Record | None, record: Record | None) -> tuple[str, tuple[Any, ...]]:
+    """The statement that changes exactly one row if the key holds what is expected."""
+    if record is None:
+        if expected is None:
+            return "UPDATE greylist SET key = key WHERE FALSE", ()
+        return _DELETE, (key, *expected)
+    if expected is None:
+        return _INSERT, (key, *record)
+    return _UPDATE, (*record, key, *expected)
+
+
+# --- errors --------------------------------------------------------------------------------------------------
+
+_TROUBLES = {
+    sqlite3.SQLITE_BUSY: Trouble.LOCKED,
+    sqlite3.SQLITE_LOCKED: Trouble.LOCKED,
+    sqlite3.SQLITE_CORRUPT: Trouble.CORRUPT,
+    sqlite3.SQLITE_NOTADB: Trouble.CORRUPT,
+    sqlite3.SQLITE_FULL: Trouble.FULL,
+    sqlite3.SQLITE_READONLY: Trouble.READ_ONLY,
+    sqlite3.SQLITE_CANTOPEN: Trouble.UNREACHABLE,
+    sqlite3.SQLITE_PERM: Trouble.UNREACHABLE,
+    sqlite3.SQLITE_AUTH: Trouble.UNREACHABLE,
+}
+
+
+def _store_error(path: str, error: Exception) -> StoreError:
+    if isinstance(error, StoreError):
+        return error
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        return StoreError(f"{path}: {error}", _TROUBLES.get(code, Trouble.OTHER))
+    # A row that is no record: somebody else wrote it.
+    return StoreError(f"{path}: {error}", Trouble.CORRUPT if isinstance(error, ValueError) else Trouble.OTHER)

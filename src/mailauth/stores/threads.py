@@ -1,0 +1,115 @@
+# What belongs here: running a synchronous store from async code. asyncio and trio are imported when first needed.
+"""`ThreadedStore`: any store in worker threads; `NativeUnderAsyncio`: an asyncio driver, with threads under trio."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from mailauth.greylist import AsyncStore, Entry, Page, Record, Store
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_THREADS = 32
+"""So many operations of one store run at once under asyncio; under trio its own limiter decides (40)."""
+
+
+def running_trio() -> bool:
+    """Whether the caller is a trio task."""
+    trio = sys.modules.get("trio")
+    return trio is not None and bool(trio.lowlevel.in_trio_task())
+
+
+class ThreadedStore:
+    """A synchronous store for asyncio and trio, each operation in a worker thread.
+
+    An operation whose caller is cancelled runs to its end in its thread; nobody hears of it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._threads: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    async def _in_thread(self, function: Callable[P, T], *arguments: P.args, **_: P.kwargs) -> T:
+        if running_trio():
+            import trio
+
+            return await trio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True)
+        import asyncio
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool(), function, *arguments)
+
+    def _pool(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._threads is None:
+                from concurrent.futures import ThreadPoolExecutor
+
+                self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="greylist")
+            return self._threads
+
+    async def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        """See `mailauth.greylist.Store`."""
+        return await self._in_thread(self._store.get, keys)
+
+    async def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
+        """See `mailauth.greylist.Store`."""
+        return await self._in_thread(self._store.compare_and_set, key, expected, record)
+
+    async def expire(self, now: float, limit: int) -> Sequence[Entry]:
+        """See `mailauth.greylist.Store`."""
+        return await self._in_thread(self._store.expire, now, limit)
+
+    async def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
+        """See `mailauth.greylist.Store`."""
+        return await self._in_thread(self._store.scan, prefix, cursor, limit)
+
+    async def close(self) -> None:
+        """See `mailauth.greylist.Store`; the worker threads end, too."""
+        await self._in_thread(self._store.close)
+        with self._lock:
+            threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(wait=False)
+
+
+class NativeUnderAsyncio:
+    """A store with an asyncio driver; under trio, which that driver does not know, another one in its place."""
+
+    def __init__(self, native: AsyncStore, under_trio: Callable[[], AsyncStore]) -> None:
+        self._native = native
+        self._make_other = under_trio
+        self._other: AsyncStore | None = None
+
+    def _store(self) -> AsyncStore:
+        if not running_trio():
+            return self._native
+        if self._other is None:
+            self._other = self._make_other()
+        return self._other
+
+    async def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        """See `mailauth.greylist.Store`."""
+        return await self._store().get(keys)
+
+    async def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
+        """See `mailauth.greylist.Store`."""
+        return await self._store().compare_and_set(key, expected, record)
+
+    async def expire(self, now: float, limit: int) -> Sequence[Entry]:
+        """See `mailauth.greylist.Store`."""
+        return await self._store().expire(now, limit)
+
+    async def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
+        """See `mailauth.greylist.Store`."""
+        return await self._store().scan(prefix, cursor, limit)
+
+    async def close(self) -> None:
+        """See `mailauth.greylist.Store`."""
+        await self._store().close()
