@@ -18,6 +18,13 @@ IPAddress: TypeAlias = IPv4Address | IPv6Address
 MAX_NAME_OCTETS = 253
 MAX_LABEL_OCTETS = 63
 
+MAX_CHAIN = 15
+"""CNAMEs that a resolver follows from one name; a longer chain, or a loop, is a server failure. No RFC sets the
+number: dnspython's own limit is this, common servers follow 11 to 16."""
+
+MAX_RECORDS = 1000
+"""Records that a network resolver keeps of one answer. 64 KiB hold some 4,000; no mail domain needs as many."""
+
 
 class Question(NamedTuple):
     """One question to the DNS.
@@ -110,6 +117,12 @@ class Answer:
 _FAILURES = frozenset({Outcome.TIMED_OUT, Outcome.SERVER_FAILURE, Outcome.REFUSED})
 
 TIMED_OUT = Answer(Outcome.TIMED_OUT, detail="the time limit was reached")
+
+
+def not_asked(question: Question) -> Answer | None:
+    """The answer to a question that is not sent, since its name cannot exist; None if it can be sent."""
+    reason = unaskable(question.name)
+    return None if reason is None else Answer(Outcome.NO_SUCH_NAME, detail=f"not asked: {reason}")
 
 
 def unaskable(name: str) -> str | None:

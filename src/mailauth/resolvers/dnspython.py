@@ -1,90 +1,234 @@
-# What belongs here: the network resolvers on top of dnspython. Every trouble becomes an `Outcome`; nothing that a
-# server sends raises. dnspython and the system's configuration are loaded by the first question, not before.
+# What belongs here: dnspython for synchronous callers, and the thread that asks several questions at once for them.
+# Every trouble becomes an `Outcome`; nothing that a server sends raises. The system's configuration is read by the
+# first question, not before.
 #
-# SECURITY: the answers come from whoever runs the zone that is asked about. dnspython checks that an answer belongs
-# to its question and ignores the others (time-out, not failure); a UDP answer is at most 64 KiB, a TCP answer too;
-# `MAX_RECORDS` of it are kept, and every question ends with the resolver's lifetime at the latest.
+# SECURITY: see dnspython_async. The blocking path of dnspython is as strict: it takes a random id and port for each
+# question and ignores a response that does not fit.
 """`DnspythonResolver`: DNS through dnspython, for synchronous callers."""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+import time
+import weakref
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Self
 
+import dns.asyncresolver
 import dns.exception
 import dns.resolver
 
-from mailauth.plan.dns import TIMED_OUT, Answer, Outcome, Question, unaskable
-from mailauth.resolvers.wire import answer_of, failure_of, query_name
+from mailauth.plan.dns import TIMED_OUT, Answer, Outcome, Question, not_asked
+from mailauth.resolvers.dnspython_async import MAX_IN_FLIGHT, system_resolver
+from mailauth.resolvers.dnspython_async import ask as ask_async
+from mailauth.resolvers.shortway import MAX_PACKET, Attempt, Verdict, attempt, open_socket, others_first
+from mailauth.resolvers.wire import answer_of, failure_of, query_name, query_type
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from types import TracebackType
 
-MAX_IN_FLIGHT = 64
-"""Questions that `DnspythonResolver` has in flight at once, each in a thread of its own."""
-
-# RFC 6891 section 6.2.5 and DNS flag day 2020: no fragments, and no TCP for a DKIM key of 2048 bits.
-EDNS_PAYLOAD = 1232
-
-
-def system_resolver(kind: type[Any]) -> Any:
-    """A dnspython resolver with the system's configuration. Raises `dns.resolver.NoResolverConfiguration`."""
-    resolver = kind()
-    if resolver.edns < 0:
-        resolver.use_edns(0, 0, EDNS_PAYLOAD)
-    return resolver
+MAX_THREADS = 32
+"""Threads for a caller's own kind of resolver, which can only be asked by blocking a thread."""
 
 
 class DnspythonResolver:
-    """Asks the system's name servers, or those of a dnspython resolver that the caller configured."""
+    """Asks the system's name servers, or those of a dnspython resolver that the caller configured.
+
+    `resolver` is a `dns.resolver.Resolver`; its name servers (DoT and DoH among them), time-outs, cache and keys
+    are used, its search list is not. Without one, the system's configuration is read by the first question.
+    May be shared between threads. `lookup` asks in the calling thread; `submit` asks in one background thread,
+    which the first call starts, `max_in_flight` questions at once. `close`, leaving a ``with`` block, dropping the
+    resolver, or the end of the program ends that thread.
+
+    Raises `TypeError` for a resolver of another kind, `ValueError` for a cap below 1; questions never raise.
+    """
 
     def __init__(self, resolver: dns.resolver.Resolver | None = None, *, max_in_flight: int = MAX_IN_FLIGHT) -> None:
+        resolve = getattr(resolver, "resolve", None)
+        if resolver is not None and (not callable(resolve) or inspect.iscoroutinefunction(resolve)):
+            raise TypeError(f"expected a dns.resolver.Resolver, not {type(resolver)}; see AsyncDnspythonResolver")
+        if max_in_flight < 1:
+            raise ValueError(f"max_in_flight is at least 1, not {max_in_flight!r}")
         self._resolver = resolver
         self._max_in_flight = max_in_flight
-        self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
+        self._background: _Background | None = None
 
     def lookup(self, question: Question, time_limit: float | None = None) -> Answer:
-        """Ask one question; `time_limit` in seconds."""
-        reason = unaskable(question.name)
-        if reason is not None:
-            return Answer(Outcome.NO_SUCH_NAME, detail=f"not asked: {reason}")
+        """Ask one question, in at most `time_limit` seconds."""
+        answer = not_asked(question)
+        if answer is not None:
+            return answer
         if time_limit is not None and time_limit <= 0:
             return TIMED_OUT
         try:
             resolver = self._configured()
-            lifetime = resolver.lifetime if time_limit is None else min(time_limit, resolver.lifetime)
-            response = resolver.resolve(
-                query_name(question.name), question.type, raise_on_no_answer=False, lifetime=lifetime, search=False
-            ).response
+            return ask(resolver, question, _lifetime(resolver, time_limit))
         except (dns.exception.DNSException, OSError) as error:
             return failure_of(error, question)
-        return answer_of(response, question)
-
-    def _configured(self) -> dns.resolver.Resolver:
-        if self._resolver is None:
-            self._resolver = system_resolver(dns.resolver.Resolver)
-        return self._resolver
 
     def submit(self, question: Question, time_limit: float | None = None) -> Future[Answer]:
-        """Ask one question in the background."""
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._max_in_flight, "mailauth-dns")
-            return self._pool.submit(self.lookup, question, time_limit)
+        """Ask one question in the background; cancelling the future gives it up."""
+        answer = not_asked(question)
+        try:
+            background = self._start() if answer is None else None
+        except (dns.exception.DNSException, OSError) as error:
+            background, answer = None, failure_of(error, question)
+        if background is not None:
+            return background.submit(question, time_limit)
+        future: Future[Answer] = Future()
+        future.set_result(answer or TIMED_OUT)
+        return future
 
     def close(self) -> None:
-        """End the threads."""
+        """End the background thread; questions that are still open are answered "server failure"."""
         with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=True, cancel_futures=True)
+            background, self._background = self._background, None
+        if background is not None:
+            background.close()
 
-    def __enter__(self) -> DnspythonResolver:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _configured(self) -> dns.resolver.Resolver:
+        if self._resolver is None:
+            self._resolver = system_resolver(dns.resolver.Resolver)
+        return self._resolver
+
+    def _start(self) -> _Background:
+        with self._lock:
+            # After a fork the thread lives on in the parent only.
+            if self._background is None or self._background.process != os.getpid():
+                self._background = _Background(self._configured(), self._max_in_flight)
+                weakref.finalize(self, self._background.close)
+            return self._background
+
+
+def ask(resolver: dns.resolver.Resolver, question: Question, lifetime: float) -> Answer:
+    """Ask one question, within `lifetime` seconds; raises dnspython's exceptions and `OSError`."""
+    way = attempt(resolver, question) if type(resolver) is dns.resolver.Resolver else None
+    if way is None:
+        return _ask_at_length(resolver, question, lifetime)
+    started = time.monotonic()
+    verdict = _ask_shortly(way, started + min(lifetime, way.timeout))
+    if isinstance(verdict, Answer):
+        return verdict
+    rest = lifetime - (time.monotonic() - started)
+    if rest <= 0:
+        return TIMED_OUT
+    if verdict is Verdict.USE_TCP:
+        return _ask_at_length(resolver, question, rest, tcp=True)
+    return _ask_at_length(others_first(resolver), question, rest)
+
+
+def _ask_at_length(resolver: dns.resolver.Resolver, question: Question, lifetime: float, tcp: bool = False) -> Answer:
+    answer = resolver.resolve(
+        query_name(question.name),
+        query_type(question),
+        tcp=tcp,
+        raise_on_no_answer=False,
+        lifetime=lifetime,
+        search=False,
+    )
+    return answer_of(answer.response, question)
+
+
+def _ask_shortly(way: Attempt, deadline: float) -> Answer | Verdict:
+    try:
+        with open_socket(way) as sock:
+            sock.send(way.wire)
+            verdict: Answer | Verdict = Verdict.WAIT
+            while verdict is Verdict.WAIT:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    return Verdict.ASK_AGAIN
+                sock.settimeout(remaining)
+                verdict = way.judge(sock.recv(MAX_PACKET))
+            return verdict
+    except OSError:  # a time-out among them
+        return Verdict.ASK_AGAIN
+
+
+def _lifetime(resolver: dns.resolver.BaseResolver, time_limit: float | None) -> float:
+    return resolver.lifetime if time_limit is None else min(time_limit, resolver.lifetime)
+
+
+class _Background:
+    """A thread with an event loop, in which many questions are in flight at once.
+
+    One thread costs less than a thread for each question, and a question that is given up is given up at once.
+    """
+
+    def __init__(self, resolver: dns.resolver.Resolver, max_in_flight: int) -> None:
+        self.process = os.getpid()
+        self._resolver = resolver
+        self._twin = _asynchronous(resolver)
+        self._turns = asyncio.Semaphore(max_in_flight)
+        self._closed = False
+        self._loop = asyncio.new_event_loop()
+        # A daemon, since a thread that is none would be waited for before anything could tell it to end.
+        self._thread = threading.Thread(target=self._run, name="mailauth-dns", daemon=True)
+        self._thread.start()
+
+    def submit(self, question: Question, time_limit: float | None) -> Future[Answer]:
+        deadline = None if time_limit is None else time.monotonic() + time_limit
+        return asyncio.run_coroutine_threadsafe(self._lookup(question, deadline), self._loop)
+
+    def close(self) -> None:
+        if self.process == os.getpid() and not self._closed:
+            self._closed = True
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+            tasks = asyncio.all_tasks(self._loop)
+            for task in tasks:
+                task.cancel()
+            self._loop.run_until_complete(_all_of(tasks))
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
+
+    async def _lookup(self, question: Question, deadline: float | None) -> Answer:
+        try:
+            async with self._turns:
+                remaining = None if deadline is None else deadline - time.monotonic()
+                if remaining is not None and remaining <= 0:
+                    return TIMED_OUT
+                return await self._ask(question, remaining)
+        except (dns.exception.DNSException, OSError) as error:
+            return failure_of(error, question)
+        except asyncio.CancelledError:
+            if not self._closed:
+                raise
+            return Answer(Outcome.SERVER_FAILURE, detail="the resolver was closed")
+
+    def _ask(self, question: Question, time_limit: float | None) -> Coroutine[None, None, Answer]:
+        if self._twin is not None:
+            return ask_async(self._twin, question, _lifetime(self._twin, time_limit))
+        return asyncio.to_thread(ask, self._resolver, question, _lifetime(self._resolver, time_limit))
+
+
+def _asynchronous(resolver: dns.resolver.Resolver) -> dns.asyncresolver.Resolver | None:
+    """The same configuration, cache and keys for use under asyncio; None for a kind whose ways are not known."""
+    if type(resolver) is not dns.resolver.Resolver:
+        return None
+    twin = dns.asyncresolver.Resolver(configure=False)
+    vars(twin).update(vars(resolver))
+    return twin
+
+
+async def _all_of(tasks: set[asyncio.Task[Answer]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import dns.exception
 import dns.message
@@ -18,18 +19,31 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.resolver
 
-from mailauth.plan.dns import Answer, Exchange, Outcome, Question
+from mailauth.plan.dns import MAX_CHAIN, MAX_RECORDS, Answer, Exchange, Outcome, Question
 
-MAX_RECORDS = 1000
-"""Records kept of one answer. A message of 64 KiB can hold some 4,000; no mail domain needs as many."""
+if TYPE_CHECKING:
+    import dns.rrset
 
-MAX_CHAIN = 15
-"""CNAMEs followed within one answer, as dnspython does; more, or a loop, is a server failure."""
+_IN = dns.rdataclass.IN
+_CNAME = dns.rdatatype.CNAME
+_SOA = dns.rdatatype.SOA
+_TYPES = {rtype: dns.rdatatype.from_text(rtype) for rtype in ("A", "AAAA", "MX", "PTR", "TXT")}
+
+MAX_DETAIL = 300
+"""Characters of an exception's text that are kept in `Answer.detail`."""
 
 
 def query_name(name: str) -> dns.name.Name:
     """The name of a question, which `unaskable` let pass, as dnspython's type: absolute, without escapes."""
-    return dns.name.Name([label.encode("ascii") for label in name.split(".")] + [b""])
+    return dns.name.Name([*[label.encode("ascii") for label in name.split(".")], b""])
+
+
+def query_type(question: Question) -> dns.rdatatype.RdataType:
+    """The type of a question as dnspython's type. Raises `ValueError` for a type that no plan asks for."""
+    rtype = _TYPES.get(question.type)
+    if rtype is None:
+        raise ValueError(f"{question}: records are of type {', '.join(_TYPES)}")
+    return rtype
 
 
 def name_text(name: dns.name.Name) -> str:
@@ -55,36 +69,53 @@ def record_value(rtype: str, rdata: Any) -> Any:
 
 
 def answer_of(response: dns.message.Message, question: Question) -> Answer:
-    """What a response of NOERROR or NXDOMAIN says to `question`.
+    """What a response with the code NOERROR or NXDOMAIN says to `question`.
 
-    Records of other types and other names are skipped, CNAMEs are followed within the response. The TTL is the
-    least along the chain; without records the SOA's say counts, too (RFC 2308 section 5).
+    Records of other types and other names are skipped; CNAMEs are followed within the response, since a resolver
+    that serves stubs sends the whole chain (RFC 1034 section 3.6.2). The TTL is the least along the chain.
     """
-    assert isinstance(response, dns.message.QueryMessage)
-    try:
-        chain = response.resolve_chaining()
-    except dns.exception.DNSException as error:
-        return Answer(Outcome.SERVER_FAILURE, detail=f"bad response: {_words(error)}")
-    if chain.answer is not None:
-        values = [record_value(question.type, rdata) for rdata in list(chain.answer)[:MAX_RECORDS]]
-        detail = "" if len(chain.answer) <= MAX_RECORDS else f"{MAX_RECORDS} of {len(chain.answer)} records kept"
-        return Answer(Outcome.FOUND, tuple(values), chain.minimum_ttl, detail)
+    name, rtype, ttl = query_name(question.name), query_type(question), None
+    for _ in range(MAX_CHAIN + 1):
+        found = response.get_rrset(response.answer, name, _IN, rtype)
+        if found is not None:
+            return _found(found, question.type, _least(ttl, found.ttl))
+        alias = response.get_rrset(response.answer, name, _IN, _CNAME)
+        if not alias:
+            return _nothing(response, name, ttl)
+        name, ttl = alias[0].target, _least(ttl, alias.ttl)
+    return Answer(Outcome.SERVER_FAILURE, detail=f"CNAME chain over {MAX_CHAIN} or a loop")
+
+
+def _least(ttl: int | None, other: int) -> int:
+    return other if ttl is None else min(ttl, other)
+
+
+def _found(rrset: dns.rrset.RRset, rtype: str, ttl: int) -> Answer:
+    records = tuple(record_value(rtype, rdata) for rdata in islice(rrset, MAX_RECORDS))
+    detail = "" if len(rrset) <= MAX_RECORDS else f"{MAX_RECORDS} of {len(rrset)} records kept"
+    return Answer(Outcome.FOUND, records, ttl, detail)
+
+
+def _nothing(response: dns.message.Message, name: dns.name.Name, chain_ttl: int | None) -> Answer:
+    """RFC 2308 section 5: the lesser of the SOA's TTL and its MINIMUM field; without a SOA it may not be kept."""
     missing = response.rcode() == dns.rcode.NXDOMAIN
-    ttl = 0 if chain.minimum_ttl >= _NO_TTL else chain.minimum_ttl
+    ttl = 0
+    for rrset in response.authority:
+        if rrset.rdtype == _SOA and rrset and name.is_subdomain(rrset.name):
+            ttl = _least(chain_ttl, min(rrset.ttl, rrset[0].minimum))
+            break
     return Answer(Outcome.NO_SUCH_NAME if missing else Outcome.NO_DATA, ttl=ttl)
-
-
-_NO_TTL = 2**31 - 1  # what dnspython reports where nothing in the response has a say on the TTL
 
 
 def failure_of(error: Exception, question: Question) -> Answer:
     """What an exception of dnspython's resolver, or of the operating system, means for `question`."""
-    if isinstance(error, dns.resolver.NXDOMAIN):
-        return answer_of(next(iter(error.kwargs["responses"].values())), question)
-    if isinstance(error, dns.exception.Timeout):
-        return Answer(Outcome.TIMED_OUT, detail=_words(error))
-    if isinstance(error, dns.resolver.NoNameservers):
-        return Answer(_outcome_of(error.kwargs.get("errors", ())), detail=_words(error))
+    match error:
+        case dns.resolver.NXDOMAIN():
+            return answer_of(next(iter(error.kwargs["responses"].values())), question)
+        case dns.exception.Timeout():
+            return Answer(Outcome.TIMED_OUT, detail=_words(error))
+        case dns.resolver.NoNameservers():
+            return Answer(_outcome_of(error.kwargs.get("errors", ())), detail=_words(error))
     return Answer(Outcome.SERVER_FAILURE, detail=_words(error))
 
 
@@ -97,4 +128,5 @@ def _outcome_of(errors: Any) -> Outcome:
 
 
 def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
+    # The text may hold names from the wire; dnspython escapes them.
+    return f"{type(error).__name__}: {error}"[:MAX_DETAIL]

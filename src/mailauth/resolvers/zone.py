@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from mailauth import MailAuthError
-from mailauth.plan.dns import Answer, Exchange, Outcome, Question, unaskable
+from mailauth.plan.dns import MAX_CHAIN, Answer, Exchange, Outcome, Question, unaskable
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 Failure: TypeAlias = Literal["timeout", "servfail", "refused"]
 
 DEFAULT_TTL = 3600
-MAX_CHAIN = 16
-"""CNAMEs followed from one name; longer chains and loops are a server failure. dnspython's limit, too."""
 
 _FAILURES = {
     "timeout": Answer(Outcome.TIMED_OUT, detail="the zone says: time-out"),

@@ -1,0 +1,184 @@
+# What belongs here: dnspython for asyncio and trio. Every trouble becomes an `Outcome`; nothing that a server sends
+# raises. The system's configuration is read by the first question, not before.
+#
+# SECURITY: see shortway for the packets. dnspython, where it takes over, is as strict: a random id and port for each
+# question, and a response that does not fit is ignored. Every question ends with the resolver's lifetime at the latest.
+"""`AsyncDnspythonResolver`: DNS through dnspython, for asynchronous callers."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import dns.asyncbackend
+import dns.asyncresolver
+import dns.exception
+import dns.resolver
+
+from mailauth.plan.dns import TIMED_OUT, Answer, Question, not_asked
+from mailauth.resolvers.shortway import MAX_PACKET, Attempt, Verdict, attempt, open_socket, others_first
+from mailauth.resolvers.wire import answer_of, failure_of, query_name, query_type
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+R = TypeVar("R", bound=dns.resolver.BaseResolver)
+
+MAX_IN_FLIGHT = 200
+"""Questions in flight at once; the others wait. Each holds a socket, and 1,024 files is a usual limit."""
+
+# RFC 6891 section 6.2.5; 1232 octets are never fragmented (DNS flag day 2020), and hold a DKIM key of 2048 bits.
+EDNS_PAYLOAD = 1232
+
+
+def system_resolver(kind: type[R]) -> R:
+    """A dnspython resolver with the system's configuration. Raises `dns.resolver.NoResolverConfiguration`."""
+    resolver = kind()
+    if resolver.edns < 0:
+        resolver.use_edns(0, 0, EDNS_PAYLOAD)
+    return resolver
+
+
+class AsyncDnspythonResolver:
+    """Asks the system's name servers, or those of a dnspython resolver that the caller configured.
+
+    For asyncio and trio. `resolver` is a `dns.asyncresolver.Resolver`; its name servers (DoT and DoH among them),
+    time-outs, cache and keys are used, its search list is not. Without one, the system's configuration is read
+    by the first question. `max_in_flight` questions are asked at once, the others wait for their turn.
+
+    Raises `TypeError` for a resolver of another kind, `ValueError` for a cap below 1; questions never raise.
+    """
+
+    def __init__(
+        self, resolver: dns.asyncresolver.Resolver | None = None, *, max_in_flight: int = MAX_IN_FLIGHT
+    ) -> None:
+        if resolver is not None and not inspect.iscoroutinefunction(getattr(resolver, "resolve", None)):
+            raise TypeError(
+                f"expected a dns.asyncresolver.Resolver, not {type(resolver).__name__}; see DnspythonResolver"
+            )
+        self._resolver = resolver
+        self._turns = _Turns(max_in_flight)
+
+    async def lookup_async(self, question: Question) -> Answer:
+        """Ask one question."""
+        answer = not_asked(question)
+        if answer is not None:
+            return answer
+        async with self._turns.here():
+            try:
+                resolver = self._configured()
+                return await ask(resolver, question, resolver.lifetime)
+            except (dns.exception.DNSException, OSError) as error:
+                return failure_of(error, question)
+
+    def _configured(self) -> dns.asyncresolver.Resolver:
+        if self._resolver is None:
+            self._resolver = system_resolver(dns.asyncresolver.Resolver)
+        return self._resolver
+
+
+class _Turns:
+    """One semaphore for each event loop: asyncio's belong to the loop that they first waited in."""
+
+    def __init__(self, cap: int) -> None:
+        if cap < 1:
+            raise ValueError(f"max_in_flight is at least 1, not {cap!r}")
+        self._cap = cap
+        self._semaphores: WeakKeyDictionary[Any, AbstractAsyncContextManager[Any]] = WeakKeyDictionary()
+
+    def here(self) -> AbstractAsyncContextManager[Any]:
+        trio = running_trio()
+        loop: Any = asyncio.get_running_loop() if trio is None else trio.lowlevel.current_trio_token()
+        semaphore = self._semaphores.get(loop)
+        if semaphore is None:
+            semaphore = asyncio.Semaphore(self._cap) if trio is None else trio.Semaphore(self._cap)
+            self._semaphores[loop] = semaphore
+        return semaphore
+
+
+def running_trio() -> Any:
+    """The trio module if the caller runs under trio, else None."""
+    trio = sys.modules.get("trio")
+    return trio if trio is not None and trio.lowlevel.in_trio_task() else None
+
+
+async def ask(resolver: dns.asyncresolver.Resolver, question: Question, lifetime: float) -> Answer:
+    """Ask one question, within `lifetime` seconds; raises dnspython's exceptions and `OSError`."""
+    way = attempt(resolver, question) if type(resolver) is dns.asyncresolver.Resolver and _has_readers() else None
+    if way is None:
+        return await _ask_at_length(resolver, question, lifetime)
+    started = time.monotonic()
+    verdict = await _ask_shortly(way, min(lifetime, way.timeout))
+    if isinstance(verdict, Answer):
+        return verdict
+    rest = lifetime - (time.monotonic() - started)
+    if rest <= 0:
+        return TIMED_OUT
+    if verdict is Verdict.USE_TCP:
+        return await _ask_at_length(resolver, question, rest, tcp=True)
+    return await _ask_at_length(others_first(resolver), question, rest)
+
+
+async def _ask_at_length(
+    resolver: dns.asyncresolver.Resolver, question: Question, lifetime: float, tcp: bool = False
+) -> Answer:
+    answer = await resolver.resolve(
+        query_name(question.name),
+        query_type(question),
+        tcp=tcp,
+        raise_on_no_answer=False,
+        lifetime=lifetime,
+        search=False,
+        backend=dns.asyncbackend.get_backend("asyncio" if running_trio() is None else "trio"),
+    )
+    return answer_of(answer.response, question)
+
+
+def _has_readers() -> bool:
+    """Whether the loop can wait for a socket that it did not make: asyncio, but for the default one on Windows."""
+    return running_trio() is None and sys.platform != "win32"
+
+
+async def _ask_shortly(way: Attempt, timeout: float) -> Answer | Verdict:
+    loop = asyncio.get_running_loop()
+    verdict: asyncio.Future[Answer | Verdict] = loop.create_future()
+    try:
+        sock = open_socket(way)
+    except OSError:
+        return Verdict.ASK_AGAIN
+    with sock:
+        sock.setblocking(False)
+        try:
+            sock.send(way.wire)
+        except OSError:
+            return Verdict.ASK_AGAIN
+        loop.add_reader(sock, _receive, sock, way, verdict)
+        timer = loop.call_later(timeout, _give_up, verdict)
+        try:
+            return await verdict
+        finally:
+            timer.cancel()
+            loop.remove_reader(sock)
+
+
+def _receive(sock: socket.socket, way: Attempt, future: asyncio.Future[Answer | Verdict]) -> None:
+    if future.done():
+        return
+    try:
+        verdict = way.judge(sock.recv(MAX_PACKET))
+    except (BlockingIOError, InterruptedError):
+        return
+    except OSError:
+        verdict = Verdict.ASK_AGAIN
+    if verdict is not Verdict.WAIT:
+        future.set_result(verdict)
+
+
+def _give_up(future: asyncio.Future[Answer | Verdict]) -> None:
+    if not future.done():
+        future.set_result(Verdict.ASK_AGAIN)
