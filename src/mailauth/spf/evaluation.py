@@ -1,0 +1,549 @@
+# What belongs here: check_host() of RFC 7208, as a plan: one short function for each mechanism. It walks through
+# parsed records only; it asks questions by yielding them, and reads no clock.
+#
+# SECURITY: records, their number and what they refer to are chosen by whoever sends the mail. The work is bounded by
+# the limits of `SpfPolicy`: at most 10 terms ask, one of them at most 11 questions, plus one question for the first
+# record and 12 for an explanation. Recursion is bounded by the same ten. Names are checked before they are asked
+# (`target_name`), texts before they are returned.
+"""The evaluation of SPF records."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+from mailauth.domain import MAX_ADDRESS_CHARACTERS, is_within, parse_ip, reverse_name, to_ascii
+from mailauth.plan.dns import Answer, Exchange, IPAddress, Outcome, Question, RecordType
+from mailauth.plan.execution import Plan
+from mailauth.spf.identity import UNKNOWN, Sender, helo_sender, mail_from_sender
+from mailauth.spf.macros import Parts, expand_name, expand_text, letters_of, parse_explain_string, target_name
+from mailauth.spf.policy import DEFAULT_POLICY, SpfPolicy
+from mailauth.spf.problem import TermError
+from mailauth.spf.record import IP6_OFFSET, Lookup, Networks, Record, is_spf, parse_octets
+from mailauth.spf.result import Identity, Reason, SpfResult, result_of
+from mailauth.spf.terms import IP4_BITS, IP6_BITS, A, Asking, Exists, Include, Mechanism, Mx, Ptr, Result
+
+if TYPE_CHECKING:
+    from mailauth.spf.trace import Tracer
+
+# Members of an Enum cost a look-up each; these are used for every answer.
+_FOUND, _NO_DATA = Outcome.FOUND, Outcome.NO_DATA
+_PASS, _FAIL, _NEUTRAL, _NONE = Result.PASS, Result.FAIL, Result.NEUTRAL, Result.NONE
+_MATCHED, _DEFAULT = Reason.MATCHED, Reason.DEFAULT
+
+_FAILURES = {
+    Outcome.TIMED_OUT: (Reason.DNS_TIMED_OUT, "timed out"),
+    Outcome.SERVER_FAILURE: (Reason.DNS_SERVER_FAILURE, "got a server failure"),
+    Outcome.REFUSED: (Reason.DNS_REFUSED, "was refused"),
+}
+
+_LOCAL_PART = frozenset("sl")
+_RECEIVER = re.compile(r"[\x21-\x7e]{1,255}\Z")
+_PRINTABLE = re.compile(r"[\x20-\x7e]+\Z")
+
+Verdict: TypeAlias = tuple[Result, Mechanism | None, Record, str]
+"""How a record decided: the result, the mechanism that matched, the record, and the domain that it stands at."""
+
+
+# --- the public plans -------------------------------------------------------------------------------------
+
+
+def check_host(
+    ip: str | IPAddress,
+    *,
+    helo: str | None = None,
+    mail_from: str | None = None,
+    policy: SpfPolicy = DEFAULT_POLICY,
+    receiver: str | None = None,
+    now: float | None = None,
+    trace: bool = False,
+) -> Plan[SpfResult]:
+    """Check the MAIL FROM identity (RFC 7208 section 2.4); a null reverse-path is postmaster at the HELO name.
+
+    `ip` is the client's address, `helo` and `mail_from` are as the client gave them, U-labels and UTF-8 included.
+    `receiver` (our own host name) and `now` (seconds since the epoch) are what ``%{r}`` and ``%{t}`` in an
+    explanation stand for; without `now`, an explanation that uses it is not given. `trace` records the evaluation.
+
+    Returns a plan whose result is an `SpfResult`, whatever the client and the DNS say. Raises `ValueError` or
+    `TypeError`, at once, for a client address that is none.
+    """
+    client, sender = parse_ip(ip), mail_from_sender(_text(mail_from, "mail_from"), _text(helo, "helo"))
+    return _evaluate(Evaluation(client, "mailfrom", sender, helo or "", policy, receiver, now), trace)
+
+
+def check_helo(
+    ip: str | IPAddress,
+    helo: str | None,
+    *,
+    policy: SpfPolicy = DEFAULT_POLICY,
+    receiver: str | None = None,
+    now: float | None = None,
+    trace: bool = False,
+) -> Plan[SpfResult]:
+    """Check the HELO identity (RFC 7208 section 2.3): as `check_host` does, for postmaster at the HELO name.
+
+    A name that is an address literal or has one label gives none, without a question.
+    """
+    client, sender = parse_ip(ip), helo_sender(_text(helo, "helo"))
+    return _evaluate(Evaluation(client, "helo", sender, helo or "", policy, receiver, now), trace)
+
+
+def _text(value: str | None, name: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} is a string, not {type(value).__name__}")
+    return value
+
+
+def _evaluate(evaluation: Evaluation, trace: bool) -> Plan[SpfResult]:
+    plan = evaluation.result()
+    if trace:
+        from mailauth.spf.trace import traced
+
+        plan = traced(evaluation, plan)
+    if evaluation.policy.prefetch and evaluation.sender.domain:
+        from mailauth.spf.prefetch import prefetched
+
+        plan = prefetched(evaluation, plan)
+    return plan
+
+
+# --- the evaluation ---------------------------------------------------------------------------------------
+
+
+class Stop(Exception):
+    """The topmost check_host() returns this error at once (RFC 7208 sections 4.6.2, 5.2)."""
+
+    def __init__(self, result: Result, reason: Reason, problem: str) -> None:
+        super().__init__(problem)
+        self.result = result
+        self.reason = reason
+        self.problem = problem
+
+
+class Evaluation:
+    """One check_host(): what it was called with, and what it has counted so far."""
+
+    __slots__ = (
+        "_given_values", "address", "address_type", "ascii_local_part", "explaining", "helo", "identity", "ip",
+        "is_ip4", "lookups", "missing", "now", "number", "policy", "receiver", "reverse_names", "sender", "tracer",
+        "valid_names", "void_lookups",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        ip: IPAddress,
+        identity: Identity,
+        sender: Sender,
+        helo: str,
+        policy: SpfPolicy,
+        receiver: str | None,
+        now: float | None,
+    ) -> None:
+        self.ip, self.identity, self.sender, self.helo = ip, identity, sender, helo
+        self.policy, self.receiver, self.now = policy, receiver, now
+        self.address = address = int(ip)
+        self.is_ip4 = is_ip4 = type(ip) is IPv4Address
+        self.number = address if is_ip4 else address + IP6_OFFSET
+        # RFC 7208 section 5: A for an IPv4 client, AAAA for an IPv6 client.
+        self.address_type: RecordType = "A" if is_ip4 else "AAAA"
+        self.ascii_local_part = sender.local_part.isascii()
+        self.lookups = self.void_lookups = 0
+        self.missing = Reason.NO_DOMAIN
+        self.explaining = False
+        self.tracer: Tracer | None = None
+        self._given_values: dict[str, str] | None = None
+        self.reverse_names: list[str] | None = None
+        self.valid_names: dict[str, bool] = {}
+
+    def result(self) -> Plan[SpfResult]:
+        """check_host() for the <domain> of the sender, and the explanation if it fails."""
+        domain = self.sender.domain
+        if not domain:
+            # RFC 7208 section 4.3: malformed or not a multi-label name.
+            return self.finished(_NONE, Reason.NO_DOMAIN, _no_domain(self.identity, self.sender.given))
+        try:
+            verdict = yield from self.check(Question(domain, "TXT"))
+        except Stop as stop:
+            return self.finished(stop.result, stop.reason, stop.problem)
+        if verdict is None:
+            return self.finished(_NONE, self.missing, f"{domain} {_MISSING_WORDS[self.missing]}")
+        result, directive, record, where = verdict
+        explanation = None
+        if result is _FAIL and record.explanation is not None and self.policy.explain:
+            explanation = yield from self.explain(record, where)
+        reason = _DEFAULT if directive is None else _MATCHED
+        return self.finished(result, reason, "", directive, record, where, explanation)
+
+    def finished(
+        self,
+        result: Result,
+        reason: Reason,
+        problem: str,
+        directive: Mechanism | None = None,
+        record: Record | None = None,
+        where: str = "",
+        explanation: str | None = None,
+    ) -> SpfResult:
+        local_part, domain, given = self.sender
+        return result_of(
+            {
+                "result": result,
+                "reason": reason,
+                "identity": self.identity,
+                "domain": domain,
+                "sender": f"{local_part}@{domain or given}",
+                "helo": self.helo,
+                "ip": self.ip,
+                "directive": directive,
+                "record": record,
+                "record_domain": where,
+                "explanation": explanation,
+                "lookups": self.lookups,
+                "void_lookups": self.void_lookups,
+                "problem": problem,
+                "trace": None,
+            }
+        )
+
+    def check(self, question: Question) -> Plan[Verdict | None]:
+        """check_host() for one domain: what its record says; None if there is no record.
+
+        Errors end the whole evaluation: `Stop`.
+        """
+        answer: Answer = yield question
+        domain = question.name
+        record = self.record_of(domain, answer)
+        if record is None:
+            return None
+        # A tracer looks over our shoulder; it hands us the same steps.
+        steps = record.program if self.tracer is None else self.tracer.follow(record, domain)
+        # RFC 7208 section 4.6.2: each mechanism is considered in turn from left to right.
+        for step in steps:
+            if type(step) is Networks:
+                if bisect_right(step.bounds, self.number) & 1:
+                    network = step.first_match(self.number)
+                    return network.qualifier.result, network, record, domain
+            elif (self.ascii_local_part or self.can_match(step)) and (
+                yield from _MATCHES[type(step.term)](self, step, domain)
+            ):
+                directive = cast("Mechanism", step.term)
+                return directive.qualifier.result, directive, record, domain
+        if record.redirect_step is not None:
+            return (yield from self.redirect(record.redirect_step, domain))
+        if record.all is not None:
+            return record.all.qualifier.result, record.all, record, domain
+        # RFC 7208 section 4.7: the default result.
+        return _NEUTRAL, None, record, domain
+
+    def can_match(self, step: Lookup) -> bool:
+        # RFC 8616 section 4: with a local part that is not ASCII, terms with %{s} or %{l} do not match anything.
+        return self.ascii_local_part or step.letters.isdisjoint(_LOCAL_PART)
+
+    def record_of(self, domain: str, answer: Answer) -> Record | None:
+        """Pick and parse the record of a domain (RFC 7208 sections 4.3 to 4.6)."""
+        if answer.outcome is not _FOUND:
+            if answer.failed:
+                # RFC 7208 section 4.4: any other error, and a time-out, is a temperror.
+                raise _dns_trouble(Question(domain, "TXT"), answer)
+            self.missing = Reason.NO_RECORD if answer.outcome is _NO_DATA else Reason.NO_SUCH_DOMAIN
+            if self.lookups:
+                # An include or redirect asked: counted, but the missing record is a permerror in any case.
+                self.void_lookups += 1
+            return None
+        found: bytes | None = None
+        for octets in answer.texts:
+            # RFC 7208 section 4.5: records with another version are discarded, whatever is in them.
+            if is_spf(octets):
+                if found is not None:
+                    raise Stop(Result.PERMERROR, Reason.SEVERAL_RECORDS, f"{domain} has several SPF records")
+                found = octets
+        if found is None:
+            self.missing = Reason.NO_RECORD
+            return None
+        record = parse_octets(found)
+        if isinstance(record, Record):
+            return record
+        # RFC 7208 section 4.6: a syntax error anywhere is a permerror, before anything is evaluated.
+        raise Stop(Result.PERMERROR, Reason.SYNTAX_ERROR, f"the record of {domain} is in error at {record}")
+
+    # --- limits (RFC 7208 section 4.6.4) ---
+
+    def count_lookup(self) -> None:
+        if self.lookups >= self.policy.max_lookups:
+            words = f"more than {self.policy.max_lookups} terms ask the DNS"
+            raise Stop(Result.PERMERROR, Reason.TOO_MANY_LOOKUPS, words)
+        self.lookups += 1
+
+    def count_void(self) -> None:
+        self.void_lookups += 1
+        if self.void_lookups > self.policy.max_void_lookups:
+            words = f"more than {self.policy.max_void_lookups} terms ask for what is not in the DNS"
+            raise Stop(Result.PERMERROR, Reason.TOO_MANY_VOID_LOOKUPS, words)
+
+    # --- asking ---
+
+    def first_question(self, step: Lookup, domain: str, rtype: RecordType) -> Plan[Question | None]:
+        """The question that a term begins with, its name expanded; None if that gives no name.
+
+        RFC 7208 section 4.8: without a domain-spec, the <domain> is the target.
+        """
+        if not step.parts:
+            return Question(domain, rtype)
+        name = yield from self.target(step.parts, step.letters, domain)
+        return None if name is None else Question(name, rtype)
+
+    def target(self, parts: Parts, letters: frozenset[str], domain: str) -> Plan[str | None]:
+        values = self.values(domain)
+        if "p" in letters:
+            if self.reverse_names is None and not self.explaining:
+                # RFC 7208 section 4.6.4: the PTR question of %{p} counts like that of "ptr".
+                self.count_lookup()
+            values["p"] = yield from self.validated_name(domain)
+        return target_name(expand_name(parts, values))
+
+    def answered(self, question: Question, answer: Answer) -> bool:
+        """Whether there are records; "no such name" is the same as none (RFC 7208 section 5). Errors: `Stop`."""
+        if answer.outcome is _FOUND:
+            return True
+        if answer.failed:
+            raise _dns_trouble(question, answer)
+        return False
+
+    def holds(self, answer: Answer, ip4_length: int, ip6_length: int) -> bool:
+        """Whether an answer to A or AAAA holds the client's address, as far as the prefix length says (section 5)."""
+        shift = IP4_BITS - ip4_length if self.is_ip4 else IP6_BITS - ip6_length
+        wanted = self.address >> shift
+        return any(int(address) >> shift == wanted for address in answer.addresses)
+
+    # --- mechanisms (RFC 7208 section 5) ---
+
+    def match_include(self, step: Lookup, domain: str) -> Plan[bool]:
+        """RFC 7208 section 5.2."""
+        self.count_lookup()
+        question = step.question or (yield from self.first_question(step, domain, "TXT"))
+        verdict = yield from self.check_other(question)
+        if verdict is None:
+            name = "what it names" if question is None else question.name
+            problem = f"{step.term} in the record of {domain}: {name} has no SPF record"
+            raise Stop(Result.PERMERROR, Reason.INCLUDE_WITHOUT_RECORD, problem)
+        return verdict[0] is _PASS
+
+    def check_other(self, question: Question | None) -> Plan[Verdict | None]:
+        """The recursive check_host() of include and redirect; a malformed or single-label domain has no record."""
+        if question is None or "." not in question.name:
+            self.missing = Reason.NO_DOMAIN
+            return None
+        return (yield from self.check(question))
+
+    def match_a(self, step: Lookup, domain: str) -> Plan[bool]:
+        """RFC 7208 section 5.3."""
+        self.count_lookup()
+        question = step.question if self.is_ip4 else step.question6
+        if question is None:
+            question = yield from self.first_question(step, domain, self.address_type)
+            if question is None:
+                return False
+        answer: Answer = yield question
+        if not self.answered(question, answer):
+            self.count_void()
+            return False
+        term = cast("A", step.term)
+        return self.holds(answer, term.ip4_length, term.ip6_length)
+
+    def match_mx(self, step: Lookup, domain: str) -> Plan[bool]:
+        """RFC 7208 section 5.4; no implicit MX."""
+        self.count_lookup()
+        question = step.question or (yield from self.first_question(step, domain, "MX"))
+        if question is None:
+            return False
+        answer: Answer = yield question
+        if not self.answered(question, answer):
+            self.count_void()
+            return False
+        if len(answer.exchanges) > self.policy.max_mx_hosts:
+            # RFC 7208 section 4.6.4; erratum 5227: the limit is on the hosts of one "mx".
+            problem = f"{question.name} has more than {self.policy.max_mx_hosts} MX hosts"
+            raise Stop(Result.PERMERROR, Reason.TOO_MANY_MX_HOSTS, problem)
+        return (yield from self.match_exchanges(cast("Mx", step.term), sorted(answer.exchanges)))
+
+    def match_exchanges(self, term: Mx, exchanges: list[Exchange]) -> Plan[bool]:
+        void = False
+        for exchange in exchanges:
+            name = target_name(exchange.host)
+            if name is None:  # a null MX (RFC 7505), or no name at all
+                continue
+            question = Question(name, self.address_type)
+            answer: Answer = yield question
+            if not self.answered(question, answer):
+                void = True
+            elif self.holds(answer, term.ip4_length, term.ip6_length):
+                return True
+        if void:
+            # RFC 7208 section 4.6.4 limits the number of terms for which there is nothing, so a term counts once.
+            self.count_void()
+        return False
+
+    def match_ptr(self, step: Lookup, domain: str) -> Plan[bool]:
+        """RFC 7208 section 5.5: do the client's reverse names that lead back to it lie in the target domain?"""
+        self.count_lookup()
+        question = step.question or (yield from self.first_question(step, domain, "PTR"))
+        if question is None:
+            return False
+        for name in (yield from self.names_of_client()):
+            if is_within(name, question.name) and (yield from self.is_validated(name)):
+                return True
+        return False
+
+    def match_exists(self, step: Lookup, domain: str) -> Plan[bool]:
+        """RFC 7208 section 5.7: an A record, even for an IPv6 client."""
+        self.count_lookup()
+        question = step.question or (yield from self.first_question(step, domain, "A"))
+        if question is None:
+            return False
+        answer: Answer = yield question
+        if self.answered(question, answer):
+            return True
+        self.count_void()
+        return False
+
+    # --- modifiers (RFC 7208 section 6) ---
+
+    def redirect(self, step: Lookup, domain: str) -> Plan[Verdict]:
+        """RFC 7208 section 6.1; it counts as a lookup (section 4.6.4)."""
+        self.count_lookup()
+        question = step.question or (yield from self.first_question(step, domain, "TXT"))
+        verdict = yield from self.check_other(question)
+        if verdict is None:
+            name = "what it names" if question is None else question.name
+            problem = f"{step.term} in the record of {domain}: {name} has no SPF record"
+            raise Stop(Result.PERMERROR, Reason.REDIRECT_WITHOUT_RECORD, problem)
+        return verdict
+
+    def explain(self, record: Record, domain: str) -> Plan[str | None]:
+        """The explanation that goes with a fail of this record (RFC 7208 section 6.2); None if anything is wrong."""
+        assert record.explanation is not None
+        # RFC 7208 section 4.6.4: what an explanation asks comes later and is not subject to the limits.
+        self.explaining = True
+        if self.tracer is not None:
+            self.tracer.explain()
+        spec = record.explanation.domain_spec
+        name = yield from self.target(spec.parts, spec.letters, domain)
+        if name is None:
+            return None
+        answer: Answer = yield Question(name, "TXT")
+        if not answer.found or len(answer.texts) != 1:
+            return None
+        try:
+            parts = parse_explain_string(answer.texts[0].decode("latin-1"))
+        except TermError:
+            return None
+        return (yield from self.explanation(parts, domain))
+
+    def explanation(self, parts: Parts, domain: str) -> Plan[str | None]:
+        letters = letters_of(parts)
+        if "t" in letters and self.now is None:
+            return None
+        values = self.values(domain)
+        if "p" in letters:
+            values["p"] = yield from self.validated_name(domain)
+        text = expand_text(parts, values, self.policy.max_explanation)
+        # RFC 7208 section 6.2: limited to US-ASCII. Macros may bring in anything that the client sent.
+        return text if _PRINTABLE.match(text) else None
+
+    # --- reverse names: "ptr" and %{p} (RFC 7208 sections 5.5 and 7.3) ---
+
+    def names_of_client(self) -> Plan[list[str]]:
+        """The first PTR names of the client, asked once; none if the DNS is in trouble (section 5.5)."""
+        if self.reverse_names is None:
+            answer: Answer = yield Question(reverse_name(self.ip), "PTR")
+            names = answer.names[: self.policy.max_ptr_names]
+            self.reverse_names = [name for name in map(target_name, names) if name is not None]
+            if answer.void and not self.explaining:
+                self.count_void()
+        return self.reverse_names
+
+    def is_validated(self, name: str) -> Plan[bool]:
+        """Whether a PTR name leads back to the client; trouble skips the name (RFC 7208 section 5.5).
+
+        What the owner of the client's address puts there must not make an error of the domain's record
+        (section 4.6.4 says so for the limit of ten), so missing names are not counted as void.
+        """
+        valid = self.valid_names.get(name)
+        if valid is None:
+            answer: Answer = yield Question(name, self.address_type)
+            valid = self.valid_names[name] = self.holds(answer, IP4_BITS, IP6_BITS)
+        return valid
+
+    def validated_name(self, domain: str) -> Plan[str]:
+        """%{p}: the domain itself if it is validated, else a name below it, else any (RFC 7208 section 7.3)."""
+        names = yield from self.names_of_client()
+        for name in sorted(names, key=lambda name: (name != domain, not is_within(name, domain))):
+            if (yield from self.is_validated(name)):
+                return name
+        return UNKNOWN
+
+    # --- macro values (RFC 7208 section 7.2) ---
+
+    def values(self, domain: str) -> dict[str, str]:
+        """The values of all macro letters, except p."""
+        values = self._given_values
+        if values is None:
+            values = self._given_values = self.given_values()
+        values["d"] = domain
+        return values
+
+    def given_values(self) -> dict[str, str]:
+        sender = self.sender
+        receiver = self.receiver or ""
+        return {
+            "s": f"{sender.local_part}@{sender.domain}",
+            "l": sender.local_part,
+            "o": sender.domain,
+            # RFC 7208 section 7.3: a dot-format address.
+            "i": str(self.ip) if self.is_ip4 else ".".join(self.ip.exploded.replace(":", "")),
+            "c": str(self.ip),
+            "v": "in-addr" if self.is_ip4 else "ip6",
+            "h": _helo_value(self.helo),
+            "r": receiver if _RECEIVER.match(receiver) else UNKNOWN,
+            "t": "" if self.now is None else str(int(self.now)),
+        }
+
+
+_MATCHES: Mapping[type[Asking], Callable[[Evaluation, Lookup, str], Plan[bool]]] = {
+    Include: Evaluation.match_include,
+    A: Evaluation.match_a,
+    Mx: Evaluation.match_mx,
+    Ptr: Evaluation.match_ptr,
+    Exists: Evaluation.match_exists,
+}
+
+
+# --- words ------------------------------------------------------------------------------------------------
+
+_MISSING_WORDS = {
+    Reason.NO_RECORD: "has no SPF record",
+    Reason.NO_SUCH_DOMAIN: "does not exist",
+}
+
+
+def _no_domain(identity: Identity, given: str) -> str:
+    what = "the HELO name" if identity == "helo" else "the domain of the sender"
+    if not given:
+        return f"{what} is empty"
+    if given.startswith("["):
+        return f"{what} is an address literal"
+    return f"{what} is not a domain name of two labels or more"
+
+
+def _helo_value(helo: str) -> str:
+    if not helo or len(helo) > MAX_ADDRESS_CHARACTERS:
+        return UNKNOWN
+    return helo if helo.isascii() else to_ascii(helo) or UNKNOWN
+
+
+def _dns_trouble(question: Question, answer: Answer) -> Stop:
+    reason, words = _FAILURES[answer.outcome]
+    return Stop(Result.TEMPERROR, reason, f"the DNS question {question} {words}")

@@ -1,0 +1,266 @@
+# What belongs here: macro strings (RFC 7208 section 7): their grammar, and their expansion from given values.
+# Expansion is a plain function: what has to be asked in the DNS for it (%{p}) is asked before, by the evaluation.
+#
+# SECURITY: macro strings come from the DNS, the values put into them from the envelope (sender, HELO). Both parsing
+# and expansion are linear; of a name only the last 253 octets are ever built, of an explanation only the first few
+# hundred, however often a record repeats a macro; the digits of a transformer are clamped before they are a number.
+"""SPF macros: parse once, expand many times."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
+
+from mailauth.plan.dns import MAX_LABEL_OCTETS, MAX_NAME_OCTETS
+from mailauth.spf.problem import TermError
+
+# RFC 7208 section 7.2: these letters are allowed only in explanation texts.
+EXPLANATION_LETTERS = frozenset("crt")
+
+# RFC 7208 section 7.3: at least 127 must be supported, the most labels that a name has. A sender may have more parts.
+_MAX_DIGITS = 4
+
+# macro-string     = *( macro-expand / macro-literal )
+# macro-expand     = ( "%{" macro-letter transformers *delimiter "}" ) / "%%" / "%_" / "%-"
+# macro-literal    = %x21-24 / %x26-7E
+# macro-letter     = "s" / "l" / "o" / "d" / "i" / "p" / "h" / "c" / "r" / "t" / "v"
+# transformers     = *DIGIT [ "r" ]
+# delimiter        = "." / "-" / "+" / "," / "/" / "_" / "="
+_EXPAND = (
+    r"%\{(?P<letter>[slodiphcrtv])(?P<digits>[0-9]*)(?P<reverse>r?)(?P<delimiters>[-.+,/_=]*)\}"
+    r"|%(?P<special>[%_-])"
+)
+_TOKEN = re.compile(rf"(?P<literal>[\x21-\x24\x26-\x7e]+)|{_EXPAND}", re.ASCII | re.IGNORECASE)
+# explain-string   = *( macro-string / SP )
+_TEXT_TOKEN = re.compile(rf"(?P<literal>[\x20-\x24\x26-\x7e]+)|{_EXPAND}", re.ASCII | re.IGNORECASE)
+_SPECIAL = {"%": "%", "_": " ", "-": "%20"}
+
+
+@dataclass(frozen=True, slots=True)
+class Macro:
+    """One ``%{...}``: which value, and how it is transformed (RFC 7208 section 7.3)."""
+
+    letter: str
+    keep: int = 0
+    """How many right-hand parts stay; 0: all of them."""
+    reverse: bool = False
+    delimiters: str = ""
+    """What the value is split at; empty: dots."""
+    escape: bool = False
+    """Written as a capital: the result is URL-escaped."""
+
+    def expand(self, values: Mapping[str, str]) -> str:
+        """The value, transformed."""
+        value = values[self.letter]
+        if self.keep or self.reverse or self.delimiters:
+            value = self._transform(value)
+        return _url_escape(value) if self.escape else value
+
+    def _transform(self, value: str) -> str:
+        # RFC 7208 section 7.3: no special treatment of leading, trailing or consecutive delimiters.
+        delimiter = self.delimiters[:1] or "."
+        for other in self.delimiters[1:]:
+            value = value.replace(other, delimiter)
+        parts = value.split(delimiter)
+        if self.reverse:
+            parts.reverse()
+        return ".".join(parts[-self.keep :])
+
+
+Parts: TypeAlias = tuple[str | Macro, ...]
+"""A parsed macro string: literal text (as it expands) and macros."""
+
+
+def parse_macro_string(text: str, start: int = 0) -> Parts:
+    """Parse a ``macro-string``; `start` is where it stands in its term. Raises `TermError`."""
+    return _parse(_TOKEN, text, start)
+
+
+def parse_explain_string(text: str) -> Parts:
+    """Parse an ``explain-string``: a macro string with spaces. Raises `TermError`."""
+    return _parse(_TEXT_TOKEN, text, 0)
+
+
+def _parse(token: re.Pattern[str], text: str, start: int) -> Parts:
+    parts: list[str | Macro] = []
+    position = 0
+    while position < len(text):
+        match = token.match(text, position)
+        if match is None:
+            raise _bad_macro(text, position, start)
+        parts.append(_part(match, start))
+        position = match.end()
+    return tuple(parts)
+
+
+def _part(match: re.Match[str], start: int) -> str | Macro:
+    if match["letter"]:
+        return _macro(match["letter"], match, start)
+    return _SPECIAL[match["special"]] if match["special"] else match[0]
+
+
+def _macro(letter: str, match: re.Match[str], start: int) -> Macro:
+    digits = match["digits"]
+    # RFC 7208 section 7.3: "If a DIGIT is specified, the value MUST be nonzero."
+    significant = digits.lstrip("0")
+    if digits and not significant:
+        raise TermError(
+            "bad-macro", f"the number in {match[0]} must not be zero", start + match.start(), len(match[0])
+        )
+    keep = int(significant[: _MAX_DIGITS + 1] or "0")
+    lower = letter.lower()
+    return Macro(lower, keep, bool(match["reverse"]), match["delimiters"], letter != lower)
+
+
+def _bad_macro(text: str, position: int, start: int) -> TermError:
+    char = text[position]
+    if char != "%":
+        return TermError("bad-character", f"{char!a} is not allowed here", start + position, 1)
+    end = text.find("}", position) + 1 if text.startswith("%{", position) else min(position + 2, len(text))
+    end = end or len(text)
+    words = "a % begins %{letter...}, %%, %_ or %- (RFC 7208 section 7.1)"
+    return TermError("bad-macro", words, start + position, end - position, "%%" if end - position < 3 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSpec:
+    """A ``domain-spec``: a macro string that ends like a domain name. Equal when written alike."""
+
+    text: str
+
+    @property
+    def parts(self) -> Parts:
+        """The literals and macros of it."""
+        return _parsed(self.text)[0]
+
+    @property
+    def letters(self) -> frozenset[str]:
+        """The macro letters in it, in lower case; none: the name does not depend on the message."""
+        return _parsed(self.text)[1]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> tuple[Parts, frozenset[str]]:
+    parts = parse_macro_string(text)
+    return parts, letters_of(parts)
+
+
+def letters_of(parts: Parts) -> frozenset[str]:
+    """The macro letters of a macro string, in lower case."""
+    return frozenset(part.letter for part in parts if isinstance(part, Macro))
+
+
+# domain-spec      = macro-string domain-end
+# domain-end       = ( "." toplabel [ "." ] ) / macro-expand
+_PLAIN = re.compile(r"[\x21-\x24\x26-\x7e]+\Z")
+
+
+def parse_domain_spec(text: str, start: int) -> DomainSpec:
+    """Parse ``domain-spec``; `start` is where it stands in its term. Raises `TermError`."""
+    if _PLAIN.match(text):
+        tail = text
+    else:
+        parts = parse_macro_string(text, start)
+        for part in parts:
+            if isinstance(part, Macro) and part.letter in EXPLANATION_LETTERS:
+                # RFC 7208 section 7.2: "The following macro letters are allowed only in "exp" text".
+                words = f"%{{{part.letter}}} is allowed in explanation texts only"
+                raise TermError("bad-macro", words, start, len(text))
+        tail = _literal_tail(text)
+    if (tail or not text) and not _ends_in_toplabel(tail):
+        words = "a domain name of at least two labels, or a macro at its end, is needed here"
+        raise TermError("bad-domain", words, start, len(text))
+    return DomainSpec(text)
+
+
+def _literal_tail(text: str) -> str:
+    """What stands behind the last macro-expand of a valid macro string."""
+    end = 0
+    for match in _TOKEN.finditer(text):
+        if match["literal"] is None:
+            end = match.end()
+    return text[end:]
+
+
+# toplabel         = ( *alphanum ALPHA *alphanum ) / ( 1*alphanum "-" *( alphanum / "-" ) alphanum )
+_LABEL_CHARACTERS = re.compile(r"[A-Za-z0-9-]+\Z")
+
+
+def _ends_in_toplabel(literal: str) -> bool:
+    _, dot, label = literal.removesuffix(".").rpartition(".")
+    return bool(
+        dot
+        and _LABEL_CHARACTERS.match(label)
+        and label[0] != "-"
+        and label[-1] != "-"
+        # Letters, or at least a hyphen: RFC 3696 section 2, a top-level label is never all digits.
+        and not label.isdigit()
+    )
+
+
+# --- expansion --------------------------------------------------------------------------------------------
+
+
+def expand_name(parts: Parts, values: Mapping[str, str]) -> str:
+    """The expansion for use as a name: no more than its last 254 octets, which `target_name` needs to see."""
+    if len(parts) == 1:
+        part = parts[0]
+        return part if isinstance(part, str) else part.expand(values)
+    expanded: list[str] = []
+    length = 0
+    for part in reversed(parts):
+        text = part if isinstance(part, str) else part.expand(values)
+        expanded.append(text)
+        length += len(text)
+        if length > MAX_NAME_OCTETS + 1:
+            break
+    expanded.reverse()
+    return "".join(expanded)
+
+
+def expand_text(parts: Parts, values: Mapping[str, str], limit: int) -> str:
+    """The expansion for people, cut after `limit` characters."""
+    expanded: list[str] = []
+    length = 0
+    for part in parts:
+        text = part if isinstance(part, str) else part.expand(values)
+        expanded.append(text[: limit - length])
+        length += len(text)
+        if length >= limit:
+            break
+    return "".join(expanded)
+
+
+# Printable US-ASCII, dots between labels of 1 to 63 octets. RFC 7208 section 11.5.3: macros carry arbitrary text of
+# the sender into names; what is not printable is never asked.
+_LABEL = rf"[\x20-\x2d\x2f-\x7e]{{1,{MAX_LABEL_OCTETS}}}"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
+
+
+def target_name(expanded: str) -> str | None:
+    """The name that is asked for an expanded domain-spec: lower case, no final dot; None for what is no name.
+
+    RFC 7208 section 7.3: a name over 253 octets loses labels on its left until it fits.
+    """
+    name = expanded.removesuffix(".")
+    if len(name) > MAX_NAME_OCTETS:
+        name = name[-MAX_NAME_OCTETS - 1 :].partition(".")[2]
+    return name.lower() if _NAME.match(name) else None
+
+
+# RFC 3986 section 2.3: unreserved = ALPHA / DIGIT / "-" / "." / "_" / "~"
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*\Z")
+_UNRESERVED_OCTETS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+def _url_escape(value: str) -> str:
+    if _UNRESERVED.match(value):
+        return value
+    octets = value.encode("utf-8", "surrogatepass")
+    return "".join(chr(octet) if octet in _UNRESERVED_OCTETS else f"%{octet:02X}" for octet in octets)

@@ -1,0 +1,99 @@
+# What belongs here: asking before it is needed. It decides nothing: the evaluation runs as ever, only that its
+# questions find the answers already there; what was not asked before, it asks itself. So neither the result nor the
+# counts can depend on it.
+#
+# SECURITY: no more terms are followed than one evaluation may (`SpfPolicy.max_lookups`), so a record makes it ask at
+# most what an evaluation without any match would ask.
+"""Prefetching: what records may need is asked side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from mailauth.plan.dns import Answer, Question
+from mailauth.plan.execution import Plan, Request, Together
+from mailauth.spf.macros import expand_name, target_name
+from mailauth.spf.record import Lookup, Networks, Record, is_spf, parse_octets
+from mailauth.spf.terms import A, Exists, Include, Mx, Ptr, Redirect
+
+if TYPE_CHECKING:
+    from mailauth.plan.dns import RecordType
+    from mailauth.spf.evaluation import Evaluation
+    from mailauth.spf.result import SpfResult
+
+
+def prefetched(evaluation: Evaluation, plan: Plan[SpfResult]) -> Plan[SpfResult]:
+    """The same plan; what the records may ask is asked at once, level by level."""
+    prefetch = _Prefetch(evaluation)
+    yield from prefetch.follow(Question(evaluation.sender.domain, "TXT"))
+    answer: Answer | None = None
+    while True:
+        try:
+            request: Request = plan.send(answer)
+        except StopIteration as stop:
+            result: SpfResult = stop.value
+            return result
+        assert isinstance(request, Question)
+        answer = prefetch.answers.get(request)
+        if answer is None:
+            answer = yield request
+
+
+class _Prefetch:
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.evaluation = evaluation
+        self.answers: dict[Question, Answer] = {}
+        self._asked: set[Question] = set()
+        self._terms_left = evaluation.policy.max_lookups
+
+    def follow(self, question: Question) -> Plan[None]:
+        """Ask, and ask what follows from the answer."""
+        if question in self._asked:
+            return
+        self._asked.add(question)
+        answer: Answer = yield question
+        self.answers[question] = answer
+        further = list(self._further(question, answer))
+        if further:
+            yield Together(self.follow(each) for each in further)
+
+    def _further(self, question: Question, answer: Answer) -> Iterator[Question]:
+        if question.type == "TXT":
+            records = [octets for octets in answer.texts if is_spf(octets)]
+            record = parse_octets(records[0]) if len(records) == 1 else None
+            if isinstance(record, Record):
+                yield from self._of_record(record, question.name)
+        elif question.type == "MX" and len(answer.exchanges) <= self.evaluation.policy.max_mx_hosts:
+            for name in filter(None, (target_name(exchange.host) for exchange in answer.exchanges)):
+                yield Question(name, self.evaluation.address_type)
+
+    def _of_record(self, record: Record, domain: str) -> Iterator[Question]:
+        for step in record.program:
+            if isinstance(step, Networks):
+                if step.covers(self.evaluation.number):
+                    return
+                continue
+            yield from self._of_term(step, domain)
+        if record.redirect_step is not None:
+            yield from self._of_term(record.redirect_step, domain)
+
+    def _of_term(self, step: Lookup, domain: str) -> Iterator[Question]:
+        # Names with %{p} are known only after questions of their own, and "ptr" is better not asked in advance.
+        if not self._terms_left or "p" in step.letters or isinstance(step.term, Ptr):
+            return
+        self._terms_left -= 1
+        name = target_name(expand_name(step.parts, self.evaluation.values(domain))) if step.parts else domain
+        if name is not None and self.evaluation.can_match(step):
+            yield Question(name, self._type(step))
+
+    def _type(self, step: Lookup) -> RecordType:
+        match step.term:
+            case Include() | Redirect():
+                return "TXT"
+            case Mx():
+                return "MX"
+            case A():
+                return self.evaluation.address_type
+            case Exists() | Ptr():
+                return "A"

@@ -1,0 +1,126 @@
+# What belongs here: what an evaluation returns, in types, words and JSON. Nothing is decided here.
+"""`SpfResult` and its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from mailauth.plan.dns import IPAddress
+from mailauth.spf.reply import SmtpReply, reply
+from mailauth.spf.terms import Mechanism, Result
+
+if TYPE_CHECKING:
+    from mailauth.spf.record import Record
+    from mailauth.spf.trace import TraceRecord
+
+Identity: TypeAlias = Literal["mailfrom", "helo"]
+
+
+class Reason(StrEnum):
+    """Why a result came about; stable, for programs."""
+
+    MATCHED = "matched"
+    """A mechanism matched."""
+    DEFAULT = "default"
+    """No mechanism matched, and there is no redirect (RFC 7208 section 4.7)."""
+    NO_DOMAIN = "no-domain"
+    """The identity has no domain that could be checked (RFC 7208 section 4.3)."""
+    NO_SUCH_DOMAIN = "no-such-domain"
+    NO_RECORD = "no-record"
+    SEVERAL_RECORDS = "several-records"
+    SYNTAX_ERROR = "syntax-error"
+    TOO_MANY_LOOKUPS = "too-many-lookups"
+    TOO_MANY_VOID_LOOKUPS = "too-many-void-lookups"
+    TOO_MANY_MX_HOSTS = "too-many-mx-hosts"
+    INCLUDE_WITHOUT_RECORD = "include-without-record"
+    REDIRECT_WITHOUT_RECORD = "redirect-without-record"
+    DNS_TIMED_OUT = "dns-timed-out"
+    DNS_SERVER_FAILURE = "dns-server-failure"
+    DNS_REFUSED = "dns-refused"
+
+
+@dataclass(frozen=True)
+class SpfResult:
+    """The result of checking one identity, and the evidence for it."""
+
+    result: Result
+    reason: Reason
+    identity: Identity
+    """Which identity was checked."""
+    domain: str
+    """The domain whose record was asked for, as A-labels; empty if the identity has no usable one."""
+    sender: str
+    """The mailbox that was checked: of MAIL FROM, or postmaster at the HELO name."""
+    helo: str
+    """The HELO name as the client gave it; empty if it is not known."""
+    ip: IPAddress
+    """The client's address; an IPv4-mapped IPv6 address as IPv4."""
+    directive: Mechanism | None = None
+    """The mechanism that matched."""
+    record: Record | None = None
+    """The record that decided: the domain's own, or the one that it redirects to."""
+    record_domain: str = ""
+    """Where that record stands."""
+    explanation: str | None = None
+    """The domain's explanation of a fail, printable US-ASCII: a third party's words (RFC 7208 section 11.5.2)."""
+    lookups: int = 0
+    """Terms that asked the DNS; RFC 7208 section 4.6.4 allows ten."""
+    void_lookups: int = 0
+    """Terms for which the DNS had no data; RFC 7208 section 4.6.4 allows two."""
+    problem: str = ""
+    """What went wrong, for none, temperror and permerror."""
+    trace: TraceRecord | None = None
+    """The whole evaluation, if it was asked for."""
+
+    @property
+    def mechanism(self) -> str | None:
+        """The mechanism that matched, as it is written in a record; None if none did."""
+        return None if self.directive is None else str(self.directive)
+
+    @property
+    def detail(self) -> str:
+        """The reason in words."""
+        if self.problem:
+            return self.problem
+        where = f"the record of {self.record_domain}"
+        return (
+            f"no mechanism in {where} matches" if self.directive is None else f"{self.directive} in {where} matches"
+        )
+
+    @property
+    def reply(self) -> SmtpReply | None:
+        """The SMTP reply for a receiver that refuses such mail; None where there is nothing to refuse."""
+        return reply(self)
+
+    def __str__(self) -> str:
+        return f"{self.result} ({self.detail})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "result": self.result.value,
+            "reason": self.reason.value,
+            "detail": self.detail,
+            "identity": self.identity,
+            "domain": self.domain,
+            "sender": self.sender,
+            "helo": self.helo,
+            "ip": str(self.ip),
+            "mechanism": self.mechanism,
+            "record": None if self.record is None else str(self.record),
+            "record_domain": self.record_domain or None,
+            "explanation": self.explanation,
+            "lookups": self.lookups,
+            "void_lookups": self.void_lookups,
+            "trace": None if self.trace is None else self.trace.to_dict(),
+        }
+
+
+def result_of(values: dict[str, Any]) -> SpfResult:
+    """An `SpfResult` with all its fields given. A frozen dataclass sets each field through a descriptor, which for so
+    many fields takes longer than a whole evaluation of a short record."""
+    result = object.__new__(SpfResult)
+    object.__setattr__(result, "__dict__", values)
+    return result
