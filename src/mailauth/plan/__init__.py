@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from mailauth.plan.dns import (
+    MAX_CHAIN,
     MAX_LABEL_OCTETS,
     MAX_NAME_OCTETS,
+    MAX_RECORDS,
     TIMED_OUT,
     Answer,
     Exchange,
@@ -13,12 +15,14 @@ from mailauth.plan.dns import (
     Outcome,
     Question,
     RecordType,
+    not_asked,
     unaskable,
 )
 from mailauth.plan.drivers import (
     DEFAULT_TIME_LIMIT,
     AsyncResolver,
     ConcurrentResolver,
+    FutureResolver,
     InstantResolver,
     Resolver,
     run,
@@ -38,14 +42,17 @@ from mailauth.plan.execution import (
 
 __all__ = [
     "DEFAULT_TIME_LIMIT",
+    "MAX_CHAIN",
     "MAX_LABEL_OCTETS",
     "MAX_NAME_OCTETS",
+    "MAX_RECORDS",
     "TIMED_OUT",
     "Answer",
     "AsyncResolver",
     "ConcurrentResolver",
     "Exchange",
     "Execution",
+    "FutureResolver",
     "IPAddress",
     "InstantResolver",
     "Outcome",
@@ -58,6 +65,7 @@ __all__ = [
     "Together",
     "ask",
     "ask_all",
+    "not_asked",
     "run",
     "run_all",
     "run_async",

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from mailauth.plan.dns import TIMED_OUT, Answer, Question
 from mailauth.plan.execution import Execution, Plan, Request, require_fresh
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import asyncio
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Future
     from queue import SimpleQueue
+
+    import trio
 
 T = TypeVar("T")
 
@@ -33,31 +36,54 @@ class Resolver(Protocol):
     after another, and `lookup_now` (see `InstantResolver`), for answers that need no waiting.
     """
 
-    def lookup(self, question: Question, time_limit: float | None) -> Answer: ...
+    def lookup(self, question: Question, time_limit: float | None, /) -> Answer: ...
 
 
 class AsyncResolver(Protocol):
-    """What `run_async` needs. It is called many times at once, and cancelled when the deadline is reached."""
+    """What `run_async` needs. It is called many times at once, and cancelled when the deadline is reached.
 
-    async def lookup_async(self, question: Question) -> Answer: ...
+    A resolver may offer two more methods, which the driver uses when they are there: `lookup_now` (see
+    `InstantResolver`), and under asyncio `submit_async` (see `FutureResolver`).
+    """
+
+    async def lookup_async(self, question: Question, /) -> Answer: ...
 
 
 @runtime_checkable
 class ConcurrentResolver(Protocol):
-    """A resolver that can look up several questions at the same time for a synchronous caller."""
+    """A resolver that can look up several questions at the same time for a synchronous caller.
 
-    def submit(self, question: Question, time_limit: float | None) -> Future[Answer]: ...
+    The driver cancels the futures that it gives up.
+    """
+
+    def submit(self, question: Question, time_limit: float | None, /) -> Future[Answer]: ...
+
+
+@runtime_checkable
+class FutureResolver(Protocol):
+    """A resolver for asyncio that needs no task for each question, which would cost more than the question."""
+
+    def submit_async(self, question: Question, /) -> asyncio.Future[Answer]: ...
 
 
 @runtime_checkable
 class InstantResolver(Protocol):
     """A resolver that has some answers at hand (a zone in memory, a cache): the answer, or None if it must wait."""
 
-    def lookup_now(self, question: Question) -> Answer | None: ...
+    def lookup_now(self, question: Question, /) -> Answer | None: ...
+
+
+_Submit: TypeAlias = "Callable[[Question, float | None], Future[Answer]]"
+_Done: TypeAlias = "SimpleQueue[tuple[Question, Future[Answer]]]"
+_Open: TypeAlias = "dict[Question, Future[Answer]]"
 
 
 def _nothing_at_hand(question: Question) -> Answer | None:
     return None
+
+
+def _too_late(question: Question) -> Answer | None:
+    return TIMED_OUT
 
 
 def _instant(resolver: object) -> Callable[[Question], Answer | None]:
@@ -138,7 +164,10 @@ class _SyncDriver:
             request: Request = next(plan)
             while type(request) is Question:
                 answer = now(request)
-                request = send(self.lookup(request) if answer is None else answer)
+                if answer is None:
+                    answer = self.lookup(request)
+                    now = self.now
+                request = send(answer)
         except StopIteration as stop:
             result: T = stop.value
             return result
@@ -155,55 +184,77 @@ class _SyncDriver:
     def lookup(self, question: Question) -> Answer:
         remaining = self.remaining()
         if remaining is not None and remaining <= 0:
+            # From here on nothing is answered, not even what is at hand: the time is over once and for all.
+            self.now = _too_late
             return TIMED_OUT
         return self.resolver.lookup(question, remaining)
 
     def converse(self, execution: Execution[Any]) -> None:
         questions = _settle(execution, execution.start(), self.now)
-        if isinstance(self.resolver, ConcurrentResolver):
-            self.at_once(execution, self.resolver, questions)
-        else:
+        submit: _Submit | None = getattr(self.resolver, "submit", None)
+        if submit is None:
             self.one_by_one(execution, questions)
+        else:
+            self.at_once(execution, questions, submit)
 
     def one_by_one(self, execution: Execution[Any], questions: list[Question]) -> None:
         pending = list(reversed(questions))
         while pending:
             question = pending.pop()
-            asked = execution.answer(question, self.lookup(question))
-            pending.extend(reversed(_settle(execution, asked, self.now)))
+            pending.extend(reversed(self.settle(execution, question, self.lookup(question))))
 
-    def at_once(self, execution: Execution[Any], resolver: ConcurrentResolver, questions: list[Question]) -> None:
-        from queue import Empty, SimpleQueue
+    def at_once(self, execution: Execution[Any], questions: list[Question], submit: _Submit) -> None:
+        from queue import SimpleQueue
 
-        done: SimpleQueue[tuple[Question, Future[Answer]]] = SimpleQueue()
-        futures: dict[Question, Future[Answer]] = {}
+        done: _Done = SimpleQueue()
+        futures: _Open = {}
         try:
             while questions or futures:
                 remaining = self.remaining()
                 if remaining is not None and remaining <= 0:
-                    execution.expire()
+                    self.expire(execution, done)
                     return
-                for question in questions:
-                    futures[question] = _submit(resolver, question, remaining, done)
-                try:
-                    question, future = done.get(timeout=remaining)
-                except Empty:
-                    questions = []
+                if len(questions) == 1 and not futures:
+                    # Alone, it is asked without the detour through another thread.
+                    questions = self.settle(execution, questions[0], self.lookup(questions[0]))
                     continue
-                del futures[question]
-                questions = _settle(execution, execution.answer(question, future.result()), self.now)
+                for question in questions:
+                    futures[question] = _begin(submit, question, remaining, done)
+                questions = self.await_one(execution, futures, done, remaining)
         finally:
             for future in futures.values():
                 future.cancel()
 
+    def await_one(
+        self,
+        execution: Execution[Any],
+        futures: _Open,
+        done: _Done,
+        time_limit: float | None,
+    ) -> list[Question]:
+        from queue import Empty
 
-def _submit(
-    resolver: ConcurrentResolver,
-    question: Question,
-    time_limit: float | None,
-    done: SimpleQueue[tuple[Question, Future[Answer]]],
-) -> Future[Answer]:
-    future = resolver.submit(question, time_limit)
+        try:
+            question, future = done.get(timeout=time_limit)
+        except Empty:
+            return []
+        del futures[question]
+        return self.settle(execution, question, future.result())
+
+    def settle(self, execution: Execution[Any], question: Question, answer: Answer) -> list[Question]:
+        return _settle(execution, execution.answer(question, answer), self.now)
+
+    def expire(self, execution: Execution[Any], done: _Done) -> None:
+        """What was answered in time counts, even if it was not taken in yet; nothing else is asked."""
+        self.now = _too_late
+        while not done.empty():
+            question, future = done.get()
+            self.settle(execution, question, future.result())
+        execution.expire()
+
+
+def _begin(submit: _Submit, question: Question, time_limit: float | None, done: _Done) -> Future[Answer]:
+    future = submit(question, time_limit)
     future.add_done_callback(lambda finished: done.put((question, finished)))
     return future
 
@@ -215,7 +266,7 @@ async def run_async(plan: Plan[T], resolver: AsyncResolver, *, time_limit: float
     """Run `plan` to its end under asyncio or trio and return its result; the same questions as `run` asks.
 
     `time_limit` (seconds; None for none) holds for the whole plan. Cancellation cancels the open look-ups and
-    closes the plan at once. Raises what `run` raises.
+    closes the plan at once. A plan whose answers are all at hand never waits. Raises what `run` raises.
     """
     require_fresh(plan)
     _require(resolver, "lookup_async", "run_async", "use run, in a thread if need be")
@@ -223,19 +274,99 @@ async def run_async(plan: Plan[T], resolver: AsyncResolver, *, time_limit: float
     execution = Execution(plan)
     try:
         questions = _settle(execution, execution.start(), _instant(resolver))
-        if questions:
-            conversation = _AsyncConversation(execution, resolver)
-            await (_in_trio if _running_trio() else _in_asyncio)(conversation, questions, time_limit)
-            # What the deadline left open is answered "timed out", whichever questions still follow from it.
-            execution.expire()
+        if questions and time_limit != 0:
+            conversation = _TrioConversation if _running_trio() else _AsyncioConversation
+            await conversation(execution, resolver).hold(questions, time_limit)
+        # What the deadline left open is answered "timed out", whichever questions still follow from it.
+        execution.expire()
         return execution.result
     finally:
         execution.close()
-        plan.close()
 
 
-class _AsyncConversation:
-    """Looks up questions, each in a task of its own, and the questions that follow from their answers."""
+def _running_trio() -> bool:
+    trio = sys.modules.get("trio")
+    return trio is not None and bool(trio.lowlevel.in_trio_task())
+
+
+class _AsyncioConversation:
+    """Looks up questions, and the questions that follow from their answers, until none is open.
+
+    A future for each question and a callback for each answer: asyncio's task groups cost several times as much.
+    """
+
+    __slots__ = ("end", "execution", "now", "open", "submit")
+
+    def __init__(self, execution: Execution[Any], resolver: AsyncResolver) -> None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        self.execution = execution
+        self.now = _instant(resolver)
+        submit: Callable[[Question], asyncio.Future[Answer]] | None = getattr(resolver, "submit_async", None)
+        self.submit = submit or (lambda question: loop.create_task(resolver.lookup_async(question)))
+        self.open: dict[asyncio.Future[Answer], Question] = {}
+        self.end: asyncio.Future[None] = loop.create_future()
+
+    async def hold(self, questions: list[Question], time_limit: float | None) -> None:
+        """Ask until nothing is open or the time is over. Raises what a look-up or the plan raises."""
+        loop = self.end.get_loop()
+        timer = None if time_limit is None else loop.call_later(time_limit, self.expire)
+        try:
+            self.ask(questions)
+            await self.end
+        finally:
+            if timer is not None:
+                timer.cancel()
+            await self.give_up()
+
+    def ask(self, questions: Iterable[Question]) -> None:
+        for question in questions:
+            future = self.submit(question)
+            self.open[future] = question
+            future.add_done_callback(self.take_in)
+
+    def take_in(self, future: asyncio.Future[Answer]) -> None:
+        question = self.open.pop(future, None)
+        if question is None:
+            return
+        try:
+            self.ask(_settle(self.execution, self.execution.answer(question, future.result()), self.now))
+        except BaseException as error:  # noqa: BLE001 - it is the caller's, who waits for the end
+            self.finish(error)
+        else:
+            if not self.open:
+                self.finish(None)
+
+    def expire(self) -> None:
+        """What was answered in time counts, even if its callback has not run yet."""
+        self.now = _too_late
+        for future in [future for future in self.open if future.done()]:
+            self.take_in(future)
+        self.finish(None)
+
+    def finish(self, error: BaseException | None) -> None:
+        if self.end.done():
+            return
+        if error is None:
+            self.end.set_result(None)
+        else:
+            self.end.set_exception(error)
+
+    async def give_up(self) -> None:
+        """Cancel what is still open, and wait until it has ended: no task outlives the plan."""
+        import asyncio
+
+        futures = list(self.open)
+        self.open.clear()
+        for future in futures:
+            future.cancel()
+        if futures:
+            await asyncio.gather(*futures, return_exceptions=True)
+
+
+class _TrioConversation:
+    """The same under trio: a task for each question, which goes on with the first question that follows."""
 
     __slots__ = ("execution", "now", "resolver")
 
@@ -244,61 +375,30 @@ class _AsyncConversation:
         self.resolver = resolver
         self.now = _instant(resolver)
 
-    async def pursue(self, question: Question, spawn: Callable[[Question], object]) -> None:
-        """Look up one question; go on with the first that follows from it, and leave the others to new tasks."""
+    async def hold(self, questions: list[Question], time_limit: float | None) -> None:
+        """Ask until nothing is open or the time is over. Raises what a look-up or the plan raises."""
+        import trio
+
+        try:
+            with trio.move_on_after(float("inf") if time_limit is None else time_limit):
+                async with trio.open_nursery() as nursery:
+                    for question in questions:
+                        nursery.start_soon(self.pursue, question, nursery)
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+
+    async def pursue(self, question: Question, nursery: trio.Nursery) -> None:
         asked = [question]
         while asked:
             question, *others = asked
             for other in others:
-                spawn(other)
+                nursery.start_soon(self.pursue, other, nursery)
             answer = await self.resolver.lookup_async(question)
             asked = _settle(self.execution, self.execution.answer(question, answer), self.now)
 
 
-def _running_trio() -> bool:
-    trio = sys.modules.get("trio")
-    return trio is not None and bool(trio.lowlevel.in_trio_task())
-
-
-async def _in_asyncio(conversation: _AsyncConversation, questions: list[Question], time_limit: float | None) -> None:
-    import asyncio
-
-    limit = asyncio.timeout(time_limit)
-    try:
-        async with limit, asyncio.TaskGroup() as group:
-
-            def spawn(question: Question) -> None:
-                tasks.add(task := group.create_task(conversation.pursue(question, spawn)))
-                task.add_done_callback(tasks.discard)
-
-            tasks: set[asyncio.Task[None]] = set()
-            for question in questions:
-                spawn(question)
-    except TimeoutError:
-        if not limit.expired():
-            raise
-    except BaseExceptionGroup as group_of_one:
-        raise _first(group_of_one) from None
-
-
-async def _in_trio(conversation: _AsyncConversation, questions: list[Question], time_limit: float | None) -> None:
-    import trio
-
-    try:
-        with trio.move_on_after(float("inf") if time_limit is None else time_limit):
-            async with trio.open_nursery() as nursery:
-
-                def spawn(question: Question) -> None:
-                    nursery.start_soon(conversation.pursue, question, spawn)
-
-                for question in questions:
-                    spawn(question)
-    except BaseExceptionGroup as group_of_one:
-        raise _first(group_of_one) from None
-
-
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The exception inside a task group's wrapper, so that sync and async callers see the same one."""
+    """The exception inside a nursery's wrapper, so that all callers see the same one."""
     exception: BaseException = group
     while isinstance(exception, BaseExceptionGroup):
         exception = exception.exceptions[0]

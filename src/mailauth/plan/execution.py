@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
+from types import GeneratorType
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 from mailauth import MailAuthError
@@ -85,9 +85,9 @@ def require_fresh(plan: Plan[Any]) -> None:
 
     Raises `TypeError` or `PlanError`.
     """
-    if not inspect.isgenerator(plan):
+    if type(plan) is not GeneratorType:
         raise TypeError(f"a plan is a generator, not {type(plan).__name__}")
-    if inspect.getgeneratorstate(plan) != inspect.GEN_CREATED:
+    if plan.gi_suspended or plan.gi_running or plan.gi_frame is None:
         raise PlanError(f"the plan {plan.__qualname__} was run before; make a new one")
 
 
@@ -116,8 +116,9 @@ class Execution(Generic[T]):
             questions = execution.answer(question, answer)
         result = execution.result
 
-    An exception raised by the plan (a bug, or the caller's own mistake) comes out of `start` or `answer`, after
-    every other part was closed. `close` may be called at any time.
+    A question that several parts have open at the same moment is asked once. An exception raised by the plan (a
+    bug, or the caller's own mistake) comes out of `start` or `answer`, after every other part was closed. `close`
+    may be called at any time.
     """
 
     def __init__(self, plan: Plan[T]) -> None:
@@ -134,10 +135,12 @@ class Execution(Generic[T]):
 
     def _set_up(self, plan: Plan[T]) -> None:
         self._root = _Task(plan, None, 0)
-        # A question that several parts have open is asked once; all who wait for it stand here.
+        # Who waits for a question, and for which of its parts (None: for this question alone).
         self._waiting: dict[Question, list[tuple[_Task, int | None]]] = {}
         self._asked: list[Question] = []
-        self._live: set[_Task] = {self._root}
+        # Tasks that can go on, and what they are sent. A stack instead of recursion: plans may nest to any depth.
+        self._ready: list[tuple[_Task, Any]] = []
+        self._live: dict[_Task, None] = {self._root: None}
         self._started = False
         self._adopted: Request | None = None
         self._result: T | None = None
@@ -160,90 +163,94 @@ class Execution(Generic[T]):
         if self._started:
             raise PlanError("the execution was started before")
         self._started = True
-        self._guarded(self._begin)
-        return self._new_questions()
+        if self._adopted is None:
+            self._ready.append((self._root, None))
+        return self._go_on()
 
     def answer(self, question: Question, answer: Answer) -> list[Question]:
         """Give the answer to an open question; return the questions that are to be asked because of it."""
         waiting = self._waiting.pop(question, None)
         if waiting is None:
             raise PlanError(f"nobody waits for {question}")
-        self._guarded(self._hand_out, waiting, answer)
-        return self._new_questions()
+        for task, index in reversed(waiting):
+            if index is None:
+                self._ready.append((task, answer))
+            else:
+                self._deliver(task, index, answer)
+        return self._go_on()
 
     def expire(self) -> None:
         """The time is over: answer everything that is open, and whatever is asked after, with "timed out"."""
         while self._waiting:
-            for question in list(self._waiting):
+            for question in self.open_questions:
                 if question in self._waiting:
                     self.answer(question, TIMED_OUT)
 
     def close(self) -> None:
-        """Close the plan and all its parts at once."""
-        live, self._live = self._live, set()
+        """Close the plan and all its parts at once, the parts first."""
+        live, self._live = self._live, {}
         self._waiting.clear()
-        for task in live:
-            task.plan.close()
+        self._ready.clear()
+        failure: BaseException | None = None
+        for task in reversed(live):
+            try:
+                task.plan.close()
+            except BaseException as error:  # noqa: BLE001 - a bug in one part must not leave the others open
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
-    def _guarded(self, step: Callable[..., None], *arguments: Any) -> None:
+    def _go_on(self) -> list[Question]:
+        """Advance whatever can be advanced; return the questions that are to be asked now."""
         try:
-            step(*arguments)
+            if self._adopted is not None:
+                request, self._adopted = self._adopted, None
+                self._take(self._root, request)
+            while self._ready:
+                self._advance(*self._ready.pop())
         except BaseException:
             self.close()
             raise
-
-    def _begin(self) -> None:
-        request = self._adopted
-        if request is None:
-            self._advance(self._root, None)
-        elif self._take(self._root, request):
-            self._advance(self._root, self._root.results)
-
-    def _new_questions(self) -> list[Question]:
         asked, self._asked = self._asked, []
         return asked
 
-    def _hand_out(self, waiting: list[tuple[_Task, int | None]], answer: Answer) -> None:
-        for task, index in waiting:
-            if index is None:
-                self._advance(task, answer)
-            else:
-                self._deliver(task, index, answer)
-
     def _advance(self, task: _Task, value: Any) -> None:
-        while True:
-            try:
-                request = task.plan.send(value)
-            except StopIteration as stop:
-                self._finish(task, stop.value)
-                return
-            if not self._take(task, request):
-                return
-            value = task.results
+        if value is None:
+            # It begins; asked only now, since one plan may stand twice among the parts.
+            require_fresh(task.plan)
+        try:
+            request = task.plan.send(value)
+        except StopIteration as stop:
+            self._finish(task, stop.value)
+        else:
+            self._take(task, request)
 
-    def _take(self, task: _Task, request: Request) -> bool:
-        """Begin what the task asks for; whether all of it is there already."""
-        if type(request) is Question:
+    def _take(self, task: _Task, request: Request) -> None:
+        """Begin what the task asks for."""
+        if isinstance(request, Question):
             self._wait(request, task, None)
-            return False
-        if isinstance(request, Together):
-            return self._spread(task, request.parts)
-        raise PlanError(f"a plan yielded {request!r}; is a 'yield from' missing?")
+        elif isinstance(request, Together):
+            self._spread(task, request.parts)
+        else:
+            raise PlanError(f"a plan yielded {request!r}; is a 'yield from' missing?")
 
-    def _spread(self, task: _Task, parts: tuple[Question | Plan[Any], ...]) -> bool:
+    def _spread(self, task: _Task, parts: tuple[Question | Plan[Any], ...]) -> None:
         task.results = [None] * len(parts)
-        # One more than there are, so that a part that ends at once does not resume the task in mid-loop.
-        task.missing = len(parts) + 1
-        for index, part in enumerate(parts):
-            if isinstance(part, Question):
-                self._wait(part, task, index)
-            else:
-                require_fresh(part)
-                child = _Task(part, task, index)
-                self._live.add(child)
-                self._advance(child, None)
-        task.missing -= 1
-        return not task.missing
+        task.missing = len(parts)
+        children = [self._begin(task, index, part) for index, part in enumerate(parts)]
+        self._ready.extend((child, None) for child in reversed(children) if child is not None)
+        if not parts:
+            self._ready.append((task, task.results))
+
+    def _begin(self, task: _Task, index: int, part: Question | Plan[Any]) -> _Task | None:
+        if isinstance(part, Question):
+            self._wait(part, task, index)
+            return None
+        if type(part) is not GeneratorType:
+            raise PlanError(f"a plan asked for {part!r} together with others; a part is a question or a plan")
+        child = _Task(part, task, index)
+        self._live[child] = None
+        return child
 
     def _wait(self, question: Question, task: _Task, index: int | None) -> None:
         waiting = self._waiting.get(question)
@@ -254,7 +261,7 @@ class Execution(Generic[T]):
             waiting.append((task, index))
 
     def _finish(self, task: _Task, value: Any) -> None:
-        self._live.discard(task)
+        del self._live[task]
         if task.parent is None:
             self._result = value
             self.finished = True
@@ -265,4 +272,4 @@ class Execution(Generic[T]):
         task.results[index] = value
         task.missing -= 1
         if not task.missing:
-            self._advance(task, task.results)
+            self._ready.append((task, task.results))

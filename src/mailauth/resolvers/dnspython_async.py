@@ -2,7 +2,7 @@
 # raises. The system's configuration is read by the first question, not before.
 #
 # SECURITY: see shortway for the packets. dnspython, where it takes over, is as strict: a random id and port for each
-# question, and a response that does not fit is ignored. Every question ends with the resolver's lifetime at the latest.
+# question, and a response that does not fit is ignored. Every question ends when the resolver's lifetime is over.
 """`AsyncDnspythonResolver`: DNS through dnspython, for asynchronous callers."""
 
 from __future__ import annotations

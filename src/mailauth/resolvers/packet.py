@@ -126,6 +126,8 @@ def _follow(packet: bytes, question: Question, found: _Chain, authorities: list[
 
 
 def _found(packet: bytes, question: Question, records: list[_Record], ttl: int) -> Answer:
+    if packet[3] & 0x0F == NXDOMAIN:
+        raise BadPacket("records of a name that does not exist")
     read = _READERS[question.type]
     # Data may be compared octet by octet in no type that holds names, so equal records are found after reading.
     values = tuple(dict.fromkeys([read(packet, record.start, record.end) for record in records]))
