@@ -1,0 +1,518 @@
+# What belongs here: where a message's header ends, and which fields it has; octets in, the same octets out. No
+# decoding, no MIME, no canonicalisation, no judgement beyond naming what is odd.
+#
+# RFC 5322 section 2.2 and 4.5 (obsolete syntax):
+#   message     = *field [CRLF body]
+#   field       = field-name *WSP ":" unstructured CRLF     ; WSP before the colon is obsolete syntax
+#   field-name  = 1*ftext
+#   ftext       = %d33-57 / %d59-126                        ; printable ASCII except ":"
+#   folding     = CRLF WSP                                  ; a line of blanks alone continues a field, too (obs-FWS)
+#
+# SECURITY: every octet comes from the peer. The header is bounded (`MAX_HEADER_OCTETS`, `MAX_HEADER_FIELDS`), the
+# body is never kept, each octet is looked at a fixed number of times however the input is cut, and nothing raises.
+# All repeats in the expressions below are possessive, so none of them can backtrack.
+"""Messages: byte-exact splitting into header fields and body, whole, from a stream, or pushed in pieces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from itertools import islice
+from typing import BinaryIO, NamedTuple
+
+MAX_HEADER_OCTETS = 4 * 1024 * 1024
+"""Octets of header that are kept; Postfix's own bound (header_size_limit) is 102,400 for each field."""
+
+MAX_HEADER_FIELDS = 10_000
+"""Fields that are kept; real messages have tens, long-forwarded ones a few hundred."""
+
+BLOCK_OCTETS = 64 * 1024
+"""How much is read from a stream at a time."""
+
+
+class Defect(StrEnum):
+    """What is odd about a message: stable codes, for results and for policy. None of them is repaired."""
+
+    MBOX_LINE = "mbox-line"  # begins with a "From " line of an mbox file; kept apart
+    BLANK_BEFORE_COLON = "blank-before-colon"  # RFC 5322 section 4.5, obsolete syntax
+    BLANK_FOLD = "blank-fold"  # a field is continued by a line of blanks alone (RFC 5322 section 4.2)
+    LF_LINE_ENDS = "lf-line-ends"  # the first line ends in a bare LF: every LF ends a line
+    MIXED_LINE_ENDS = "mixed-line-ends"  # an LF message has CRLF, too
+    BARE_CR_IN_HEADER = "bare-cr-in-header"  # RFC 5322 section 2.2: CR and LF only together
+    BARE_LF_IN_HEADER = "bare-lf-in-header"
+    BARE_CR_IN_BODY = "bare-cr-in-body"  # RFC 5322 section 2.3
+    BARE_LF_IN_BODY = "bare-lf-in-body"
+    NUL_IN_HEADER = "nul-in-header"  # RFC 5322 section 4.1: obsolete, and read differently by everybody
+    NO_HEADER = "no-header"  # not one field
+    NO_EMPTY_LINE = "no-empty-line"  # the header ends at a line that is neither field nor continuation
+    UNTERMINATED_HEADER = "unterminated-header"  # the input ends within a header line
+    HEADER_TOO_LARGE = "header-too-large"  # over the bound of octets: what follows is counted as body
+    TOO_MANY_FIELDS = "too-many-fields"  # over the bound of fields: what follows is counted as body
+    NO_FROM = "no-from"  # RFC 5322 section 3.6: exactly one
+    SEVERAL_FROM = "several-from"
+
+
+class LineEnd(StrEnum):
+    """What ends the lines of a message: the first line decides (docs/conformance.md, "Messages")."""
+
+    CRLF = "crlf"
+    LF = "lf"
+
+
+class Field(NamedTuple):
+    """One header field.
+
+    `raw` is the field as it came, with its line end; `name` is its name in lower case.
+    """
+
+    raw: bytes
+    name: str
+
+    @property
+    def value(self) -> bytes:
+        """What follows the colon, folds and line end included."""
+        return self.raw[self.raw.index(b":") + 1 :]
+
+    @property
+    def unfolded(self) -> bytes:
+        """The value on one line: folds undone (RFC 5322 section 2.2.3), blanks around it taken off."""
+        return _LINE_ENDS.sub(b"", self.value).strip(b" \t")
+
+
+_LINE_ENDS = re.compile(rb"\r?\n")
+
+
+class LineEndCounts(NamedTuple):
+    """How often each octet pair of line ends was seen."""
+
+    cr: int = 0
+    lf: int = 0
+    crlf: int = 0
+
+    @property
+    def bare_cr(self) -> int:
+        """CR without LF behind it."""
+        return self.cr - self.crlf
+
+    @property
+    def bare_lf(self) -> int:
+        """LF without CR before it; in an LF message these are its line ends."""
+        return self.lf - self.crlf
+
+    @classmethod
+    def of(cls, data: bytes, start: int = 0) -> LineEndCounts:
+        """Count in `data` from `start`."""
+        return cls(data.count(b"\r", start), data.count(b"\n", start), data.count(b"\r\n", start))
+
+    def plus(self, other: LineEndCounts, joined: bool) -> LineEndCounts:
+        """The sum of two pieces; `joined` says that a CR and its LF were cut apart between them."""
+        return LineEndCounts(self.cr + other.cr, self.lf + other.lf, self.crlf + other.crlf + joined)
+
+    def body_defects(self, line_end: LineEnd) -> tuple[Defect, ...]:
+        """What these counts mean in a body."""
+        bare_lf = self.bare_lf and line_end is LineEnd.CRLF
+        mixed = self.crlf and line_end is LineEnd.LF
+        return _present(
+            (Defect.MIXED_LINE_ENDS, mixed),
+            (Defect.BARE_CR_IN_BODY, self.bare_cr),
+            (Defect.BARE_LF_IN_BODY, bare_lf),
+        )
+
+
+def _present(*tests: tuple[Defect, object]) -> tuple[Defect, ...]:
+    return tuple(defect for defect, present in tests if present)
+
+
+@dataclass(frozen=True)
+class Header:
+    """The header of a message: its fields from top to bottom.
+
+    ``header.mbox_line + b"".join(field.raw for field in header.fields) + header.separator`` are the octets that
+    stand before the body. `broken_off` says why the header was cut short, if it was.
+    """
+
+    fields: tuple[Field, ...]
+    separator: bytes
+    line_end: LineEnd
+    mbox_line: bytes = b""
+    at_end: bool = False  # the input ended with the header
+    broken_off: Defect | None = None
+
+    @cached_property
+    def raw(self) -> bytes:
+        """The octets of all fields."""
+        return b"".join([field.raw for field in self.fields])
+
+    @cached_property
+    def octets(self) -> int:
+        """How many octets stand before the body."""
+        return len(self.mbox_line) + sum(len(field.raw) for field in self.fields) + len(self.separator)
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Field]]:
+        index: dict[str, list[Field]] = {}
+        for field in self.fields:
+            index.setdefault(field.name, []).append(field)
+        return index
+
+    def all(self, name: str) -> tuple[Field, ...]:
+        """Every field of that name (any case), from top to bottom."""
+        return tuple(self._by_name.get(name.lower(), ()))
+
+    def first(self, name: str) -> Field | None:
+        """The topmost field of that name."""
+        fields = self._by_name.get(name.lower())
+        return fields[0] if fields else None
+
+    def last(self, name: str) -> Field | None:
+        """The field of that name next to the body; DKIM counts from there (RFC 6376 section 5.4.2)."""
+        fields = self._by_name.get(name.lower())
+        return fields[-1] if fields else None
+
+    @property
+    def from_fields(self) -> tuple[Field, ...]:
+        """The From fields: one in every good message; see `Defect.NO_FROM` and `Defect.SEVERAL_FROM`."""
+        return self.all("from")
+
+    @cached_property
+    def line_ends(self) -> LineEndCounts:
+        """The line ends within the header fields."""
+        return LineEndCounts.of(self.raw)
+
+    @cached_property
+    def bare_cr(self) -> int:
+        """CR that end no line."""
+        return self.line_ends.bare_cr
+
+    @cached_property
+    def bare_lf(self) -> int:
+        """LF that end no line: none in an LF message."""
+        return self.line_ends.bare_lf if self.line_end is LineEnd.CRLF else 0
+
+    @cached_property
+    def defects(self) -> tuple[Defect, ...]:
+        """What is odd about the header, in the order of `Defect`."""
+        raw, lf = self.raw, self.line_end is LineEnd.LF
+        number_of_from = len(self.from_fields)
+        return _present(
+            (Defect.MBOX_LINE, self.mbox_line),
+            (Defect.BLANK_BEFORE_COLON, any(_after_name(field) != b":" for field in self.fields)),
+            (Defect.BLANK_FOLD, _BLANK_FOLD.search(raw)),
+            (Defect.LF_LINE_ENDS, lf),
+            (Defect.MIXED_LINE_ENDS, lf and self.line_ends.crlf),
+            (Defect.BARE_CR_IN_HEADER, self.bare_cr),
+            (Defect.BARE_LF_IN_HEADER, self.bare_lf),
+            (Defect.NUL_IN_HEADER, b"\0" in raw),
+            (Defect.NO_HEADER, not self.fields),
+            (Defect.NO_EMPTY_LINE, not self.separator and not self.at_end and self.broken_off is None),
+            (Defect.UNTERMINATED_HEADER, raw and not raw.endswith(_line_end(lf))),
+            (Defect.HEADER_TOO_LARGE, self.broken_off is Defect.HEADER_TOO_LARGE),
+            (Defect.TOO_MANY_FIELDS, self.broken_off is Defect.TOO_MANY_FIELDS),
+            (Defect.NO_FROM, not number_of_from),
+            (Defect.SEVERAL_FROM, number_of_from > 1),
+        )
+
+
+def _after_name(field: Field) -> bytes:
+    return field.raw[len(field.name) : len(field.name) + 1]
+
+
+def _line_end(lf: bool) -> bytes:
+    return b"\n" if lf else b"\r\n"
+
+
+_BLANK_FOLD = re.compile(rb"\n[ \t]++\r?(?:\n|\Z)")
+
+
+class _Syntax(NamedTuple):
+    """The same grammar for each kind of line end."""
+
+    line_end: bytes
+    empty_line: re.Pattern[bytes]
+    lines: re.Pattern[bytes]  # as many whole header lines as there are
+    begun: re.Pattern[bytes]  # the beginning of a header line
+    possible: re.Pattern[bytes]  # what may still become the beginning of one
+    field: re.Pattern[bytes]
+
+
+def _syntax(line_end: bytes, text: bytes, empty_line: bytes) -> _Syntax:
+    begun = rb"(?:[ \t]|[!-9;-~]++[ \t]*+:)"
+    fold = line_end + rb"[ \t]" + text
+    return _Syntax(
+        line_end,
+        re.compile(empty_line),
+        re.compile(rb"(?:" + begun + text + line_end + rb")*+"),
+        re.compile(begun),
+        re.compile(rb"[ \t]|[!-9;-~]++[ \t]*+(?::|\Z)|\Z"),
+        re.compile(rb"(([!-9;-~]++)[ \t]*+:" + text + rb"(?:" + fold + rb")*+(?:" + line_end + rb")?+)"),
+    )
+
+
+_CRLF = _syntax(b"\r\n", rb"[^\r]*+(?:\r(?!\n)[^\r]*+)*+", rb"\r\n")
+# An LF message: CRLF ends a line as well, since every LF does; its CR belongs to the line end.
+_LF = _syntax(b"\n", rb"[^\n]*+", rb"\r?\n")
+
+
+class Splitter:
+    """Splits a message that is pushed in pieces; memory is bounded by the header, whose size is bounded.
+
+    ::
+
+        splitter = Splitter()
+        for piece in pieces:
+            body = splitter.feed(piece)      # the octets of the body in this piece; b"" while the header lasts
+        body = splitter.close()              # what was held back
+        splitter.header, splitter.defects
+
+    The result does not depend on how the message was cut. `count_line_ends=False` leaves the body uncounted
+    (`body_line_ends` stays zero), which saves about as much time as hashing it takes.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_header_octets: int = MAX_HEADER_OCTETS,
+        max_fields: int = MAX_HEADER_FIELDS,
+        count_line_ends: bool = True,
+    ) -> None:
+        if max_header_octets < 1 or max_fields < 1:
+            raise ValueError("the bounds of a header are at least 1")
+        self.header: Header | None = None
+        self.body_line_ends = LineEndCounts()
+        self.closed = False
+        self._max_octets = max_header_octets
+        self._max_fields = max_fields
+        self._counting = count_line_ends
+        self._after_cr = False
+        self._buffer: bytes | bytearray = b""
+        self._syntax: _Syntax | None = None
+        self._mbox_end = 0
+        self._scanned = 0  # the end of the last whole header line
+
+    @property
+    def defects(self) -> tuple[Defect, ...]:
+        """What is odd about the message, as far as it was seen."""
+        if self.header is None:
+            return ()
+        return self.header.defects + self.body_line_ends.body_defects(self.header.line_end)
+
+    def feed(self, data: bytes | bytearray | memoryview) -> bytes:
+        """Take the next piece; return the octets of the body that are in it."""
+        octets, start = self.take(data if isinstance(data, bytes) else bytes(data))
+        return octets[start:] if start else octets
+
+    def take(self, data: bytes) -> tuple[bytes, int]:
+        """The same without a copy: octets, and the place in them where the body goes on."""
+        if self.closed:
+            raise ValueError("the splitter was closed")
+        if self.header is None:
+            return self._count(*self._take_header(data))
+        return self._count(data, 0)
+
+    def close(self) -> bytes:
+        """Say that the message is at its end; return the octets of the body that were held back."""
+        rest = b""
+        if self.header is None and not self.closed:
+            rest = self._count(*self._finish())[0]
+        self.closed = True
+        return rest
+
+    def _count(self, data: bytes, start: int) -> tuple[bytes, int]:
+        if self._counting and start < len(data):
+            joined = self._after_cr and data[start] == 0x0A
+            self.body_line_ends = self.body_line_ends.plus(LineEndCounts.of(data, start), joined)
+            self._after_cr = data.endswith(b"\r")
+        return data, start
+
+    def _take_header(self, data: bytes) -> tuple[bytes, int]:
+        before = self._buffer
+        if not before:
+            self._buffer = data
+            news = True
+        else:
+            if not isinstance(before, bytearray):
+                before = self._buffer = bytearray(before)
+            news = self._ends_a_line(before, data)
+            before += data
+        # Only a piece that ends a line is scanned, so that one long line in many pieces costs linear time.
+        if news and self._scan():
+            return self._rest()
+        # Two octets more than the bound, since an empty line may stand right behind it.
+        if len(self._buffer) >= self._max_octets + 2 and self._overflow():
+            return self._rest()
+        return b"", 0
+
+    def _ends_a_line(self, before: bytearray, data: bytes) -> bool:
+        if self._syntax is _CRLF:
+            return b"\r\n" in data or (before.endswith(b"\r") and data.startswith(b"\n"))
+        return b"\n" in data
+
+    def _scan(self) -> bool:
+        """Go over the whole lines that are there; whether the header ended."""
+        buffer, limit = self._buffer, self._max_octets
+        syntax = self._syntax or self._first_line()
+        if syntax is None:
+            return False
+        match = syntax.lines.match(buffer, self._scanned, limit)
+        if match is not None and not self._orphan():
+            self._scanned = match.end()
+        separator = syntax.empty_line.match(buffer, self._scanned)
+        if separator is not None:
+            return self._conclude(self._scanned, separator.group())
+        # A whole line that is no header line ends the header; an unfinished one may still become anything.
+        whole = buffer.find(syntax.line_end, self._scanned, limit) >= 0
+        return whole and self._conclude(self._scanned)
+
+    def _orphan(self) -> bool:
+        """Whether a continuation stands first, where there is nothing to continue."""
+        return self._scanned == self._mbox_end and self._buffer[self._scanned : self._scanned + 1] in (b" ", b"\t")
+
+    def _first_line(self) -> _Syntax | None:
+        """The first line end decides how lines end; a "From " line that is no field is kept apart."""
+        end = self._buffer.find(b"\n", 0, self._max_octets) + 1
+        if not end:
+            return None
+        crlf = self._buffer[max(end - 2, 0) : end] == b"\r\n"
+        self._syntax = syntax = _CRLF if crlf else _LF
+        if self._buffer.startswith(b"From ") and not syntax.begun.match(self._buffer):
+            self._mbox_end = self._scanned = end
+        return syntax
+
+    def _overflow(self) -> bool:
+        """The bound is reached within a line: it is cut short if this is a header line, else it has ended."""
+        syntax = self._syntax or _CRLF
+        header_line = not self._orphan() and syntax.possible.match(self._buffer, self._scanned, self._max_octets)
+        return self._conclude(self._scanned, broken_off=Defect.HEADER_TOO_LARGE if header_line else None)
+
+    def _finish(self) -> tuple[bytes, int]:
+        """The input ends within the header: its last line has no line end."""
+        syntax, length = self._syntax or _CRLF, len(self._buffer)
+        begun = syntax.begun.match(self._buffer, self._scanned) and not self._orphan()
+        if self._scanned == length or begun:
+            self._conclude(length, at_end=True)
+        else:
+            self._conclude(self._scanned)
+        octets, start = self._rest()
+        return octets[start:], 0
+
+    def _conclude(
+        self, end: int, separator: bytes = b"", *, at_end: bool = False, broken_off: Defect | None = None
+    ) -> bool:
+        syntax = self._syntax or _CRLF
+        buffer = self._buffer = bytes(self._buffer)
+        if buffer.count(b"\n", 0, end) <= self._max_fields:
+            pairs = syntax.field.findall(buffer, self._mbox_end, end)
+        else:
+            pairs = [
+                m.groups() for m in islice(syntax.field.finditer(buffer, self._mbox_end, end), self._max_fields + 1)
+            ]
+            if len(pairs) > self._max_fields:
+                pairs.pop()
+                separator, at_end, broken_off = b"", False, Defect.TOO_MANY_FIELDS
+        self.header = Header(
+            tuple([Field(raw, name.decode("ascii").lower()) for raw, name in pairs]),
+            bytes(separator),
+            LineEnd.LF if syntax is _LF else LineEnd.CRLF,
+            buffer[: self._mbox_end],
+            at_end,
+            broken_off,
+        )
+        return True
+
+    def _rest(self) -> tuple[bytes, int]:
+        octets, self._buffer = bytes(self._buffer), b""
+        assert self.header is not None
+        return octets, self.header.octets
+
+
+@dataclass(frozen=True)
+class Message:
+    """A whole message in memory, split: ``octets[:header.octets]`` is the header, the rest the body."""
+
+    octets: bytes
+    header: Header
+    body_line_ends: LineEndCounts
+
+    @cached_property
+    def body(self) -> bytes:
+        """The octets of the body."""
+        return self.octets[self.header.octets :]
+
+    @property
+    def defects(self) -> tuple[Defect, ...]:
+        """What is odd about the message."""
+        return self.header.defects + self.body_line_ends.body_defects(self.header.line_end)
+
+
+def split(message: bytes, *, max_header_octets: int = MAX_HEADER_OCTETS) -> Message:
+    """Split a whole message into its header fields and its body. Any octets have a result."""
+    if not isinstance(message, bytes):
+        raise TypeError(f"a message is bytes, not {type(message).__name__}")
+    splitter = Splitter(max_header_octets=max_header_octets)
+    splitter.feed(message)
+    splitter.close()
+    assert splitter.header is not None
+    return Message(message, splitter.header, splitter.body_line_ends)
+
+
+def blocks(message: bytes | BinaryIO, block_octets: int = BLOCK_OCTETS) -> Iterator[bytes]:
+    """The octets of a message, whole or a block of the stream at a time.
+
+    Raises `TypeError` for what is neither bytes nor a binary stream, and whatever the stream's ``read`` raises.
+    """
+    if isinstance(message, bytes):
+        yield message
+        return
+    if not hasattr(message, "read"):
+        raise TypeError(f"a message is bytes or a binary file, not {type(message).__name__}")
+    while block := message.read(block_octets):
+        if not isinstance(block, bytes):
+            raise TypeError("the message file must be opened in binary mode")
+        yield block
+
+
+def split_stream(stream: BinaryIO, block_octets: int = BLOCK_OCTETS) -> tuple[Header, Iterator[bytes]]:
+    """Read the header from a binary stream; return it, and the body as an iterator of blocks."""
+    splitter = Splitter(count_line_ends=False)
+    pieces = blocks(stream, block_octets)
+    first = b""
+    for piece in pieces:
+        first = splitter.feed(piece)
+        if splitter.header is not None:
+            break
+    if splitter.header is None:
+        first = splitter.close()
+    assert splitter.header is not None
+    return splitter.header, _chain(first, pieces)
+
+
+def _chain(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    if first:
+        yield first
+    yield from pieces
+
+
+def to_crlf(data: bytes) -> bytes:
+    """Octets of an LF message with CRLF for each line end, as DKIM hashes them (RFC 6376 section 5.3)."""
+    return data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+class CrlfConverter:
+    """`to_crlf` for a message in pieces."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The next piece, converted."""
+        data = self._held + data
+        self._held = b"\r" if data.endswith(b"\r") else b""
+        return to_crlf(data[:-1] if self._held else data)
+
+    def close(self) -> bytes:
+        """What was held back."""
+        held, self._held = self._held, b""
+        return held

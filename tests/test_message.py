@@ -1,0 +1,274 @@
+# Invariant: any octets split into parts that join to the same octets, however they were cut on the way.
+"""The message layer: where the header ends, which fields it has, and what is odd about it."""
+
+from __future__ import annotations
+
+import io
+import tracemalloc
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mailauth import message
+from mailauth.message import CrlfConverter, Defect, Splitter, split
+
+
+def joined(parts: message.Message) -> bytes:
+    header = parts.header
+    return header.mbox_line + b"".join(field.raw for field in header.fields) + header.separator + parts.body
+
+
+GOOD = b"From: a@example.org\r\nSubject: two\r\n  lines\r\nto: b\r\n\r\nbody\r\n"
+BOTH_FROM = {Defect.NO_FROM, Defect.SEVERAL_FROM}
+
+# (why, octets, names, body, defects other than those of From)
+CASES = [
+    ("an ordinary message", GOOD, ["from", "subject", "to"], b"body\r\n", []),
+    ("nothing at all", b"", [], b"", [Defect.NO_HEADER]),
+    ("only an empty line", b"\r\n", [], b"", [Defect.NO_HEADER]),
+    ("no header, then a body", b"\r\nbody", [], b"body", [Defect.NO_HEADER]),
+    ("no body, no empty line", b"A: 1\r\n", ["a"], b"", []),
+    ("an empty body", b"A: 1\r\n\r\n", ["a"], b"", []),
+    ("the input ends within a field", b"A: 1\r\nB: 2", ["a", "b"], b"", [Defect.UNTERMINATED_HEADER]),
+    ("the input ends within a CRLF", b"A: 1\r\nB: 2\r", ["a", "b"], b"",
+     [Defect.BARE_CR_IN_HEADER, Defect.UNTERMINATED_HEADER]),
+    ("no field and no line end", b"hello", [], b"hello", [Defect.NO_HEADER, Defect.NO_EMPTY_LINE]),
+    ("no empty line before the body", b"A: 1\r\nhello\r\nB: 2\r\n", ["a"], b"hello\r\nB: 2\r\n",
+     [Defect.NO_EMPTY_LINE]),
+    ("a blank in a name is no name", b"A: 1\r\nB C: 2\r\n", ["a"], b"B C: 2\r\n", [Defect.NO_EMPTY_LINE]),
+    ("no name before the colon", b"A: 1\r\n: 2\r\n\r\n", ["a"], b": 2\r\n\r\n", [Defect.NO_EMPTY_LINE]),
+    ("an 8-bit octet is not in a name", b"A: 1\r\n\xc3\xa4: 2\r\n\r\n", ["a"], b"\xc3\xa4: 2\r\n\r\n",
+     [Defect.NO_EMPTY_LINE]),
+    ("8-bit octets in a value", b"A: \xff\xc3\xa4\r\n\r\n", ["a"], b"", []),
+    ("an empty value", b"A:\r\n\r\nx", ["a"], b"x", []),
+    ("a continuation with nothing to continue", b" x\r\nA: 1\r\n\r\n", [], b" x\r\nA: 1\r\n\r\n",
+     [Defect.NO_HEADER, Defect.NO_EMPTY_LINE]),
+    ("a line of blanks continues", b"A: 1\r\n \t\r\nB: 2\r\n\r\n", ["a", "b"], b"", [Defect.BLANK_FOLD]),
+    ("blank before the colon", b"A : 1\r\nB\t : 2\r\n\r\n", ["a", "b"], b"", [Defect.BLANK_BEFORE_COLON]),
+    ("mbox line", b"From a@example.org Mon Nov 2 00:00:00 2026\r\nA: 1\r\n\r\n", ["a"], b"", [Defect.MBOX_LINE]),
+    ("a From field with a blank is no mbox line", b"From : a\r\n\r\n", ["from"], b"", [Defect.BLANK_BEFORE_COLON]),
+    ("an mbox line counts only at the top", b"A: 1\r\nFrom x\r\n\r\n", ["a"], b"From x\r\n\r\n",
+     [Defect.NO_EMPTY_LINE]),
+    ("a continuation behind the mbox line", b"From x\r\n A: 1\r\n\r\n", [], b" A: 1\r\n\r\n",
+     [Defect.MBOX_LINE, Defect.NO_HEADER, Defect.NO_EMPTY_LINE]),
+    ("NUL", b"A: \0\r\n\r\n", ["a"], b"", [Defect.NUL_IN_HEADER]),
+    # Line ends: CRLF in the first line
+    ("bare LF is data in a field", b"A: 1\r\nB: 2\nC: 3\r\n\r\n", ["a", "b"], b"", [Defect.BARE_LF_IN_HEADER]),
+    ("bare CR is data in a field", b"A: 1\rB: 2\r\n\r\n", ["a"], b"", [Defect.BARE_CR_IN_HEADER]),
+    ("LF LF is no empty line", b"A: 1\r\nB: 2\n\nbody\r\n\r\n", ["a", "b"], b"", [Defect.BARE_LF_IN_HEADER]),
+    ("CR CR LF ends one line", b"A: 1\r\nB: 2\r\r\n\r\n", ["a", "b"], b"", [Defect.BARE_CR_IN_HEADER]),
+    ("smuggled end of data", b"A: 1\r\n\r\nx\n.\r\ny\r.\n", ["a"], b"x\n.\r\ny\r.\n",
+     [Defect.BARE_CR_IN_BODY, Defect.BARE_LF_IN_BODY]),
+    # LF in the first line
+    ("LF message", b"A: 1\nB: 2\n 3\n\nbody\n", ["a", "b"], b"body\n", [Defect.LF_LINE_ENDS]),
+    ("LF message with CRLF in the header", b"A: 1\nB: 2\r\n\r\nbody\n", ["a", "b"], b"body\n",
+     [Defect.LF_LINE_ENDS, Defect.MIXED_LINE_ENDS]),
+    ("LF message with CRLF in the body", b"A: 1\n\nbody\r\n", ["a"], b"body\r\n",
+     [Defect.LF_LINE_ENDS, Defect.MIXED_LINE_ENDS]),
+    ("LF message with CR", b"A: 1\nB: \r2\n\n\r", ["a", "b"], b"\r",
+     [Defect.LF_LINE_ENDS, Defect.BARE_CR_IN_HEADER, Defect.BARE_CR_IN_BODY]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("octets", "names", "body", "defects"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_splitting(octets: bytes, names: list[str], body: bytes, defects: list[Defect]) -> None:
+    parts = split(octets)
+    assert [field.name for field in parts.header.fields] == names
+    assert parts.body == body
+    assert [defect for defect in parts.defects if defect not in BOTH_FROM] == defects
+    assert joined(parts) == octets
+    assert (Defect.NO_FROM in parts.defects) == ("from" not in names)
+
+
+def test_fields_by_name() -> None:
+    header = split(b"X: 1\r\nFROM: a\r\nx: 2\r\nFrom: b\r\n\r\n").header
+    assert [field.value for field in header.all("X")] == [b" 1\r\n", b" 2\r\n"]
+    first, last = header.first("x"), header.last("x")
+    assert first is not None
+    assert last is not None
+    assert (first.unfolded, last.unfolded) == (b"1", b"2")
+    assert header.first("y") is header.last("y") is None
+    assert [field.unfolded for field in header.from_fields] == [b"a", b"b"]
+    assert header.defects == (Defect.SEVERAL_FROM,)
+
+
+def test_unfolding() -> None:
+    assert split(b"A:\r\n b\r\n\t c \r\n\r\n").header.fields[0].unfolded == b"b\t c"
+    assert split(b"A : b\n c\n\n").header.fields[0].unfolded == b"b c"
+
+
+def test_bare_line_ends_are_counted() -> None:
+    parts = split(b"A: 1\r\nB: \n\r \n\r\n\r\n\r\r\n\n")
+    assert (parts.header.bare_cr, parts.header.bare_lf) == (1, 2)
+    assert (parts.body_line_ends.bare_cr, parts.body_line_ends.bare_lf) == (1, 1)
+    assert split(b"A: 1\n\n\n\n").header.bare_lf == 0
+
+
+def test_caller_mistakes() -> None:
+    with pytest.raises(TypeError, match="a message is bytes, not str"):
+        split("From: a\r\n")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="bytes or a binary file, not int"):
+        list(message.blocks(3))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="binary mode"):
+        list(message.blocks(io.StringIO("From: a")))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="at least 1"):
+        Splitter(max_header_octets=0)
+    splitter = Splitter()
+    splitter.close()
+    with pytest.raises(ValueError, match="was closed"):
+        splitter.feed(b"x")
+
+
+# --- the invariants -----------------------------------------------------------------------------------------
+
+PIECES = [
+    b"A",
+    b"From",
+    b"From x",
+    b":",
+    b" ",
+    b"\t",
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b"b",
+    b"\xff",
+    b"\0",
+    b"\r\n\r\n",
+    b"C: 1\r\n",
+]
+odd_messages = st.one_of(st.binary(max_size=60), st.lists(st.sampled_from(PIECES), max_size=25).map(b"".join))
+
+
+def slowly(octets: bytes) -> tuple[bytes, list[bytes], bytes, bytes]:
+    """The rules of docs/conformance.md, line by line: mbox line, fields, separator, body."""
+    newline = octets.find(b"\n")
+    lf = newline >= 0 and octets[max(newline - 1, 0) : newline] != b"\r"
+    lines = [part + (b"\n" if lf else b"\r\n") for part in octets.split(b"\n" if lf else b"\r\n")]
+    lines[-1] = lines[-1][: -1 if lf else -2]
+    mbox, fields = b"", []
+    for number, line in enumerate(lines):
+        name, colon, _ = line.partition(b":")
+        name = name.rstrip(b" \t")
+        if line in (b"\n", b"\r\n"):
+            return mbox, fields, line, b"".join(lines[number + 1 :])
+        if colon and name and all(33 <= octet <= 126 for octet in name):
+            fields.append(line)
+        elif fields and line[:1] in (b" ", b"\t"):
+            fields[-1] += line
+        elif number == 0 and line.startswith(b"From ") and line.endswith(b"\n"):
+            mbox = line
+        else:
+            return mbox, fields, b"", b"".join(lines[number:])
+    return mbox, fields, b"", b""
+
+
+@given(odd_messages)
+@example(b"From : \n")
+@example(b"From \r\n\r\n")
+def test_the_obvious_splitter_agrees(octets: bytes) -> None:
+    """Any octets: the same parts as the rules, read line by line, demand."""
+    parts = split(octets)
+    header = parts.header
+    assert (header.mbox_line, [f.raw for f in header.fields], header.separator, parts.body) == slowly(octets)
+    assert joined(parts) == octets
+
+
+@given(odd_messages, st.lists(st.integers(0, 60), max_size=8), st.integers(1, 70), st.integers(1, 6))
+@example(b"A: 1\r\n\r\nx", [6, 7, 8], 6, 9)
+def test_cuts_do_not_matter(octets: bytes, cuts: list[int], bound: int, fields: int) -> None:
+    """Any octets, any cuts, any bound: the same header, the same body, the same defects; nothing lost."""
+    whole = Splitter(max_header_octets=bound, max_fields=fields)
+    whole_body = whole.feed(octets) + whole.close()
+    pieces = Splitter(max_header_octets=bound, max_fields=fields)
+    edges = [0, *sorted(min(cut, len(octets)) for cut in cuts), len(octets)]
+    body = b"".join(pieces.feed(octets[a:b]) for a, b in pairwise(edges)) + pieces.close()
+    assert pieces.header == whole.header
+    assert body == whole_body
+    assert pieces.defects == whole.defects
+    assert whole.header is not None
+    assert octets == octets[: whole.header.octets] + whole_body
+    assert len(whole.header.fields) <= fields
+    assert len(whole.header.raw) <= bound + 1 + len(whole.header.mbox_line)
+
+
+@given(odd_messages, st.integers(1, 9))
+def test_stream_and_bytes_agree(octets: bytes, block: int) -> None:
+    """Any octets from a file in blocks of any size: the same split."""
+    header, body = message.split_stream(io.BytesIO(octets), block)
+    assert header == split(octets).header
+    assert b"".join(body) == split(octets).body
+
+
+@given(odd_messages, st.lists(st.integers(0, 60), max_size=8))
+def test_crlf_conversion(octets: bytes, cuts: list[int]) -> None:
+    """Any octets, any cuts: every LF stands behind a CR, and nothing else has changed."""
+    converter = CrlfConverter()
+    edges = [0, *sorted(min(cut, len(octets)) for cut in cuts), len(octets)]
+    pieces = [converter.feed(octets[a:b]) for a, b in pairwise(edges)]
+    converted = b"".join(pieces) + converter.close()
+    assert converted == message.to_crlf(octets)
+    assert converted.count(b"\n") == converted.count(b"\r\n") == octets.count(b"\n")
+    assert converted.replace(b"\r\n", b"\n") == octets.replace(b"\r\n", b"\n")
+
+
+# --- bounds -------------------------------------------------------------------------------------------------
+
+
+def test_a_header_over_the_bound_is_cut_short() -> None:
+    octets = b"A: 1\r\n" * 10 + b"B: " + b"x" * 100 + b"\r\n\r\nbody"
+    splitter = Splitter(max_header_octets=80)
+    body = splitter.feed(octets) + splitter.close()
+    assert splitter.header is not None
+    assert splitter.header.broken_off is Defect.HEADER_TOO_LARGE
+    assert Defect.HEADER_TOO_LARGE in splitter.defects
+    assert splitter.header.raw + body == octets
+    assert len(splitter.header.fields) == 10
+
+
+def test_too_many_fields() -> None:
+    parts = split(b"a:\r\n" * (message.MAX_HEADER_FIELDS + 1) + b"\r\n")
+    assert len(parts.header.fields) == message.MAX_HEADER_FIELDS
+    assert Defect.TOO_MANY_FIELDS in parts.defects
+    assert parts.body == b"a:\r\n\r\n"
+
+
+def test_memory_does_not_grow_with_the_message() -> None:
+    splitter = Splitter()
+    block = b"x" * 65_000 + b"\r\n"
+    tracemalloc.start()
+    for _ in range(200):  # a header without end: 13 MB
+        splitter.feed(block)
+    splitter.feed(b"\r\n")
+    for _ in range(200):
+        splitter.feed(block)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * message.MAX_HEADER_OCTETS
+
+
+class CountingBuffer(Splitter):
+    """Counts the octets that each look at the header goes over."""
+
+    looked_at = 0
+
+    def _scan(self) -> bool:
+        self.looked_at += len(self._buffer) - self._scanned
+        return super()._scan()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"A: " + b"x" * 200_000 + b"\r\n", b"A: 1\r\n" + b" \r\n" * 60_000, b"A: " + b"\n" * 200_000,
+     b"A: " + b"\r" * 200_000,
+     b"A: 1\r\n" + b"B: " + b"\n" * 200_000],
+    ids=["one long line", "many folds", "many LF", "many CR", "many bare LF"],
+)  # fmt: skip
+def test_work_is_linear_in_small_pieces(header: bytes) -> None:
+    splitter = CountingBuffer()
+    for at in range(0, len(header), 3):
+        splitter.feed(header[at : at + 3])
+    splitter.close()
+    assert splitter.looked_at < 4 * len(header)
