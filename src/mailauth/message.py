@@ -16,12 +16,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import islice
 from typing import BinaryIO, NamedTuple
+
+from mailauth.domain import to_ascii
 
 MAX_HEADER_OCTETS = 4 * 1024 * 1024
 """Octets of header that are kept; Postfix's own bound (header_size_limit) is 102,400 for each field."""
@@ -152,7 +154,8 @@ class Header:
         return len(self.mbox_line) + sum(len(field.raw) for field in self.fields) + len(self.separator)
 
     @cached_property
-    def _by_name(self) -> dict[str, list[Field]]:
+    def by_name(self) -> Mapping[str, Sequence[Field]]:
+        """The fields of each name (lower case), from top to bottom."""
         index: dict[str, list[Field]] = {}
         for field in self.fields:
             index.setdefault(field.name, []).append(field)
@@ -160,16 +163,16 @@ class Header:
 
     def all(self, name: str) -> tuple[Field, ...]:
         """Every field of that name (any case), from top to bottom."""
-        return tuple(self._by_name.get(name.lower(), ()))
+        return tuple(self.by_name.get(name.lower(), ()))
 
     def first(self, name: str) -> Field | None:
         """The topmost field of that name."""
-        fields = self._by_name.get(name.lower())
+        fields = self.by_name.get(name.lower())
         return fields[0] if fields else None
 
     def last(self, name: str) -> Field | None:
         """The field of that name next to the body; DKIM counts from there (RFC 6376 section 5.4.2)."""
-        fields = self._by_name.get(name.lower())
+        fields = self.by_name.get(name.lower())
         return fields[-1] if fields else None
 
     @property
@@ -214,6 +217,79 @@ class Header:
             (Defect.NO_FROM, not number_of_from),
             (Defect.SEVERAL_FROM, number_of_from > 1),
         )
+
+
+# RFC 5322 section 3.4, as far as it takes to find the domains:
+#   address-list = address *("," address)      group   = display-name ":" [mailbox-list] ";"
+#   mailbox      = [display-name] "<" [obs-route] local-part "@" domain ">" / local-part "@" domain
+# The usual form goes in one step: no quoting, no comment, one address in angle brackets or bare.
+_USUAL_ADDRESS = re.compile(
+    rb"""[ \t\r\n]*+(?:(?:"[^"\\]*+"|[^"(),:;<>@\\\[\]]*+)[ \t\r\n]*+<[^"(),:;<>@\\\[\]\s]++@([^"(),:;<>@\\\[\]\s]++)>
+    |[^"(),:;<>@\\\[\]\s]++@([^"(),:;<>@\\\[\]\s]++))[ \t\r\n]*+\Z""",
+    re.VERBOSE,
+)
+_ADDRESS_TOKEN = re.compile(rb"""(?s)"(?:[^"\\]++|\\.)*+"|\[[^\[\]]*+\]|[^\s"()\[\]<>,:;@\\]++|\s++|\\.|.""")
+
+
+def address_domains(value: bytes) -> tuple[str, ...] | None:
+    """The domains of all addresses in a field such as From, as A-labels; None if it cannot be read without doubt."""
+    usual = _USUAL_ADDRESS.match(value)
+    domains = [usual[1] or usual[2]] if usual else _address_domains(value)
+    if domains is None:
+        return None
+    try:
+        names = [to_ascii(domain.decode("utf-8")) for domain in domains]
+    except UnicodeDecodeError:
+        return None
+    return None if None in names else tuple(name for name in names if name is not None)
+
+
+def _address_domains(value: bytes) -> list[bytes] | None:
+    domains: list[bytes] = []
+    address: list[bytes] = []
+    brackets = 0  # 1 within angle brackets, 2 behind them
+    for token in _without_comments(value):
+        if token == b"<" and not brackets:
+            address, brackets = [], 1
+        elif token == b">" and brackets == 1:
+            brackets = 2
+        elif token in (b",", b";") and brackets != 1:
+            if not _end_of_address(address, domains):
+                return None
+            address, brackets = [], 0
+        elif token == b":" and not brackets:
+            address = []  # what stood before was the name of a group
+        elif token in (b"<", b">", b'"', b"[", b"]", b"\\", b"(", b")"):
+            return None
+        elif brackets != 2:
+            address.append(token)
+    return domains if brackets != 1 and _end_of_address(address, domains) else None
+
+
+def _end_of_address(address: list[bytes], domains: list[bytes]) -> bool:
+    """Add the domain of one address, if there is one; whether it makes sense."""
+    if not address:
+        return True
+    if b"@" not in address:
+        return False
+    at = len(address) - 1 - address[::-1].index(b"@")
+    domains.append(b"".join(address[at + 1 :]))
+    return 0 < at < len(address) - 1
+
+
+def _without_comments(value: bytes) -> Iterator[bytes]:
+    """The tokens without blanks and comments; a bracket that is never closed comes as a token of its own."""
+    depth = 0
+    for match in _ADDRESS_TOKEN.finditer(value):
+        token = match.group()
+        if token == b"(":
+            depth += 1
+        elif depth:
+            depth -= token == b")"
+        elif not token.isspace():
+            yield token
+    if depth:
+        yield b"("
 
 
 def _after_name(field: Field) -> bytes:

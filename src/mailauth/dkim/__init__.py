@@ -1,0 +1,23 @@
+# What belongs here: the public names of DKIM. Nothing here or below loads `cryptography` at import.
+"""DKIM (RFC 6376, 8301, 8463, 8616): verify, sign, keys."""
+
+from __future__ import annotations
+
+from mailauth.dkim.policy import ALGORITHMS, DkimPolicy
+from mailauth.dkim.record import BadRecord, KeyRecord, parse_record
+from mailauth.dkim.result import AuthorMatch, Reason, Result, Signature
+from mailauth.dkim.verify import Verifier, verify
+
+__all__ = [
+    "ALGORITHMS",
+    "AuthorMatch",
+    "BadRecord",
+    "DkimPolicy",
+    "KeyRecord",
+    "Reason",
+    "Result",
+    "Signature",
+    "Verifier",
+    "parse_record",
+    "verify",
+]

@@ -1,0 +1,216 @@
+# What belongs here: body canonicalisation and hashing, pushed in pieces of any size.
+#
+# Nothing here looks at single lines: a block without blanks goes to the hash as it stands, and what must change
+# changes by whole-block operations that run in C. Between blocks only a pending blank or CR is carried, and a count
+# of line ends, since those at the end of the body do not count (RFC 6376 sections 3.4.3 and 3.4.4).
+#
+# SECURITY: the body comes from the peer. Each octet is looked at a fixed number of times, whatever it is and however
+# the input is cut; memory is bounded by the block.
+"""Body canonicalisation and hashing (RFC 6376 sections 3.4.3, 3.4.4 and 3.7)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeAlias
+
+from mailauth.message import CrlfConverter, LineEnd
+
+BLOCK_OCTETS = 32 * 1024
+"""How much is canonicalised at a time: small enough for the processor's cache, large enough to spend no time here."""
+
+Sink: TypeAlias = Callable[[bytes | memoryview], object]
+
+_CRLF = b"\r\n"
+_MANY = 4096
+_MANY_CRLF = _CRLF * _MANY
+
+
+class Canonicalizer(Protocol):
+    """Takes the body in pieces and hands its canonical octets to a sink."""
+
+    def feed(self, data: bytes, start: int = 0) -> None:
+        """The next piece: `data` from `start`."""
+
+    def close(self) -> None:
+        """The body is at its end."""
+
+
+class SimpleBody:
+    """RFC 6376 section 3.4.3: "*CRLF" at the end becomes one CRLF."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._withheld = 0  # CRLFs that count only if something follows
+        self._cr = False  # a CR whose LF may be in the next piece
+        self.empty = True  # nothing but CRLFs so far
+
+    def feed(self, data: bytes, start: int = 0, end: int | None = None) -> None:
+        """The next piece: `data` from `start` to `end`."""
+        end = len(data) if end is None else end
+        if start >= end:
+            return
+        if self._cr:
+            self._cr = False
+            if data[start] == 0x0A:
+                self._withheld += 1
+                start += 1
+            else:
+                self._emit(b"\r")
+        if data.endswith(b"\r", start, end):
+            self._cr = True
+            end -= 1
+        text_end = _before_crlfs(data, start, end)
+        if text_end > start:
+            whole = start == 0 and text_end == len(data)
+            self._emit(data if whole else memoryview(data)[start:text_end])
+        self._withheld += (end - text_end) // 2
+
+    def close(self) -> None:
+        """The body is at its end; an empty one counts as one CRLF."""
+        self._end_of_text()
+        self._sink(_CRLF)
+
+    def _end_of_text(self) -> None:
+        if self._cr:
+            self._cr = False
+            self._emit(b"\r")
+
+    def _emit(self, octets: bytes | memoryview) -> None:
+        if self._withheld:
+            many, few = divmod(self._withheld, _MANY)
+            for _ in range(many):
+                self._sink(_MANY_CRLF)
+            self._sink(_CRLF * few)
+            self._withheld = 0
+        self.empty = False
+        self._sink(octets)
+
+
+def _before_crlfs(data: bytes, start: int, end: int) -> int:
+    """Where the CRLFs at the end of `data` begin."""
+    if data.endswith(_CRLF, start, end):
+        while data.endswith(_MANY_CRLF, start, end):
+            end -= len(_MANY_CRLF)
+        for crlfs in _FEWER_CRLF:
+            while data.endswith(crlfs, start, end):
+                end -= len(crlfs)
+    return end
+
+
+_FEWER_CRLF = (_CRLF * 64, _CRLF)
+
+
+class RelaxedBody(SimpleBody):
+    """RFC 6376 section 3.4.4: blanks reduced within lines and removed at their ends, then the same."""
+
+    def __init__(self, sink: Sink) -> None:
+        super().__init__(sink)
+        self._held = b""  # a blank, or a blank and a CR, whose meaning depends on what follows
+
+    def feed(self, data: bytes, start: int = 0, end: int | None = None) -> None:
+        """The next piece: `data` from `start` to `end`."""
+        end = len(data) if end is None else end
+        for at in range(start, end, BLOCK_OCTETS):
+            self._block(data, at, min(at + BLOCK_OCTETS, end))
+
+    def _block(self, data: bytes, start: int, end: int) -> None:
+        if not self._held and data.find(b" ", start, end) < 0 and data.find(b"\t", start, end) < 0:
+            super().feed(data, start, end)
+            return
+        block = self._held + data[start:end]
+        if b"\t" in block:
+            block = block.replace(b"\t", b" ")
+        super().feed(_reduced(self._without_last_blanks(block)))
+
+    def _without_last_blanks(self, block: bytes) -> bytes:
+        """Hold back the blanks at the end, and a CR behind them."""
+        if block.endswith(b" "):
+            self._held = b" "
+            return block.rstrip(b" ")
+        if block.endswith(b" \r"):
+            self._held = b" \r"
+            return block[:-1].rstrip(b" ")
+        self._held = b""
+        return block
+
+    def close(self) -> None:
+        """The body is at its end; a body of nothing but blanks and line ends is empty."""
+        if self._held == b" \r":
+            super().feed(b" \r")
+        self._held = b""
+        self._end_of_text()
+        if not self.empty:
+            self._sink(_CRLF)
+
+
+def _reduced(block: bytes) -> bytes:
+    """Runs of blanks to one blank, and none before CRLF; the block ends in no blank."""
+    first, *others = block.split(b"  ")
+    if others:
+        # What is empty between two pairs of blanks stems from a longer run; an odd run leaves one blank too many.
+        block = b" ".join([first, *filter(None, others)]).replace(b"  ", b" ")
+    return block.replace(b" \r\n", _CRLF)
+
+
+class LfBody:
+    """The body of an LF message, with CRLF for every line end, in front of a canonicaliser."""
+
+    def __init__(self, inner: Canonicalizer) -> None:
+        self._inner = inner
+        self._converter = CrlfConverter()
+
+    def feed(self, data: bytes, start: int = 0) -> None:
+        """The next piece: `data` from `start`."""
+        for at in range(start, len(data), BLOCK_OCTETS):
+            self._inner.feed(self._converter.feed(data[at : at + BLOCK_OCTETS]))
+
+    def close(self) -> None:
+        """The body is at its end."""
+        self._inner.feed(self._converter.close())
+        self._inner.close()
+
+
+class BodyHash:
+    """SHA-256 over one canonical form of the body, for any number of different lengths in one pass."""
+
+    def __init__(self, canonicalization: str, line_end: LineEnd, lengths: Iterable[int | None]) -> None:
+        self._hash = hashlib.sha256()
+        self.length = 0
+        self._digests: dict[int, bytes] = {}
+        # The lengths still to come, the next one last.
+        self._lengths = sorted({length for length in lengths if length is not None}, reverse=True)
+        kind = RelaxedBody if canonicalization == "relaxed" else SimpleBody
+        inner = kind(self._count)
+        self._canonicalizer: Canonicalizer = LfBody(inner) if line_end is LineEnd.LF else inner
+        self.feed = self._canonicalizer.feed
+        self._snapshots()
+
+    def close(self) -> None:
+        """The body is at its end."""
+        self._canonicalizer.close()
+
+    def digest(self, length: int | None) -> bytes | None:
+        """The digest of the first `length` octets (None: of all); None if there are not so many."""
+        return self._hash.digest() if length is None else self._digests.get(length)
+
+    def _count(self, octets: bytes | memoryview) -> None:
+        end = self.length + len(octets)
+        if self._lengths and self._lengths[-1] <= end:
+            octets = self._up_to_lengths(memoryview(octets), end)
+        self._hash.update(octets)
+        self.length = end
+
+    def _up_to_lengths(self, octets: memoryview, end: int) -> memoryview:
+        """Hash up to each length that lies within these octets; return the rest."""
+        while self._lengths and self._lengths[-1] <= end:
+            part = self._lengths[-1] - self.length
+            self._hash.update(octets[:part])
+            octets, self.length = octets[part:], self._lengths[-1]
+            self._snapshots()
+        return octets
+
+    def _snapshots(self) -> None:
+        """Keep the digest if the octets so far are of a length that is wanted."""
+        if self._lengths and self._lengths[-1] == self.length:
+            self._digests[self._lengths.pop()] = self._hash.copy().digest()

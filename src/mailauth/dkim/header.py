@@ -1,0 +1,87 @@
+# What belongs here: which header fields a signature covers, and the octets that are hashed for them.
+#
+# SECURITY: fields and h= come from the peer. Fields are picked from an index, so a thousand names cost a thousand
+# steps; canonicalisation is linear in the field.
+"""Header canonicalisation and selection (RFC 6376 sections 3.4.1, 3.4.2, 3.7 and 5.4.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from mailauth.message import Field, Header, LineEnd, to_crlf
+
+Canonicalizer = Callable[[Field], bytes]
+"""One field to the octets that are hashed for it, CRLF included."""
+
+_BLANKS = re.compile(rb"[ \t]++")
+
+
+def canonicalizer(name: str, header: Header) -> Canonicalizer:
+    """The function for "simple" or "relaxed", fit for the line ends of this header."""
+    if name == "simple":
+        return _simple_lf if header.line_end is LineEnd.LF else _simple
+    return _relaxed if _plain(header) else (_relaxed_lf if header.line_end is LineEnd.LF else _relaxed_odd)
+
+
+def _plain(header: Header) -> bool:
+    """Whether every white space octet is a blank or part of a fold, so that `bytes.split` sees what DKIM sees.
+
+    It also splits at VT and FF, which are no WSP (RFC 5234 appendix B.1), and at bare CR and bare LF.
+    """
+    raw = header.raw
+    return not (b"\x0b" in raw or b"\x0c" in raw or header.bare_cr or header.bare_lf)
+
+
+def _simple(field: Field) -> bytes:
+    # RFC 6376 section 3.4.1; section 3.7: each field ends in a single CRLF, also where the input ended before.
+    return field.raw if field.raw.endswith(b"\r\n") else field.raw + b"\r\n"
+
+
+def _simple_lf(field: Field) -> bytes:
+    raw = to_crlf(field.raw)
+    return raw if raw.endswith(b"\r\n") else raw + b"\r\n"
+
+
+def _relaxed(field: Field) -> bytes:
+    # RFC 6376 section 3.4.2, all its steps at once.
+    return b"%b:%b\r\n" % (field.name.encode("ascii"), b" ".join(field.value.split()))
+
+
+def _relaxed_odd(field: Field) -> bytes:
+    """The same where CR, LF, VT or FF are data."""
+    value = _BLANKS.sub(b" ", field.value.replace(b"\r\n", b"")).strip(b" ")
+    return b"%b:%b\r\n" % (field.name.encode("ascii"), value)
+
+
+def _relaxed_lf(field: Field) -> bytes:
+    """The same for LF messages: every LF, with the CR before it, is the line end of a fold."""
+    return _relaxed_odd(Field(to_crlf(field.raw), field.name))
+
+
+def select(names: Sequence[str], header: Header, own: Field | None) -> list[Field]:
+    """The fields that `names` (lower case) stand for, in that order.
+
+    Each name takes the lowest field of that name which no earlier one took (RFC 6376 section 5.4.2); names without a
+    field left stand for nothing (section 5.4). The signature itself is never among them (section 3.5, h=).
+    """
+    by_name = header.by_name
+    if own is not None and "dkim-signature" in names:
+        others = [field for field in header.all("dkim-signature") if field is not own]
+        by_name = {**by_name, "dkim-signature": others}
+    chosen: list[Field] = []
+    taken: dict[str, int] = {}
+    for name in names:
+        fields = by_name.get(name)
+        if fields:
+            count = taken[name] = taken.get(name, 0) + 1
+            if count <= len(fields):
+                chosen.append(fields[-count])
+    return chosen
+
+
+def own_octets(field: Field, b_start: int, b_end: int, end: int, canonicalize: Canonicalizer) -> bytes:
+    """The signature field itself: b= emptied with the blanks around its value, no line end (RFC 6376 section 3.7)."""
+    raw = field.raw
+    emptied = Field(raw[:b_start] + raw[b_end:end], field.name)
+    return canonicalize(emptied)[:-2]

@@ -1,0 +1,111 @@
+# What belongs here: a DKIM key record, parsed into an immutable value or into the reason why it is none.
+# No DNS and no cryptography: `p=` is octets here.
+#
+# RFC 6376 section 3.6.1, with RFC 8463 (k=ed25519):
+#   v= "DKIM1", and then first      h= alg *( [FWS] ":" [FWS] alg )   k= "rsa" / "ed25519" / other
+#   p= [ base64string ]             s= "email" / "*" / other, a list  t= "y" / "s" / other, a list
+#   n= notes, for people            g= of RFC 4871, ignored (RFC 6376 appendix C.1 and E)
+#
+# SECURITY: records come from the DNS of whoever signed. Records, tags and key octets are bounded before they are
+# decoded.
+"""Key records (RFC 6376 section 3.6.1)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from mailauth.dkim.result import Reason
+from mailauth.dkim.signature import decode_base64, shown
+from mailauth.taglist import BadTagList, Tag, items
+from mailauth.taglist import parse as parse_tags
+
+MAX_RECORD_OCTETS = 16 * 1024
+"""A TXT record may hold 65,535 octets; a key of 16,384 bits takes 2,800."""
+
+MAX_KEY_OCTETS = 4096
+"""p= decoded: more than the largest key that any policy allows."""
+
+_MAX_ITEMS = 32
+
+
+class KeyRecord(NamedTuple):
+    """A key record that is well formed."""
+
+    key_type: str  # k=, lower case
+    key: bytes  # p=, decoded; empty: revoked
+    hash_names: tuple[str, ...] | None  # h=, lower case; None: all
+    services: tuple[str, ...]  # s=, lower case
+    flags: tuple[str, ...]  # t=, lower case
+    notes: str  # n=
+
+    @property
+    def revoked(self) -> bool:
+        """Whether p= is empty."""
+        return not self.key
+
+
+class BadRecord(NamedTuple):
+    """A record that cannot be used. `foreign`: it is no DKIM record at all, just a TXT record in the same place."""
+
+    reason: Reason
+    detail: str
+    foreign: bool = False
+
+
+def parse_record(text: bytes) -> KeyRecord | BadRecord:
+    """Read a TXT record, its strings joined. Any octets have a result."""
+    if len(text) > MAX_RECORD_OCTETS:
+        return BadRecord(Reason.KEY_MALFORMED, f"the record has more than {MAX_RECORD_OCTETS} octets")
+    return _known_record(text)
+
+
+# The record of a busy sender is asked again and again, and parsing it costs more than looking it up in a cache.
+@lru_cache(maxsize=512)
+def _known_record(text: bytes) -> KeyRecord | BadRecord:
+    tags = parse_tags(text, allow_empty=True)
+    if isinstance(tags, BadTagList):
+        # A record that at least tries to be one is worth a word; others are none of DKIM's business.
+        foreign = b"p=" not in text and not text.lstrip().startswith(b"v=DKIM1")
+        return BadRecord(Reason.KEY_MALFORMED, tags.detail, foreign)
+    return _bad_version(tags) or _read(tags)
+
+
+def _bad_version(tags: dict[str, Tag]) -> BadRecord | None:
+    """RFC 6376 section 3.6.1: v= is DKIM1 to the letter, and stands first; other versions MUST be discarded."""
+    version = tags.get("v")
+    if version is None:
+        return None
+    if version.value != b"DKIM1":
+        foreign = not version.value.upper().startswith(b"DKIM")
+        return BadRecord(Reason.KEY_MALFORMED, f"v={shown(version.value)} is not DKIM1", foreign)
+    if next(iter(tags)) != "v":
+        return BadRecord(Reason.KEY_MALFORMED, "v= is not the first tag")
+    return None
+
+
+def _read(tags: dict[str, Tag]) -> KeyRecord | BadRecord:
+    if "p" not in tags:
+        return BadRecord(Reason.KEY_MALFORMED, "p= is missing", foreign="v" not in tags)
+    key = decode_base64(tags["p"].value, MAX_KEY_OCTETS)
+    if key is None:
+        return BadRecord(Reason.KEY_MALFORMED, "p= is no base64, or too long")
+    hash_names = _list(tags, "h") if "h" in tags else None
+    services, flags = _list(tags, "s", b"*"), _list(tags, "t")
+    if hash_names == () or services == ():
+        return BadRecord(Reason.KEY_MALFORMED, f"{'s=' if hash_names else 'h='} is an empty list")
+    return KeyRecord(
+        key_type=tags["k"].value.lower().decode("ascii", "replace") if "k" in tags else "rsa",
+        key=key,
+        hash_names=hash_names,
+        services=services,
+        flags=flags,
+        notes=tags["n"].value.decode("utf-8", "replace") if "n" in tags else "",
+    )
+
+
+def _list(tags: dict[str, Tag], name: str, default: bytes = b"") -> tuple[str, ...]:
+    """The items of a list, lower case; unknown ones are the reader's to ignore."""
+    value = tags[name].value if name in tags else default
+    parts = items(value.lower(), _MAX_ITEMS) or []
+    return tuple(part.decode("ascii", "replace") for part in parts if part)

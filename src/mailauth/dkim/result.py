@@ -1,0 +1,179 @@
+# What belongs here: what a verification says: result, reason code, words and evidence. Values only.
+"""The result of verifying one DKIM signature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from mailauth.message import LineEnd
+
+
+class Result(StrEnum):
+    """RFC 8601 section 2.7.1. "none" is the empty list: the message has no signature."""
+
+    PASS = "pass"
+    FAIL = "fail"  # what was signed is not what came
+    POLICY = "policy"  # this receiver does not accept such a signature, whether it verifies or not
+    NEUTRAL = "neutral"  # a syntax error, or an extension that is not known here
+    TEMPERROR = "temperror"  # the key could not be asked for; try again later
+    PERMERROR = "permerror"  # no usable key, or something required is missing
+
+
+class Reason(StrEnum):
+    """Why a signature has its result: stable codes."""
+
+    VERIFIED = "verified"
+    # neutral: the DKIM-Signature field (RFC 6376 section 6.1.1)
+    MALFORMED_TAG_LIST = "malformed-tag-list"
+    DUPLICATE_TAG = "duplicate-tag"
+    MISSING_TAG = "missing-tag"
+    MALFORMED_TAG = "malformed-tag"
+    UNSUPPORTED_VERSION = "unsupported-version"
+    UNSUPPORTED_ALGORITHM = "unsupported-algorithm"
+    UNSUPPORTED_CANONICALIZATION = "unsupported-canonicalization"
+    UNSUPPORTED_QUERY_METHOD = "unsupported-query-method"
+    # permerror: the DKIM-Signature field and the header
+    IDENTITY_OUTSIDE_DOMAIN = "identity-outside-domain"
+    FROM_NOT_SIGNED = "from-not-signed"
+    HEADER_TOO_LARGE = "header-too-large"
+    # permerror: the key (RFC 6376 section 6.1.2)
+    NO_KEY = "no-key"
+    KEY_REVOKED = "key-revoked"
+    KEY_MALFORMED = "key-malformed"
+    KEY_HASH_NOT_ALLOWED = "key-hash-not-allowed"
+    KEY_TYPE_DIFFERS = "key-type-differs"
+    KEY_NOT_FOR_EMAIL = "key-not-for-email"
+    KEY_FORBIDS_SUBDOMAINS = "key-forbids-subdomains"
+    # policy
+    ALGORITHM_NOT_ALLOWED = "algorithm-not-allowed"
+    KEY_TOO_SMALL = "key-too-small"
+    KEY_TOO_LARGE = "key-too-large"
+    EXPIRED = "expired"
+    FROM_THE_FUTURE = "from-the-future"
+    FIELD_NOT_SIGNED = "field-not-signed"
+    SEVERAL_FROM = "several-from"
+    UNSIGNED_CONTENT = "unsigned-content"
+    TESTING_KEY = "testing-key"
+    TOO_MANY_SIGNATURES = "too-many-signatures"
+    # fail (RFC 6376 section 6.1.3)
+    BODY_HASH_DIFFERS = "body-hash-differs"
+    BODY_TOO_SHORT = "body-too-short"
+    SIGNATURE_DIFFERS = "signature-differs"
+    # temperror
+    KEY_UNAVAILABLE = "key-unavailable"
+
+
+RESULT_OF: dict[Reason, Result] = {
+    Reason.VERIFIED: Result.PASS,
+    # RFC 8601 section 2.7.1: neutral for "syntax errors or ... not otherwise able to be processed".
+    **dict.fromkeys(
+        (
+            Reason.MALFORMED_TAG_LIST,
+            Reason.DUPLICATE_TAG,
+            Reason.MISSING_TAG,
+            Reason.MALFORMED_TAG,
+            Reason.UNSUPPORTED_VERSION,
+            Reason.UNSUPPORTED_ALGORITHM,
+            Reason.UNSUPPORTED_CANONICALIZATION,
+            Reason.UNSUPPORTED_QUERY_METHOD,
+        ),
+        Result.NEUTRAL,
+    ),
+    **dict.fromkeys(
+        (
+            Reason.IDENTITY_OUTSIDE_DOMAIN,
+            Reason.FROM_NOT_SIGNED,
+            Reason.HEADER_TOO_LARGE,
+            Reason.NO_KEY,
+            Reason.KEY_REVOKED,
+            Reason.KEY_MALFORMED,
+            Reason.KEY_HASH_NOT_ALLOWED,
+            Reason.KEY_TYPE_DIFFERS,
+            Reason.KEY_NOT_FOR_EMAIL,
+            Reason.KEY_FORBIDS_SUBDOMAINS,
+        ),
+        Result.PERMERROR,
+    ),
+    **dict.fromkeys(
+        (
+            Reason.ALGORITHM_NOT_ALLOWED,
+            Reason.KEY_TOO_SMALL,
+            Reason.KEY_TOO_LARGE,
+            Reason.EXPIRED,
+            Reason.FROM_THE_FUTURE,
+            Reason.FIELD_NOT_SIGNED,
+            Reason.SEVERAL_FROM,
+            Reason.UNSIGNED_CONTENT,
+            Reason.TESTING_KEY,
+            Reason.TOO_MANY_SIGNATURES,
+        ),
+        Result.POLICY,
+    ),
+    **dict.fromkeys((Reason.BODY_HASH_DIFFERS, Reason.BODY_TOO_SHORT, Reason.SIGNATURE_DIFFERS), Result.FAIL),
+    Reason.KEY_UNAVAILABLE: Result.TEMPERROR,
+}
+"""The RFC 8601 result of each reason. A failure under a key in test mode is neutral instead (RFC 6376 section
+3.6.1, ``t=y``)."""
+
+
+class AuthorMatch(StrEnum):
+    """How the signing domain stands to the domain of the one author address in From, compared by labels.
+
+    This is not DMARC's alignment, which knows organizational domains; it needs no look-up.
+    """
+
+    SAME = "same"
+    PARENT = "parent"  # the signing domain is above the author's domain
+    CHILD = "child"  # the signing domain is below the author's domain
+    NONE = "none"  # unrelated, or From is missing, repeated, or not one address
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What became of one DKIM-Signature field, with the evidence.
+
+    What the field does not say, or says in a way that cannot be read, is None or empty.
+    """
+
+    result: Result
+    reason: Reason
+    detail: str = ""  # in words; safe to show
+    domain: str | None = None  # d= as A-label, lower case: the identity that DKIM proves
+    selector: str | None = None  # s=
+    identity: str | None = None  # i=, decoded; "@" and d= by default
+    algorithm: str | None = None  # a=, such as "rsa-sha256"
+    key_bits: int | None = None  # RSA: the size of the modulus; Ed25519: 256
+    header_canonicalization: str | None = None  # "simple" | "relaxed"
+    body_canonicalization: str | None = None
+    signed_fields: tuple[str, ...] = ()  # h=, in lower case
+    author_match: AuthorMatch = AuthorMatch.NONE
+    body_length: int | None = None  # l=: octets of canonical body that were signed
+    unsigned_octets: int = 0  # octets of canonical body behind l=
+    key_flags: tuple[str, ...] = ()  # t= of the key record: "y" is test mode, "s" forbids subdomains in i=
+    signed_at: int | None = None  # t=, seconds since the epoch
+    expires_at: int | None = None  # x=
+    signature_data: str | None = None  # the first characters of b=, which tell signatures apart (RFC 6008)
+    line_end: LineEnd = LineEnd.CRLF  # LF: the message has LF line ends and was hashed with CRLF
+    index: int = 0  # the place among the DKIM-Signature fields, from the top
+
+    def __bool__(self) -> bool:
+        """Refused: a result has six values."""
+        raise TypeError("a Signature is neither true nor false: compare its result")
+
+    @property
+    def testing(self) -> bool:
+        """Whether the key is in test mode (``t=y``)."""
+        return "y" in self.key_flags
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; the keys are the attributes."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, StrEnum):
+        return value.value
+    return list(value) if isinstance(value, tuple) else value

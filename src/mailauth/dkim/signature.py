@@ -1,0 +1,336 @@
+# What belongs here: one DKIM-Signature field, parsed into an immutable value or into the reason why it cannot be.
+# No DNS, no hashing, no judgement about time or strength: that is verify.py's.
+#
+# RFC 6376 section 3.5, with RFC 8463 (a=) and RFC 8616 (U-labels and UTF-8 in d=, s=, i=):
+#   v= 1*DIGIT, only "1"            a= k "-" h                      b=, bh= base64string
+#   c= alg ["/" alg]                d= sub-domain 1*("." sub-domain)
+#   h= hdr-name *( [FWS] ":" [FWS] hdr-name )                       i= [ Local-part ] "@" domain-name
+#   l= 1*76DIGIT                    q= method *( [FWS] ":" [FWS] method )
+#   s= sub-domain *( "." sub-domain )                               t=, x= 1*12DIGIT
+# Literals in ABNF are case-insensitive (RFC 5234 section 2.3), so "RSA-SHA256" is taken.
+#
+# SECURITY: the field comes from the peer. Lists are counted and numbers measured before they are built; each step is
+# linear. What a value is shown as in `detail` is cut short and escaped.
+"""The DKIM-Signature header field (RFC 6376 section 3.5)."""
+
+from __future__ import annotations
+
+import re
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeAlias
+
+from mailauth.dkim.result import Reason
+from mailauth.domain import is_fqdn, is_within, to_ascii
+from mailauth.message import Field, LineEnd
+from mailauth.plan import unaskable
+from mailauth.taglist import BadTagList, Problem, Tag, items, without_blanks
+from mailauth.taglist import parse as parse_tags
+
+MAX_SIGNED_NAMES = 1000
+"""Names in h=; real signatures have about ten to forty."""
+
+MAX_SIGNATURE_OCTETS = 2048
+"""b= of the largest key that could ever be verified (16,384 bits)."""
+
+MAX_IDENTITY_OCTETS = 1024
+"""i= with its quoting; an address has at most 320 octets (RFC 5321 section 4.5.3.1)."""
+
+_DIGEST_OCTETS = {"sha256": 32, "sha1": 20}
+_REQUIRED = ("v", "a", "b", "bh", "d", "h", "s")  # RFC 6376 section 6.1.1
+_FIELD_NAMES = re.compile(rb"[!-9;-~]++(?::[!-9;-~]++)*+\Z")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
+_HEX_OCTET = re.compile(rb"=([0-9A-F]{2})")
+_QUOTED = re.compile(rb"(?:[^=]++|=[0-9A-F]{2})*+")
+
+
+class Refusal(Exception):
+    """The signature goes no further: the reason, in code and words. Never leaves the package."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class SignatureField(NamedTuple):
+    """A DKIM-Signature field that is well formed."""
+
+    field: Field
+    b_start: int  # the place of b='s value in `field.raw`, the blanks around it included (RFC 6376 section 3.7)
+    b_end: int
+    end: int  # where the line end of the field begins
+    algorithm: str  # as in a=, lower case
+    signature: bytes
+    body_hash: bytes
+    header_canonicalization: str
+    body_canonicalization: str
+    domain: str  # A-label, lower case
+    selector: str
+    signed_fields: tuple[str, ...]  # lower case, in the order of h=
+    identity_domain: str  # A-label, lower case
+    body_length: int | None
+    signed_at: int | None
+    expires_at: int | None
+
+    @property
+    def key_name(self) -> str:
+        """Where the key is asked for (RFC 6376 section 3.6.2.1)."""
+        return f"{self.selector}._domainkey.{self.domain}"
+
+    @property
+    def key_type(self) -> str:
+        """The first half of a=: what k= of the key must say."""
+        return self.algorithm.partition("-")[0]
+
+    @property
+    def hash_name(self) -> str:
+        """The second half of a=: what h= of the key must allow."""
+        return self.algorithm.partition("-")[2]
+
+
+_Tags: TypeAlias = dict[str, Tag]
+
+
+def parse(field: Field, line_end: LineEnd, evidence: dict[str, Any]) -> SignatureField:
+    """Read the field; what is found on the way goes into `evidence`, under the names of `result.Signature`.
+
+    Raises `Refusal` where RFC 6376 section 6.1.1 says PERMFAIL.
+    """
+    raw = field.raw
+    start, end = raw.index(b":") + 1, end_of_text(raw, line_end)
+    if line_end is LineEnd.CRLF and raw.count(b"\n", start, end) != raw.count(b"\r\n", start, end):
+        raise Refusal(Reason.MALFORMED_TAG_LIST, "a bare LF")
+    tags = parse_tags(raw[start:end])
+    if isinstance(tags, BadTagList):
+        raise Refusal(_TAG_LIST_REASONS[tags.problem], tags.detail)
+    domain, selector = _key_place(tags, evidence)
+    _version(tags)
+    for name in _REQUIRED:
+        if name not in tags:
+            raise Refusal(Reason.MISSING_TAG, f"{name}= is missing")
+    b = tags["b"]
+    algorithm = _algorithm(tags["a"].value, evidence)
+    header_canonicalization, body_canonicalization = _canonicalizations(tags, evidence)
+    signature = _base64("b", b.value, MAX_SIGNATURE_OCTETS)
+    evidence["signature_data"] = without_blanks(b.value[:64])[:8].decode("ascii")
+    signed_fields = evidence["signed_fields"] = _names(tags["h"].value)
+    body_length = evidence["body_length"] = _number(tags, "l", _MAX_LENGTH_DIGITS)
+    signed_at = evidence["signed_at"] = _number(tags, "t", _MAX_TIME_DIGITS)
+    expires_at = evidence["expires_at"] = _number(tags, "x", _MAX_TIME_DIGITS)
+    if signed_at is not None and expires_at is not None and expires_at <= signed_at:
+        raise Refusal(Reason.MALFORMED_TAG, "x= is not after t=")  # RFC 6376 section 3.5, x=
+    _query_methods(tags)
+    return SignatureField(
+        field,
+        start + b.start,
+        start + b.end,
+        end,
+        algorithm,
+        signature,
+        _body_hash(tags["bh"].value, algorithm),
+        header_canonicalization,
+        body_canonicalization,
+        domain,
+        selector,
+        signed_fields,
+        _identity(tags, domain, evidence),
+        body_length,
+        signed_at,
+        expires_at,
+    )
+
+
+_TAG_LIST_REASONS = {Problem.SYNTAX: Reason.MALFORMED_TAG_LIST, Problem.DUPLICATE: Reason.DUPLICATE_TAG}
+_MAX_LENGTH_DIGITS = 76  # RFC 6376 section 3.5, l=
+_MAX_TIME_DIGITS = 12  # RFC 6376 section 3.5, t= and x=
+
+
+def end_of_text(raw: bytes, line_end: LineEnd) -> int:
+    """Where the line end of a field begins; its length if it has none."""
+    if raw.endswith(b"\r\n"):
+        return len(raw) - 2
+    return len(raw) - 1 if line_end is LineEnd.LF and raw.endswith(b"\n") else len(raw)
+
+
+def shown(value: bytes) -> str:
+    """A few octets of a peer's value, safe to show."""
+    return ascii(value[:40].decode("utf-8", "replace"))
+
+
+def _version(tags: _Tags) -> None:
+    version = tags.get("v")
+    if version is not None and version.value != b"1":
+        raise Refusal(Reason.UNSUPPORTED_VERSION, f"v={shown(version.value)} is not 1")
+
+
+def _key_place(tags: _Tags, evidence: dict[str, Any]) -> tuple[str, str]:
+    """d= and s=, first of all, so that every later refusal can name them."""
+    domain, selector = "", ""
+    if "d" in tags:
+        domain = evidence["domain"] = _domain("d", tags["d"].value)
+    if "s" in tags:
+        selector = evidence["selector"] = _selector(tags["s"].value)
+    if domain and selector:
+        reason = unaskable(f"{selector}._domainkey.{domain}")
+        if reason is not None:
+            raise Refusal(Reason.MALFORMED_TAG, f"s= and d= together: {reason}")
+    return domain, selector
+
+
+def _text(tag: str, value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Refusal(Reason.MALFORMED_TAG, f"{tag}= is not UTF-8") from None
+
+
+def _domain(tag: str, value: bytes) -> str:
+    # RFC 8616 section 5: U-labels are allowed, and become A-labels before the look-up.
+    text = _text(tag, value)
+    domain = None if text.endswith(".") else to_ascii(text)
+    if domain is None or not is_fqdn(domain):
+        raise Refusal(Reason.MALFORMED_TAG, f"{tag}={shown(value)} is no domain name")
+    return domain
+
+
+def _selector(value: bytes) -> str:
+    selector = to_ascii(_text("s", value))
+    if selector is None or _SELECTOR.match(selector) is None or value.endswith(b"."):
+        raise Refusal(Reason.MALFORMED_TAG, f"s={shown(value)} is no selector")
+    return selector
+
+
+def _algorithm(value: bytes, evidence: dict[str, Any]) -> str:
+    algorithm = value.lower()
+    # Whether it may be used is the policy's business: rsa-sha1 is known, so that the result can say what it was.
+    if algorithm not in _ALGORITHMS:
+        raise Refusal(Reason.UNSUPPORTED_ALGORITHM, f"a={shown(value)} is not known")
+    name = evidence["algorithm"] = algorithm.decode("ascii")
+    return name
+
+
+_ALGORITHMS = frozenset({b"rsa-sha256", b"ed25519-sha256", b"rsa-sha1"})
+
+
+def _canonicalizations(tags: _Tags, evidence: dict[str, Any]) -> tuple[str, str]:
+    tag = tags.get("c")
+    value = tag.value.lower() if tag is not None else b"simple/simple"
+    both = _CANONICALIZATIONS.get(value)
+    if both is None:
+        raise Refusal(Reason.UNSUPPORTED_CANONICALIZATION, f"c={shown(value)} is not known")
+    evidence["header_canonicalization"], evidence["body_canonicalization"] = both
+    return both
+
+
+# RFC 6376 section 3.5: if only one is named, it is that of the header, and "simple" is that of the body.
+_CANONICALIZATIONS = {
+    b"simple": ("simple", "simple"),
+    b"relaxed": ("relaxed", "simple"),
+    b"simple/simple": ("simple", "simple"),
+    b"simple/relaxed": ("simple", "relaxed"),
+    b"relaxed/simple": ("relaxed", "simple"),
+    b"relaxed/relaxed": ("relaxed", "relaxed"),
+}
+
+
+def _base64(tag: str, value: bytes, limit: int) -> bytes:
+    octets = decode_base64(value, limit)
+    if not octets:
+        raise Refusal(Reason.MALFORMED_TAG, f"{tag}= is no base64, or empty, or too long")
+    return octets
+
+
+def decode_base64(value: bytes, limit: int) -> bytes | None:
+    """A base64string (RFC 6376 section 2.10: blanks anywhere, padding may be missing); None if it is none.
+
+    What decodes to more than `limit` octets is not decoded.
+    """
+    text = without_blanks(value)
+    if len(text) > limit * 4 // 3 + 4:
+        return None
+    try:
+        return a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True) if text else b""
+    except Base64Error:
+        return None
+
+
+def _body_hash(value: bytes, algorithm: str) -> bytes:
+    digest = _base64("bh", value, 64)
+    # A longer value whose beginning is the digest is no digest.
+    if len(digest) != _DIGEST_OCTETS[algorithm.partition("-")[2]]:
+        raise Refusal(Reason.MALFORMED_TAG, f"bh= has {len(digest)} octets, which is no {algorithm} digest")
+    return digest
+
+
+def _names(value: bytes) -> tuple[str, ...]:
+    # A sender's h= is nearly always the same; only short ones are remembered, since peers choose them.
+    return _known_names(value) if len(value) <= 1024 else _read_names(value)
+
+
+def _read_names(value: bytes) -> tuple[str, ...]:
+    parts = items(value, MAX_SIGNED_NAMES)
+    if parts is None:
+        raise Refusal(Reason.MALFORMED_TAG, f"h= has more than {MAX_SIGNED_NAMES} names")
+    names = b":".join(parts)
+    if _FIELD_NAMES.match(names) is None:
+        raise Refusal(Reason.MALFORMED_TAG, f"h={shown(value)} is no list of field names")
+    return tuple(names.lower().decode("ascii").split(":"))
+
+
+_known_names = lru_cache(maxsize=1024)(_read_names)
+
+
+def _identity(tags: _Tags, domain: str, evidence: dict[str, Any]) -> str:
+    """The domain of i=, which must be d= or below it, compared by labels."""
+    tag = tags.get("i")
+    if tag is None:
+        evidence["identity"] = "@" + domain  # RFC 6376 section 3.5, i=
+        return domain
+    if len(tag.value) > MAX_IDENTITY_OCTETS:
+        raise Refusal(Reason.MALFORMED_TAG, f"i= is longer than {MAX_IDENTITY_OCTETS} octets")
+    identity = _unquoted(tag.value)
+    local_part, at, raw_domain = identity.rpartition("@")
+    if not at or _BAD_LOCAL_PART.search(local_part):
+        raise Refusal(Reason.MALFORMED_TAG, f"i={shown(tag.value)} is no address")
+    evidence["identity"] = identity
+    identity_domain = _domain("i", raw_domain.encode("utf-8"))
+    if not is_within(identity_domain, domain):
+        raise Refusal(Reason.IDENTITY_OUTSIDE_DOMAIN, f"i= is in {identity_domain}, which is not within {domain}")
+    return identity_domain
+
+
+# Blanks are allowed in a quoted local part; what would start a line or end a string is not.
+_BAD_LOCAL_PART = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _unquoted(value: bytes) -> str:
+    """dkim-quoted-printable (RFC 6376 section 2.11, RFC 8616 section 5)."""
+    text = without_blanks(value)
+    if b"=" in text:
+        if _QUOTED.fullmatch(text) is None:
+            raise Refusal(Reason.MALFORMED_TAG, f"i={shown(value)} is no dkim-quoted-printable")
+        text = _HEX_OCTET.sub(lambda match: bytes([int(match[1], 16)]), text)
+    return _text("i", text)
+
+
+def _number(tags: _Tags, name: str, digits: int) -> int | None:
+    tag = tags.get(name)
+    if tag is None:
+        return None
+    if not tag.value.isdigit() or len(tag.value) > digits:
+        raise Refusal(Reason.MALFORMED_TAG, f"{name}={shown(tag.value)} is not 1 to {digits} digits")
+    return int(tag.value)
+
+
+def _query_methods(tags: _Tags) -> None:
+    """Unknown methods are passed over; dns/txt must be among them (RFC 6376 section 3.5, q=)."""
+    tag = tags.get("q")
+    if tag is not None and tag.value.lower() != b"dns/txt":
+        methods = items(tag.value.lower(), MAX_SIGNED_NAMES)
+        if methods is None or b"" in methods:
+            raise Refusal(Reason.MALFORMED_TAG, f"q={shown(tag.value)} is no list of methods")
+        if b"dns/txt" not in methods:
+            raise Refusal(Reason.UNSUPPORTED_QUERY_METHOD, f"q={shown(tag.value)} has no dns/txt")

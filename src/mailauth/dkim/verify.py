@@ -1,0 +1,368 @@
+# What belongs here: verification, in the order of RFC 6376 section 6.1: the field (6.1.1), the key (6.1.2), the
+# computation (6.1.3). Each step is a short function that either returns or refuses with a reason. No clock: `now` is
+# an argument. No DNS: the keys are asked for by a plan.
+#
+# SECURITY: everything here comes from the peer, the keys included. The number of signatures is bounded before any of
+# them is parsed, the body is hashed once for each canonicalisation, keys are measured before arithmetic, and every
+# refusal ends in a result.
+"""Verifying DKIM signatures (RFC 6376 section 6)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from mailauth.dkim.body import BodyHash
+from mailauth.dkim.header import canonicalizer, own_octets, select
+from mailauth.dkim.policy import DkimPolicy
+from mailauth.dkim.record import BadRecord, KeyRecord, parse_record
+from mailauth.dkim.result import RESULT_OF, AuthorMatch, Reason, Result, Signature
+from mailauth.dkim.signature import Refusal, SignatureField, parse, shown
+from mailauth.domain import is_within, to_ascii
+from mailauth.message import Field, Header, Splitter, address_domains, blocks
+from mailauth.plan import Answer, Plan, Question, ask, ask_all
+
+if TYPE_CHECKING:
+    from mailauth.dkim.crypto import PublicKey
+
+_DEFAULT_POLICY = DkimPolicy()
+_QUICK_DOMAIN = re.compile(rb"[:;][ \t\r\n]*+d[ \t\r\n]*+=[ \t\r\n]*+([^; \t\r\n]++)")
+
+
+def verify(message: bytes | BinaryIO, *, now: float, policy: DkimPolicy = _DEFAULT_POLICY) -> Plan[list[Signature]]:
+    """A plan that verifies every DKIM signature of a message and returns one result each, top first.
+
+    `message` is octets, or a binary file, which the plan reads to its end before its first question. `now` is the
+    time of reception in seconds since the epoch. No signature: an empty list. Raises `TypeError` for another kind of
+    message, and whatever reading the file raises.
+    """
+    verifier = Verifier(now=now, policy=policy)
+    for block in blocks(message):
+        verifier.feed(block)
+    return (yield from verifier.finish())
+
+
+class Verifier:
+    """Verifies a message that is pushed in pieces; memory does not grow with the message.
+
+    ::
+
+        verifier = Verifier(now=time.time())
+        for piece in pieces:
+            verifier.feed(piece)
+        signatures = run(verifier.finish(), resolver)
+
+    The result does not depend on how the message was cut.
+    """
+
+    def __init__(self, *, now: float, policy: DkimPolicy = _DEFAULT_POLICY) -> None:
+        self._now = now
+        self._policy = policy
+        self._splitter = Splitter(max_header_octets=policy.max_header_octets, count_line_ends=False)
+        self._checks: list[_Check] | None = None
+        self._bodies: dict[str, BodyHash] = {}
+
+    @property
+    def header(self) -> Header | None:
+        """The header of the message, as soon as it is complete."""
+        return self._splitter.header
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Take the next piece of the message."""
+        octets, start = self._splitter.take(data if isinstance(data, bytes) else bytes(data))
+        if self._checks is None and self._splitter.header is not None:
+            self._begin(self._splitter.header)
+        for body in self._bodies.values():
+            body.feed(octets, start)
+
+    def finish(self) -> Plan[list[Signature]]:
+        """The message is at its end; return the plan that asks for the keys and returns the results."""
+        if self._splitter.closed:
+            raise ValueError("the verifier was finished before")
+        rest = self._splitter.close()
+        if self._checks is None:
+            assert self._splitter.header is not None
+            self._begin(self._splitter.header)
+        for body in self._bodies.values():
+            body.feed(rest)
+            body.close()
+        return self._ask()
+
+    def _begin(self, header: Header) -> None:
+        """The header is complete: judge the signatures by what they say, and see what must be hashed."""
+        self._checks = _checks(header, self._policy, self._now)
+        lengths: dict[str, list[int | None]] = {}
+        for check in self._checks:
+            if check.parsed is not None:
+                lengths.setdefault(check.parsed.body_canonicalization, []).append(check.parsed.body_length)
+        # One pass over the body for all signatures with the same canonicalisation.
+        self._bodies = {name: BodyHash(name, header.line_end, wanted) for name, wanted in lengths.items()}
+
+    def _ask(self) -> Plan[list[Signature]]:
+        checks = self._checks or []
+        waiting = [check for check in checks if check.parsed is not None]
+        if len(waiting) == 1:
+            answers = [(yield from ask(waiting[0].question))]
+        elif waiting:
+            answers = yield from ask_all([check.question for check in waiting])
+        else:
+            answers = []
+        for check, answer in zip(waiting, answers, strict=True):
+            check.judge(answer, self._bodies)
+        return [check.result() for check in checks]
+
+
+def _checks(header: Header, policy: DkimPolicy, now: float) -> list[_Check]:
+    """One check for each DKIM-Signature field, top first; those that go no further are refused already."""
+    fields = header.by_name.get("dkim-signature", ())
+    if not fields:
+        return []
+    author = _author_domain(header)
+    tried = _to_try(fields, author, policy.max_signatures)
+    checks = []
+    for index, field in enumerate(fields):
+        check = _Check(header, index, policy)
+        checks.append(check)
+        if index in tried:
+            check.read(field, author, now)
+        else:
+            check.refuse(Reason.TOO_MANY_SIGNATURES, f"only {policy.max_signatures} signatures are looked at")
+    return checks
+
+
+def _author_domain(header: Header) -> str | None:
+    """The domain of the author, if there is exactly one From field with exactly one address."""
+    from_fields = header.by_name.get("from", ())
+    if len(from_fields) != 1:
+        return None
+    domains = address_domains(from_fields[0].value)
+    return domains[0] if domains is not None and len(domains) == 1 else None
+
+
+def _to_try(fields: Sequence[Field], author: str | None, most: int) -> Collection[int]:
+    """Which signatures are looked at: where there are too many, those that match the author's domain first."""
+    if len(fields) <= most:
+        return range(len(fields))
+    return set(sorted(range(len(fields)), key=lambda i: (_quick_match(fields[i], author), i))[:most])
+
+
+def _quick_match(field: Field, author: str | None) -> int:
+    """Where a signature stands in the queue, by a glance at its d= alone."""
+    found = _QUICK_DOMAIN.search(field.raw)
+    domain = to_ascii(found[1].decode("utf-8", "replace")) if found else None
+    return _RANKS[_author_match(domain, author)]
+
+
+_RANKS = {AuthorMatch.SAME: 0, AuthorMatch.PARENT: 1, AuthorMatch.CHILD: 1, AuthorMatch.NONE: 2}
+
+
+def _author_match(domain: str | None, author: str | None) -> AuthorMatch:
+    if domain is None or author is None:
+        return AuthorMatch.NONE
+    if domain == author:
+        return AuthorMatch.SAME
+    if is_within(author, domain):
+        return AuthorMatch.PARENT
+    return AuthorMatch.CHILD if is_within(domain, author) else AuthorMatch.NONE
+
+
+class _Check:
+    """One signature on its way to a result."""
+
+    __slots__ = ("evidence", "header", "parsed", "policy", "reason", "words")
+
+    def __init__(self, header: Header, index: int, policy: DkimPolicy) -> None:
+        self.header = header
+        self.policy = policy
+        self.evidence: dict[str, Any] = {"index": index, "line_end": header.line_end}
+        self.parsed: SignatureField | None = None  # as long as the signature may still pass
+        self.reason = Reason.VERIFIED
+        self.words = ""
+
+    @property
+    def question(self) -> Question:
+        """What to ask for the key (RFC 6376 section 3.6.2)."""
+        assert self.parsed is not None
+        return Question(self.parsed.key_name, "TXT")
+
+    def refuse(self, reason: Reason, words: str) -> None:
+        """The signature goes no further."""
+        self.parsed, self.reason, self.words = None, reason, words
+
+    def read(self, field: Field, author: str | None, now: float) -> None:
+        """RFC 6376 section 6.1.1: what can be said without the key."""
+        try:
+            if self.header.broken_off is not None:
+                raise Refusal(Reason.HEADER_TOO_LARGE, "the header is over the bound and was not read to its end")
+            parsed = parse(field, self.header.line_end, self.evidence)
+            self.evidence["author_match"] = _author_match(parsed.domain, author)
+            _require_from(parsed, self.header, self.policy)
+            _require_policy(parsed, self.header, self.policy)
+            _require_time(parsed, now, self.policy.clock_skew)
+            self.parsed = parsed
+        except Refusal as refusal:
+            self.refuse(refusal.reason, refusal.detail)
+
+    def judge(self, answer: Answer, bodies: Mapping[str, BodyHash]) -> None:
+        """RFC 6376 sections 6.1.2 and 6.1.3: the key, the body hash, the signature."""
+        assert self.parsed is not None
+        body = bodies[self.parsed.body_canonicalization]
+        failure: tuple[Refusal, dict[str, Any]] | None = None
+        try:
+            for record in _records(answer, self.policy.max_keys):
+                found: dict[str, Any] = {}
+                try:
+                    _verify_with(record, self.parsed, self.header, body, found, self.policy)
+                except Refusal as refusal:
+                    failure = failure or (refusal, found)
+                else:
+                    self.evidence.update(found)
+                    return
+        except Refusal as refusal:
+            failure = refusal, {}
+        if failure is not None:
+            self.evidence.update(failure[1])
+            self.refuse(failure[0].reason, failure[0].detail)
+
+    def result(self) -> Signature:
+        """What became of it."""
+        result = RESULT_OF[self.reason]
+        if result is Result.FAIL and "y" in self.evidence.get("key_flags", ()):
+            # RFC 6376 section 3.6.1, t=y: not to be treated differently from unsigned mail.
+            result, self.words = Result.NEUTRAL, f"{self.words} (the key is in test mode)"
+        return Signature(result, self.reason, self.words, **self.evidence)
+
+
+# --- RFC 6376 section 6.1.1: what can be said without the key -------------------------------------------------
+
+
+def _require_from(parsed: SignatureField, header: Header, policy: DkimPolicy) -> None:
+    number = len(header.by_name.get("from", ()))
+    if "from" not in parsed.signed_fields or not number:
+        words = "h= does not list From" if number else "the message has no From field"
+        raise Refusal(Reason.FROM_NOT_SIGNED, words)
+    if number > 1 and not policy.allow_several_from:
+        raise Refusal(Reason.SEVERAL_FROM, f"the message has {number} From fields (RFC 5322 section 3.6)")
+
+
+def _require_policy(parsed: SignatureField, header: Header, policy: DkimPolicy) -> None:
+    if parsed.algorithm not in policy.algorithms:
+        historic = " (RFC 8301 section 3.1)" if parsed.algorithm == "rsa-sha1" else ""
+        raise Refusal(Reason.ALGORITHM_NOT_ALLOWED, f"a={parsed.algorithm} is not accepted{historic}")
+    for name in policy.required_fields:
+        if name.lower() not in parsed.signed_fields and header.first(name) is not None:
+            raise Refusal(Reason.FIELD_NOT_SIGNED, f"h= does not list {name}")
+
+
+def _require_time(parsed: SignatureField, now: float, skew: float) -> None:
+    if parsed.expires_at is not None and now > parsed.expires_at + skew:
+        raise Refusal(Reason.EXPIRED, f"x={parsed.expires_at} has passed")
+    if parsed.signed_at is not None and now < parsed.signed_at - skew:
+        raise Refusal(Reason.FROM_THE_FUTURE, f"t={parsed.signed_at} has not come yet")
+
+
+# --- RFC 6376 section 6.1.2: the key --------------------------------------------------------------------------
+
+
+def _records(answer: Answer, most: int) -> list[KeyRecord | BadRecord]:
+    """The key records to try: those that are no DKIM records are passed over, sound ones come first.
+
+    RFC 6376 section 3.6.2.2 leaves several records undefined, section 6.1.2 step 4 allows to try each. The order of a
+    record set means nothing, so it is made definite here.
+    """
+    if answer.failed:
+        raise Refusal(Reason.KEY_UNAVAILABLE, f"the key could not be asked for: {answer.outcome}")
+    if len(answer.records) == 1:
+        records = [parse_record(answer.texts[0])]
+    else:
+        records = [parse_record(text) for text in sorted(set(answer.texts))[:_MAX_RECORDS]]
+    records = [record for record in records if not (isinstance(record, BadRecord) and record.foreign)]
+    if not records:
+        words = "none of the TXT records is a DKIM key" if answer.records else f"no key there: {answer.outcome}"
+        raise Refusal(Reason.NO_KEY, words)
+    records.sort(key=lambda record: isinstance(record, BadRecord))
+    return records[:most]
+
+
+_MAX_RECORDS = 100
+
+
+def _verify_with(
+    record: KeyRecord | BadRecord,
+    parsed: SignatureField,
+    header: Header,
+    body: BodyHash,
+    evidence: dict[str, Any],
+    policy: DkimPolicy,
+) -> None:
+    """Steps 5 to 8 of RFC 6376 section 6.1.2 and all of 6.1.3, with one key."""
+    if isinstance(record, BadRecord):
+        raise Refusal(record.reason, record.detail)
+    evidence["key_flags"] = record.flags
+    _require_suitable(record, parsed)
+    key = _key(record, policy, evidence)
+    unsigned = _require_body_hash(parsed, body)
+    digest = _header_digest(parsed, header)
+    if not key.verify(parsed.signature, digest):
+        raise Refusal(Reason.SIGNATURE_DIFFERS, "the signature does not match header and key")
+    evidence["unsigned_octets"] = unsigned
+    if unsigned and not policy.allow_unsigned_content:
+        raise Refusal(Reason.UNSIGNED_CONTENT, f"{unsigned} octets stand behind l={parsed.body_length}")
+    if "y" in record.flags and not policy.allow_testing_keys:
+        raise Refusal(Reason.TESTING_KEY, "the key is in test mode (t=y)")
+
+
+def _require_suitable(record: KeyRecord, parsed: SignatureField) -> None:
+    if record.hash_names is not None and parsed.hash_name not in record.hash_names:
+        raise Refusal(Reason.KEY_HASH_NOT_ALLOWED, f"h= of the key does not allow {parsed.hash_name}")
+    if record.revoked:
+        raise Refusal(Reason.KEY_REVOKED, "p= of the key is empty")
+    if record.key_type != parsed.key_type:
+        words = f"the key is of type {shown(record.key_type.encode())}, the signature of type {parsed.key_type}"
+        raise Refusal(Reason.KEY_TYPE_DIFFERS, words)
+    # RFC 6376 section 3.6.1, s=
+    if "*" not in record.services and "email" not in record.services:
+        raise Refusal(Reason.KEY_NOT_FOR_EMAIL, "s= of the key does not allow email")
+    # RFC 6376 section 3.6.1, t=s
+    if "s" in record.flags and parsed.identity_domain != parsed.domain:
+        raise Refusal(Reason.KEY_FORBIDS_SUBDOMAINS, f"t=s of the key forbids i= in {parsed.identity_domain}")
+
+
+def _key(record: KeyRecord, policy: DkimPolicy, evidence: dict[str, Any]) -> PublicKey:
+    """The key itself, measured before any arithmetic is done with it."""
+    from mailauth.dkim import crypto
+
+    try:
+        key = crypto.public_key(record.key_type, record.key)
+    except crypto.BadKey as error:
+        raise Refusal(Reason.KEY_MALFORMED, str(error)) from None
+    bits = evidence["key_bits"] = key.bits
+    if record.key_type == "rsa":
+        if bits < policy.min_rsa_bits:
+            raise Refusal(Reason.KEY_TOO_SMALL, f"{bits} bits; at least {policy.min_rsa_bits} (RFC 8301 section 3.2)")
+        if bits > policy.max_rsa_bits:
+            raise Refusal(Reason.KEY_TOO_LARGE, f"{bits} bits; at most {policy.max_rsa_bits}")
+    return key
+
+
+# --- RFC 6376 section 6.1.3: the computation --------------------------------------------------------------------
+
+
+def _require_body_hash(parsed: SignatureField, body: BodyHash) -> int:
+    """Compare the body hash; return how many octets of the body are not signed."""
+    digest = body.digest(parsed.body_length)
+    if digest is None:
+        # RFC 6376 section 3.5, l=: MUST NOT be larger than the body.
+        raise Refusal(Reason.BODY_TOO_SHORT, f"l={parsed.body_length}, but the body has {body.length} octets")
+    if digest != parsed.body_hash:
+        raise Refusal(Reason.BODY_HASH_DIFFERS, "the body is not the one that was signed")
+    return 0 if parsed.body_length is None else body.length - parsed.body_length
+
+
+def _header_digest(parsed: SignatureField, header: Header) -> bytes:
+    canonicalize = canonicalizer(parsed.header_canonicalization, header)
+    octets = [canonicalize(field) for field in select(parsed.signed_fields, header, parsed.field)]
+    octets.append(own_octets(parsed.field, parsed.b_start, parsed.b_end, parsed.end, canonicalize))
+    return hashlib.sha256(b"".join(octets)).digest()
