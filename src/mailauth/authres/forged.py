@@ -204,12 +204,7 @@ def _claim(value: bytes, ours: frozenset[str]) -> Claim | None:
         return Claim.UNREADABLE
     if _is_ours(words[0], ours) or any(_is_ours(joined, ours) for joined in _joined(words, ours)):
         return Claim.OURS
-    if (
-        len(words) > 1
-        and words[1].isascii()
-        and words[1].isdigit()
-        and words[1].lstrip("0") != str(SUPPORTED_VERSION)
-    ):
+    if len(words) > 1 and words[1].isascii() and words[1].isdigit() and words[1].lstrip("0") != str(SUPPORTED_VERSION):
         return Claim.UNSUPPORTED_VERSION
     return None
 

@@ -74,9 +74,7 @@ def spf(
         raise ValueError("an SPF result is about MAIL FROM or HELO; give each identity a result of its own")
     if mail_from is not None and not keep_local_part:
         mail_from = _domain_of(mail_from)
-    return method_result(
-        "spf", result, _given(smtp_mailfrom=mail_from, smtp_helo=helo), reason=reason, comment=comment
-    )
+    return method_result("spf", result, _given(smtp_mailfrom=mail_from, smtp_helo=helo), reason=reason, comment=comment)
 
 
 def _domain_of(address: str) -> str:

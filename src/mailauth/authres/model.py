@@ -118,9 +118,7 @@ class AuthenticationResults:
         object.__setattr__(self, "results", _all(MethodResult, self.results))
         _check_version(self.version)
         if self.version != SUPPORTED_VERSION:
-            raise ValueError(
-                f"version {self.version} of Authentication-Results is not known; there is only version 1"
-            )
+            raise ValueError(f"version {self.version} of Authentication-Results is not known; there is only version 1")
 
     def of(self, method: str) -> tuple[MethodResult, ...]:
         """The results of one method that a consumer may use: registered ones, in order of appearance.

@@ -20,9 +20,7 @@ RESULT_WORDS: dict[str, frozenset[str]] = {
     "iprev": frozenset({"pass", "fail", "temperror", "permerror"}),  # RFC 8601 section 2.7.3
     "rrvs": frozenset({"none", "unknown", "pass", "fail", "temperror", "permerror"}),  # RFC 7293 section 15.2
     "sender-id": _SPF,  # RFC 8601 section 6.7: deprecated
-    "smime": frozenset(
-        {"none", "pass", "fail", "policy", "neutral", "temperror", "permerror"}
-    ),  # RFC 7281 section 3.2
+    "smime": frozenset({"none", "pass", "fail", "policy", "neutral", "temperror", "permerror"}),  # RFC 7281 section 3.2
     "spf": _SPF,  # RFC 8601 section 2.7.2; "hardfail" is a deprecated word for "fail" (RFC 8601 section 6.7)
     "vbr": frozenset({"none", "pass", "fail", "temperror", "permerror"}),  # RFC 6212 section 4
 }

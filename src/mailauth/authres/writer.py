@@ -79,9 +79,7 @@ def _authserv_id(text: str, smtputf8: bool) -> str:
     if not smtputf8 and not text.isascii():
         name = to_ascii(text)
         if name is None:
-            raise ValueError(
-                f"the authserv-id {text[:60]!r} has no ASCII form; it needs an internationalized message"
-            )
+            raise ValueError(f"the authserv-id {text[:60]!r} has no ASCII form; it needs an internationalized message")
         text = name
     return _value(text)
 

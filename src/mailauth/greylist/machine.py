@@ -171,9 +171,7 @@ def decide(record: Record | None, now: float, policy: GreylistPolicy) -> tuple[D
         waited = max(0.0, now - after.first_seen) if event is Event.RETRIED else 0.0
         attempts = after.deferred + after.passed
         return Decision(ACCEPT, Reason(event.value), 0, after.first_seen, attempts, waited), after
-    return Decision(
-        DEFER, Reason(event.value), _remaining(after, now, policy), after.first_seen, after.deferred
-    ), after
+    return Decision(DEFER, Reason(event.value), _remaining(after, now, policy), after.first_seen, after.deferred), after
 
 
 def _remaining(record: Record, now: float, policy: GreylistPolicy) -> int:

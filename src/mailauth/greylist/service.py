@@ -42,9 +42,7 @@ class _Checks:
         if not callable(getattr(store, "compare_and_set", None)):
             raise TypeError(f"not a store: {type(store).__name__}; mailauth.stores.open_store() opens one by its URL")
         if policy is not None and settings is not None:
-            raise ValueError(
-                "settings have a policy of their own: Settings(policy=...) or SettingsFile(path, policy)"
-            )
+            raise ValueError("settings have a policy of their own: Settings(policy=...) or SettingsFile(path, policy)")
         self.store = store
         self._settings = settings if settings is not None else Settings(policy=policy or GreylistPolicy())
         self._on_error = Action(on_error)

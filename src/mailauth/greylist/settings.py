@@ -53,9 +53,7 @@ class Patterns:
             else:
                 bits = network.max_prefixlen - network.prefixlen
                 networks.setdefault((network.version, bits), set()).add(int(network.network_address) >> bits)
-        return cls(
-            MappingProxyType({size: frozenset(numbers) for size, numbers in networks.items()}), frozenset(exact)
-        )
+        return cls(MappingProxyType({size: frozenset(numbers) for size, numbers in networks.items()}), frozenset(exact))
 
     def match_ip(self, ip: IPAddress) -> str | None:
         """The network that holds the address."""
@@ -217,9 +215,7 @@ def _policies(table: dict[str, Any], policy: GreylistPolicy) -> dict[str, Greyli
     """Each recipient's own keys on top of those of its domain, so that an address need not repeat them."""
     policies: dict[str, GreylistPolicy] = {}
     # Domains first, the shortest first: what holds for ".example" is the ground for "example.org".
-    for pattern in sorted(
-        table, key=lambda pattern: ("@" in pattern, pattern.count("."), not pattern.startswith("."))
-    ):
+    for pattern in sorted(table, key=lambda pattern: ("@" in pattern, pattern.count("."), not pattern.startswith("."))):
         where = f'recipient."{pattern}".'
         own = _table(pattern, table, where[:-1])
         _check_keys(where, own, _RECIPIENT_KEYS)
@@ -250,9 +246,7 @@ def _seconds(where: str, value: object) -> float:
         number = value[:-1].strip()
         if number.isascii() and number.isdigit() and len(number) <= 10:
             return int(number) * _UNITS[value[-1]]
-    raise SettingsError(
-        f'{where} is a time such as "90s", "5m", "1h" or "35d", or a number of seconds, not {value!r}'
-    )
+    raise SettingsError(f'{where} is a time such as "90s", "5m", "1h" or "35d", or a number of seconds, not {value!r}')
 
 
 def _table(key: str, document: dict[str, Any], where: str = "") -> dict[str, Any]:

@@ -107,9 +107,7 @@ def _macro(letter: str, match: re.Match[str], start: int) -> Macro:
     # RFC 7208 section 7.3: "If a DIGIT is specified, the value MUST be nonzero."
     significant = digits.lstrip("0")
     if digits and not significant:
-        raise TermError(
-            "bad-macro", f"the number in {match[0]} must not be zero", start + match.start(), len(match[0])
-        )
+        raise TermError("bad-macro", f"the number in {match[0]} must not be zero", start + match.start(), len(match[0]))
     keep = int(significant[: _MAX_DIGITS + 1] or "0")
     lower = letter.lower()
     return Macro(lower, keep, bool(match["reverse"]), match["delimiters"], letter != lower)

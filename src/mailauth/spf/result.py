@@ -85,9 +85,7 @@ class SpfResult:
         if self.problem:
             return self.problem
         where = f"the record of {self.record_domain}"
-        return (
-            f"no mechanism in {where} matches" if self.directive is None else f"{self.directive} in {where} matches"
-        )
+        return f"no mechanism in {where} matches" if self.directive is None else f"{self.directive} in {where} matches"
 
     @property
     def reply(self) -> SmtpReply | None:

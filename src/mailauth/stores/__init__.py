@@ -60,9 +60,7 @@ def open_async_store(url: str, *, time_limit: float | None = None) -> AsyncStore
     if parsed.kind == "redis":
         from mailauth.stores.redis import AsyncRedisStore
 
-        native: AsyncStore = AsyncRedisStore(
-            parsed.rest, prefix=parsed.option("prefix"), time_limit=parsed.time_limit
-        )
+        native: AsyncStore = AsyncRedisStore(parsed.rest, prefix=parsed.option("prefix"), time_limit=parsed.time_limit)
     else:
         from mailauth.stores.postgres import AsyncPostgresStore
 

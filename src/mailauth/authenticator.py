@@ -1,0 +1,143 @@
+# What belongs here: what the sync and the async Authenticator share: how its arguments become settings, and the steps
+# of authenticating a whole message. No effect is performed here.
+"""The whole-message check, as steps for the sync and async drivers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import BinaryIO, Generic, TypeVar
+
+from mailauth import domain, needs
+from mailauth.dkim import DkimPolicy
+from mailauth.evidence import Evidence
+from mailauth.plan import DEFAULT_TIME_LIMIT, IPAddress
+from mailauth.rbl import RblPolicy, Rule
+from mailauth.rbl.query import rules_of
+from mailauth.report import Report, make_report
+from mailauth.restrictions import (
+    check_dkim,
+    check_spf,
+    greylist,
+    permit_authenticated,
+    reject_rbl,
+)
+from mailauth.session import Verdicts
+from mailauth.settings import Restrictions, Settings
+from mailauth.spf import SpfPolicy
+from mailauth.steps import Steps
+from mailauth.verdict import NOTHING, Action, Decision
+
+ResolverT = TypeVar("ResolverT")
+GreylistT = TypeVar("GreylistT")
+
+
+class AuthenticatorBase(Generic[ResolverT, GreylistT]):
+    """What the sync and the async `Authenticator` share: the arguments, which are read only after construction.
+
+    `hostname` is this server's name (the authserv-id of RFC 8601 and the receiver of RFC 7208), `rbl` the block lists
+    to ask, `greylist` a `Greylist`, `restrictions` what rejects or defers (default: `default_restrictions`).
+    `delay_reject` speaks every verdict at RCPT, as Postfix does. `trace` keeps
+    the whole SPF evaluation in the report. `resolver` is the system's where none is given;
+    `time_limit` (seconds) holds for each phase or whole check; `clock` gives seconds since the epoch.
+
+    Raises `ValueError` or `TypeError` for arguments that make no sense.
+    """
+
+    def __init__(
+        self,
+        hostname: str,
+        *,
+        rbl: Iterable[str | Rule] = (),
+        greylist: GreylistT | None = None,
+        restrictions: Restrictions | None = None,
+        delay_reject: bool = True,
+        trace: bool = False,
+        spf_policy: SpfPolicy | None = None,
+        dkim_policy: DkimPolicy | None = None,
+        rbl_policy: RblPolicy | None = None,
+        resolver: ResolverT | None = None,
+        time_limit: float | None = DEFAULT_TIME_LIMIT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        rules = tuple(rules_of(rbl))
+        if restrictions is None:
+            restrictions = default_restrictions(rbl=bool(rules), greylisting=greylist is not None)
+        self.settings = Settings(
+            hostname=hostname,
+            restrictions=restrictions,
+            rbl=rules,
+            greylisting=greylist is not None,
+            delay_reject=delay_reject,
+            trace=trace,
+            spf_policy=spf_policy or SpfPolicy(),
+            dkim_policy=dkim_policy or DkimPolicy(),
+            rbl_policy=rbl_policy or RblPolicy(),
+        )
+        self.clock = clock
+        self.greylist = greylist
+        self.resolver = resolver
+        self.time_limit = time_limit
+
+
+def default_restrictions(*, rbl: bool, greylisting: bool) -> Restrictions:
+    """What is judged where the caller names no restrictions.
+
+    Clients that authenticated are let through; listed clients are rejected; SPF fail is rejected (RFC 7208 section
+    8.4) and SPF temperror deferred (8.6); the rest is greylisted. DKIM and reverse DNS are reported and reject nothing
+    (RFC 6376 section 6.3: no rejection only because a signature is missing or fails).
+    """
+    trusted = permit_authenticated()
+    return Restrictions(
+        client=[trusted, reject_rbl()] if rbl else [],
+        recipient=[trusted, check_spf(), *([greylist()] if greylisting else [])],
+        data=[check_dkim()],
+    )
+
+
+def check_message(
+    settings: Settings,
+    message: bytes | BinaryIO,
+    ip: str | IPAddress,
+    *,
+    helo: str | None,
+    mail_from: str,
+    rcpt_to: str | Sequence[str],
+    authenticated: str | None,
+    now: float,
+) -> Steps[Report]:
+    """Authenticate one whole message: every check side by side, then the verdict of the restrictions."""
+    recipients = [rcpt_to] if isinstance(rcpt_to, str) else list(rcpt_to)
+    evidence = Evidence(
+        domain.parse_ip(ip),
+        settings,
+        now=now,
+        helo=helo,
+        mail_from=_bare(mail_from),
+        authenticated=authenticated,
+        message=message,
+    )
+    evidence.recipients = [_bare(recipient) for recipient in recipients]
+    yield from evidence.gather(needs.everything(evidence))
+    verdicts = Verdicts(settings)
+    decisions = []
+    everybody: list[str | None] = [*evidence.recipients] or [None]
+    for recipient in everybody:
+        evidence.recipient = recipient
+        verdicts.forget("recipient")
+        decisions.append((yield from verdicts.judge("data", evidence)))
+    return make_report(evidence, _whole(decisions))
+
+
+def _bare(address: str) -> str:
+    """The address without the angle brackets of the SMTP command."""
+    return address.strip().removeprefix("<").removesuffix(">")
+
+
+def _whole(decisions: Sequence[Decision]) -> Decision:
+    """One reply for all recipients after DATA: a rejection of any, else a deferral of any, else the last word."""
+    for action in (Action.REJECT, Action.DEFER, Action.PERMIT):
+        for decision in decisions:
+            if decision.action is action:
+                return decision
+    return decisions[0] if decisions else NOTHING

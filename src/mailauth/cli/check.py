@@ -1,0 +1,143 @@
+# What belongs here: `mailauth check`: options to an Authenticator, its report to lines for people or JSON for programs.
+"""``mailauth check``: authenticate one message and say what came of it, and why."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import socket
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, BinaryIO
+
+from mailauth import MailAuthError
+from mailauth.cli.common import (
+    EXIT_OK,
+    UsageError,
+    add_dns_options,
+    add_json_option,
+    ip_of,
+    open_input,
+    print_json,
+    resolver_of,
+)
+from mailauth.domain import is_hostname
+
+if TYPE_CHECKING:
+    from mailauth.rbl import RblPolicy
+    from mailauth.report import Report
+    from mailauth.sync import Greylist
+
+EXIT_REJECT = 1
+EXIT_DEFER = 75
+"""EX_TEMPFAIL of sysexits.h, which mail software takes for "try again later"."""
+
+EPILOG = f"""\
+exit status: {EXIT_OK} accept, {EXIT_REJECT} reject, {EXIT_DEFER} defer, 2 the command was called wrongly or a file
+cannot be read"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("message", metavar="MESSAGE", help="the message as a file, or - for standard input")
+    client = parser.add_argument_group("the SMTP session")
+    client.add_argument("--ip", required=True, metavar="ADDRESS", help="the client's address")
+    client.add_argument("--helo", metavar="NAME", help="what the client said in HELO or EHLO")
+    client.add_argument("--mail-from", default="", metavar="SENDER", help="MAIL FROM (default: the null sender)")
+    client.add_argument("--rcpt-to", action="append", default=[], metavar="RECIPIENT", help="RCPT TO; may be repeated")
+    client.add_argument("--authenticated", metavar="IDENTITY", help="the identity that the client proved by SMTP AUTH")
+    local = parser.add_argument_group("this server")
+    local.add_argument("--hostname", metavar="NAME", help="the name of this server (default: the machine's)")
+    local.add_argument(
+        "--rbl", action="append", default=[], metavar="ZONE", help="a block list to ask; may be repeated"
+    )
+    local.add_argument("--greylist", metavar="URL", help="the greylist store, such as sqlite:///greylist.db")
+    local.add_argument("--now", type=_moment, metavar="TIME", help="the time to go by, ISO 8601 or seconds since 1970")
+    local.add_argument("-v", "--verbose", action="store_true", help="add the SPF tree and the details of DKIM")
+    add_dns_options(parser)
+    add_json_option(parser)
+    parser.set_defaults(run=run)
+
+
+def _moment(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check the message and print the report; the exit status is the verdict."""
+    with ExitStack() as stack:
+        message = stack.enter_context(open_input(options.message))
+        report = _check(options, message, stack)
+    if options.json:
+        print_json(report.to_dict())
+    else:
+        from mailauth.cli.report import print_report
+
+        print_report(report, verbose=options.verbose)
+    return {"reject": EXIT_REJECT, "defer": EXIT_DEFER}.get(report.action.value, EXIT_OK)
+
+
+def _check(options: argparse.Namespace, message: BinaryIO, stack: ExitStack) -> Report:
+    from mailauth.sync import Authenticator
+
+    ip = ip_of(options.ip)
+    try:
+        authenticator = Authenticator(
+            options.hostname or _hostname(),
+            rbl=options.rbl,
+            greylist=_greylist(options.greylist, stack),
+            resolver=resolver_of(options),
+            time_limit=options.time_limit,
+            trace=options.verbose or options.json,
+            rbl_policy=_rbl_policy(options),
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return authenticator.check(
+        _not_empty(message, options.message),
+        ip=ip,
+        helo=options.helo,
+        mail_from=options.mail_from,
+        rcpt_to=options.rcpt_to,
+        authenticated=options.authenticated,
+        now=time.time() if options.now is None else options.now,
+    )
+
+
+def _hostname() -> str:
+    name = socket.getfqdn()
+    return name if is_hostname(name) else "localhost"
+
+
+def _greylist(url: str | None, stack: ExitStack) -> Greylist | None:
+    if url is None:
+        return None
+    from mailauth.sync import Greylist
+
+    try:
+        greylist = Greylist(url)
+    except (ValueError, MailAuthError) as error:
+        raise UsageError(str(error)) from None
+    stack.callback(greylist.close)
+    return greylist
+
+
+def _rbl_policy(options: argparse.Namespace) -> RblPolicy:
+    from mailauth.rbl import RblPolicy
+
+    # A zone file is the whole world: there is no list to tell our private addresses to.
+    return RblPolicy(not_public=(), not_public_domains=()) if options.zone else RblPolicy()
+
+
+def _not_empty(message: BinaryIO, name: str) -> BinaryIO:
+    """The message, after a look at whether there is one."""
+    if isinstance(message, io.BufferedReader) and not message.peek(1):
+        raise UsageError(f"{name} is empty: there is no message in it")
+    return message

@@ -1,0 +1,113 @@
+# What belongs here: the report of `mailauth check` as lines for people. A postmaster can paste them into a ticket: what
+# was asked, what came back, why the verdict.
+#
+# SECURITY: the lines hold what peers sent (names, addresses, reasons). Each passes through `one_line` before it reaches
+# the terminal.
+"""The report for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from mailauth.cli.common import Paint, one_line
+
+if TYPE_CHECKING:
+    from mailauth.dkim import Signature
+    from mailauth.report import Report
+    from mailauth.spf import SpfResult
+
+_STYLES = {
+    "pass": "good",
+    "accept": "good",
+    "permit": "good",
+    "not-listed": "good",
+    "fail": "bad",
+    "reject": "bad",
+    "listed": "bad",
+    "none": "dim",
+    "neutral": "dim",
+    "-": "dim",
+}
+_INDENT = " " * 26
+
+
+def print_report(report: Report, *, verbose: bool) -> None:
+    """Print the report, in colour on a terminal."""
+    paint = Paint()
+    print(one_line(f"client        {report.ip}" + (f", says it is {report.helo}" if report.helo is not None else "")))
+    sender = f"<{report.mail_from or ''}>"
+    print(
+        one_line(f"envelope      {sender} to {', '.join(f'<{address}>' for address in report.rcpt_to) or '(nobody)'}")
+    )
+    print()
+    for name, result, words, details in _rows(report, verbose):
+        print(f"{name:14}{paint(f'{result:11}', _STYLES.get(result, 'doubt'))} {one_line(words)}")
+        for line in details:
+            print(_INDENT + paint(one_line(line), "dim"))
+    print()
+    _print_verdict(report, paint)
+
+
+def _print_verdict(report: Report, paint: Paint) -> None:
+    verdict = "accept" if report.reply is None else report.action.value
+    by = f"   by {report.decision.restriction}: {report.decision.detail}" if report.reply else ""
+    print(f"{'verdict':14}" + paint(verdict, _STYLES.get(verdict, "doubt")) + one_line(by))
+    for warning in report.decision.warnings:
+        print(f"{'warning':14}" + one_line(f"{warning.restriction} would {warning.action}: {warning.detail}"))
+    print()
+    print(report.authentication_results.decode("utf-8").replace("\r\n", "\n").rstrip("\n"))
+    print()
+    print(f"SMTP reply: {report.reply if report.reply is not None else '250 2.0.0 Ok'}")
+
+
+Row = tuple[str, str, str, list[str]]
+
+
+def _rows(report: Report, verbose: bool) -> Iterator[Row]:
+    if report.iprev is not None:
+        yield "reverse DNS", report.iprev.result.value, report.iprev.detail, []
+    for listing in report.rbl:
+        words = " ".join(filter(None, [listing.zone, ", ".join(listing.codes), "; ".join(listing.meanings)]))
+        details = [line for line in (listing.text,) if line]
+        yield "block list", listing.result.value, f"{words}: {listing.detail}" if listing.detail else words, details
+    for name, found in (("SPF HELO", report.spf_helo), ("SPF MAIL FROM", report.spf)):
+        if found is not None:
+            yield name, found.result.value, found.detail, list(_spf_details(found, verbose))
+    if "dkim" not in report.not_evaluated and not report.dkim:
+        yield "DKIM", "none", "the message has no signature", []
+    for signature in report.dkim:
+        yield "DKIM", signature.result.value, _dkim_words(signature), list(_dkim_details(signature, verbose))
+    for decision in report.greylist:
+        yield "greylist", decision.action.value, decision.detail, []
+    for name, why in report.not_evaluated.items():
+        yield _NAMES.get(name, name), "-", f"not asked: {why}", []
+
+
+_NAMES = {"iprev": "reverse DNS", "rbl": "block list", "spf": "SPF MAIL FROM", "spf_helo": "SPF HELO", "dkim": "DKIM"}
+
+
+def _spf_details(found: SpfResult, verbose: bool) -> Iterator[str]:
+    if found.explanation:
+        yield f"{found.domain} explains: {found.explanation}"
+    if verbose and found.trace is not None:
+        yield from found.trace.lines()
+        yield f"{found.lookups} of 10 lookups, {found.void_lookups} void"
+
+
+def _dkim_words(signature: Signature) -> str:
+    who = f"d={signature.domain or '?'} s={signature.selector or '?'} {signature.algorithm or ''}".rstrip()
+    size = f", {signature.key_bits} bits" if signature.key_bits else ""
+    return f"{who}{size}: {signature.detail}"
+
+
+def _dkim_details(signature: Signature, verbose: bool) -> Iterator[str]:
+    if not verbose:
+        return
+    yield f"reason        {signature.reason}"
+    yield f"identity      {signature.identity or '-'}"
+    yield f"signed        {': '.join(signature.signed_fields) or '-'}"
+    yield f"canonical     {signature.header_canonicalization or '?'}/{signature.body_canonicalization or '?'}"
+    yield f"author        {signature.author_match}"
+    if signature.body_length is not None:
+        yield f"body length   {signature.body_length} octets signed, {signature.unsigned_octets} behind them"

@@ -1,0 +1,42 @@
+# What belongs here: the public names of the restrictions.
+#
+# Names and verdicts are Postfix's (postconf(5), SMTPD_ACCESS_README): administrators know them, and the tests hold them
+# against a real Postfix. Differences are written down in docs/conformance.md.
+"""Restrictions: which check at which phase, as values in a list; the first verdict wins."""
+
+from __future__ import annotations
+
+from mailauth.restrictions.authentication import check_dkim, check_spf
+from mailauth.restrictions.base import Restriction, evaluate_list, warn_if_reject
+from mailauth.restrictions.client import (
+    permit_authenticated,
+    permit_mynetworks,
+    reject_unauth_pipelining,
+    reject_unknown_client_hostname,
+    reject_unknown_reverse_client_hostname,
+)
+from mailauth.restrictions.helo import reject_invalid_helo_hostname, reject_non_fqdn_helo_hostname
+from mailauth.restrictions.lists import reject_rbl, reject_rhsbl
+from mailauth.restrictions.recipient import greylist, reject_unauth_destination
+from mailauth.restrictions.sender import reject_non_fqdn_sender, reject_unknown_sender_domain
+
+__all__ = [
+    "Restriction",
+    "check_dkim",
+    "check_spf",
+    "evaluate_list",
+    "greylist",
+    "permit_authenticated",
+    "permit_mynetworks",
+    "reject_invalid_helo_hostname",
+    "reject_non_fqdn_helo_hostname",
+    "reject_non_fqdn_sender",
+    "reject_rbl",
+    "reject_rhsbl",
+    "reject_unauth_destination",
+    "reject_unauth_pipelining",
+    "reject_unknown_client_hostname",
+    "reject_unknown_reverse_client_hostname",
+    "reject_unknown_sender_domain",
+    "warn_if_reject",
+]

@@ -1,0 +1,87 @@
+# What belongs here: restrictions on what the sender's domain says of the mail: SPF and DKIM.
+"""Restrictions by SPF (RFC 7208) and DKIM (RFC 6376)."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from mailauth import dkim, spf
+from mailauth.evidence import Evidence, Need
+from mailauth.needs import DKIM, SPF_HELO, SPF_MAIL_FROM, need_dkim, need_spf_helo, need_spf_mail_from
+from mailauth.restrictions.base import Fact, Restriction
+from mailauth.smtp import Reply
+from mailauth.verdict import NOTHING, Decision, refuse
+
+Treatment: TypeAlias = Literal["reject", "defer", "pass"]
+"""What one result does: refuse for good, refuse for now, or nothing."""
+
+
+def check_spf(
+    *,
+    identity: Literal["mailfrom", "helo"] = "mailfrom",
+    fail: Treatment = "reject",
+    temperror: Treatment = "defer",
+    permerror: Treatment = "pass",
+) -> Restriction:
+    """Refuse by SPF: by default fail is rejected with 550 5.7.23 and temperror deferred with 451 4.4.3.
+
+    permerror passes by default: RFC 7208 section 8.7 leaves it to the receiver, and a broken record is nobody's forged
+    mail. softfail is never refused (section 8.5). The null sender is checked as postmaster@HELO (section 2.4).
+    """
+    treatments: dict[str, Treatment] = {"fail": fail, "temperror": temperror, "permerror": permerror}
+    key = SPF_MAIL_FROM if identity == "mailfrom" else SPF_HELO
+    fact: Fact = "mail_from" if identity == "mailfrom" else "helo"
+
+    def needs(evidence: Evidence) -> tuple[Need, ...]:
+        return (need_spf_mail_from(evidence) if identity == "mailfrom" else need_spf_helo(evidence),)
+
+    def judge(evidence: Evidence) -> Decision:
+        found: spf.SpfResult = evidence.result(key)
+        reply, treatment = found.reply, treatments.get(found.result.value, "pass")
+        if reply is None or treatment == "pass":
+            return NOTHING
+        return refuse(
+            "check_spf", f"spf-{found.result}", _as(treatment, reply.code, reply.enhanced, reply.text), found.detail
+        )
+
+    return Restriction("check_spf", judge, frozenset({fact}), needs, note=identity)
+
+
+def _as(treatment: Treatment, code: int, enhanced: str, text: str) -> Reply:
+    """The reply with its class changed where the site treats the result otherwise (RFC 3463 section 2)."""
+    if treatment == "reject":
+        return Reply(550 if code < 500 else code, "5" + enhanced[1:], text)
+    return Reply(451 if code >= 500 else code, "4" + enhanced[1:], text)
+
+
+def check_dkim(
+    *, require: Literal["nothing", "pass", "author"] = "nothing", temperror: Treatment = "defer"
+) -> Restriction:
+    """Verify the signatures of the message; `require` says what the mail must have.
+
+    "nothing": the result is only reported, as RFC 6376 section 6.3 advises; "pass": one signature that passes (else
+    550 5.7.20, RFC 7372 section 3.1); "author": one that passes and whose domain is that of the author in From, or
+    above it (else 550 5.7.22). Where a key could not be asked for, `temperror` decides.
+    """
+
+    def judge(evidence: Evidence) -> Decision:
+        signatures: list[dkim.Signature] = evidence.result(DKIM)
+        if require == "nothing" or any(_suffices(signature, require) for signature in signatures):
+            return NOTHING
+        if temperror != "pass" and any(s.result is dkim.Result.TEMPERROR for s in signatures):
+            reply = _as(temperror, 451, "4.4.3", "DKIM: a public key could not be looked up")
+            return refuse("check_dkim", "dkim-temperror", reply)
+        if require == "author" and any(s.result is dkim.Result.PASS for s in signatures):
+            reply = Reply(550, "5.7.22", "No valid author-matched DKIM signature found")
+            return refuse("check_dkim", "dkim-no-author-match", reply)
+        return refuse("check_dkim", "dkim-no-pass", Reply(550, "5.7.20", "No passing DKIM signature found"))
+
+    return Restriction(
+        "check_dkim", judge, frozenset({"message"}), lambda evidence: (need_dkim(evidence),), note=require
+    )
+
+
+def _suffices(signature: dkim.Signature, require: str) -> bool:
+    if signature.result is not dkim.Result.PASS:
+        return False
+    return require == "pass" or signature.author_match in (dkim.AuthorMatch.SAME, dkim.AuthorMatch.PARENT)

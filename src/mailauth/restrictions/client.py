@@ -1,0 +1,103 @@
+# What belongs here: restrictions on the client: its address, its names, the block lists, how it talks.
+"""Client restrictions (Postfix: smtpd_client_restrictions)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from mailauth import iprev
+from mailauth.evidence import Evidence, Need
+from mailauth.needs import IPREV, need_iprev
+from mailauth.restrictions.base import OnTrouble, Restriction
+from mailauth.smtp import Reply
+from mailauth.verdict import NOTHING, Decision, permit, refuse
+
+
+def permit_mynetworks(*networks: str | IPv4Network | IPv6Network) -> Restriction:
+    """Permit clients in these networks. Raises `ValueError` for what is no network (host bits set included)."""
+    parsed = tuple(ip_network(network) if isinstance(network, str) else network for network in networks)
+
+    def judge(evidence: Evidence) -> Decision:
+        if any(evidence.ip.version == network.version and evidence.ip in network for network in parsed):
+            return permit("permit_mynetworks", "mynetworks", f"{evidence.ip} is in one of our networks")
+        return NOTHING
+
+    return Restriction("permit_mynetworks", judge, note=" ".join(map(str, parsed)))
+
+
+def permit_authenticated() -> Restriction:
+    """Permit clients that have authenticated (Postfix: permit_sasl_authenticated)."""
+
+    def judge(evidence: Evidence) -> Decision:
+        if evidence.authenticated:
+            return permit("permit_authenticated", "authenticated", "the client has authenticated")
+        return NOTHING
+
+    return Restriction("permit_authenticated", judge)
+
+
+def _reverse_dns(evidence: Evidence) -> tuple[Need, ...]:
+    return (need_iprev(evidence),)
+
+
+def reject_unknown_client_hostname(*, code: int = 450, on_trouble: OnTrouble = "defer") -> Restriction:
+    """Reject clients without a reverse name that leads back to the address (forward-confirmed reverse DNS).
+
+    `code` is Postfix's unknown_client_reject_code; RFC 7372 section 3.3 has the enhanced code.
+    """
+    name = "reject_unknown_client_hostname"
+
+    def judge(evidence: Evidence) -> Decision:
+        found = evidence.result(IPREV)
+        if found.result == iprev.Result.PASS:
+            return NOTHING
+        temporary = found.result == iprev.Result.TEMPERROR
+        if temporary and on_trouble == "pass":
+            return NOTHING
+        reply = Reply(
+            450 if temporary else code, _class(450 if temporary else code) + ".7.25",
+            f"Client host rejected: cannot find your hostname, [{evidence.ip}]",
+        )  # fmt: skip
+        return refuse(name, f"iprev-{found.result}", reply)
+
+    return Restriction(name, judge, needs=_reverse_dns)
+
+
+def reject_unknown_reverse_client_hostname(*, code: int = 450, on_trouble: OnTrouble = "defer") -> Restriction:
+    """Reject clients whose address has no reverse name at all."""
+    name = "reject_unknown_reverse_client_hostname"
+
+    def judge(evidence: Evidence) -> Decision:
+        found = evidence.result(IPREV)
+        if found.names:
+            return NOTHING
+        temporary = found.result == iprev.Result.TEMPERROR
+        if temporary and on_trouble == "pass":
+            return NOTHING
+        reply = Reply(
+            450 if temporary else code, _class(450 if temporary else code) + ".7.25",
+            f"Client host rejected: cannot find your reverse hostname, [{evidence.ip}]",
+        )  # fmt: skip
+        return refuse(name, "no-reverse-name", reply)
+
+    return Restriction(name, judge, needs=_reverse_dns)
+
+
+def _class(code: int) -> str:
+    return str(code)[0]
+
+
+def reject_unauth_pipelining() -> Restriction:
+    """Reject clients that sent the next command before they saw the reply to this one (Postfix 503 5.5.0).
+
+    The server tells: `pipelined` says that octets were waiting before the reply was sent, where RFC 2920 section 3.1
+    does not allow it.
+    """
+
+    def judge(evidence: Evidence) -> Decision:
+        if not evidence.pipelined:
+            return NOTHING
+        reply = Reply(503, "5.5.0", "Improper use of SMTP command pipelining")
+        return refuse("reject_unauth_pipelining", "pipelining", reply)
+
+    return Restriction("reject_unauth_pipelining", judge)

@@ -1,0 +1,241 @@
+# What belongs here: the facade for callers that block: each function runs a plan of a protocol module, each class
+# performs the steps that session.py and authenticator.py yield. No protocol logic. mailauth.aio has the same names
+# with the same arguments; a test compares them.
+"""The synchronous facade: `check_spf`, `verify_dkim`, `sign_dkim`, `query_rbl`, `check_iprev`, `Authenticator`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, BinaryIO, TypeVar
+
+from mailauth import dkim, domain, iprev, rbl, spf
+from mailauth.authenticator import AuthenticatorBase, check_message
+from mailauth.greylist import Action as GreylistAction
+from mailauth.greylist import Greylist as _Greylist
+from mailauth.greylist import GreylistPolicy, SettingsSource, Store
+from mailauth.plan import DEFAULT_TIME_LIMIT, IPAddress, Resolver, run
+from mailauth.report import Report
+from mailauth.session import SessionBase
+from mailauth.steps import AskGreylist, Call, Effect, RunPlan, Steps
+from mailauth.stores import open_store
+from mailauth.verdict import Decision
+
+__all__ = [
+    "Authenticator",
+    "Greylist",
+    "Session",
+    "check_iprev",
+    "check_spf",
+    "query_rbl",
+    "verify_dkim",
+]
+
+T = TypeVar("T")
+
+_default: list[Resolver] = []
+
+
+def default_resolver() -> Resolver:
+    """The system's DNS through dnspython with a cache, made on first use and shared by the process."""
+    if not _default:
+        from mailauth.resolvers import CachingResolver, DnspythonResolver
+
+        _default.append(CachingResolver(DnspythonResolver()))
+    return _default[0]
+
+
+def _given(resolver: Resolver | None) -> Resolver:
+    # Not "or": a resolver with an empty cache may well be false.
+    return default_resolver() if resolver is None else resolver
+
+
+def check_spf(
+    ip: str | IPAddress,
+    *,
+    helo: str | None = None,
+    mail_from: str | None = None,
+    receiver: str | None = None,
+    policy: spf.SpfPolicy | None = None,
+    now: float | None = None,
+    trace: bool = False,
+    resolver: Resolver | None = None,
+    time_limit: float | None = DEFAULT_TIME_LIMIT,
+) -> spf.SpfResult:
+    """Evaluate SPF (RFC 7208) for MAIL FROM; without a `mail_from`, for HELO.
+
+    `mail_from` may be the null sender, ``""``: then the identity is postmaster@HELO (section 2.4). `receiver` is this
+    server's name for the ``%{r}`` macro, `now` (seconds since the epoch) the time for ``%{t}``. `trace` keeps the tree
+    of records, terms, questions and answers in the result.
+    Raises `ValueError` if `ip` is no address.
+    """
+    plan = spf.check_host(
+        ip,
+        helo=helo,
+        mail_from=mail_from,
+        receiver=receiver,
+        policy=policy or spf.SpfPolicy(),
+        now=time.time() if now is None else now,
+        trace=trace,
+    )
+    return run(plan, _given(resolver), time_limit=time_limit)
+
+
+def verify_dkim(
+    message: bytes | BinaryIO,
+    *,
+    policy: dkim.DkimPolicy | None = None,
+    now: float | None = None,
+    resolver: Resolver | None = None,
+    time_limit: float | None = DEFAULT_TIME_LIMIT,
+) -> list[dkim.Signature]:
+    """Verify every DKIM-Signature of a message (RFC 6376), top first; an empty list where there is none.
+
+    `message` is the whole message, or a binary file that is read in blocks. `now` is in seconds since the epoch.
+    """
+    plan = dkim.verify(message, now=time.time() if now is None else now, policy=policy or dkim.DkimPolicy())
+    return run(plan, _given(resolver), time_limit=time_limit)
+
+
+def query_rbl(
+    subject: str | IPAddress,
+    zones: Iterable[str | rbl.Rule],
+    *,
+    policy: rbl.RblPolicy | None = None,
+    resolver: Resolver | None = None,
+    time_limit: float | None = DEFAULT_TIME_LIMIT,
+) -> list[rbl.Listing]:
+    """Ask block lists (RFC 5782) about an address or a domain, all at once: one result for each zone, in order.
+
+    `zones` are in Postfix's notation: ``zone=127.0.0.[2..11]*3``. Raises `ValueError` for a zone that cannot be read.
+    """
+    plan = rbl.query(subject, zones, policy=policy or rbl.RblPolicy())
+    return run(plan, _given(resolver), time_limit=time_limit)
+
+
+def check_iprev(
+    ip: str | IPAddress,
+    *,
+    resolver: Resolver | None = None,
+    time_limit: float | None = DEFAULT_TIME_LIMIT,
+) -> iprev.IprevResult:
+    """Look up the names of an address and whether they lead back to it (RFC 8601 section 3, "iprev").
+
+    Raises `ValueError` if `ip` is no address.
+    """
+    return run(iprev.check(ip), _given(resolver), time_limit=time_limit)
+
+
+class Greylist(_Greylist):
+    """Greylisting (RFC 6647) over a store; the store may be given by its URL, such as ``sqlite:///greylist.db``.
+
+    The other arguments are those of `mailauth.greylist.Greylist`. Raises `ValueError`
+    for a URL that names no store.
+    """
+
+    def __init__(
+        self,
+        store: Store | str,
+        *,
+        policy: GreylistPolicy | None = None,
+        settings: SettingsSource | None = None,
+        on_error: str | GreylistAction = GreylistAction.ACCEPT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        opened = open_store(store) if isinstance(store, str) else store
+        super().__init__(opened, policy=policy, settings=settings, on_error=on_error, clock=clock)
+
+
+class Authenticator(AuthenticatorBase[Resolver, Greylist]):
+    """Authenticates mail: whole messages by `check`, SMTP dialogues by `session`. One serves a whole process.
+
+    Its arguments are those of `AuthenticatorBase`. Safe to share between threads.
+    """
+
+    def check(
+        self,
+        message: bytes | BinaryIO,
+        *,
+        ip: str | IPAddress,
+        helo: str | None = None,
+        mail_from: str = "",
+        rcpt_to: str | Sequence[str] = (),
+        authenticated: str | None = None,
+        now: float | None = None,
+    ) -> Report:
+        """Authenticate a whole message: reverse DNS, RBL, SPF, DKIM side by side, then the verdict.
+
+        `message` is bytes or a binary file. Raises `ValueError` if `ip` is no address.
+        """
+        now = self.clock() if now is None else now
+        return self.perform(
+            check_message(
+                self.settings,
+                message,
+                ip,
+                helo=helo,
+                mail_from=mail_from,
+                rcpt_to=rcpt_to,
+                authenticated=authenticated,
+                now=now,
+            )
+        )
+
+    def session(self, ip: str | IPAddress, *, authenticated: str | None = None) -> Session:
+        """A new SMTP session of the client at `ip`. Raises `ValueError` if `ip` is no address."""
+        return Session(self, domain.parse_ip(ip), authenticated)
+
+    def perform(self, steps: Steps[T]) -> T:
+        """Perform what the steps yield until they return."""
+        try:
+            effect = next(steps)
+            while True:
+                effect = steps.send(self._effect(effect))
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        finally:
+            steps.close()
+
+    def _effect(self, effect: Effect) -> Any:
+        match effect:
+            case RunPlan(plan):
+                return run(plan, _given(self.resolver), time_limit=self.time_limit)
+            case AskGreylist(ip, sender, recipient, options):
+                if self.greylist is None:
+                    return None
+                return self.greylist.check(ip, sender, recipient, **options)
+            case Call(function, argument):
+                return function(argument)
+
+
+class Session(SessionBase):
+    """One SMTP session, phase by phase; from `Authenticator.session`. Not for several threads at once.
+
+    Each phase returns a `Decision`: permit, reject or defer with its SMTP reply, or nothing to say. `PhaseError` is
+    raised where the phases are told out of order.
+    """
+
+    def __init__(self, authenticator: Authenticator, ip: IPAddress, authenticated: str | None) -> None:
+        super().__init__(authenticator.settings, ip, authenticated)
+        self._authenticator = authenticator
+
+    def _perform(self, steps: Steps[Decision], now: float | None) -> Decision:
+        self._steps.evidence.now = self._authenticator.clock() if now is None else now
+        return self._authenticator.perform(steps)
+
+    def helo(self, name: str, *, now: float | None = None) -> Decision:
+        """The client said HELO or EHLO with `name`, as it came."""
+        return self._perform(self._steps.helo(name), now)
+
+    def mail(self, address: str, *, now: float | None = None) -> Decision:
+        """The client said MAIL FROM; ``""`` is the null sender."""
+        return self._perform(self._steps.mail(address), now)
+
+    def rcpt(self, address: str, *, now: float | None = None) -> Decision:
+        """The client said RCPT TO; call it for each recipient."""
+        return self._perform(self._steps.rcpt(address), now)
+
+    def data(self, message: bytes | BinaryIO, *, now: float | None = None) -> Decision:
+        """The client sent the message."""
+        return self._perform(self._steps.data(message), now)
