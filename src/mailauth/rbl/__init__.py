@@ -1,0 +1,36 @@
+# What belongs here: the public names of the package.
+"""Block lists and allow lists in the DNS (RFC 5782): ask many at once, judge each answer right."""
+
+from __future__ import annotations
+
+from mailauth.rbl import catalogue
+from mailauth.rbl.catalogue import Kind, KnownList
+from mailauth.rbl.errors import RuleError
+from mailauth.rbl.listing import Listing, Reason, Result
+from mailauth.rbl.pattern import Pattern
+from mailauth.rbl.query import NOT_PUBLIC, NOT_PUBLIC_DOMAINS, RblPolicy, query
+from mailauth.rbl.rule import Action, Rule, parse_rules
+from mailauth.rbl.verdict import DEFAULT_THRESHOLD, Verdict, VerdictAction, VerdictReason, judge
+
+__all__ = [
+    "DEFAULT_THRESHOLD",
+    "NOT_PUBLIC",
+    "NOT_PUBLIC_DOMAINS",
+    "Action",
+    "Kind",
+    "KnownList",
+    "Listing",
+    "Pattern",
+    "RblPolicy",
+    "Reason",
+    "Result",
+    "Rule",
+    "RuleError",
+    "Verdict",
+    "VerdictAction",
+    "VerdictReason",
+    "catalogue",
+    "judge",
+    "parse_rules",
+    "query",
+]

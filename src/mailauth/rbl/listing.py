@@ -1,0 +1,227 @@
+# What belongs here: what is reported of one list, and how one answer is judged. No question is asked here.
+#
+# SECURITY: A and TXT records come from whoever runs the list, or from whoever bought its domain when it lapsed. An
+# answer counts only if it is one that a list gives; text is cut, and cleaned of all but printable ASCII, before
+# anybody sees it, since it goes into SMTP replies, header fields, logs and terminals.
+"""`Listing`: what one list says about one subject."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address
+from typing import Any
+
+from mailauth.plan import Answer, Outcome
+from mailauth.rbl.catalogue import COMMON_ERRORS, Code, KnownList, Sense
+from mailauth.rbl.rule import Rule
+
+MAX_CODES = 32
+"""Answers kept as evidence; all of them are judged. No list gives more than a handful."""
+
+MAX_TEXT_CHARACTERS = 400
+"""Of the reason text: RFC 5321 section 4.5.3.1.5 allows 512 octets for a whole reply line."""
+
+
+class Result(StrEnum):
+    """What a list says."""
+
+    LISTED = "listed"
+    NOT_LISTED = "not-listed"
+    REFUSED = "refused"
+    TEMPERROR = "temperror"
+
+
+class Reason(StrEnum):
+    """Why the result is what it is: stable codes for programs."""
+
+    LISTED = "listed"
+    # not-listed
+    NO_ENTRY = "no-entry"  # the list has no entry for the subject
+    OTHER_CODE = "other-code"  # it has one, with a code that the rule does not ask for
+    NOT_A_LIST = "not-a-list"  # the answer is outside 127.0.0.0/8: not a list's
+    NOT_ASKED = "not-asked"  # the question was not sent, on purpose; `detail` says why
+    # refused
+    ERROR_CODE = "error-code"  # the list's own code for "I do not answer you"
+    DEAD_LIST = "dead-list"  # the catalogue says that the list is gone; it was not asked
+    # temperror
+    TIMED_OUT = "timed-out"
+    SERVER_FAILURE = "server-failure"
+    REFUSED_BY_SERVER = "refused-by-server"  # DNS response code REFUSED
+    OUT_OF_SERVICE = "out-of-service"  # the monitor took the list out; it was not asked
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What one list says about one subject. Everything in it may be shown: keys are masked, text is made safe.
+
+    `codes` are the answers as text, sorted; `matched` are those that made the listing; `meanings` say what they
+    mean by the catalogue's table (of all codes if none matched). `text` is the list's own reason, printable ASCII;
+    it is empty if the list gave none or gave it too late. `detail` is the reason in words. The real name of the
+    zone, with its key, is `rule.zone`.
+    """
+
+    rule: Rule
+    subject: str
+    result: Result
+    reason: Reason
+    detail: str = ""
+    codes: tuple[str, ...] = ()
+    matched: tuple[str, ...] = ()
+    meanings: tuple[str, ...] = ()
+    text: str = ""
+
+    @property
+    def zone(self) -> str:
+        """The zone, keys masked."""
+        return self.rule.shown_zone
+
+    @property
+    def listed(self) -> bool:
+        """Whether the list lists the subject."""
+        return self.result is Result.LISTED
+
+    @property
+    def weight(self) -> int:
+        """What a listing by this rule is worth."""
+        return self.rule.points
+
+    @property
+    def score(self) -> int:
+        """What this listing adds to the score: the weight if listed, otherwise nothing."""
+        return self.rule.points if self.listed else 0
+
+    @property
+    def known(self) -> KnownList | None:
+        """The list's entry in the catalogue: its name, policy page, removal page."""
+        return self.rule.known
+
+    @property
+    def removal_page(self) -> str:
+        """Where one asks to be taken off the list; empty if that is not known."""
+        return self.known.removal_page if self.known is not None else ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; keys are masked here, too."""
+        return {
+            "zone": self.zone,
+            "rule": str(self.rule),
+            "subject": self.subject,
+            "result": self.result.value,
+            "reason": self.reason.value,
+            "detail": self.detail,
+            "codes": list(self.codes),
+            "matched": list(self.matched),
+            "meanings": list(self.meanings),
+            "text": self.text,
+            "weight": self.weight,
+            "score": self.score,
+            "action": self.rule.action.value,
+            "removal_page": self.removal_page,
+        }
+
+    def __str__(self) -> str:
+        words = f"{self.zone}: {self.result.value}"
+        if self.detail:
+            words += f" ({self.detail})"
+        return words + (f": {self.text}" if self.text else "")
+
+
+def judge_answer(rule: Rule, subject: str, answer: Answer) -> Listing:
+    """What the answer to the A question says, by the rule and by the list's table."""
+    if answer.failed:
+        return _failure(rule, subject, answer.outcome)
+    addresses = sorted(answer.addresses)
+    if not addresses:
+        return Listing(rule, subject, Result.NOT_LISTED, Reason.NO_ENTRY, "no entry")
+    codes = tuple(map(str, addresses[:MAX_CODES]))
+    ours = [address for address in addresses if isinstance(address, IPv4Address) and is_code(address)]
+    errors = meanings_of(rule, ours, {Sense.ERROR})
+    if errors:
+        # An answer that holds an error is believed in nothing: neither for nor against the subject.
+        detail = "; ".join(errors)
+        return Listing(rule, subject, Result.REFUSED, Reason.ERROR_CODE, detail, codes, meanings=errors)
+    if not ours:
+        detail = "the answer is outside 127.0.0.0/8: this is no list, or no longer one"
+        return Listing(rule, subject, Result.NOT_LISTED, Reason.NOT_A_LIST, detail, codes)
+    matched = [address for address in ours if counts(rule, address)]
+    meanings = meanings_of(rule, matched or ours)
+    if not matched:
+        detail = "an entry, with a code that does not count here"
+        return Listing(rule, subject, Result.NOT_LISTED, Reason.OTHER_CODE, detail, codes, meanings=meanings)
+    shown = tuple(map(str, matched[:MAX_CODES]))
+    detail = "; ".join(meanings) or ", ".join(shown)
+    return Listing(rule, subject, Result.LISTED, Reason.LISTED, detail, codes, shown, meanings)
+
+
+_TROUBLE = {
+    Outcome.TIMED_OUT: (Reason.TIMED_OUT, "no answer in time"),
+    Outcome.SERVER_FAILURE: (Reason.SERVER_FAILURE, "the list's servers fail"),
+    Outcome.REFUSED: (Reason.REFUSED_BY_SERVER, "the DNS refuses the question"),
+}
+
+
+def _failure(rule: Rule, subject: str, outcome: Outcome) -> Listing:
+    # The resolver's own words may hold the name that was asked, and so the key: they are not repeated.
+    return Listing(rule, subject, Result.TEMPERROR, *_TROUBLE[outcome])
+
+
+def is_code(address: IPv4Address) -> bool:
+    """Whether an answer is in 127.0.0.0/8 (RFC 5782 section 2.3), as all answers of lists are."""
+    return address.packed[0] == 127
+
+
+def counts(rule: Rule, code: IPv4Address) -> bool:
+    """Whether an answer (no error) makes a listing: by the rule's filter, else by the list's own table."""
+    if rule.filter is not None:
+        return rule.filter.matches(code)
+    known = rule.known
+    if known is None or not known.codes:
+        return True
+    return any(entry.sense is known.sense and entry.pattern.matches(code) for entry in known.codes)
+
+
+def meanings_of(rule: Rule, codes: Iterable[IPv4Address], senses: Iterable[Sense] = Sense) -> tuple[str, ...]:
+    """What the answers mean, by the errors that all lists share and by the list's own table; each meaning once."""
+    wanted = frozenset(senses)
+    table = [entry for entry in _table(rule) if entry.sense in wanted]
+    found: dict[str, None] = {}
+    for code in codes:
+        common = next((entry for entry in COMMON_ERRORS if entry.pattern.matches(code)), None)
+        if common is not None:
+            found.update(dict.fromkeys([common.meaning] if Sense.ERROR in wanted else []))
+        else:
+            found.update(dict.fromkeys(entry.meaning for entry in table if entry.pattern.matches(code)))
+    return tuple(found)
+
+
+def _table(rule: Rule) -> tuple[Code, ...]:
+    return rule.known.codes if rule.known is not None else ()
+
+
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
+
+
+def safe_text(rule: Rule, texts: Iterable[bytes]) -> str:
+    """The TXT records as one line of printable ASCII, at most `MAX_TEXT_CHARACTERS` long, keys masked."""
+    # Cut first: whoever runs the list decides how much there is.
+    parts = []
+    room = MAX_TEXT_CHARACTERS
+    for octets in texts:
+        if room <= 0:
+            break
+        text = octets[: 4 * MAX_TEXT_CHARACTERS].decode("utf-8", "replace")
+        part = rule.hide(" ".join(_UNPRINTABLE.sub("?", _spaces(text)).split()))[:room]
+        if part:
+            parts.append(part)
+            room -= len(part) + len(_SEPARATOR)
+    return _SEPARATOR.join(parts)
+
+
+_SEPARATOR = " / "  # as Postfix joins them
+
+
+def _spaces(text: str) -> str:
+    return re.sub(r"[\t\r\n]+", " ", text)

@@ -1,0 +1,177 @@
+# What belongs here: which questions are sent to which lists about a subject, and the plan that sends them.
+# What the answers mean is in listing.py.
+#
+# SECURITY: the subject is the peer's (its address, its HELO, its sender domain, a name from its reverse DNS). One
+# list costs at most two questions. Nothing but a public address or a plain domain name is ever sent to a list: a HELO
+# of "10.0.0.1" or "mail.corp.internal" would tell strangers about the inside of somebody's network.
+"""`query`: ask many lists about one address or domain, all at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import TypeAlias
+
+from mailauth.domain import is_fqdn, is_within, parse_ip, reverse_labels, to_ascii
+from mailauth.plan import Answer, IPAddress, Plan, Question, run_all, unaskable
+from mailauth.rbl.catalogue import Kind, State
+from mailauth.rbl.listing import Listing, Reason, Result, judge_answer, safe_text
+from mailauth.rbl.rule import Rule, as_rule
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+# The IANA registries of special-purpose addresses (RFC 6890): what is not the public Internet. The networks for
+# documentation (192.0.2.0/24 and its like) are left out: nobody has them, and examples and tests need them.
+NOT_PUBLIC: tuple[Network, ...] = tuple(
+    ip_network(text)
+    for text in (
+        "0.0.0.0/8",  # RFC 791: this network
+        "10.0.0.0/8",  # RFC 1918: private
+        "100.64.0.0/10",  # RFC 6598: behind a carrier's NAT
+        "127.0.0.0/8",  # RFC 1122: loopback
+        "169.254.0.0/16",  # RFC 3927: link-local
+        "172.16.0.0/12",  # RFC 1918: private
+        "192.0.0.0/24",  # RFC 6890: protocol assignments
+        "192.168.0.0/16",  # RFC 1918: private
+        "198.18.0.0/15",  # RFC 2544: benchmarks
+        "224.0.0.0/3",  # RFC 5771 and RFC 1112: multicast, reserved, broadcast
+        # RFC 4291 section 2.4: all unicast addresses of the public Internet are in 2000::/3.
+        "::/3",
+        "4000::/2",
+        "8000::/1",
+        "2001:2::/48",  # RFC 5180: benchmarks
+        "2001:10::/28",  # RFC 4843: ORCHID
+        "2001:20::/28",  # RFC 7343: ORCHIDv2
+    )
+)
+
+# RFC 6761, 6762, 7686, 8375 and the ICANN's "internal": names that exist only inside somebody's network, and names of
+# addresses, which are no business of a list of domains.
+NOT_PUBLIC_DOMAINS = ("localhost", "local", "internal", "home.arpa", "onion", "in-addr.arpa", "ip6.arpa")
+
+
+@dataclass(frozen=True, slots=True)
+class RblPolicy:
+    """What is asked. The defaults suit a mail server on the public Internet.
+
+    `ask_text`: ask the lists that list the subject for their reason (RFC 5782 section 2.1: MAY), one more question
+    each. `not_public` and `not_public_domains`: what no list is ever asked about; empty them to ask a list of your
+    own about your own addresses.
+    """
+
+    ask_text: bool = True
+    not_public: tuple[Network, ...] = NOT_PUBLIC
+    not_public_domains: tuple[str, ...] = NOT_PUBLIC_DOMAINS
+
+
+DEFAULT_POLICY = RblPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the lists are asked about: `text` as it is shown, `labels` as they stand before the zone.
+
+    `unasked` says why no list may be asked about it; it is empty when they may.
+    """
+
+    text: str
+    kind: Kind
+    labels: str = ""
+    unasked: str = ""
+
+    @classmethod
+    def of(cls, subject: str | IPAddress, policy: RblPolicy = DEFAULT_POLICY) -> Subject:
+        """The subject as a value. Any string has one (it may come from a peer); another type is a `TypeError`."""
+        ip = _address(subject)
+        return _domain(str(subject), policy) if ip is None else _of_address(ip, policy)
+
+
+def _address(subject: str | IPAddress) -> IPAddress | None:
+    if not isinstance(subject, str):
+        return parse_ip(subject)
+    # RFC 5321 section 4.1.3: in HELO and in mail addresses an address stands in brackets, IPv6 with a tag.
+    text = subject.removesuffix(".")
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1]
+        text = text[5:] if text[:5].lower() == "ipv6:" else text
+    try:
+        return parse_ip(text)
+    except ValueError:
+        return None
+
+
+def _of_address(ip: IPAddress, policy: RblPolicy) -> Subject:
+    inside = next((net for net in policy.not_public if net.version == ip.version and ip in net), None)
+    unasked = "" if inside is None else f"not a public address (in {inside})"
+    return Subject(str(ip), Kind.ADDRESS, reverse_labels(ip), unasked)
+
+
+def _domain(name: str, policy: RblPolicy) -> Subject:
+    ascii_name = to_ascii(name)
+    if ascii_name is None or not is_fqdn(ascii_name):
+        return Subject(_printable(name), Kind.DOMAIN, unasked="neither an address nor a domain name")
+    inside = next((domain for domain in policy.not_public_domains if is_within(ascii_name, domain)), None)
+    unasked = "" if inside is None else f"not a public domain (in {inside})"
+    return Subject(ascii_name, Kind.DOMAIN, ascii_name, unasked)
+
+
+def _printable(name: str) -> str:
+    return "".join(char if " " <= char <= "~" else "?" for char in name[:253])
+
+
+def query(
+    subject: str | IPAddress, zones: Iterable[str | Rule], *, policy: RblPolicy = DEFAULT_POLICY
+) -> Plan[list[Listing]]:
+    """A plan that asks all lists about the subject at the same time: one `Listing` for each, in order, none hidden.
+
+    `subject` is an IP address (an IPv4-mapped one is asked as IPv4) or a domain name; U-labels become A-labels. A
+    string that is neither gives listings with the reason "not-asked". `zones` are rules in Postfix's notation
+    (`Rule.parse`) or `Rule` values; the same zone may stand there several times with different filters, and is asked
+    once. Each list that lists the subject is asked for its reason at once, without waiting for the others; one whose
+    reason did not come by the deadline counts as listed, its text empty.
+
+    Raises `RuleError` or `TypeError`, when called, for the caller's mistakes; the plan itself raises nothing.
+    """
+    return query_rules(Subject.of(subject, policy), rules_of(zones), policy)
+
+
+def rules_of(zones: Iterable[str | Rule]) -> list[Rule]:
+    """The rules that the caller means. Raises `RuleError` or `TypeError`."""
+    if isinstance(zones, str):
+        raise TypeError("zones is a list of lists to ask, not one string")
+    return [as_rule(zone) for zone in zones]
+
+
+def query_rules(subject: Subject, rules: Iterable[Rule], policy: RblPolicy) -> Plan[list[Listing]]:
+    """The plan of `query`, from values."""
+    return (yield from run_all([_ask_list(subject, rule, policy) for rule in rules]))
+
+
+def _ask_list(subject: Subject, rule: Rule, policy: RblPolicy) -> Plan[Listing]:
+    unasked = _unasked(subject, rule)
+    if unasked is not None:
+        return unasked
+    name = f"{subject.labels}.{rule.zone}"
+    listing = judge_answer(rule, subject.text, (yield Question(name, "A")))
+    if listing.listed and policy.ask_text:
+        answer: Answer = yield Question(name, "TXT")
+        listing = replace(listing, text=safe_text(rule, answer.texts))
+    return listing
+
+
+def _unasked(subject: Subject, rule: Rule) -> Listing | None:
+    """The listing for a question that is not sent, or None if it is."""
+    known = rule.known
+    if known is not None and known.state is State.DEAD:
+        return Listing(rule, subject.text, Result.REFUSED, Reason.DEAD_LIST, f"{known.name}: {known.note}")
+    why = subject.unasked
+    if not why and rule.kind is not None and rule.kind is not subject.kind:
+        # A list of domains would be told the addresses of all clients, and answer them with an error code.
+        why = f"a list of {_PLURAL[rule.kind]} is not asked about {_PLURAL[subject.kind]}"
+    if not why and unaskable(f"{subject.labels}.{rule.zone}"):
+        why = "the name is too long for the DNS"
+    return Listing(rule, subject.text, Result.NOT_LISTED, Reason.NOT_ASKED, why) if why else None
+
+
+_PLURAL = {Kind.ADDRESS: "addresses", Kind.DOMAIN: "domains"}

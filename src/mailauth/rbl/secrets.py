@@ -1,0 +1,36 @@
+# What belongs here: which labels of a zone name are somebody's key, and how to hide them in what people see.
+"""Keys in zone names: several lists give each customer a zone whose first label is the customer's key."""
+
+from __future__ import annotations
+
+import re
+
+MASK = "***"
+
+# Keys are long runs of letters and digits (26 to 32 characters at the lists that use them), words in zone names are
+# short or hyphenated. A label counts as a key from this length on, if it has a digit; any label from 24 on.
+MIN_KEY_CHARACTERS = 16
+_KEY = rf"(?=[a-z0-9]*[0-9])[a-z0-9]{{{MIN_KEY_CHARACTERS},63}}|[a-z0-9]{{24,63}}"
+_KEY_LABEL = re.compile(rf"(?:{_KEY})\Z", re.ASCII | re.IGNORECASE)
+_KEY_WORD = re.compile(rf"(?<![a-z0-9-])(?:{_KEY})(?=\.[a-z])", re.ASCII | re.IGNORECASE)
+
+
+def secret_labels(zone: str, *, keyed: bool = False) -> tuple[str, ...]:
+    """The labels of the zone that look like keys; of a zone that is known to be `keyed` the first label at least."""
+    labels = zone.split(".")
+    found = tuple(label for label in labels[:-1] if _KEY_LABEL.match(label))
+    if keyed and labels[0] not in found:
+        return (labels[0], *found)
+    return found
+
+
+def hide(text: str, secrets: tuple[str, ...]) -> str:
+    """The text with every occurrence of a secret replaced, in whatever case it stands."""
+    for secret in secrets:
+        text = re.sub(re.escape(secret), MASK, text, flags=re.IGNORECASE)
+    return text
+
+
+def hide_guessed(text: str) -> str:
+    """The text of a rule that could not be parsed, with everything that looks like a key replaced."""
+    return _KEY_WORD.sub(MASK, text)

@@ -1,0 +1,116 @@
+# What belongs here: from many listings to one verdict. Pure arithmetic: no question is asked here.
+"""`judge`: one verdict over several lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from mailauth.rbl.listing import Listing, Result
+from mailauth.rbl.rule import Action
+
+DEFAULT_THRESHOLD = 1
+"""postscreen_dnsbl_threshold's default: one listing of weight 1 is enough."""
+
+MAX_ZONES_NAMED = 3
+"""In an SMTP reply, which is one line."""
+
+
+class VerdictAction(StrEnum):
+    """What to do with the client, as far as the lists are concerned."""
+
+    REJECT = "reject"
+    ALLOW = "allow"  # an allow list ended the matter
+    NONE = "none"  # the lists have nothing to say: other checks go on
+
+
+class VerdictReason(StrEnum):
+    """Why: stable codes for programs."""
+
+    ALLOW_LIST = "allow-list"
+    REJECT_LIST = "reject-list"
+    SCORE = "score"
+    BELOW_THRESHOLD = "below-threshold"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the lists say together.
+
+    `because` are the listings that decided (for a score: all that added to it), `unanswered` those that said
+    nothing either way ("refused" and "temperror"), for the log: they never count against the subject.
+    """
+
+    action: VerdictAction
+    reason: VerdictReason
+    score: int
+    threshold: int
+    because: tuple[Listing, ...]
+    unanswered: tuple[Listing, ...]
+
+    @property
+    def rejects(self) -> bool:
+        """Whether the subject is to be rejected."""
+        return self.action is VerdictAction.REJECT
+
+    @property
+    def text(self) -> str:
+        """In words, fit for an SMTP reply: printable ASCII, keys masked. It names the lists and their reasons."""
+        if not self.because:
+            return ""
+        first = self.because[0]
+        verb = "blocked" if self.rejects else "listed"
+        reason = f"; {first.text}" if first.text else ""
+        return f"{first.subject} {verb} using {self._names()}{reason}"
+
+    def _names(self) -> str:
+        zones = list(dict.fromkeys(listing.zone for listing in self.because))
+        more = len(zones) - MAX_ZONES_NAMED
+        return ", ".join(zones[:MAX_ZONES_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "action": self.action.value,
+            "reason": self.reason.value,
+            "score": self.score,
+            "threshold": self.threshold,
+            "because": [str(listing.rule) for listing in self.because],
+            "unanswered": [str(listing.rule) for listing in self.unanswered],
+            "text": self.text,
+        }
+
+
+def judge(listings: Iterable[Listing], *, threshold: int = DEFAULT_THRESHOLD) -> Verdict:
+    """The verdict over the listings of one subject.
+
+    A listing by an ``allow`` rule ends the matter; then one by a ``reject`` rule rejects; then the weights of all
+    listings are added up, each rule counted once as postscreen does, and a score of `threshold` or more rejects.
+    """
+    everything = tuple(listings)
+    counted = tuple(listing for listing in everything if listing.listed)
+    unanswered = tuple(one for one in everything if one.result in {Result.REFUSED, Result.TEMPERROR})
+    score = sum(listing.score for listing in counted)
+    action, reason, because = _decide(counted, score, threshold)
+    return Verdict(action, reason, score, threshold, because, unanswered)
+
+
+def _decide(
+    counted: tuple[Listing, ...], score: int, threshold: int
+) -> tuple[VerdictAction, VerdictReason, tuple[Listing, ...]]:
+    for rule_action, action, reason in _AT_ONCE:
+        because = tuple(listing for listing in counted if listing.rule.action is rule_action)
+        if because:
+            return action, reason, because
+    if score >= threshold:
+        because = tuple(listing for listing in counted if listing.score > 0)
+        return VerdictAction.REJECT, VerdictReason.SCORE, because
+    return VerdictAction.NONE, VerdictReason.BELOW_THRESHOLD, counted
+
+
+_AT_ONCE = (
+    (Action.ALLOW, VerdictAction.ALLOW, VerdictReason.ALLOW_LIST),
+    (Action.REJECT, VerdictAction.REJECT, VerdictReason.REJECT_LIST),
+)
