@@ -7,12 +7,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mailauth.resolvers.cache import Cache, CachingResolver
+    from mailauth.resolvers.cares import AiodnsResolver
     from mailauth.resolvers.dnspython import DnspythonResolver
+    from mailauth.resolvers.dnspython_async import AsyncDnspythonResolver
     from mailauth.resolvers.zone import ZoneError, ZoneResolver
 
-__all__ = ["DnspythonResolver", "ZoneError", "ZoneResolver"]
+__all__ = [
+    "AiodnsResolver",
+    "AsyncDnspythonResolver",
+    "Cache",
+    "CachingResolver",
+    "DnspythonResolver",
+    "ZoneError",
+    "ZoneResolver",
+]
 
-_HOME = {"DnspythonResolver": "dnspython", "ZoneError": "zone", "ZoneResolver": "zone"}
+_HOME = {
+    "AiodnsResolver": "cares",
+    "AsyncDnspythonResolver": "dnspython_async",
+    "Cache": "cache",
+    "CachingResolver": "cache",
+    "DnspythonResolver": "dnspython",
+    "ZoneError": "zone",
+    "ZoneResolver": "zone",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -194,16 +194,17 @@ _MUST_ESCAPE = frozenset(b'"().;\\@$')
 
 
 def _text(name: bytes) -> str:
-    """A name as `Answer` has it: other octets than those of host names are escaped as in a master file."""
     labels, at = [], 0
     while length := name[at]:
-        label = name[at + 1 : at + 1 + length]
-        labels.append(label.decode("ascii") if _PLAIN.fullmatch(label) else _escaped(label))
+        labels.append(label_text(name[at + 1 : at + 1 + length]))
         at += 1 + length
     return ".".join(labels)
 
 
-def _escaped(label: bytes) -> str:
+def label_text(label: bytes) -> str:
+    """A label as `Answer` has it: octets that host names do not have are escaped as in a master file."""
+    if _PLAIN.fullmatch(label):
+        return label.decode("ascii")
     # RFC 1035 section 5.1
     return "".join(
         f"\\{chr(octet)}" if octet in _MUST_ESCAPE else chr(octet) if 0x20 < octet < 0x7F else f"\\{octet:03}"

@@ -1,0 +1,277 @@
+# What belongs here: DNS through c-ares, for asyncio. Loaded only when `AiodnsResolver` is named; its Python binding,
+# pycares, comes with the "aiodns" extra. c-ares is driven from the event loop itself, since the thread that it can
+# start for this costs a wake-up for each answer.
+#
+# SECURITY: the answers come from whoever runs the zone that is asked about. c-ares checks that an answer belongs to
+# its question, in C; what is kept of it here is bounded like everywhere (`MAX_RECORDS`, `MAX_CHAIN`), names are
+# escaped, and every question ends when c-ares has used up its tries.
+"""`AiodnsResolver`: DNS through c-ares, for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from functools import partial
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakKeyDictionary
+
+try:
+    import pycares
+except ModuleNotFoundError as _error:
+    raise ModuleNotFoundError(
+        "AiodnsResolver needs c-ares: pip install 'mailauth[aiodns]'", name="pycares"
+    ) from _error
+
+from mailauth.plan.dns import MAX_CHAIN, MAX_RECORDS, Answer, Exchange, Outcome, Question, not_asked
+from mailauth.resolvers.packet import TYPES, label_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+MAX_IN_FLIGHT = 200
+"""Questions in flight at once; the others wait. They share a socket, whose buffer holds some 200 answers on Linux."""
+TIMEOUT = 2.0
+TRIES = 2
+_TICK = 0.1  # seconds between two looks at the clock, for c-ares to try again or to give up
+
+_CNAME = 5
+_OUTCOMES = {
+    pycares.errno.ARES_ENOTFOUND: Outcome.NO_SUCH_NAME,
+    pycares.errno.ARES_ENODATA: Outcome.NO_DATA,
+    pycares.errno.ARES_ETIMEOUT: Outcome.TIMED_OUT,
+    pycares.errno.ARES_EREFUSED: Outcome.REFUSED,
+}
+
+
+class AiodnsResolver:
+    """Asks the system's name servers, or `nameservers` (addresses), through c-ares. asyncio only.
+
+    `timeout` is in seconds for the first of `tries` tries; c-ares waits longer for each further one. `port` is for
+    tests. `max_in_flight` questions are asked at once, the others wait for their turn. The system's configuration
+    is read by the first question. c-ares has a cache of its own, which honours TTLs.
+
+    The TTL of an answer without records is 0, since c-ares hides the SOA record; before pycares 5, so are those of
+    MX, PTR and TXT records, and a TXT record ends at its first NUL.
+
+    Raises `ValueError` for a cap below 1, `TypeError` when it is asked outside asyncio; questions never raise.
+    """
+
+    def __init__(
+        self,
+        nameservers: Sequence[str] | None = None,
+        *,
+        port: int = 53,
+        timeout: float = TIMEOUT,
+        tries: int = TRIES,
+        max_in_flight: int = MAX_IN_FLIGHT,
+    ) -> None:
+        if max_in_flight < 1:
+            raise ValueError(f"max_in_flight is at least 1, not {max_in_flight!r}")
+        options: dict[str, Any] = {"timeout": timeout, "tries": tries, "udp_port": port, "tcp_port": port}
+        if nameservers is not None:
+            # An address that is none must not wait for the first question to be found out.
+            options["servers"] = [str(IPv6Address(s) if ":" in s else IPv4Address(s)) for s in nameservers]
+        self._options = options
+        self._max_in_flight = max_in_flight
+        self._channels: WeakKeyDictionary[asyncio.AbstractEventLoop, _Channel] = WeakKeyDictionary()
+
+    async def lookup_async(self, question: Question) -> Answer:
+        """Ask one question."""
+        return await self.submit_async(question)
+
+    def submit_async(self, question: Question) -> asyncio.Future[Answer]:
+        """Ask one question; the future may be cancelled."""
+        loop = _running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
+        answer = not_asked(question)
+        if answer is not None:
+            future.set_result(answer)
+            return future
+        channel = self._channels.get(loop)
+        if channel is None:
+            channel = self._channels[loop] = _Channel(loop, self._options, self._max_in_flight)
+        channel.ask(question, future)
+        return future
+
+    def close(self) -> None:
+        """Close the sockets of the running loop; questions that are still open are answered "server failure"."""
+        channel = self._channels.pop(_running_loop(), None)
+        if channel is not None:
+            channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.close()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise TypeError("AiodnsResolver works under asyncio only; elsewhere use AsyncDnspythonResolver") from None
+
+
+class _Channel:
+    """c-ares within one event loop. All methods, and c-ares' callbacks, run in the loop's thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, options: dict[str, Any], max_in_flight: int) -> None:
+        self._loop = loop
+        self._cap = self._free = max_in_flight
+        self._waiting: deque[tuple[Question, asyncio.Future[Answer]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._channel: Any = pycares.Channel(sock_state_cb=self._socket_changed, **options)
+
+    def ask(self, question: Question, future: asyncio.Future[Answer]) -> None:
+        if self._free:
+            self._start(question, future)
+        else:
+            self._waiting.append((question, future))
+
+    def close(self) -> None:
+        # What waits is answered first, or it would start while the rest is being cancelled.
+        waiting, self._waiting = self._waiting, deque()
+        for _, future in waiting:
+            _settle(future, _CLOSED)
+        self._channel.cancel()
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._channel.close()
+
+    def _start(self, question: Question, future: asyncio.Future[Answer]) -> None:
+        self._free -= 1
+        name = ".".join([label_text(label) for label in question.name.lower().encode("ascii").split(b".")])
+        done = partial(self._done, name, question, future)
+        self._channel.query(name, TYPES[question.type], callback=done)
+        if self._timer is None and not future.done():
+            self._timer = self._loop.call_later(_TICK, self._tick)
+
+    def _done(self, name: str, question: Question, future: asyncio.Future[Answer], result: Any, error: Any) -> None:
+        """c-ares' callback. It may come from within `query`, so it starts nothing itself."""
+        self._free += 1
+        if self._waiting:
+            self._loop.call_soon(self._start_waiting)
+        if not future.done():
+            future.set_result(_answer(name, question, result, error))
+
+    def _start_waiting(self) -> None:
+        while self._waiting and self._free and not self._closed:
+            question, future = self._waiting.popleft()
+            if not future.done():
+                self._start(question, future)
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(_TICK, self._tick) if self._free < self._cap else None
+        self._channel.process_fd(pycares.ARES_SOCKET_BAD, pycares.ARES_SOCKET_BAD)
+
+    def _socket_changed(self, fd: int, readable: bool, writable: bool) -> None:
+        if self._closed:
+            return
+        if readable:
+            self._loop.add_reader(fd, self._channel.process_fd, fd, pycares.ARES_SOCKET_BAD)
+        else:
+            self._loop.remove_reader(fd)
+        if writable:
+            self._loop.add_writer(fd, self._channel.process_fd, pycares.ARES_SOCKET_BAD, fd)
+        else:
+            self._loop.remove_writer(fd)
+
+
+_CLOSED = Answer(Outcome.SERVER_FAILURE, detail="the resolver was closed")
+
+
+def _settle(future: asyncio.Future[Answer], answer: Answer) -> None:
+    if not future.done():
+        future.set_result(answer)
+
+
+# --- c-ares' results as answers ------------------------------------------------------------------------------
+
+
+def _answer(name: str, question: Question, result: Any, error: Any) -> Answer:
+    if error is not None:
+        if error == pycares.errno.ARES_ECANCELLED:
+            return _CLOSED
+        outcome = _OUTCOMES.get(error, Outcome.SERVER_FAILURE)
+        detail = "" if error in _FACTS else f"c-ares: {pycares.errno.strerror(error)!s}"
+        return Answer(outcome, detail=detail)
+    try:
+        return _from_sections(name, question, result) if hasattr(result, "answer") else _from_list(question, result)
+    except (ValueError, TypeError, AttributeError) as failure:
+        return Answer(Outcome.SERVER_FAILURE, detail=f"c-ares: unreadable answer: {failure}")
+
+
+_FACTS = frozenset({pycares.errno.ARES_ENOTFOUND, pycares.errno.ARES_ENODATA})
+
+
+def _found(values: Iterable[Any], ttl: int) -> Answer:
+    unique = tuple(dict.fromkeys(values))
+    if not unique:
+        return Answer(Outcome.NO_DATA)
+    detail = "" if len(unique) <= MAX_RECORDS else f"{MAX_RECORDS} of {len(unique)} records kept"
+    return Answer(Outcome.FOUND, unique[:MAX_RECORDS], max(0, ttl), detail)
+
+
+def _from_sections(name: str, question: Question, result: Any) -> Answer:
+    """pycares 5: the records of all sections; follow CNAMEs among the answers."""
+    asked, ttl = TYPES[question.type], 2**31 - 1
+    for _ in range(MAX_CHAIN + 1):
+        here = [record for record in result.answer if _name(record.name) == name]
+        records = [record for record in here if record.type == asked]
+        if records:
+            return _found([_VALUES[question.type](r.data) for r in records], min(ttl, *[r.ttl for r in records]))
+        aliases = [record for record in here if record.type == _CNAME]
+        if not aliases:
+            return Answer(Outcome.NO_DATA)
+        name, ttl = _name(aliases[0].data.cname), min(ttl, aliases[0].ttl)
+    return Answer(Outcome.SERVER_FAILURE, detail=f"CNAME chain over {MAX_CHAIN} or a loop")
+
+
+_VALUES: dict[str, Any] = {
+    "A": lambda data: IPv4Address(data.addr),
+    "AAAA": lambda data: IPv6Address(data.addr),
+    "MX": lambda data: Exchange(data.priority, _name(data.exchange)),
+    "PTR": lambda data: _name(data.dname),
+    "TXT": lambda data: data.data,
+}
+
+
+def _from_list(question: Question, result: Any) -> Answer:
+    """pycares before 5: the values only, CNAMEs followed by c-ares."""
+    match question.type:
+        case "A":
+            return _found([IPv4Address(item.host) for item in result], min(item.ttl for item in result))
+        case "AAAA":
+            return _found([IPv6Address(item.host) for item in result], min(item.ttl for item in result))
+        case "MX":
+            return _found([Exchange(item.priority, _name(item.host)) for item in result], 0)
+        case "PTR":
+            return _found([_name(alias) for alias in result.aliases or [result.name]], 0)
+        case "TXT":
+            return _found([_octets(item.text) for item in result], 0)
+
+
+def _octets(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("ascii")
+
+
+_ESCAPE = re.compile(rb"\\(\d{3}|.)", re.DOTALL)
+
+
+def _name(text: str | bytes) -> str:
+    """c-ares' text of a name as `Answer` has it; both escape, but not the same octets."""
+    octets = _octets(text)
+    if b"\\" not in octets and b" " not in octets:
+        return octets.decode("ascii").lower().removesuffix(".")
+    labels = re.findall(rb"(?:[^.\\]|\\\d{3}|\\.)+", octets, re.DOTALL)
+    return ".".join([label_text(_ESCAPE.sub(_unescape, label).lower()) for label in labels])
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    escaped = match[1]
+    return bytes([int(escaped) & 0xFF]) if len(escaped) == 3 else escaped
