@@ -17,6 +17,7 @@ from mailauth.needs import DKIM, IPREV, SPF_HELO, SPF_MAIL_FROM, GreylistKey, Rb
 from mailauth.plan import IPAddress
 from mailauth.rbl import Listing
 from mailauth.smtp import Reply
+from mailauth.spf import Result as SpfVerdict
 from mailauth.spf import SpfResult
 from mailauth.verdict import Action, Decision
 
@@ -59,12 +60,17 @@ class Report:
         """The RFC 8601 header field with its line end, ready to be put in front of the message."""
         return authres.build(self.hostname, *self._methods())
 
+    @property
+    def verdict(self) -> str:
+        """What is to become of the message: "accept", "reject" or "defer"."""
+        return self.action.value if self.reply is not None else "accept"
+
     def _methods(self) -> list[authres.MethodResult]:
         methods = []
         if self.iprev is not None:
             methods.append(authres.iprev(self.iprev.result.value, self.ip, comment=", ".join(self.iprev.confirmed)))
         if self.spf_helo is not None:
-            methods.append(authres.spf(self.spf_helo.result.value, helo=self.helo or "", reason=self.spf_helo.detail))
+            methods.append(authres.spf(self.spf_helo.result.value, helo=self.helo or "", reason=_why(self.spf_helo)))
         if self.spf is not None:
             methods.append(_spf_method(self.spf, self.mail_from or ""))
         methods += _dkim_methods(self.dkim) if "dkim" not in self.not_evaluated else []
@@ -81,6 +87,7 @@ class Report:
             "mail_from": self.mail_from,
             "rcpt_to": list(self.rcpt_to),
             "authenticated": self.authenticated,
+            "verdict": self.verdict,
             "decision": self.decision.to_dict(),
             "iprev": self.iprev.to_dict() if self.iprev else None,
             "rbl": [listing.to_dict() for listing in self.rbl],
@@ -96,7 +103,11 @@ class Report:
 
 def _spf_method(found: SpfResult, mail_from: str) -> authres.MethodResult:
     # RFC 8601 section 2.7.2: smtp.mailfrom is the MAIL FROM identity; that of a null sender is postmaster@HELO.
-    return authres.spf(found.result.value, mail_from=mail_from or found.sender, reason=found.detail)
+    return authres.spf(found.result.value, mail_from=mail_from or found.sender, reason=_why(found))
+
+
+def _why(found: SpfResult) -> str | None:
+    return None if found.result is SpfVerdict.PASS else found.detail
 
 
 def _dkim_methods(signatures: tuple[Signature, ...]) -> list[authres.MethodResult]:

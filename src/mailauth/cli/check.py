@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         from mailauth.cli.report import print_report
 
         print_report(report, verbose=options.verbose)
-    return {"reject": EXIT_REJECT, "defer": EXIT_DEFER}.get(report.action.value, EXIT_OK)
+    return {"reject": EXIT_REJECT, "defer": EXIT_DEFER}.get(report.verdict, EXIT_OK)
 
 
 def _check(options: argparse.Namespace, message: BinaryIO, stack: ExitStack) -> Report:

@@ -50,9 +50,8 @@ def print_report(report: Report, *, verbose: bool) -> None:
 
 
 def _print_verdict(report: Report, paint: Paint) -> None:
-    verdict = "accept" if report.reply is None else report.action.value
-    by = f"   by {report.decision.restriction}: {report.decision.detail}" if report.reply else ""
-    print(f"{'verdict':14}" + paint(verdict, _STYLES.get(verdict, "doubt")) + one_line(by))
+    by = f"{' ':6}by {report.decision.restriction} ({report.decision.reason})" if report.reply else ""
+    print(f"{'verdict':14}" + paint(report.verdict, _STYLES.get(report.verdict, "doubt")) + one_line(by))
     for warning in report.decision.warnings:
         print(f"{'warning':14}" + one_line(f"{warning.restriction} would {warning.action}: {warning.detail}"))
     print()
@@ -68,9 +67,8 @@ def _rows(report: Report, verbose: bool) -> Iterator[Row]:
     if report.iprev is not None:
         yield "reverse DNS", report.iprev.result.value, report.iprev.detail, []
     for listing in report.rbl:
-        words = " ".join(filter(None, [listing.zone, ", ".join(listing.codes), "; ".join(listing.meanings)]))
-        details = [line for line in (listing.text,) if line]
-        yield "block list", listing.result.value, f"{words}: {listing.detail}" if listing.detail else words, details
+        words = f"{listing.zone}: {'; '.join(listing.meanings) or listing.detail}"
+        yield "block list", listing.result.value, words, [listing.text] if listing.text else []
     for name, found in (("SPF HELO", report.spf_helo), ("SPF MAIL FROM", report.spf)):
         if found is not None:
             yield name, found.result.value, found.detail, list(_spf_details(found, verbose))
@@ -98,7 +96,7 @@ def _spf_details(found: SpfResult, verbose: bool) -> Iterator[str]:
 def _dkim_words(signature: Signature) -> str:
     who = f"d={signature.domain or '?'} s={signature.selector or '?'} {signature.algorithm or ''}".rstrip()
     size = f", {signature.key_bits} bits" if signature.key_bits else ""
-    return f"{who}{size}: {signature.detail}"
+    return f"{who}{size}" + (f": {signature.detail}" if signature.detail else "")
 
 
 def _dkim_details(signature: Signature, verbose: bool) -> Iterator[str]:
