@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-import pytest
+import authres
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,8 +22,6 @@ from mailauth.authres import (
     parse_field,
     spf,
 )
-
-authres = pytest.importorskip("authres", reason="the authres package is not installed (pip install authres)")
 
 # The part of the format that both have: tokens in every place, quoted strings without "@" where they come last, no
 # method versions but 1, and four property types.
