@@ -89,6 +89,10 @@ WRITTEN = [
     ("a@b@example.org", '"a@b@example.org"'),
     ("ann.@example.org", '"ann.@example.org"'),
     ("ann@-x.example", '"ann@-x.example"'),
+    # a quoted local part is one quoted string, and not two with something between them
+    ('"a"; dkim=pass c.d="b"@example.org', '"\\"a\\"; dkim=pass c.d=\\"b\\"@example.org"'),
+    ('"a" e.f="b"@example.org', '"\\"a\\" e.f=\\"b\\"@example.org"'),
+    ('"a\\"@example.org', '"\\"a\\\\\\"@example.org"'),
     ("a; dkim=pass", '"a; dkim=pass"'),
     ("(a)", '"(a)"'),
     ('say "x" \\', '"say \\"x\\" \\\\"'),

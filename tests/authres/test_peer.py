@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import re
 
-import authres
 from hypothesis import given
 from hypothesis import strategies as st
 
+import authres
 from mailauth.authres import (
     AuthenticationResults,
     MethodResult,
