@@ -22,8 +22,8 @@ identities = st.from_regex(
 hostile_pieces = st.lists(
     st.sampled_from(
         ["\r\n", "\r", "\n", "\0", '"', "\\", "(", ")", ";", "=", "@", " ", "\t", "a", ".", ",", "pass", "none",
-         "header.d=evil.example", '"; a=b c.d="', '"@evil.example', "; dkim=pass", "\r\nX-Injected: 1", "\r\n\r\nbody",
-         "\u00e9", "\u2028", "\x85", "\udc80", "\x0b"]
+         "header.d=evil.example", '"; a=b c.d="', '"@evil.example', "; dkim=pass",
+         "\r\nX-Injected: 1", "\r\n\r\nbody", "\u00e9", "\u2028", "\x85", "\udc80", "\x0b"]
     ),
     max_size=12,
 ).map("".join)  # fmt: skip
