@@ -22,10 +22,11 @@ import sys
 import unicodedata
 from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from mailauth.authres.grammar import FIELD_NAME, SUPPORTED_VERSION, TOKEN, UNSAFE
+from mailauth.authres.grammar import DIGITS, FIELD_NAME, SUPPORTED_VERSION, TOKEN, UNSAFE
 from mailauth.authres.model import Reason, check_authserv_id
 from mailauth.authres.parser import Scanner, Trouble
 from mailauth.domain import to_ascii
@@ -33,7 +34,7 @@ from mailauth.message import Header, LineEnd, split
 
 _NAME = FIELD_NAME.lower()
 
-# A field as the laxest reader sees it: any of CR, LF and CRLF ends a line. What stands before it is part of the match.
+# A field as the laxest reader sees it: any of CR, LF and CRLF ends a line. The line end before it is matched, too.
 _LAX_FIELD = re.compile(
     rb"(?:\A|(?>\r\n|\r|\n))(?P<field>%s[ \t]*+:(?P<value>(?:[^\r\n]++|(?>\r\n|\r|\n)(?=[ \t]))*+))" % _NAME.encode(),
     re.IGNORECASE,
@@ -53,18 +54,24 @@ class Claim(StrEnum):
     UNSUPPORTED_VERSION = "unsupported-version"  # RFC 8601 section 5: must go as well
 
 
-class Forged(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Forged:
     """A field that was, or is to be, deleted.
 
     `index` is its place in the list of fields (from 0), `occurrence` its number among the Authentication-Results
-    fields from the top (from 1), which is how milters name a field. Both are -1 for a field that only lax readers
-    see. `raw` are its octets.
+    fields from the top (from 1), which is how milters name a field. Both are None for a field that only lax readers
+    see. `raw` are its octets (`find_forged`: those of its value).
     """
 
     claim: Claim
-    index: int
-    occurrence: int
+    index: int | None
+    occurrence: int | None
     raw: bytes
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was found, as JSON has it; octets outside ASCII escaped."""
+        field = self.raw.decode("ascii", "backslashreplace")
+        return {"claim": str(self.claim), "index": self.index, "occurrence": self.occurrence, "field": field}
 
 
 class Cleaned(NamedTuple):
@@ -126,12 +133,13 @@ def _cleaned(octets: bytes, end: int, header: Header, ours: frozenset[str]) -> C
     starts: set[int] = set()
     found = list(_visible(header, ours, starts))
     found += _hidden(octets, end, starts, [(start, stop) for start, stop, _ in found], ours)
+    found.sort(key=lambda one: -one[0])
     pieces, rest = [], len(octets)
-    for start, stop, _ in sorted(found, reverse=True):
+    for start, stop, _ in found:
         pieces.append(octets[stop:rest])
         rest = start
     pieces.append(octets[:rest])
-    return Cleaned(b"".join(reversed(pieces)), tuple(forged for _, _, forged in sorted(found, reverse=True)))
+    return Cleaned(b"".join(reversed(pieces)), tuple(forged for _, _, forged in found))
 
 
 def _visible(header: Header, ours: frozenset[str], starts: set[int]) -> Iterator[_Found]:
@@ -153,18 +161,22 @@ def _hidden(
 ) -> Iterator[_Found]:
     """The forged ones that only lax readers see.
 
-    The line end before such a field goes with it, and the one behind it stays: so a field that it was hidden in ends
-    as it did before.
+    The line end before such a field goes with it, and the one behind it stays, so that a field which hid it ends as
+    it did before. Where the line end before it is gone already, or never was, the one behind it goes.
     """
+    gone = 0
     for match in _LAX_FIELD.finditer(octets, 0, end):
         start, stop = match.span("field")
         if start in visible or _within(start, deleted):
             continue
         claim = _claim(match["value"], ours)
         if claim is not None:
-            if match.start() == start and (line_end := _LINE_END.match(octets, stop)):
-                stop = line_end.end()  # nothing stands before the first line
-            yield match.start(), stop, Forged(claim, -1, -1, match["field"])
+            before = match.start()
+            if before == start or before < gone or _within(before, deleted):
+                line_end = _LINE_END.match(octets, stop)
+                before, stop = start, line_end.end() if line_end else stop
+            gone = stop
+            yield before, stop, Forged(claim, None, None, match["field"])
 
 
 def _within(place: int, spans: list[tuple[int, int]]) -> bool:
@@ -204,7 +216,7 @@ def _claim(value: bytes, ours: frozenset[str]) -> Claim | None:
         return Claim.UNREADABLE
     if _is_ours(words[0], ours) or any(_is_ours(joined, ours) for joined in _joined(words, ours)):
         return Claim.OURS
-    if len(words) > 1 and words[1].isascii() and words[1].isdigit() and words[1].lstrip("0") != str(SUPPORTED_VERSION):
+    if len(words) > 1 and DIGITS.fullmatch(words[1]) and words[1].lstrip("0") != str(SUPPORTED_VERSION):
         return Claim.UNSUPPORTED_VERSION
     return None
 
@@ -240,7 +252,7 @@ def _is_ours(text: str, ours: frozenset[str]) -> bool:
 
 
 def _joined(words: list[str], ours: frozenset[str]) -> Iterator[str]:
-    """What the words may say together: each beginning of them that still is a beginning of our id, and all of them."""
+    """What the words may say together: each beginning of them that is a beginning of our id, and all of them."""
     text = ""
     for word in words:
         text += word

@@ -1,4 +1,4 @@
-# What belongs here: the characters and small tokens of an Authentication-Results field, for reading and writing alike.
+# What belongs here: the characters and small tokens of an Authentication-Results field, for reading and writing.
 # Tables and expressions only; nothing here knows a method or a message.
 #
 # SECURITY: every expression runs over octets that a peer chose. Each is a single run of one character class, or ends
@@ -36,8 +36,8 @@ MAX_LINE_CHARACTERS = 78  # RFC 5322 section 2.1.1
 MAX_LINE_OCTETS = 998  # RFC 5322 section 2.1.1; RFC 6532 section 3.4: octets, not characters
 
 CUT_MARK = "[...]"
-"""Stands behind a value that was cut: brackets are in no token and no domain name, so what is left of a cut value never
-passes for a shorter name."""
+"""Stands behind a value that was cut. Brackets are in no token and no domain name, so that a cut value never passes
+for a shorter name."""
 
 # Never in a field, neither read nor written: controls but TAB (C0, DEL, C1), the separators that str.splitlines takes
 # for line ends, and halves of surrogate pairs, which have no octets in UTF-8.

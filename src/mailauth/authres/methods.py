@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
+from itertools import pairwise
 
 from mailauth.authres.model import AuthenticationResults, MethodResult, Property
 from mailauth.authres.registry import check_words
@@ -115,7 +116,7 @@ def distinct_length(signatures: Iterable[str]) -> int:
     Equal signatures cannot be told apart; they are counted once.
     """
     ordered = sorted({_signature(signature) for signature in signatures})
-    shared = (_shared(a, b) for a, b in zip(ordered, ordered[1:], strict=False))
+    shared = (_shared(a, b) for a, b in pairwise(ordered))
     return max(SIGNATURE_CHARACTERS, 1 + max(shared, default=0))
 
 

@@ -54,8 +54,8 @@ class Property:
 class MethodResult:
     """One method and its result: ``dkim=pass (2048 bit) reason="..." header.d=example.org``.
 
-    `method` and `result` are keywords, kept in lower case; any are allowed here, since a parser keeps what it does not
-    know (`registered` tells). `reason` is text, or None for no reason; `comment` stands behind the result, "" for
+    `method` and `result` are keywords, kept in lower case; any are allowed here, since a parser keeps what it does
+    not know (`registered` tells). `reason` is text, or None for no reason; `comment` stands behind the result, "" for
     nothing. `version` is the method's (RFC 8601 section 2.6). Raises `ValueError` or `TypeError` as `Property` does.
     """
 

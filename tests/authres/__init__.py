@@ -1,0 +1,1 @@
+# What belongs here: tests of mailauth.authres.
