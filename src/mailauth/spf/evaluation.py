@@ -12,17 +12,16 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from mailauth.domain import MAX_ADDRESS_CHARACTERS, is_within, parse_ip, reverse_name, to_ascii
+from mailauth.domain import MAX_ADDRESS_CHARACTERS, is_within, reverse_name, to_ascii
 from mailauth.plan.dns import Answer, Exchange, IPAddress, Outcome, Question, RecordType
 from mailauth.plan.execution import Plan
-from mailauth.spf.identity import UNKNOWN, Sender, helo_sender, mail_from_sender
+from mailauth.spf.identity import UNKNOWN, Client, checkable, client_of, split_sender
 from mailauth.spf.macros import Parts, expand_name, expand_text, letters_of, parse_explain_string, target_name
 from mailauth.spf.policy import DEFAULT_POLICY, SpfPolicy
-from mailauth.spf.problem import TermError
-from mailauth.spf.record import IP6_OFFSET, Lookup, Networks, Record, is_spf, parse_octets
+from mailauth.spf.problem import Problem, TermError
+from mailauth.spf.record import Lookup, Networks, Record, parse_octets
 from mailauth.spf.result import Identity, Reason, SpfResult, result_of
 from mailauth.spf.terms import IP4_BITS, IP6_BITS, A, Asking, Exists, Include, Mechanism, Mx, Ptr, Result
 
@@ -70,8 +69,9 @@ def check_host(
     Returns a plan whose result is an `SpfResult`, whatever the client and the DNS say. Raises `ValueError` or
     `TypeError`, at once, for a client address that is none.
     """
-    client, sender = parse_ip(ip), mail_from_sender(_text(mail_from, "mail_from"), _text(helo, "helo"))
-    return _evaluate(Evaluation(client, "mailfrom", sender, helo or "", policy, receiver, now), trace)
+    evaluation = Evaluation(client_of(ip), policy, receiver, now)
+    evaluation.identify("mailfrom", _text(mail_from, "mail_from"), _text(helo, "helo"))
+    return evaluation.result() if not (trace or policy.prefetch) else _watched(evaluation, trace)
 
 
 def check_helo(
@@ -87,23 +87,26 @@ def check_helo(
 
     A name that is an address literal or has one label gives none, without a question.
     """
-    client, sender = parse_ip(ip), helo_sender(_text(helo, "helo"))
-    return _evaluate(Evaluation(client, "helo", sender, helo or "", policy, receiver, now), trace)
+    evaluation = Evaluation(client_of(ip), policy, receiver, now)
+    evaluation.identify("helo", "", _text(helo, "helo"))
+    return evaluation.result() if not (trace or policy.prefetch) else _watched(evaluation, trace)
 
 
-def _text(value: str | None, name: str) -> str | None:
-    if value is not None and not isinstance(value, str):
+def _text(value: str | None, name: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
         raise TypeError(f"{name} is a string, not {type(value).__name__}")
     return value
 
 
-def _evaluate(evaluation: Evaluation, trace: bool) -> Plan[SpfResult]:
+def _watched(evaluation: Evaluation, trace: bool) -> Plan[SpfResult]:
     plan = evaluation.result()
     if trace:
         from mailauth.spf.trace import traced
 
         plan = traced(evaluation, plan)
-    if evaluation.policy.prefetch and evaluation.sender.domain:
+    if evaluation.policy.prefetch and evaluation.domain:
         from mailauth.spf.prefetch import prefetched
 
         plan = prefetched(evaluation, plan)
@@ -126,87 +129,65 @@ class Stop(Exception):
 class Evaluation:
     """One check_host(): what it was called with, and what it has counted so far."""
 
-    __slots__ = (
-        "_given_values", "address", "address_type", "ascii_local_part", "explaining", "helo", "identity", "ip",
-        "is_ip4", "lookups", "missing", "now", "number", "policy", "receiver", "reverse_names", "sender", "tracer",
-        "valid_names", "void_lookups",
-    )  # fmt: skip
+    # What most evaluations never touch stands here and not in __init__.
+    lookups = 0
+    void_lookups = 0
+    missing = Reason.NO_DOMAIN
+    """Why the last domain that was looked at has no record."""
+    explaining = False
+    tracer: Tracer | None = None
+    reverse_names: list[str] | None = None
+    valid_names: dict[str, bool] | None = None
+    macro_values: MacroValues | None = None
 
-    def __init__(
-        self,
-        ip: IPAddress,
-        identity: Identity,
-        sender: Sender,
-        helo: str,
-        policy: SpfPolicy,
-        receiver: str | None,
-        now: float | None,
-    ) -> None:
-        self.ip, self.identity, self.sender, self.helo = ip, identity, sender, helo
-        self.policy, self.receiver, self.now = policy, receiver, now
-        self.address = address = int(ip)
-        self.is_ip4 = is_ip4 = type(ip) is IPv4Address
-        self.number = address if is_ip4 else address + IP6_OFFSET
-        # RFC 7208 section 5: A for an IPv4 client, AAAA for an IPv6 client.
-        self.address_type: RecordType = "A" if is_ip4 else "AAAA"
-        self.ascii_local_part = sender.local_part.isascii()
-        self.lookups = self.void_lookups = 0
-        self.missing = Reason.NO_DOMAIN
-        self.explaining = False
-        self.tracer: Tracer | None = None
-        self._given_values: dict[str, str] | None = None
-        self.reverse_names: list[str] | None = None
-        self.valid_names: dict[str, bool] = {}
+    def __init__(self, client: Client, policy: SpfPolicy, receiver: str | None, now: float | None) -> None:
+        self.client, self.number = client, client.number
+        self.policy, self.max_lookups = policy, policy.max_lookups
+        self.receiver, self.now = receiver, now
+
+    def identify(self, identity: Identity, mail_from: str, helo: str) -> None:
+        """Set the <sender> and the <domain>."""
+        self.identity, self.helo = identity, helo
+        self.local_part, self.given_domain = split_sender(mail_from, helo)
+        self.domain = checkable(self.given_domain)
+        self.ascii_local_part = self.local_part.isascii()
 
     def result(self) -> Plan[SpfResult]:
         """check_host() for the <domain> of the sender, and the explanation if it fails."""
-        domain = self.sender.domain
-        if not domain:
+        if not self.domain:
             # RFC 7208 section 4.3: malformed or not a multi-label name.
-            return self.finished(_NONE, Reason.NO_DOMAIN, _no_domain(self.identity, self.sender.given))
+            return self.without_verdict(_NONE, Reason.NO_DOMAIN, _no_domain(self.identity, self.given_domain))
         try:
-            verdict = yield from self.check(Question(domain, "TXT"))
+            verdict = yield from self.check(Question(self.domain, "TXT"))
         except Stop as stop:
-            return self.finished(stop.result, stop.reason, stop.problem)
+            return self.without_verdict(stop.result, stop.reason, stop.problem)
         if verdict is None:
-            return self.finished(_NONE, self.missing, f"{domain} {_MISSING_WORDS[self.missing]}")
+            return self.without_verdict(_NONE, self.missing, f"{self.domain} {_MISSING_WORDS[self.missing]}")
         result, directive, record, where = verdict
-        explanation = None
+        values = self.evidence(result, _DEFAULT if directive is None else _MATCHED)
+        values["directive"], values["record"], values["record_domain"] = directive, record, where
         if result is _FAIL and record.explanation is not None and self.policy.explain:
-            explanation = yield from self.explain(record, where)
-        reason = _DEFAULT if directive is None else _MATCHED
-        return self.finished(result, reason, "", directive, record, where, explanation)
+            values["explanation"] = yield from self.explain(record, where)
+        return result_of(values)
 
-    def finished(
-        self,
-        result: Result,
-        reason: Reason,
-        problem: str,
-        directive: Mechanism | None = None,
-        record: Record | None = None,
-        where: str = "",
-        explanation: str | None = None,
-    ) -> SpfResult:
-        local_part, domain, given = self.sender
-        return result_of(
-            {
-                "result": result,
-                "reason": reason,
-                "identity": self.identity,
-                "domain": domain,
-                "sender": f"{local_part}@{domain or given}",
-                "helo": self.helo,
-                "ip": self.ip,
-                "directive": directive,
-                "record": record,
-                "record_domain": where,
-                "explanation": explanation,
-                "lookups": self.lookups,
-                "void_lookups": self.void_lookups,
-                "problem": problem,
-                "trace": None,
-            }
-        )
+    def without_verdict(self, result: Result, reason: Reason, problem: str) -> SpfResult:
+        """No record decided."""
+        values = self.evidence(result, reason)
+        values["problem"] = problem
+        return result_of(values)
+
+    def evidence(self, result: Result, reason: Reason) -> dict[str, Any]:
+        return {
+            "result": result,
+            "reason": reason,
+            "identity": self.identity,
+            "domain": self.domain,
+            "sender": f"{self.local_part}@{self.domain or self.given_domain}",
+            "helo": self.helo,
+            "ip": self.client.ip,
+            "lookups": self.lookups,
+            "void_lookups": self.void_lookups,
+        }
 
     def check(self, question: Question) -> Plan[Verdict | None]:
         """check_host() for one domain: what its record says; None if there is no record.
@@ -226,7 +207,9 @@ class Evaluation:
                 if bisect_right(step.bounds, self.number) & 1:
                     network = step.first_match(self.number)
                     return network.qualifier.result, network, record, domain
-            elif (self.ascii_local_part or self.can_match(step)) and (
+                continue
+            self.count_lookup()
+            if (self.ascii_local_part or self.can_match(step)) and (
                 yield from _MATCHES[type(step.term)](self, step, domain)
             ):
                 directive = cast("Mechanism", step.term)
@@ -253,27 +236,25 @@ class Evaluation:
                 # An include or redirect asked: counted, but the missing record is a permerror in any case.
                 self.void_lookups += 1
             return None
-        found: bytes | None = None
+        found: Record | Problem | None = None
         for octets in answer.texts:
             # RFC 7208 section 4.5: records with another version are discarded, whatever is in them.
-            if is_spf(octets):
+            record = parse_octets(octets)
+            if record is not None:
                 if found is not None:
                     raise Stop(Result.PERMERROR, Reason.SEVERAL_RECORDS, f"{domain} has several SPF records")
-                found = octets
-        if found is None:
-            self.missing = Reason.NO_RECORD
-            return None
-        record = parse_octets(found)
-        if isinstance(record, Record):
-            return record
-        # RFC 7208 section 4.6: a syntax error anywhere is a permerror, before anything is evaluated.
-        raise Stop(Result.PERMERROR, Reason.SYNTAX_ERROR, f"the record of {domain} is in error at {record}")
+                found = record
+        if isinstance(found, Problem):
+            # RFC 7208 section 4.6: a syntax error anywhere is a permerror, before anything is evaluated.
+            raise Stop(Result.PERMERROR, Reason.SYNTAX_ERROR, f"the record of {domain} is in error at {found}")
+        self.missing = Reason.NO_RECORD
+        return found
 
     # --- limits (RFC 7208 section 4.6.4) ---
 
     def count_lookup(self) -> None:
-        if self.lookups >= self.policy.max_lookups:
-            words = f"more than {self.policy.max_lookups} terms ask the DNS"
+        if self.lookups >= self.max_lookups:
+            words = f"more than {self.max_lookups} terms ask the DNS"
             raise Stop(Result.PERMERROR, Reason.TOO_MANY_LOOKUPS, words)
         self.lookups += 1
 
@@ -314,15 +295,19 @@ class Evaluation:
 
     def holds(self, answer: Answer, ip4_length: int, ip6_length: int) -> bool:
         """Whether an answer to A or AAAA holds the client's address, as far as the prefix length says (section 5)."""
-        shift = IP4_BITS - ip4_length if self.is_ip4 else IP6_BITS - ip6_length
-        wanted = self.address >> shift
-        return any(int(address) >> shift == wanted for address in answer.addresses)
+        client = self.client
+        shift = IP4_BITS - ip4_length if client.is_ip4 else IP6_BITS - ip6_length
+        wanted = client.address >> shift
+        # A loop: a generator expression would cost more than all of it.
+        for address in answer.records:  # noqa: SIM110
+            if int(address) >> shift == wanted:
+                return True
+        return False
 
     # --- mechanisms (RFC 7208 section 5) ---
 
     def match_include(self, step: Lookup, domain: str) -> Plan[bool]:
         """RFC 7208 section 5.2."""
-        self.count_lookup()
         question = step.question or (yield from self.first_question(step, domain, "TXT"))
         verdict = yield from self.check_other(question)
         if verdict is None:
@@ -340,10 +325,9 @@ class Evaluation:
 
     def match_a(self, step: Lookup, domain: str) -> Plan[bool]:
         """RFC 7208 section 5.3."""
-        self.count_lookup()
-        question = step.question if self.is_ip4 else step.question6
+        question = step.question if self.client.is_ip4 else step.question6
         if question is None:
-            question = yield from self.first_question(step, domain, self.address_type)
+            question = yield from self.first_question(step, domain, self.client.address_type)
             if question is None:
                 return False
         answer: Answer = yield question
@@ -355,7 +339,6 @@ class Evaluation:
 
     def match_mx(self, step: Lookup, domain: str) -> Plan[bool]:
         """RFC 7208 section 5.4; no implicit MX."""
-        self.count_lookup()
         question = step.question or (yield from self.first_question(step, domain, "MX"))
         if question is None:
             return False
@@ -375,7 +358,7 @@ class Evaluation:
             name = target_name(exchange.host)
             if name is None:  # a null MX (RFC 7505), or no name at all
                 continue
-            question = Question(name, self.address_type)
+            question = Question(name, self.client.address_type)
             answer: Answer = yield question
             if not self.answered(question, answer):
                 void = True
@@ -388,7 +371,6 @@ class Evaluation:
 
     def match_ptr(self, step: Lookup, domain: str) -> Plan[bool]:
         """RFC 7208 section 5.5: do the client's reverse names that lead back to it lie in the target domain?"""
-        self.count_lookup()
         question = step.question or (yield from self.first_question(step, domain, "PTR"))
         if question is None:
             return False
@@ -399,7 +381,6 @@ class Evaluation:
 
     def match_exists(self, step: Lookup, domain: str) -> Plan[bool]:
         """RFC 7208 section 5.7: an A record, even for an IPv6 client."""
-        self.count_lookup()
         question = step.question or (yield from self.first_question(step, domain, "A"))
         if question is None:
             return False
@@ -428,7 +409,7 @@ class Evaluation:
         # RFC 7208 section 4.6.4: what an explanation asks comes later and is not subject to the limits.
         self.explaining = True
         if self.tracer is not None:
-            self.tracer.explain()
+            self.tracer.begin_explanation()
         spec = record.explanation.domain_spec
         name = yield from self.target(spec.parts, spec.letters, domain)
         if name is None:
@@ -458,7 +439,7 @@ class Evaluation:
     def names_of_client(self) -> Plan[list[str]]:
         """The first PTR names of the client, asked once; none if the DNS is in trouble (section 5.5)."""
         if self.reverse_names is None:
-            answer: Answer = yield Question(reverse_name(self.ip), "PTR")
+            answer: Answer = yield Question(reverse_name(self.client.ip), "PTR")
             names = answer.names[: self.policy.max_ptr_names]
             self.reverse_names = [name for name in map(target_name, names) if name is not None]
             if answer.void and not self.explaining:
@@ -471,9 +452,11 @@ class Evaluation:
         What the owner of the client's address puts there must not make an error of the domain's record
         (section 4.6.4 says so for the limit of ten), so missing names are not counted as void.
         """
+        if self.valid_names is None:
+            self.valid_names = {}
         valid = self.valid_names.get(name)
         if valid is None:
-            answer: Answer = yield Question(name, self.address_type)
+            answer: Answer = yield Question(name, self.client.address_type)
             valid = self.valid_names[name] = self.holds(answer, IP4_BITS, IP6_BITS)
         return valid
 
@@ -485,31 +468,36 @@ class Evaluation:
                 return name
         return UNKNOWN
 
-    # --- macro values (RFC 7208 section 7.2) ---
+    def values(self, domain: str) -> MacroValues:
+        """The values of the macro letters, with this <domain>."""
+        if self.macro_values is None:
+            self.macro_values = MacroValues(self)
+        self.macro_values["d"] = domain
+        return self.macro_values
 
-    def values(self, domain: str) -> dict[str, str]:
-        """The values of all macro letters, except p."""
-        values = self._given_values
-        if values is None:
-            values = self._given_values = self.given_values()
-        values["d"] = domain
-        return values
 
-    def given_values(self) -> dict[str, str]:
-        sender = self.sender
-        receiver = self.receiver or ""
-        return {
-            "s": f"{sender.local_part}@{sender.domain}",
-            "l": sender.local_part,
-            "o": sender.domain,
-            # RFC 7208 section 7.3: a dot-format address.
-            "i": str(self.ip) if self.is_ip4 else ".".join(self.ip.exploded.replace(":", "")),
-            "c": str(self.ip),
-            "v": "in-addr" if self.is_ip4 else "ip6",
-            "h": _helo_value(self.helo),
-            "r": receiver if _RECEIVER.match(receiver) else UNKNOWN,
-            "t": "" if self.now is None else str(int(self.now)),
-        }
+class MacroValues(dict[str, str]):
+    """The values of the macro letters (RFC 7208 section 7.2), made when they are first used; "d" and "p" are set."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.evaluation = evaluation
+
+    def __missing__(self, letter: str) -> str:
+        value = self[letter] = _VALUES[letter](self.evaluation)
+        return value
+
+
+_VALUES: Mapping[str, Callable[[Evaluation], str]] = {
+    "s": lambda evaluation: f"{evaluation.local_part}@{evaluation.domain}",
+    "l": lambda evaluation: evaluation.local_part,
+    "o": lambda evaluation: evaluation.domain,
+    "i": lambda evaluation: evaluation.client.dotted,
+    "c": lambda evaluation: str(evaluation.client.ip),
+    "v": lambda evaluation: "in-addr" if evaluation.client.is_ip4 else "ip6",
+    "h": lambda evaluation: _helo_value(evaluation.helo),
+    "r": lambda evaluation: _receiver_value(evaluation.receiver or ""),
+    "t": lambda evaluation: str(int(evaluation.now or 0)),
+}
 
 
 _MATCHES: Mapping[type[Asking], Callable[[Evaluation, Lookup, str], Plan[bool]]] = {
@@ -542,6 +530,10 @@ def _helo_value(helo: str) -> str:
     if not helo or len(helo) > MAX_ADDRESS_CHARACTERS:
         return UNKNOWN
     return helo if helo.isascii() else to_ascii(helo) or UNKNOWN
+
+
+def _receiver_value(receiver: str) -> str:
+    return receiver if _RECEIVER.match(receiver) else UNKNOWN
 
 
 def _dns_trouble(question: Question, answer: Answer) -> Stop:

@@ -76,15 +76,15 @@ Parts: TypeAlias = tuple[str | Macro, ...]
 
 def parse_macro_string(text: str, start: int = 0) -> Parts:
     """Parse a ``macro-string``; `start` is where it stands in its term. Raises `TermError`."""
-    return _parse(_TOKEN, text, start)
+    return _tokens(_TOKEN, text, start)
 
 
 def parse_explain_string(text: str) -> Parts:
     """Parse an ``explain-string``: a macro string with spaces. Raises `TermError`."""
-    return _parse(_TEXT_TOKEN, text, 0)
+    return _tokens(_TEXT_TOKEN, text, 0)
 
 
-def _parse(token: re.Pattern[str], text: str, start: int) -> Parts:
+def _tokens(token: re.Pattern[str], text: str, start: int) -> Parts:
     parts: list[str | Macro] = []
     position = 0
     while position < len(text):
@@ -237,21 +237,21 @@ def expand_text(parts: Parts, values: Mapping[str, str], limit: int) -> str:
     return "".join(expanded)
 
 
-# Printable US-ASCII, dots between labels of 1 to 63 octets. RFC 7208 section 11.5.3: macros carry arbitrary text of
-# the sender into names; what is not printable is never asked.
-_LABEL = rf"[\x20-\x2d\x2f-\x7e]{{1,{MAX_LABEL_OCTETS}}}"
-_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
-
-
 def target_name(expanded: str) -> str | None:
     """The name that is asked for an expanded domain-spec: lower case, no final dot; None for what is no name.
 
-    RFC 7208 section 7.3: a name over 253 octets loses labels on its left until it fits.
+    RFC 7208 section 7.3: a name over 253 octets loses labels on its left until it fits. Section 11.5.3: macros carry
+    arbitrary text of the sender into names; what is not printable US-ASCII is never asked.
     """
-    name = expanded.removesuffix(".")
+    name = expanded.removesuffix(".").lower()
     if len(name) > MAX_NAME_OCTETS:
         name = name[-MAX_NAME_OCTETS - 1 :].partition(".")[2]
-    return name.lower() if _NAME.match(name) else None
+    # RFC 1035 section 2.3.4: labels of 1 to 63 octets.
+    if not name or name[0] == "." or ".." in name or not name.isascii() or not name.isprintable():
+        return None
+    if len(name) > MAX_LABEL_OCTETS and max(map(len, name.split("."))) > MAX_LABEL_OCTETS:
+        return None
+    return name
 
 
 # RFC 3986 section 2.3: unreserved = ALPHA / DIGIT / "-" / "." / "_" / "~"
@@ -264,3 +264,8 @@ def _url_escape(value: str) -> str:
         return value
     octets = value.encode("utf-8", "surrogatepass")
     return "".join(chr(octet) if octet in _UNRESERVED_OCTETS else f"%{octet:02X}" for octet in octets)
+
+
+def forget_macros() -> None:
+    """Empty the cache of parsed macro strings, for measurements and tests."""
+    _parsed.cache_clear()

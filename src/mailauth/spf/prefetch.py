@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mailauth.plan.dns import Answer, Question
 from mailauth.plan.execution import Plan, Request, Together
 from mailauth.spf.macros import expand_name, target_name
-from mailauth.spf.record import Lookup, Networks, Record, is_spf, parse_octets
+from mailauth.spf.record import Lookup, Networks, Record, parse_octets
 from mailauth.spf.terms import A, Exists, Include, Mx, Ptr, Redirect
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def prefetched(evaluation: Evaluation, plan: Plan[SpfResult]) -> Plan[SpfResult]:
     """The same plan; what the records may ask is asked at once, level by level."""
     prefetch = _Prefetch(evaluation)
-    yield from prefetch.follow(Question(evaluation.sender.domain, "TXT"))
+    yield from prefetch.follow(Question(evaluation.domain, "TXT"))
     answer: Answer | None = None
     while True:
         try:
@@ -60,13 +60,12 @@ class _Prefetch:
 
     def _further(self, question: Question, answer: Answer) -> Iterator[Question]:
         if question.type == "TXT":
-            records = [octets for octets in answer.texts if is_spf(octets)]
-            record = parse_octets(records[0]) if len(records) == 1 else None
-            if isinstance(record, Record):
-                yield from self._of_record(record, question.name)
+            records = [record for record in map(parse_octets, answer.texts) if record is not None]
+            if len(records) == 1 and isinstance(records[0], Record):
+                yield from self._of_record(records[0], question.name)
         elif question.type == "MX" and len(answer.exchanges) <= self.evaluation.policy.max_mx_hosts:
             for name in filter(None, (target_name(exchange.host) for exchange in answer.exchanges)):
-                yield Question(name, self.evaluation.address_type)
+                yield Question(name, self.evaluation.client.address_type)
 
     def _of_record(self, record: Record, domain: str) -> Iterator[Question]:
         for step in record.program:
@@ -94,6 +93,6 @@ class _Prefetch:
             case Mx():
                 return "MX"
             case A():
-                return self.evaluation.address_type
+                return self.evaluation.client.address_type
             case Exists() | Ptr():
                 return "A"

@@ -341,9 +341,10 @@ class Networks:
 
     def first_match(self, number: int) -> Ip4 | Ip6:
         """The first of the terms that matches; one must."""
-        return next(
-            term for term, (first, behind) in zip(self.terms, self.ranges, strict=True) if first <= number < behind
-        )
+        for term, (first, behind) in zip(self.terms, self.ranges, strict=True):
+            if first <= number < behind:
+                return term
+        raise LookupError(number)
 
 
 IP6_OFFSET = 1 << IP4_BITS
@@ -446,19 +447,21 @@ def _program(directives: Iterable[Mechanism]) -> Iterator[Step]:
         yield Networks(run)
 
 
-def is_spf(octets: bytes) -> bool:
-    """Whether a TXT record is an SPF record (RFC 7208 section 4.5): the version, then a space or the end."""
-    return octets[:6].lower() == b"v=spf1" and octets[6:7] in (b"", b" ")
+def parse_octets(octets: bytes) -> Record | Problem | None:
+    """A TXT record as the SPF record that it is, or what is wrong with that; None for a record of anything else.
 
-
-def parse_octets(octets: bytes) -> Record | Problem:
-    """The record that the octets are, or what is wrong with them; remembered for the next time."""
+    The last answers are remembered.
+    """
     return _remembered(octets) if len(octets) <= MAX_CACHED_OCTETS else _parsed(octets)
 
 
-def _parsed(octets: bytes) -> Record | Problem:
+def _parsed(octets: bytes) -> Record | Problem | None:
+    # RFC 7208 section 4.5; octets that are no US-ASCII are errors in SPF records, and do not matter elsewhere.
+    text = octets.decode("latin-1")
+    if not has_version(text):
+        return None
     try:
-        return Record.parse(octets)
+        return Record.parse(text)
     except RecordError as error:
         return error.problem
 
