@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from mailauth.domain import MAX_ADDRESS_CHARACTERS, is_within, reverse_name, to_ascii
 from mailauth.plan.dns import Answer, Exchange, IPAddress, Outcome, Question, RecordType
 from mailauth.plan.execution import Plan
-from mailauth.spf.identity import UNKNOWN, Client, checkable, client_of, split_sender
+from mailauth.spf.identity import UNKNOWN, Client, client_of, record_question, split_sender
 from mailauth.spf.macros import Parts, expand_name, expand_text, letters_of, parse_explain_string, target_name
 from mailauth.spf.policy import DEFAULT_POLICY, SpfPolicy
 from mailauth.spf.problem import Problem, TermError
@@ -69,8 +69,8 @@ def check_host(
     Returns a plan whose result is an `SpfResult`, whatever the client and the DNS say. Raises `ValueError` or
     `TypeError`, at once, for a client address that is none.
     """
-    evaluation = Evaluation(client_of(ip), policy, receiver, now)
-    evaluation.identify("mailfrom", _text(mail_from, "mail_from"), _text(helo, "helo"))
+    mail_from, helo = _text(mail_from, "mail_from"), _text(helo, "helo")
+    evaluation = Evaluation(client_of(ip), "mailfrom", mail_from, helo, policy, receiver, now)
     return evaluation.result() if not (trace or policy.prefetch) else _watched(evaluation, trace)
 
 
@@ -87,17 +87,16 @@ def check_helo(
 
     A name that is an address literal or has one label gives none, without a question.
     """
-    evaluation = Evaluation(client_of(ip), policy, receiver, now)
-    evaluation.identify("helo", "", _text(helo, "helo"))
+    evaluation = Evaluation(client_of(ip), "helo", "", _text(helo, "helo"), policy, receiver, now)
     return evaluation.result() if not (trace or policy.prefetch) else _watched(evaluation, trace)
 
 
 def _text(value: str | None, name: str) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
+    if type(value) is str:
+        return value
+    if value is not None and not isinstance(value, str):
         raise TypeError(f"{name} is a string, not {type(value).__name__}")
-    return value
+    return value or ""
 
 
 def _watched(evaluation: Evaluation, trace: bool) -> Plan[SpfResult]:
@@ -106,7 +105,7 @@ def _watched(evaluation: Evaluation, trace: bool) -> Plan[SpfResult]:
         from mailauth.spf.trace import traced
 
         plan = traced(evaluation, plan)
-    if evaluation.policy.prefetch and evaluation.domain:
+    if evaluation.policy.prefetch:
         from mailauth.spf.prefetch import prefetched
 
         plan = prefetched(evaluation, plan)
@@ -140,29 +139,41 @@ class Evaluation:
     valid_names: dict[str, bool] | None = None
     macro_values: MacroValues | None = None
 
-    def __init__(self, client: Client, policy: SpfPolicy, receiver: str | None, now: float | None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        identity: Identity,
+        mail_from: str,
+        helo: str,
+        policy: SpfPolicy,
+        receiver: str | None,
+        now: float | None,
+    ) -> None:
         self.client, self.number = client, client.number
+        self.identity, self.helo = identity, helo
         self.policy, self.max_lookups = policy, policy.max_lookups
         self.receiver, self.now = receiver, now
-
-    def identify(self, identity: Identity, mail_from: str, helo: str) -> None:
-        """Set the <sender> and the <domain>."""
-        self.identity, self.helo = identity, helo
         self.local_part, self.given_domain = split_sender(mail_from, helo)
-        self.domain = checkable(self.given_domain)
         self.ascii_local_part = self.local_part.isascii()
+        self.question = question = record_question(self.given_domain)
+        self.domain = "" if question is None else question.name
 
     def result(self) -> Plan[SpfResult]:
         """check_host() for the <domain> of the sender, and the explanation if it fails."""
-        if not self.domain:
+        if self.question is None:
             # RFC 7208 section 4.3: malformed or not a multi-label name.
             return self.without_verdict(_NONE, Reason.NO_DOMAIN, _no_domain(self.identity, self.given_domain))
         try:
-            verdict = yield from self.check(Question(self.domain, "TXT"))
+            answer: Answer = yield self.question
+            record = self.record_of(self.domain, answer)
+            if record is None:
+                return self.without_verdict(_NONE, self.missing, f"{self.domain} {_MISSING_WORDS[self.missing]}")
+            if record.asks or self.tracer is not None:
+                verdict = yield from self.evaluate(record, self.domain)
+            else:
+                verdict = self.decide(record, self.domain)
         except Stop as stop:
             return self.without_verdict(stop.result, stop.reason, stop.problem)
-        if verdict is None:
-            return self.without_verdict(_NONE, self.missing, f"{self.domain} {_MISSING_WORDS[self.missing]}")
         result, directive, record, where = verdict
         values = self.evidence(result, _DEFAULT if directive is None else _MATCHED)
         values["directive"], values["record"], values["record_domain"] = directive, record, where
@@ -189,26 +200,30 @@ class Evaluation:
             "void_lookups": self.void_lookups,
         }
 
-    def check(self, question: Question) -> Plan[Verdict | None]:
-        """check_host() for one domain: what its record says; None if there is no record.
+    def decide(self, record: Record, domain: str) -> Verdict:
+        """What a record says that asks nothing (`Record.asks`): it holds networks and an end."""
+        for networks in record.program:
+            if bisect_right(networks.bounds, self.number) & 1:  # type: ignore[union-attr]
+                return self.network_match(networks, record, domain)  # type: ignore[arg-type]
+        return _ending(record, domain)
 
-        Errors end the whole evaluation: `Stop`.
-        """
-        answer: Answer = yield question
-        domain = question.name
-        record = self.record_of(domain, answer)
-        if record is None:
-            return None
+    def network_match(self, networks: Networks, record: Record, domain: str) -> Verdict:
+        term = networks.first_match(self.number)
+        return term.qualifier.result, term, record, domain
+
+    def evaluate(self, record: Record, domain: str) -> Plan[Verdict]:
+        """What a record says (RFC 7208 section 4.6). Errors end the whole evaluation: `Stop`."""
         # A tracer looks over our shoulder; it hands us the same steps.
         steps = record.program if self.tracer is None else self.tracer.follow(record, domain)
         # RFC 7208 section 4.6.2: each mechanism is considered in turn from left to right.
         for step in steps:
             if type(step) is Networks:
                 if bisect_right(step.bounds, self.number) & 1:
-                    network = step.first_match(self.number)
-                    return network.qualifier.result, network, record, domain
+                    return self.network_match(step, record, domain)
                 continue
             self.count_lookup()
+            if "p" in step.letters:
+                yield from self.prepare_validated_name(domain)
             if (self.ascii_local_part or self.can_match(step)) and (
                 yield from _MATCHES[type(step.term)](self, step, domain)
             ):
@@ -216,10 +231,7 @@ class Evaluation:
                 return directive.qualifier.result, directive, record, domain
         if record.redirect_step is not None:
             return (yield from self.redirect(record.redirect_step, domain))
-        if record.all is not None:
-            return record.all.qualifier.result, record.all, record, domain
-        # RFC 7208 section 4.7: the default result.
-        return _NEUTRAL, None, record, domain
+        return _ending(record, domain)
 
     def can_match(self, step: Lookup) -> bool:
         # RFC 8616 section 4: with a local part that is not ASCII, terms with %{s} or %{l} do not match anything.
@@ -266,24 +278,19 @@ class Evaluation:
 
     # --- asking ---
 
-    def first_question(self, step: Lookup, domain: str, rtype: RecordType) -> Plan[Question | None]:
+    def question_of(self, step: Lookup, domain: str, rtype: RecordType) -> Question | None:
         """The question that a term begins with, its name expanded; None if that gives no name.
 
         RFC 7208 section 4.8: without a domain-spec, the <domain> is the target.
         """
-        if not step.parts:
-            return Question(domain, rtype)
-        name = yield from self.target(step.parts, step.letters, domain)
+        name = domain if not step.parts else target_name(expand_name(step.parts, self.values(domain)))
         return None if name is None else Question(name, rtype)
 
-    def target(self, parts: Parts, letters: frozenset[str], domain: str) -> Plan[str | None]:
-        values = self.values(domain)
-        if "p" in letters:
-            if self.reverse_names is None and not self.explaining:
-                # RFC 7208 section 4.6.4: the PTR question of %{p} counts like that of "ptr".
-                self.count_lookup()
-            values["p"] = yield from self.validated_name(domain)
-        return target_name(expand_name(parts, values))
+    def prepare_validated_name(self, domain: str) -> Plan[None]:
+        """Set the value of %{p}. RFC 7208 section 4.6.4: its PTR question counts like that of "ptr"."""
+        if self.reverse_names is None and not self.explaining:
+            self.count_lookup()
+        self.values(domain)["p"] = yield from self.validated_name(domain)
 
     def answered(self, question: Question, answer: Answer) -> bool:
         """Whether there are records; "no such name" is the same as none (RFC 7208 section 5). Errors: `Stop`."""
@@ -308,26 +315,34 @@ class Evaluation:
 
     def match_include(self, step: Lookup, domain: str) -> Plan[bool]:
         """RFC 7208 section 5.2."""
-        question = step.question or (yield from self.first_question(step, domain, "TXT"))
-        verdict = yield from self.check_other(question)
+        question = step.question or self.question_of(step, domain, "TXT")
+        verdict = yield from self.check(question)
         if verdict is None:
             name = "what it names" if question is None else question.name
             problem = f"{step.term} in the record of {domain}: {name} has no SPF record"
             raise Stop(Result.PERMERROR, Reason.INCLUDE_WITHOUT_RECORD, problem)
         return verdict[0] is _PASS
 
-    def check_other(self, question: Question | None) -> Plan[Verdict | None]:
-        """The recursive check_host() of include and redirect; a malformed or single-label domain has no record."""
+    def check(self, question: Question | None) -> Plan[Verdict | None]:
+        """The recursive check_host() of include and redirect; None if there is no record.
+
+        RFC 7208 section 4.3: a malformed or single-label domain has none.
+        """
         if question is None or "." not in question.name:
-            self.missing = Reason.NO_DOMAIN
             return None
-        return (yield from self.check(question))
+        answer: Answer = yield question
+        record = self.record_of(question.name, answer)
+        if record is None:
+            return None
+        if record.asks or self.tracer is not None:
+            return (yield from self.evaluate(record, question.name))
+        return self.decide(record, question.name)
 
     def match_a(self, step: Lookup, domain: str) -> Plan[bool]:
         """RFC 7208 section 5.3."""
         question = step.question if self.client.is_ip4 else step.question6
         if question is None:
-            question = yield from self.first_question(step, domain, self.client.address_type)
+            question = self.question_of(step, domain, self.client.address_type)
             if question is None:
                 return False
         answer: Answer = yield question
@@ -339,7 +354,7 @@ class Evaluation:
 
     def match_mx(self, step: Lookup, domain: str) -> Plan[bool]:
         """RFC 7208 section 5.4; no implicit MX."""
-        question = step.question or (yield from self.first_question(step, domain, "MX"))
+        question = step.question or self.question_of(step, domain, "MX")
         if question is None:
             return False
         answer: Answer = yield question
@@ -371,7 +386,7 @@ class Evaluation:
 
     def match_ptr(self, step: Lookup, domain: str) -> Plan[bool]:
         """RFC 7208 section 5.5: do the client's reverse names that lead back to it lie in the target domain?"""
-        question = step.question or (yield from self.first_question(step, domain, "PTR"))
+        question = step.question or self.question_of(step, domain, "PTR")
         if question is None:
             return False
         for name in (yield from self.names_of_client()):
@@ -381,7 +396,7 @@ class Evaluation:
 
     def match_exists(self, step: Lookup, domain: str) -> Plan[bool]:
         """RFC 7208 section 5.7: an A record, even for an IPv6 client."""
-        question = step.question or (yield from self.first_question(step, domain, "A"))
+        question = step.question or self.question_of(step, domain, "A")
         if question is None:
             return False
         answer: Answer = yield question
@@ -395,8 +410,10 @@ class Evaluation:
     def redirect(self, step: Lookup, domain: str) -> Plan[Verdict]:
         """RFC 7208 section 6.1; it counts as a lookup (section 4.6.4)."""
         self.count_lookup()
-        question = step.question or (yield from self.first_question(step, domain, "TXT"))
-        verdict = yield from self.check_other(question)
+        if "p" in step.letters:
+            yield from self.prepare_validated_name(domain)
+        question = step.question or self.question_of(step, domain, "TXT")
+        verdict = yield from self.check(question)
         if verdict is None:
             name = "what it names" if question is None else question.name
             problem = f"{step.term} in the record of {domain}: {name} has no SPF record"
@@ -411,7 +428,9 @@ class Evaluation:
         if self.tracer is not None:
             self.tracer.begin_explanation()
         spec = record.explanation.domain_spec
-        name = yield from self.target(spec.parts, spec.letters, domain)
+        if "p" in spec.letters:
+            yield from self.prepare_validated_name(domain)
+        name = target_name(expand_name(spec.parts, self.values(domain)))
         if name is None:
             return None
         answer: Answer = yield Question(name, "TXT")
@@ -427,10 +446,9 @@ class Evaluation:
         letters = letters_of(parts)
         if "t" in letters and self.now is None:
             return None
-        values = self.values(domain)
         if "p" in letters:
-            values["p"] = yield from self.validated_name(domain)
-        text = expand_text(parts, values, self.policy.max_explanation)
+            yield from self.prepare_validated_name(domain)
+        text = expand_text(parts, self.values(domain), self.policy.max_explanation)
         # RFC 7208 section 6.2: limited to US-ASCII. Macros may bring in anything that the client sent.
         return text if _PRINTABLE.match(text) else None
 
@@ -507,6 +525,14 @@ _MATCHES: Mapping[type[Asking], Callable[[Evaluation, Lookup, str], Plan[bool]]]
     Ptr: Evaluation.match_ptr,
     Exists: Evaluation.match_exists,
 }
+
+
+def _ending(record: Record, domain: str) -> Verdict:
+    """What holds where nothing matches and nothing is redirected."""
+    if record.all is not None:
+        return record.all.qualifier.result, record.all, record, domain
+    # RFC 7208 section 4.7: the default result.
+    return _NEUTRAL, None, record, domain
 
 
 # --- words ------------------------------------------------------------------------------------------------

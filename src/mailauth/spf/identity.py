@@ -10,7 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address
 
 from mailauth.domain import MAX_ADDRESS_CHARACTERS, is_fqdn, parse_ip, to_ascii
-from mailauth.plan.dns import IPAddress, RecordType
+from mailauth.plan.dns import IPAddress, Question, RecordType
 from mailauth.spf.record import IP6_OFFSET
 
 POSTMASTER = "postmaster"
@@ -49,31 +49,36 @@ def split_sender(mail_from: str, helo: str) -> tuple[str, str]:
 
     A null reverse-path is postmaster at the HELO name (RFC 7208 section 2.4), and so is the HELO identity.
     """
-    mailbox = mail_from
-    if mailbox[:1] == "<" and mailbox[-1:] == ">":
-        mailbox = mailbox[1:-1]
+    mailbox = mail_from if mail_from[:1] not in _MARKS else _unwrapped(mail_from)
     if not mailbox:
         return POSTMASTER, helo[:MAX_ADDRESS_CHARACTERS]
     if len(mailbox) > MAX_ADDRESS_CHARACTERS:
         return POSTMASTER, ""
-    if mailbox[0] == "@" and ":" in mailbox:
-        # RFC 5321 section 4.1.1.3: a source route is ignored.
-        mailbox = mailbox.partition(":")[2]
     local_part, _, domain = mailbox.rpartition("@")
     # RFC 7208 section 4.3: "If the <sender> has no local-part, substitute the string "postmaster"".
     return local_part or POSTMASTER, domain
 
 
-def checkable(domain: str) -> str:
-    """The domain in the form that is asked in the DNS; empty for what is not a multi-label domain name.
+_MARKS = frozenset(["<", "@"])
+
+
+def _unwrapped(mailbox: str) -> str:
+    if mailbox[0] == "<" and mailbox[-1:] == ">":
+        mailbox = mailbox[1:-1]
+    # RFC 5321 section 4.1.1.3: a source route is ignored.
+    return mailbox.partition(":")[2] if mailbox[:1] == "@" and ":" in mailbox else mailbox
+
+
+def record_question(domain: str) -> Question | None:
+    """The question for the record of a domain, as A-labels; None for what is not a multi-label domain name.
 
     RFC 7208 section 4.3: malformed and single-label names give "none"; so do address literals, which section 2.3
     expects, and names that are no host names. RFC 8616 section 4: U-labels become A-labels.
     """
-    return _checkable(domain) if len(domain) <= MAX_ADDRESS_CHARACTERS else ""
+    return _record_question(domain) if len(domain) <= MAX_ADDRESS_CHARACTERS else None
 
 
 @lru_cache(maxsize=4096)
-def _checkable(domain: str) -> str:
+def _record_question(domain: str) -> Question | None:
     name = to_ascii(domain)
-    return name if name is not None and is_fqdn(name) else ""
+    return Question(name, "TXT") if name is not None and is_fqdn(name) else None

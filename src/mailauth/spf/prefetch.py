@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 def prefetched(evaluation: Evaluation, plan: Plan[SpfResult]) -> Plan[SpfResult]:
     """The same plan; what the records may ask is asked at once, level by level."""
     prefetch = _Prefetch(evaluation)
-    yield from prefetch.follow(Question(evaluation.domain, "TXT"))
+    if evaluation.question is not None:
+        yield from prefetch.follow(evaluation.question)
     answer: Answer | None = None
     while True:
         try:

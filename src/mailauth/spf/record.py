@@ -66,6 +66,8 @@ class Record:
     """What the evaluation does, step by step, up to an "all"."""
     redirect_step: Lookup | None = field(init=False, compare=False, repr=False)
     """What it does after that."""
+    asks: bool = field(init=False, compare=False, repr=False)
+    """Whether any of it asks the DNS; if not, there is one step at most."""
 
     @classmethod
     def parse(cls, text: str | bytes) -> Record:
@@ -412,39 +414,47 @@ Step: TypeAlias = Networks | Lookup
 
 
 def _derived(terms: tuple[Term, ...]) -> dict[str, Any]:
+    """The fields of a `Record` that follow from its terms."""
+    found: dict[type[Term], Any] = {}
     directives: list[Mechanism] = []
-    found: dict[type[Term], Term] = {}
+    program: list[Step] = []
+    run: list[Ip4 | Ip6] = []
     for term in terms:
         kind = type(term)
-        if kind is All or kind is Redirect or kind is Explanation:
+        if kind in _MODIFIERS:
             found.setdefault(kind, term)
-        if not isinstance(term, Redirect | Explanation | UnknownModifier):
-            directives.append(term)
-    redirect = None if All in found else cast("Redirect | None", found.get(Redirect))
+            continue
+        directives.append(cast("Mechanism", term))
+        if kind is Ip4 or kind is Ip6:
+            run.append(cast("Ip4 | Ip6", term))
+            continue
+        if All in found:
+            continue
+        if run:
+            program.append(Networks(run))
+            run = []
+        if kind is All:
+            found[All] = term
+        else:
+            program.append(Lookup(cast("Asking", term)))
+    if run and All not in found:
+        program.append(Networks(run))
+    return {"directives": tuple(directives), "program": tuple(program), **_endings(found, program)}
+
+
+_MODIFIERS = frozenset([Redirect, Explanation, UnknownModifier])
+
+
+def _endings(found: dict[type[Term], Any], program: list[Step]) -> dict[str, Any]:
+    # RFC 7208 section 5.1: redirect is ignored when there is an "all", wherever it stands.
+    redirect = None if All in found else found.get(Redirect)
     return {
-        "directives": tuple(directives),
         "all": found.get(All),
         "redirect": redirect,
         "redirect_step": None if redirect is None else Lookup(redirect),
         "explanation": found.get(Explanation),
-        "program": tuple(_program(directives)),
+        "asks": redirect is not None or any(type(step) is Lookup for step in program),
     }
-
-
-def _program(directives: Iterable[Mechanism]) -> Iterator[Step]:
-    run: list[Ip4 | Ip6] = []
-    for term in directives:
-        if isinstance(term, Ip4 | Ip6):
-            run.append(term)
-            continue
-        if run:
-            yield Networks(run)
-            run = []
-        if isinstance(term, All):
-            return
-        yield Lookup(term)
-    if run:
-        yield Networks(run)
 
 
 def parse_octets(octets: bytes) -> Record | Problem | None:
