@@ -107,7 +107,9 @@ def main() -> None:
     rows = []
     for case in _cases():
         ours = _ours(case)
-        times = seconds_per_call({"pyspf": _pyspf(case), "ours": ours, "cold": partial(_forgetful, ours)}, rounds=150, seconds=0.004)
+        times = seconds_per_call(
+            {"pyspf": _pyspf(case), "ours": ours, "cold": partial(_forgetful, ours)}, rounds=150, seconds=0.004
+        )
         peer, us, cold = times["pyspf"], times["ours"], times["cold"]
         rows.append(
             (

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from mailauth.domain import MAX_ADDRESS_CHARACTERS, is_within, reverse_name, to_ascii
-from mailauth.plan.dns import Answer, Exchange, IPAddress, Outcome, Question, RecordType
+from mailauth.plan.dns import Answer, Exchange, IPAddress, Outcome, Question
 from mailauth.plan.execution import Plan
 from mailauth.spf.identity import UNKNOWN, Client, client_of, record_question, split_sender
 from mailauth.spf.macros import Parts, expand_name, expand_text, letters_of, parse_explain_string, target_name
@@ -69,7 +69,8 @@ def check_host(
     Returns a plan whose result is an `SpfResult`, whatever the client and the DNS say. Raises `ValueError` or
     `TypeError`, at once, for a client address that is none.
     """
-    mail_from, helo = _text(mail_from, "mail_from"), _text(helo, "helo")
+    if type(mail_from) is not str or type(helo) is not str:
+        mail_from, helo = _text(mail_from, "mail_from"), _text(helo, "helo")
     evaluation = Evaluation(client_of(ip), "mailfrom", mail_from, helo, policy, receiver, now)
     return evaluation.result() if not (trace or policy.prefetch) else _watched(evaluation, trace)
 
@@ -92,8 +93,6 @@ def check_helo(
 
 
 def _text(value: str | None, name: str) -> str:
-    if type(value) is str:
-        return value
     if value is not None and not isinstance(value, str):
         raise TypeError(f"{name} is a string, not {type(value).__name__}")
     return value or ""
@@ -134,10 +133,12 @@ class Evaluation:
     missing = Reason.NO_DOMAIN
     """Why the last domain that was looked at has no record."""
     explaining = False
+    receiver: str | None = None
+    now: float | None = None
     tracer: Tracer | None = None
     reverse_names: list[str] | None = None
     valid_names: dict[str, bool] | None = None
-    macro_values: MacroValues | None = None
+    macro_values: dict[str, str] | None = None
 
     def __init__(
         self,
@@ -149,14 +150,16 @@ class Evaluation:
         receiver: str | None,
         now: float | None,
     ) -> None:
-        self.client, self.number = client, client.number
+        self.client = client
         self.identity, self.helo = identity, helo
-        self.policy, self.max_lookups = policy, policy.max_lookups
-        self.receiver, self.now = receiver, now
+        self.policy = policy
         self.local_part, self.given_domain = split_sender(mail_from, helo)
-        self.ascii_local_part = self.local_part.isascii()
         self.question = question = record_question(self.given_domain)
         self.domain = "" if question is None else question.name
+        if receiver is not None:
+            self.receiver = receiver
+        if now is not None:
+            self.now = now
 
     def result(self) -> Plan[SpfResult]:
         """check_host() for the <domain> of the sender, and the explanation if it fails."""
@@ -202,31 +205,35 @@ class Evaluation:
 
     def decide(self, record: Record, domain: str) -> Verdict:
         """What a record says that asks nothing (`Record.asks`): it holds networks and an end."""
-        for networks in record.program:
-            if bisect_right(networks.bounds, self.number) & 1:  # type: ignore[union-attr]
-                return self.network_match(networks, record, domain)  # type: ignore[arg-type]
+        number = self.client.number
+        if record.program and bisect_right(record.program[0].bounds, number) & 1:  # type: ignore[union-attr]
+            term = record.program[0].first_match(number)  # type: ignore[union-attr]
+            return term.qualifier.result, term, record, domain
         return _ending(record, domain)
-
-    def network_match(self, networks: Networks, record: Record, domain: str) -> Verdict:
-        term = networks.first_match(self.number)
-        return term.qualifier.result, term, record, domain
 
     def evaluate(self, record: Record, domain: str) -> Plan[Verdict]:
         """What a record says (RFC 7208 section 4.6). Errors end the whole evaluation: `Stop`."""
+        number, is_ip4, ascii_local_part = self.client.number, self.client.is_ip4, self.local_part.isascii()
         # A tracer looks over our shoulder; it hands us the same steps.
         steps = record.program if self.tracer is None else self.tracer.follow(record, domain)
         # RFC 7208 section 4.6.2: each mechanism is considered in turn from left to right.
         for step in steps:
             if type(step) is Networks:
-                if bisect_right(step.bounds, self.number) & 1:
-                    return self.network_match(step, record, domain)
+                if bisect_right(step.bounds, number) & 1:
+                    term = step.first_match(number)
+                    return term.qualifier.result, term, record, domain
                 continue
             self.count_lookup()
             if "p" in step.letters:
                 yield from self.prepare_validated_name(domain)
-            if (self.ascii_local_part or self.can_match(step)) and (
-                yield from _MATCHES[type(step.term)](self, step, domain)
-            ):
+            if not ascii_local_part and not self.can_match(step):
+                continue
+            question = (step.question if is_ip4 else step.question6) or self.question_of(step, domain)
+            if step.one_answer:
+                matched = question is not None and self.match_answer(step, question, (yield question))
+            else:
+                matched = yield from _MATCHES[type(step.term)](self, step, domain, question)
+            if matched:
                 directive = cast("Mechanism", step.term)
                 return directive.qualifier.result, directive, record, domain
         if record.redirect_step is not None:
@@ -235,7 +242,7 @@ class Evaluation:
 
     def can_match(self, step: Lookup) -> bool:
         # RFC 8616 section 4: with a local part that is not ASCII, terms with %{s} or %{l} do not match anything.
-        return self.ascii_local_part or step.letters.isdisjoint(_LOCAL_PART)
+        return self.local_part.isascii() or step.letters.isdisjoint(_LOCAL_PART)
 
     def record_of(self, domain: str, answer: Answer) -> Record | None:
         """Pick and parse the record of a domain (RFC 7208 sections 4.3 to 4.6)."""
@@ -249,7 +256,7 @@ class Evaluation:
                 self.void_lookups += 1
             return None
         found: Record | Problem | None = None
-        for octets in answer.texts:
+        for octets in answer.records:
             # RFC 7208 section 4.5: records with another version are discarded, whatever is in them.
             record = parse_octets(octets)
             if record is not None:
@@ -265,8 +272,8 @@ class Evaluation:
     # --- limits (RFC 7208 section 4.6.4) ---
 
     def count_lookup(self) -> None:
-        if self.lookups >= self.max_lookups:
-            words = f"more than {self.max_lookups} terms ask the DNS"
+        if self.lookups >= self.policy.max_lookups:
+            words = f"more than {self.policy.max_lookups} terms ask the DNS"
             raise Stop(Result.PERMERROR, Reason.TOO_MANY_LOOKUPS, words)
         self.lookups += 1
 
@@ -278,19 +285,24 @@ class Evaluation:
 
     # --- asking ---
 
-    def question_of(self, step: Lookup, domain: str, rtype: RecordType) -> Question | None:
+    def question_of(self, step: Lookup, domain: str) -> Question | None:
         """The question that a term begins with, its name expanded; None if that gives no name.
 
         RFC 7208 section 4.8: without a domain-spec, the <domain> is the target.
         """
-        name = domain if not step.parts else target_name(expand_name(step.parts, self.values(domain)))
-        return None if name is None else Question(name, rtype)
+        name = domain if not step.parts else self.expanded(step.parts, step.letters, domain)
+        return None if name is None else Question(name, step.rtype if self.client.is_ip4 else step.rtype6)
+
+    def expanded(self, parts: Parts, letters: frozenset[str], domain: str) -> str | None:
+        """The name that a macro string gives (RFC 7208 sections 4.8 and 7); None if it is no name."""
+        return target_name(expand_name(parts, self.values(letters, domain)))
 
     def prepare_validated_name(self, domain: str) -> Plan[None]:
         """Set the value of %{p}. RFC 7208 section 4.6.4: its PTR question counts like that of "ptr"."""
         if self.reverse_names is None and not self.explaining:
             self.count_lookup()
-        self.values(domain)["p"] = yield from self.validated_name(domain)
+        name = yield from self.validated_name(domain)
+        self.values(frozenset(), domain)["p"] = name
 
     def answered(self, question: Question, answer: Answer) -> bool:
         """Whether there are records; "no such name" is the same as none (RFC 7208 section 5). Errors: `Stop`."""
@@ -313,14 +325,26 @@ class Evaluation:
 
     # --- mechanisms (RFC 7208 section 5) ---
 
-    def match_include(self, step: Lookup, domain: str) -> Plan[bool]:
-        """RFC 7208 section 5.2."""
-        question = step.question or self.question_of(step, domain, "TXT")
+    def match_answer(self, step: Lookup, question: Question, answer: Answer) -> bool:
+        """Whether the answer that a term asked for makes it match; where there is nothing, it is a void lookup."""
+        if self.answered(question, answer):
+            return _MATCHES_ANSWER[type(step.term)](self, step.term, answer)
+        self.count_void()
+        return False
+
+    def match_a(self, term: Any, answer: Answer) -> bool:
+        """RFC 7208 section 5.3: one of the addresses of a name."""
+        return self.holds(answer, term.ip4_length, term.ip6_length)
+
+    def match_exists(self, term: Any, answer: Answer) -> bool:
+        """RFC 7208 section 5.7: any A record will do, even for an IPv6 client."""
+        return True
+
+    def match_include(self, step: Lookup, domain: str, question: Question | None) -> Plan[bool]:
+        """RFC 7208 section 5.2: another domain's record gives pass."""
         verdict = yield from self.check(question)
         if verdict is None:
-            name = "what it names" if question is None else question.name
-            problem = f"{step.term} in the record of {domain}: {name} has no SPF record"
-            raise Stop(Result.PERMERROR, Reason.INCLUDE_WITHOUT_RECORD, problem)
+            raise _no_record(Reason.INCLUDE_WITHOUT_RECORD, step, domain, question)
         return verdict[0] is _PASS
 
     def check(self, question: Question | None) -> Plan[Verdict | None]:
@@ -338,23 +362,8 @@ class Evaluation:
             return (yield from self.evaluate(record, question.name))
         return self.decide(record, question.name)
 
-    def match_a(self, step: Lookup, domain: str) -> Plan[bool]:
-        """RFC 7208 section 5.3."""
-        question = step.question if self.client.is_ip4 else step.question6
-        if question is None:
-            question = self.question_of(step, domain, self.client.address_type)
-            if question is None:
-                return False
-        answer: Answer = yield question
-        if not self.answered(question, answer):
-            self.count_void()
-            return False
-        term = cast("A", step.term)
-        return self.holds(answer, term.ip4_length, term.ip6_length)
-
-    def match_mx(self, step: Lookup, domain: str) -> Plan[bool]:
-        """RFC 7208 section 5.4; no implicit MX."""
-        question = step.question or self.question_of(step, domain, "MX")
+    def match_mx(self, step: Lookup, domain: str, question: Question | None) -> Plan[bool]:
+        """RFC 7208 section 5.4: one of the addresses of a name's MX hosts; no implicit MX."""
         if question is None:
             return False
         answer: Answer = yield question
@@ -384,25 +393,13 @@ class Evaluation:
             self.count_void()
         return False
 
-    def match_ptr(self, step: Lookup, domain: str) -> Plan[bool]:
-        """RFC 7208 section 5.5: do the client's reverse names that lead back to it lie in the target domain?"""
-        question = step.question or self.question_of(step, domain, "PTR")
+    def match_ptr(self, step: Lookup, domain: str, question: Question | None) -> Plan[bool]:
+        """RFC 7208 section 5.5: a reverse name of the client leads back to it, and lies in the target domain."""
         if question is None:
             return False
         for name in (yield from self.names_of_client()):
             if is_within(name, question.name) and (yield from self.is_validated(name)):
                 return True
-        return False
-
-    def match_exists(self, step: Lookup, domain: str) -> Plan[bool]:
-        """RFC 7208 section 5.7: an A record, even for an IPv6 client."""
-        question = step.question or self.question_of(step, domain, "A")
-        if question is None:
-            return False
-        answer: Answer = yield question
-        if self.answered(question, answer):
-            return True
-        self.count_void()
         return False
 
     # --- modifiers (RFC 7208 section 6) ---
@@ -412,12 +409,10 @@ class Evaluation:
         self.count_lookup()
         if "p" in step.letters:
             yield from self.prepare_validated_name(domain)
-        question = step.question or self.question_of(step, domain, "TXT")
+        question = step.question or self.question_of(step, domain)
         verdict = yield from self.check(question)
         if verdict is None:
-            name = "what it names" if question is None else question.name
-            problem = f"{step.term} in the record of {domain}: {name} has no SPF record"
-            raise Stop(Result.PERMERROR, Reason.REDIRECT_WITHOUT_RECORD, problem)
+            raise _no_record(Reason.REDIRECT_WITHOUT_RECORD, step, domain, question)
         return verdict
 
     def explain(self, record: Record, domain: str) -> Plan[str | None]:
@@ -430,7 +425,7 @@ class Evaluation:
         spec = record.explanation.domain_spec
         if "p" in spec.letters:
             yield from self.prepare_validated_name(domain)
-        name = target_name(expand_name(spec.parts, self.values(domain)))
+        name = self.expanded(spec.parts, spec.letters, domain)
         if name is None:
             return None
         answer: Answer = yield Question(name, "TXT")
@@ -448,7 +443,7 @@ class Evaluation:
             return None
         if "p" in letters:
             yield from self.prepare_validated_name(domain)
-        text = expand_text(parts, self.values(domain), self.policy.max_explanation)
+        text = expand_text(parts, self.values(letters, domain), self.policy.max_explanation)
         # RFC 7208 section 6.2: limited to US-ASCII. Macros may bring in anything that the client sent.
         return text if _PRINTABLE.match(text) else None
 
@@ -486,30 +481,21 @@ class Evaluation:
                 return name
         return UNKNOWN
 
-    def values(self, domain: str) -> MacroValues:
-        """The values of the macro letters, with this <domain>."""
-        if self.macro_values is None:
-            self.macro_values = MacroValues(self)
-        self.macro_values["d"] = domain
-        return self.macro_values
+    def values(self, letters: frozenset[str], domain: str) -> dict[str, str]:
+        """The values of these macro letters, among others."""
+        values = self.macro_values
+        if values is None:
+            values = self.macro_values = {"l": self.local_part, "o": self.domain, "i": self.client.dotted}
+        values["d"] = domain
+        for letter in letters:
+            if letter not in values:
+                values[letter] = _VALUES[letter](self)
+        return values
 
 
-class MacroValues(dict[str, str]):
-    """The values of the macro letters (RFC 7208 section 7.2), made when they are first used; "d" and "p" are set."""
-
-    def __init__(self, evaluation: Evaluation) -> None:
-        self.evaluation = evaluation
-
-    def __missing__(self, letter: str) -> str:
-        value = self[letter] = _VALUES[letter](self.evaluation)
-        return value
-
-
+# The letters "p" and "d" are set elsewhere.
 _VALUES: Mapping[str, Callable[[Evaluation], str]] = {
     "s": lambda evaluation: f"{evaluation.local_part}@{evaluation.domain}",
-    "l": lambda evaluation: evaluation.local_part,
-    "o": lambda evaluation: evaluation.domain,
-    "i": lambda evaluation: evaluation.client.dotted,
     "c": lambda evaluation: str(evaluation.client.ip),
     "v": lambda evaluation: "in-addr" if evaluation.client.is_ip4 else "ip6",
     "h": lambda evaluation: _helo_value(evaluation.helo),
@@ -518,12 +504,14 @@ _VALUES: Mapping[str, Callable[[Evaluation], str]] = {
 }
 
 
-_MATCHES: Mapping[type[Asking], Callable[[Evaluation, Lookup, str], Plan[bool]]] = {
-    Include: Evaluation.match_include,
+_MATCHES_ANSWER: Mapping[type[Asking], Callable[[Evaluation, Asking, Answer], bool]] = {
     A: Evaluation.match_a,
+    Exists: Evaluation.match_exists,
+}
+_MATCHES: Mapping[type[Asking], Callable[[Evaluation, Lookup, str, Question | None], Plan[bool]]] = {
+    Include: Evaluation.match_include,
     Mx: Evaluation.match_mx,
     Ptr: Evaluation.match_ptr,
-    Exists: Evaluation.match_exists,
 }
 
 
@@ -560,6 +548,11 @@ def _helo_value(helo: str) -> str:
 
 def _receiver_value(receiver: str) -> str:
     return receiver if _RECEIVER.match(receiver) else UNKNOWN
+
+
+def _no_record(reason: Reason, step: Lookup, domain: str, question: Question | None) -> Stop:
+    name = "what it names" if question is None else question.name
+    return Stop(Result.PERMERROR, reason, f"{step.term} in the record of {domain}: {name} has no SPF record")
 
 
 def _dns_trouble(question: Question, answer: Answer) -> Stop:

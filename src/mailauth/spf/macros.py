@@ -28,11 +28,11 @@ _MAX_DIGITS = 5
 # macro-letter     = "s" / "l" / "o" / "d" / "i" / "p" / "h" / "c" / "r" / "t" / "v"
 # transformers     = *DIGIT [ "r" ]
 # delimiter        = "." / "-" / "+" / "," / "/" / "_" / "="
-# The groups: literal, letter, digits, reverse, delimiters, special.
+# The groups: all of it, literal, letter, digits, reverse, delimiters, special.
 _EXPAND = r"%\{([slodiphcrtv])([0-9]*)(r?)([-.+,/_=]*)\}|%([%_-])"
-_TOKEN = re.compile(rf"([\x21-\x24\x26-\x7e]+)|{_EXPAND}", re.ASCII | re.IGNORECASE)
+_TOKEN = re.compile(rf"(([\x21-\x24\x26-\x7e]+)|{_EXPAND})", re.ASCII | re.IGNORECASE)
 # explain-string   = *( macro-string / SP )
-_TEXT_TOKEN = re.compile(rf"([\x20-\x24\x26-\x7e]+)|{_EXPAND}", re.ASCII | re.IGNORECASE)
+_TEXT_TOKEN = re.compile(rf"(([\x20-\x24\x26-\x7e]+)|{_EXPAND})", re.ASCII | re.IGNORECASE)
 _SPECIAL = {"%": "%", "_": " ", "-": "%20"}
 
 
@@ -80,36 +80,36 @@ def parse_explain_string(text: str) -> Parts:
 def _parse(token: re.Pattern[str], text: str, start: int) -> tuple[Parts, str]:
     """The parts, and the literal text behind the last macro-expand."""
     parts: list[str | Macro] = []
-    position, tail, end = 0, "", len(text)
-    while position < end:
-        match = token.match(text, position)
-        if match is None:
-            raise _bad_macro(text, position, start)
-        literal, letter, digits, reverse, delimiters, special = match.groups()
-        tail = literal or ""
+    length, tail = 0, ""
+    for whole, literal, letter, digits, reverse, delimiters, special in token.findall(text):
+        length += len(whole)
+        tail = literal
         if letter:
             lower = letter.lower()
-            keep = _number(digits, match, start) if digits else 0
+            keep = _number(digits, whole, start) if digits else 0
             parts.append(Macro(lower, keep, bool(reverse), delimiters, letter != lower))
         else:
             parts.append(literal or _SPECIAL[special])
-        position = match.end()
+    if length != len(text):
+        # Something between two tokens is none.
+        raise _bad_macro(token, text, start)
     return tuple(parts), tail
 
 
-def _number(digits: str, match: re.Match[str], start: int) -> int:
+def _number(digits: str, macro: str, start: int) -> int:
     # RFC 7208 section 7.3: "If a DIGIT is specified, the value MUST be nonzero."
     significant = digits.lstrip("0")
     if not significant:
-        words = f"the number in {match[0][:40]} must not be zero"
-        raise TermError("bad-macro", words, start + match.start(), len(match[0]))
+        raise TermError("bad-macro", "the number in a macro must not be zero", start, len(macro))
     return int(significant[:_MAX_DIGITS])
 
 
-def _bad_macro(text: str, position: int, start: int) -> TermError:
-    char = text[position]
-    if char != "%":
-        return TermError("bad-character", f"{char!a} is not allowed here", start + position, 1)
+def _bad_macro(token: re.Pattern[str], text: str, start: int) -> TermError:
+    position = 0
+    while match := token.match(text, position):
+        position = match.end()
+    if text[position] != "%":
+        return TermError("bad-character", f"{text[position]!a} is not allowed here", start + position, 1)
     end = text.find("}", position) + 1 if text.startswith("%{", position) else min(position + 2, len(text))
     end = end or len(text)
     words = "a % begins %{letter...}, %%, %_ or %- (RFC 7208 section 7.1)"

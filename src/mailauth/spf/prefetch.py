@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 
 from mailauth.plan.dns import Answer, Question
 from mailauth.plan.execution import Plan, Request, Together
-from mailauth.spf.macros import expand_name, target_name
+from mailauth.spf.macros import target_name
 from mailauth.spf.record import Lookup, Networks, Record, parse_octets
-from mailauth.spf.terms import A, Exists, Include, Mx, Ptr, Redirect
+from mailauth.spf.terms import Ptr
 
 if TYPE_CHECKING:
-    from mailauth.plan.dns import RecordType
     from mailauth.spf.evaluation import Evaluation
     from mailauth.spf.result import SpfResult
 
@@ -71,7 +70,7 @@ class _Prefetch:
     def _of_record(self, record: Record, domain: str) -> Iterator[Question]:
         for step in record.program:
             if isinstance(step, Networks):
-                if step.covers(self.evaluation.number):
+                if step.covers(self.evaluation.client.number):
                     return
                 continue
             yield from self._of_term(step, domain)
@@ -83,17 +82,6 @@ class _Prefetch:
         if not self._terms_left or "p" in step.letters or isinstance(step.term, Ptr):
             return
         self._terms_left -= 1
-        name = target_name(expand_name(step.parts, self.evaluation.values(domain))) if step.parts else domain
-        if name is not None and self.evaluation.can_match(step):
-            yield Question(name, self._type(step))
-
-    def _type(self, step: Lookup) -> RecordType:
-        match step.term:
-            case Include() | Redirect():
-                return "TXT"
-            case Mx():
-                return "MX"
-            case A():
-                return self.evaluation.client.address_type
-            case Exists() | Ptr():
-                return "A"
+        question = self.evaluation.question_of(step, domain)
+        if question is not None and self.evaluation.can_match(step):
+            yield question
