@@ -91,17 +91,14 @@ def _instant(resolver: object) -> Callable[[Question], Answer | None]:
     return getattr(resolver, "lookup_now", _nothing_at_hand)
 
 
-def _require(resolver: object, method: str, driver: str, other: str) -> None:
-    if not callable(getattr(resolver, method, None)):
-        raise TypeError(f"{driver} needs a resolver with {method}(); {type(resolver).__name__} has none ({other})")
+def _unfit(resolver: object, method: str, driver: str, other: str) -> TypeError:
+    return TypeError(f"{driver} needs a resolver with {method}(); {type(resolver).__name__} has none ({other})")
 
 
-def _deadline(time_limit: float | None, clock: Callable[[], float]) -> float | None:
-    if time_limit is None:
-        return None
+def _seconds(time_limit: float) -> float:
     if not time_limit >= 0:
         raise ValueError(f"time_limit is in seconds, not negative: {time_limit!r}")
-    return clock() + time_limit
+    return time_limit
 
 
 def _settle(
@@ -140,10 +137,22 @@ def run(
     whatever the resolver raises; the plan is closed in every case.
     """
     require_fresh(plan)
-    _require(resolver, "lookup", "run", "use run_async")
-    driver = _SyncDriver(resolver, _deadline(time_limit, clock), clock)
+    if not callable(getattr(resolver, "lookup", None)):
+        raise _unfit(resolver, "lookup", "run", "use run_async")
+    deadline = None if time_limit is None else clock() + _seconds(time_limit)
+    now: Callable[[Question], Answer | None] = getattr(resolver, "lookup_now", _nothing_at_hand)
     try:
-        return driver.run(plan)
+        # The short way, as far as every answer is at hand: no bookkeeping at all.
+        send = plan.send
+        answer: Answer | None = None
+        while True:
+            request: Request = send(answer)
+            answer = now(request) if type(request) is Question else None
+            if answer is None:
+                return _SyncDriver(resolver, now, deadline, clock).run(plan, request)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
     finally:
         plan.close()
 
@@ -151,26 +160,24 @@ def run(
 class _SyncDriver:
     __slots__ = ("clock", "deadline", "now", "resolver")
 
-    def __init__(self, resolver: Resolver, deadline: float | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        resolver: Resolver,
+        now: Callable[[Question], Answer | None],
+        deadline: float | None,
+        clock: Callable[[], float],
+    ) -> None:
         self.resolver = resolver
-        self.now = _instant(resolver)
+        self.now = now
         self.deadline = deadline
         self.clock = clock
 
-    def run(self, plan: Plan[T]) -> T:
-        # The short way, for plans that ask one question after another: no bookkeeping at all.
-        now, send = self.now, plan.send
-        try:
-            request: Request = next(plan)
-            while type(request) is Question:
-                answer = now(request)
-                if answer is None:
-                    answer = self.lookup(request)
-                    now = self.now
-                request = send(answer)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+    def run(self, plan: Plan[T], request: Request) -> T:
+        """Go on with a plan whose last request is not at hand. Raises `StopIteration` where the plan ends simply."""
+        answer: Answer | None = None
+        while type(request) is Question:
+            request = plan.send(self.lookup(request) if answer is None else answer)
+            answer = self.now(request) if type(request) is Question else None
         execution = Execution.adopt(plan, request)
         try:
             self.converse(execution)
@@ -269,8 +276,10 @@ async def run_async(plan: Plan[T], resolver: AsyncResolver, *, time_limit: float
     closes the plan at once. A plan whose answers are all at hand never waits. Raises what `run` raises.
     """
     require_fresh(plan)
-    _require(resolver, "lookup_async", "run_async", "use run, in a thread if need be")
-    _deadline(time_limit, time.monotonic)
+    if not callable(getattr(resolver, "lookup_async", None)):
+        raise _unfit(resolver, "lookup_async", "run_async", "use run, in a thread if need be")
+    if time_limit is not None:
+        _seconds(time_limit)
     execution = Execution(plan)
     try:
         questions = _settle(execution, execution.start(), _instant(resolver))

@@ -12,17 +12,16 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from mailauth.domain import MAX_ADDRESS_CHARACTERS, is_within, parse_ip, reverse_name, to_ascii
-from mailauth.plan.dns import Answer, Exchange, IPAddress, Outcome, Question, RecordType
+from mailauth.domain import MAX_ADDRESS_CHARACTERS, is_within, reverse_name, to_ascii
+from mailauth.plan.dns import Answer, Exchange, IPAddress, Outcome, Question
 from mailauth.plan.execution import Plan
-from mailauth.spf.identity import UNKNOWN, Sender, helo_sender, mail_from_sender
+from mailauth.spf.identity import UNKNOWN, Client, client_of, record_question, split_sender
 from mailauth.spf.macros import Parts, expand_name, expand_text, letters_of, parse_explain_string, target_name
 from mailauth.spf.policy import DEFAULT_POLICY, SpfPolicy
-from mailauth.spf.problem import TermError
-from mailauth.spf.record import IP6_OFFSET, Lookup, Networks, Record, is_spf, parse_octets
+from mailauth.spf.problem import Problem, TermError
+from mailauth.spf.record import Lookup, Networks, Record, parse_octets
 from mailauth.spf.result import Identity, Reason, SpfResult, result_of
 from mailauth.spf.terms import IP4_BITS, IP6_BITS, A, Asking, Exists, Include, Mechanism, Mx, Ptr, Result
 
@@ -70,8 +69,10 @@ def check_host(
     Returns a plan whose result is an `SpfResult`, whatever the client and the DNS say. Raises `ValueError` or
     `TypeError`, at once, for a client address that is none.
     """
-    client, sender = parse_ip(ip), mail_from_sender(_text(mail_from, "mail_from"), _text(helo, "helo"))
-    return _evaluate(Evaluation(client, "mailfrom", sender, helo or "", policy, receiver, now), trace)
+    if type(mail_from) is not str or type(helo) is not str:
+        mail_from, helo = _text(mail_from, "mail_from"), _text(helo, "helo")
+    evaluation = Evaluation(client_of(ip), "mailfrom", mail_from, helo, policy, receiver, now)
+    return evaluation.result() if not (trace or policy.prefetch) else _watched(evaluation, trace)
 
 
 def check_helo(
@@ -87,23 +88,23 @@ def check_helo(
 
     A name that is an address literal or has one label gives none, without a question.
     """
-    client, sender = parse_ip(ip), helo_sender(_text(helo, "helo"))
-    return _evaluate(Evaluation(client, "helo", sender, helo or "", policy, receiver, now), trace)
+    evaluation = Evaluation(client_of(ip), "helo", "", _text(helo, "helo"), policy, receiver, now)
+    return evaluation.result() if not (trace or policy.prefetch) else _watched(evaluation, trace)
 
 
-def _text(value: str | None, name: str) -> str | None:
+def _text(value: str | None, name: str) -> str:
     if value is not None and not isinstance(value, str):
         raise TypeError(f"{name} is a string, not {type(value).__name__}")
-    return value
+    return value or ""
 
 
-def _evaluate(evaluation: Evaluation, trace: bool) -> Plan[SpfResult]:
+def _watched(evaluation: Evaluation, trace: bool) -> Plan[SpfResult]:
     plan = evaluation.result()
     if trace:
         from mailauth.spf.trace import traced
 
         plan = traced(evaluation, plan)
-    if evaluation.policy.prefetch and evaluation.sender.domain:
+    if evaluation.policy.prefetch:
         from mailauth.spf.prefetch import prefetched
 
         plan = prefetched(evaluation, plan)
@@ -126,121 +127,122 @@ class Stop(Exception):
 class Evaluation:
     """One check_host(): what it was called with, and what it has counted so far."""
 
-    __slots__ = (
-        "_given_values", "address", "address_type", "ascii_local_part", "explaining", "helo", "identity", "ip",
-        "is_ip4", "lookups", "missing", "now", "number", "policy", "receiver", "reverse_names", "sender", "tracer",
-        "valid_names", "void_lookups",
-    )  # fmt: skip
+    # What most evaluations never touch stands here and not in __init__.
+    lookups = 0
+    void_lookups = 0
+    missing = Reason.NO_DOMAIN
+    """Why the last domain that was looked at has no record."""
+    explaining = False
+    receiver: str | None = None
+    now: float | None = None
+    tracer: Tracer | None = None
+    reverse_names: list[str] | None = None
+    valid_names: dict[str, bool] | None = None
+    macro_values: dict[str, str] | None = None
 
     def __init__(
         self,
-        ip: IPAddress,
+        client: Client,
         identity: Identity,
-        sender: Sender,
+        mail_from: str,
         helo: str,
         policy: SpfPolicy,
         receiver: str | None,
         now: float | None,
     ) -> None:
-        self.ip, self.identity, self.sender, self.helo = ip, identity, sender, helo
-        self.policy, self.receiver, self.now = policy, receiver, now
-        self.address = address = int(ip)
-        self.is_ip4 = is_ip4 = type(ip) is IPv4Address
-        self.number = address if is_ip4 else address + IP6_OFFSET
-        # RFC 7208 section 5: A for an IPv4 client, AAAA for an IPv6 client.
-        self.address_type: RecordType = "A" if is_ip4 else "AAAA"
-        self.ascii_local_part = sender.local_part.isascii()
-        self.lookups = self.void_lookups = 0
-        self.missing = Reason.NO_DOMAIN
-        self.explaining = False
-        self.tracer: Tracer | None = None
-        self._given_values: dict[str, str] | None = None
-        self.reverse_names: list[str] | None = None
-        self.valid_names: dict[str, bool] = {}
+        self.client = client
+        self.identity, self.helo = identity, helo
+        self.policy = policy
+        self.local_part, self.given_domain = split_sender(mail_from, helo)
+        self.question = question = record_question(self.given_domain)
+        self.domain = "" if question is None else question.name
+        if receiver is not None:
+            self.receiver = receiver
+        if now is not None:
+            self.now = now
 
     def result(self) -> Plan[SpfResult]:
         """check_host() for the <domain> of the sender, and the explanation if it fails."""
-        domain = self.sender.domain
-        if not domain:
+        if self.question is None:
             # RFC 7208 section 4.3: malformed or not a multi-label name.
-            return self.finished(_NONE, Reason.NO_DOMAIN, _no_domain(self.identity, self.sender.given))
+            return self.without_verdict(_NONE, Reason.NO_DOMAIN, _no_domain(self.identity, self.given_domain))
         try:
-            verdict = yield from self.check(Question(domain, "TXT"))
+            answer: Answer = yield self.question
+            record = self.record_of(self.domain, answer)
+            if record is None:
+                return self.without_verdict(_NONE, self.missing, f"{self.domain} {_MISSING_WORDS[self.missing]}")
+            if record.asks or self.tracer is not None:
+                verdict = yield from self.evaluate(record, self.domain)
+            else:
+                verdict = self.decide(record, self.domain)
         except Stop as stop:
-            return self.finished(stop.result, stop.reason, stop.problem)
-        if verdict is None:
-            return self.finished(_NONE, self.missing, f"{domain} {_MISSING_WORDS[self.missing]}")
+            return self.without_verdict(stop.result, stop.reason, stop.problem)
         result, directive, record, where = verdict
-        explanation = None
+        values = self.evidence(result, _DEFAULT if directive is None else _MATCHED)
+        values["directive"], values["record"], values["record_domain"] = directive, record, where
         if result is _FAIL and record.explanation is not None and self.policy.explain:
-            explanation = yield from self.explain(record, where)
-        reason = _DEFAULT if directive is None else _MATCHED
-        return self.finished(result, reason, "", directive, record, where, explanation)
+            values["explanation"] = yield from self.explain(record, where)
+        return result_of(values)
 
-    def finished(
-        self,
-        result: Result,
-        reason: Reason,
-        problem: str,
-        directive: Mechanism | None = None,
-        record: Record | None = None,
-        where: str = "",
-        explanation: str | None = None,
-    ) -> SpfResult:
-        local_part, domain, given = self.sender
-        return result_of(
-            {
-                "result": result,
-                "reason": reason,
-                "identity": self.identity,
-                "domain": domain,
-                "sender": f"{local_part}@{domain or given}",
-                "helo": self.helo,
-                "ip": self.ip,
-                "directive": directive,
-                "record": record,
-                "record_domain": where,
-                "explanation": explanation,
-                "lookups": self.lookups,
-                "void_lookups": self.void_lookups,
-                "problem": problem,
-                "trace": None,
-            }
-        )
+    def without_verdict(self, result: Result, reason: Reason, problem: str) -> SpfResult:
+        """No record decided."""
+        values = self.evidence(result, reason)
+        values["problem"] = problem
+        return result_of(values)
 
-    def check(self, question: Question) -> Plan[Verdict | None]:
-        """check_host() for one domain: what its record says; None if there is no record.
+    def evidence(self, result: Result, reason: Reason) -> dict[str, Any]:
+        return {
+            "result": result,
+            "reason": reason,
+            "identity": self.identity,
+            "domain": self.domain,
+            "sender": f"{self.local_part}@{self.domain or self.given_domain}",
+            "helo": self.helo,
+            "ip": self.client.ip,
+            "lookups": self.lookups,
+            "void_lookups": self.void_lookups,
+        }
 
-        Errors end the whole evaluation: `Stop`.
-        """
-        answer: Answer = yield question
-        domain = question.name
-        record = self.record_of(domain, answer)
-        if record is None:
-            return None
+    def decide(self, record: Record, domain: str) -> Verdict:
+        """What a record says that asks nothing (`Record.asks`): it holds networks and an end."""
+        number = self.client.number
+        if record.program and bisect_right(record.program[0].bounds, number) & 1:  # type: ignore[union-attr]
+            term = record.program[0].first_match(number)  # type: ignore[union-attr]
+            return term.qualifier.result, term, record, domain
+        return _ending(record, domain)
+
+    def evaluate(self, record: Record, domain: str) -> Plan[Verdict]:
+        """What a record says (RFC 7208 section 4.6). Errors end the whole evaluation: `Stop`."""
+        number, is_ip4, ascii_local_part = self.client.number, self.client.is_ip4, self.local_part.isascii()
         # A tracer looks over our shoulder; it hands us the same steps.
         steps = record.program if self.tracer is None else self.tracer.follow(record, domain)
         # RFC 7208 section 4.6.2: each mechanism is considered in turn from left to right.
         for step in steps:
             if type(step) is Networks:
-                if bisect_right(step.bounds, self.number) & 1:
-                    network = step.first_match(self.number)
-                    return network.qualifier.result, network, record, domain
-            elif (self.ascii_local_part or self.can_match(step)) and (
-                yield from _MATCHES[type(step.term)](self, step, domain)
-            ):
+                if bisect_right(step.bounds, number) & 1:
+                    term = step.first_match(number)
+                    return term.qualifier.result, term, record, domain
+                continue
+            self.count_lookup()
+            if "p" in step.letters:
+                yield from self.prepare_validated_name(domain)
+            if not ascii_local_part and not self.can_match(step):
+                continue
+            question = (step.question if is_ip4 else step.question6) or self.question_of(step, domain)
+            if step.one_answer:
+                matched = question is not None and self.match_answer(step, question, (yield question))
+            else:
+                matched = yield from _MATCHES[type(step.term)](self, step, domain, question)
+            if matched:
                 directive = cast("Mechanism", step.term)
                 return directive.qualifier.result, directive, record, domain
         if record.redirect_step is not None:
             return (yield from self.redirect(record.redirect_step, domain))
-        if record.all is not None:
-            return record.all.qualifier.result, record.all, record, domain
-        # RFC 7208 section 4.7: the default result.
-        return _NEUTRAL, None, record, domain
+        return _ending(record, domain)
 
     def can_match(self, step: Lookup) -> bool:
         # RFC 8616 section 4: with a local part that is not ASCII, terms with %{s} or %{l} do not match anything.
-        return self.ascii_local_part or step.letters.isdisjoint(_LOCAL_PART)
+        return self.local_part.isascii() or step.letters.isdisjoint(_LOCAL_PART)
 
     def record_of(self, domain: str, answer: Answer) -> Record | None:
         """Pick and parse the record of a domain (RFC 7208 sections 4.3 to 4.6)."""
@@ -253,21 +255,19 @@ class Evaluation:
                 # An include or redirect asked: counted, but the missing record is a permerror in any case.
                 self.void_lookups += 1
             return None
-        found: bytes | None = None
-        for octets in answer.texts:
+        found: Record | Problem | None = None
+        for octets in answer.records:
             # RFC 7208 section 4.5: records with another version are discarded, whatever is in them.
-            if is_spf(octets):
+            record = parse_octets(octets)
+            if record is not None:
                 if found is not None:
                     raise Stop(Result.PERMERROR, Reason.SEVERAL_RECORDS, f"{domain} has several SPF records")
-                found = octets
-        if found is None:
-            self.missing = Reason.NO_RECORD
-            return None
-        record = parse_octets(found)
-        if isinstance(record, Record):
-            return record
-        # RFC 7208 section 4.6: a syntax error anywhere is a permerror, before anything is evaluated.
-        raise Stop(Result.PERMERROR, Reason.SYNTAX_ERROR, f"the record of {domain} is in error at {record}")
+                found = record
+        if isinstance(found, Problem):
+            # RFC 7208 section 4.6: a syntax error anywhere is a permerror, before anything is evaluated.
+            raise Stop(Result.PERMERROR, Reason.SYNTAX_ERROR, f"the record of {domain} is in error at {found}")
+        self.missing = Reason.NO_RECORD
+        return found
 
     # --- limits (RFC 7208 section 4.6.4) ---
 
@@ -285,24 +285,24 @@ class Evaluation:
 
     # --- asking ---
 
-    def first_question(self, step: Lookup, domain: str, rtype: RecordType) -> Plan[Question | None]:
+    def question_of(self, step: Lookup, domain: str) -> Question | None:
         """The question that a term begins with, its name expanded; None if that gives no name.
 
         RFC 7208 section 4.8: without a domain-spec, the <domain> is the target.
         """
-        if not step.parts:
-            return Question(domain, rtype)
-        name = yield from self.target(step.parts, step.letters, domain)
-        return None if name is None else Question(name, rtype)
+        name = domain if not step.parts else self.expanded(step.parts, step.letters, domain)
+        return None if name is None else Question(name, step.rtype if self.client.is_ip4 else step.rtype6)
 
-    def target(self, parts: Parts, letters: frozenset[str], domain: str) -> Plan[str | None]:
-        values = self.values(domain)
-        if "p" in letters:
-            if self.reverse_names is None and not self.explaining:
-                # RFC 7208 section 4.6.4: the PTR question of %{p} counts like that of "ptr".
-                self.count_lookup()
-            values["p"] = yield from self.validated_name(domain)
-        return target_name(expand_name(parts, values))
+    def expanded(self, parts: Parts, letters: frozenset[str], domain: str) -> str | None:
+        """The name that a macro string gives (RFC 7208 sections 4.8 and 7); None if it is no name."""
+        return target_name(expand_name(parts, self.values(letters, domain)))
+
+    def prepare_validated_name(self, domain: str) -> Plan[None]:
+        """Set the value of %{p}. RFC 7208 section 4.6.4: its PTR question counts like that of "ptr"."""
+        if self.reverse_names is None and not self.explaining:
+            self.count_lookup()
+        name = yield from self.validated_name(domain)
+        self.values(frozenset(), domain)["p"] = name
 
     def answered(self, question: Question, answer: Answer) -> bool:
         """Whether there are records; "no such name" is the same as none (RFC 7208 section 5). Errors: `Stop`."""
@@ -314,49 +314,56 @@ class Evaluation:
 
     def holds(self, answer: Answer, ip4_length: int, ip6_length: int) -> bool:
         """Whether an answer to A or AAAA holds the client's address, as far as the prefix length says (section 5)."""
-        shift = IP4_BITS - ip4_length if self.is_ip4 else IP6_BITS - ip6_length
-        wanted = self.address >> shift
-        return any(int(address) >> shift == wanted for address in answer.addresses)
+        client = self.client
+        shift = IP4_BITS - ip4_length if client.is_ip4 else IP6_BITS - ip6_length
+        wanted = client.address >> shift
+        # A loop: a generator expression would cost more than all of it.
+        for address in answer.records:  # noqa: SIM110
+            if int(address) >> shift == wanted:
+                return True
+        return False
 
     # --- mechanisms (RFC 7208 section 5) ---
 
-    def match_include(self, step: Lookup, domain: str) -> Plan[bool]:
-        """RFC 7208 section 5.2."""
-        self.count_lookup()
-        question = step.question or (yield from self.first_question(step, domain, "TXT"))
-        verdict = yield from self.check_other(question)
-        if verdict is None:
-            name = "what it names" if question is None else question.name
-            problem = f"{step.term} in the record of {domain}: {name} has no SPF record"
-            raise Stop(Result.PERMERROR, Reason.INCLUDE_WITHOUT_RECORD, problem)
-        return verdict[0] is _PASS
+    def match_answer(self, step: Lookup, question: Question, answer: Answer) -> bool:
+        """Whether the answer that a term asked for makes it match; where there is nothing, it is a void lookup."""
+        if self.answered(question, answer):
+            return _MATCHES_ANSWER[type(step.term)](self, step.term, answer)
+        self.count_void()
+        return False
 
-    def check_other(self, question: Question | None) -> Plan[Verdict | None]:
-        """The recursive check_host() of include and redirect; a malformed or single-label domain has no record."""
-        if question is None or "." not in question.name:
-            self.missing = Reason.NO_DOMAIN
-            return None
-        return (yield from self.check(question))
-
-    def match_a(self, step: Lookup, domain: str) -> Plan[bool]:
-        """RFC 7208 section 5.3."""
-        self.count_lookup()
-        question = step.question if self.is_ip4 else step.question6
-        if question is None:
-            question = yield from self.first_question(step, domain, self.address_type)
-            if question is None:
-                return False
-        answer: Answer = yield question
-        if not self.answered(question, answer):
-            self.count_void()
-            return False
-        term = cast("A", step.term)
+    def match_a(self, term: Any, answer: Answer) -> bool:
+        """RFC 7208 section 5.3: one of the addresses of a name."""
         return self.holds(answer, term.ip4_length, term.ip6_length)
 
-    def match_mx(self, step: Lookup, domain: str) -> Plan[bool]:
-        """RFC 7208 section 5.4; no implicit MX."""
-        self.count_lookup()
-        question = step.question or (yield from self.first_question(step, domain, "MX"))
+    def match_exists(self, term: Any, answer: Answer) -> bool:
+        """RFC 7208 section 5.7: any A record will do, even for an IPv6 client."""
+        return True
+
+    def match_include(self, step: Lookup, domain: str, question: Question | None) -> Plan[bool]:
+        """RFC 7208 section 5.2: another domain's record gives pass."""
+        verdict = yield from self.check(question)
+        if verdict is None:
+            raise _no_record(Reason.INCLUDE_WITHOUT_RECORD, step, domain, question)
+        return verdict[0] is _PASS
+
+    def check(self, question: Question | None) -> Plan[Verdict | None]:
+        """The recursive check_host() of include and redirect; None if there is no record.
+
+        RFC 7208 section 4.3: a malformed or single-label domain has none.
+        """
+        if question is None or "." not in question.name:
+            return None
+        answer: Answer = yield question
+        record = self.record_of(question.name, answer)
+        if record is None:
+            return None
+        if record.asks or self.tracer is not None:
+            return (yield from self.evaluate(record, question.name))
+        return self.decide(record, question.name)
+
+    def match_mx(self, step: Lookup, domain: str, question: Question | None) -> Plan[bool]:
+        """RFC 7208 section 5.4: one of the addresses of a name's MX hosts; no implicit MX."""
         if question is None:
             return False
         answer: Answer = yield question
@@ -375,7 +382,7 @@ class Evaluation:
             name = target_name(exchange.host)
             if name is None:  # a null MX (RFC 7505), or no name at all
                 continue
-            question = Question(name, self.address_type)
+            question = Question(name, self.client.address_type)
             answer: Answer = yield question
             if not self.answered(question, answer):
                 void = True
@@ -386,10 +393,8 @@ class Evaluation:
             self.count_void()
         return False
 
-    def match_ptr(self, step: Lookup, domain: str) -> Plan[bool]:
-        """RFC 7208 section 5.5: do the client's reverse names that lead back to it lie in the target domain?"""
-        self.count_lookup()
-        question = step.question or (yield from self.first_question(step, domain, "PTR"))
+    def match_ptr(self, step: Lookup, domain: str, question: Question | None) -> Plan[bool]:
+        """RFC 7208 section 5.5: a reverse name of the client leads back to it, and lies in the target domain."""
         if question is None:
             return False
         for name in (yield from self.names_of_client()):
@@ -397,29 +402,17 @@ class Evaluation:
                 return True
         return False
 
-    def match_exists(self, step: Lookup, domain: str) -> Plan[bool]:
-        """RFC 7208 section 5.7: an A record, even for an IPv6 client."""
-        self.count_lookup()
-        question = step.question or (yield from self.first_question(step, domain, "A"))
-        if question is None:
-            return False
-        answer: Answer = yield question
-        if self.answered(question, answer):
-            return True
-        self.count_void()
-        return False
-
     # --- modifiers (RFC 7208 section 6) ---
 
     def redirect(self, step: Lookup, domain: str) -> Plan[Verdict]:
         """RFC 7208 section 6.1; it counts as a lookup (section 4.6.4)."""
         self.count_lookup()
-        question = step.question or (yield from self.first_question(step, domain, "TXT"))
-        verdict = yield from self.check_other(question)
+        if "p" in step.letters:
+            yield from self.prepare_validated_name(domain)
+        question = step.question or self.question_of(step, domain)
+        verdict = yield from self.check(question)
         if verdict is None:
-            name = "what it names" if question is None else question.name
-            problem = f"{step.term} in the record of {domain}: {name} has no SPF record"
-            raise Stop(Result.PERMERROR, Reason.REDIRECT_WITHOUT_RECORD, problem)
+            raise _no_record(Reason.REDIRECT_WITHOUT_RECORD, step, domain, question)
         return verdict
 
     def explain(self, record: Record, domain: str) -> Plan[str | None]:
@@ -428,9 +421,11 @@ class Evaluation:
         # RFC 7208 section 4.6.4: what an explanation asks comes later and is not subject to the limits.
         self.explaining = True
         if self.tracer is not None:
-            self.tracer.explain()
+            self.tracer.begin_explanation()
         spec = record.explanation.domain_spec
-        name = yield from self.target(spec.parts, spec.letters, domain)
+        if "p" in spec.letters:
+            yield from self.prepare_validated_name(domain)
+        name = self.expanded(spec.parts, spec.letters, domain)
         if name is None:
             return None
         answer: Answer = yield Question(name, "TXT")
@@ -446,10 +441,9 @@ class Evaluation:
         letters = letters_of(parts)
         if "t" in letters and self.now is None:
             return None
-        values = self.values(domain)
         if "p" in letters:
-            values["p"] = yield from self.validated_name(domain)
-        text = expand_text(parts, values, self.policy.max_explanation)
+            yield from self.prepare_validated_name(domain)
+        text = expand_text(parts, self.values(letters, domain), self.policy.max_explanation)
         # RFC 7208 section 6.2: limited to US-ASCII. Macros may bring in anything that the client sent.
         return text if _PRINTABLE.match(text) else None
 
@@ -458,7 +452,7 @@ class Evaluation:
     def names_of_client(self) -> Plan[list[str]]:
         """The first PTR names of the client, asked once; none if the DNS is in trouble (section 5.5)."""
         if self.reverse_names is None:
-            answer: Answer = yield Question(reverse_name(self.ip), "PTR")
+            answer: Answer = yield Question(reverse_name(self.client.ip), "PTR")
             names = answer.names[: self.policy.max_ptr_names]
             self.reverse_names = [name for name in map(target_name, names) if name is not None]
             if answer.void and not self.explaining:
@@ -471,9 +465,11 @@ class Evaluation:
         What the owner of the client's address puts there must not make an error of the domain's record
         (section 4.6.4 says so for the limit of ten), so missing names are not counted as void.
         """
+        if self.valid_names is None:
+            self.valid_names = {}
         valid = self.valid_names.get(name)
         if valid is None:
-            answer: Answer = yield Question(name, self.address_type)
+            answer: Answer = yield Question(name, self.client.address_type)
             valid = self.valid_names[name] = self.holds(answer, IP4_BITS, IP6_BITS)
         return valid
 
@@ -485,40 +481,46 @@ class Evaluation:
                 return name
         return UNKNOWN
 
-    # --- macro values (RFC 7208 section 7.2) ---
-
-    def values(self, domain: str) -> dict[str, str]:
-        """The values of all macro letters, except p."""
-        values = self._given_values
+    def values(self, letters: frozenset[str], domain: str) -> dict[str, str]:
+        """The values of these macro letters, among others."""
+        values = self.macro_values
         if values is None:
-            values = self._given_values = self.given_values()
+            values = self.macro_values = {"l": self.local_part, "o": self.domain, "i": self.client.dotted}
         values["d"] = domain
+        for letter in letters:
+            if letter not in values:
+                values[letter] = _VALUES[letter](self)
         return values
 
-    def given_values(self) -> dict[str, str]:
-        sender = self.sender
-        receiver = self.receiver or ""
-        return {
-            "s": f"{sender.local_part}@{sender.domain}",
-            "l": sender.local_part,
-            "o": sender.domain,
-            # RFC 7208 section 7.3: a dot-format address.
-            "i": str(self.ip) if self.is_ip4 else ".".join(self.ip.exploded.replace(":", "")),
-            "c": str(self.ip),
-            "v": "in-addr" if self.is_ip4 else "ip6",
-            "h": _helo_value(self.helo),
-            "r": receiver if _RECEIVER.match(receiver) else UNKNOWN,
-            "t": "" if self.now is None else str(int(self.now)),
-        }
+
+# The letters "p" and "d" are set elsewhere.
+_VALUES: Mapping[str, Callable[[Evaluation], str]] = {
+    "s": lambda evaluation: f"{evaluation.local_part}@{evaluation.domain}",
+    "c": lambda evaluation: str(evaluation.client.ip),
+    "v": lambda evaluation: "in-addr" if evaluation.client.is_ip4 else "ip6",
+    "h": lambda evaluation: _helo_value(evaluation.helo),
+    "r": lambda evaluation: _receiver_value(evaluation.receiver or ""),
+    "t": lambda evaluation: str(int(evaluation.now or 0)),
+}
 
 
-_MATCHES: Mapping[type[Asking], Callable[[Evaluation, Lookup, str], Plan[bool]]] = {
-    Include: Evaluation.match_include,
+_MATCHES_ANSWER: Mapping[type[Asking], Callable[[Evaluation, Asking, Answer], bool]] = {
     A: Evaluation.match_a,
-    Mx: Evaluation.match_mx,
-    Ptr: Evaluation.match_ptr,
     Exists: Evaluation.match_exists,
 }
+_MATCHES: Mapping[type[Asking], Callable[[Evaluation, Lookup, str, Question | None], Plan[bool]]] = {
+    Include: Evaluation.match_include,
+    Mx: Evaluation.match_mx,
+    Ptr: Evaluation.match_ptr,
+}
+
+
+def _ending(record: Record, domain: str) -> Verdict:
+    """What holds where nothing matches and nothing is redirected."""
+    if record.all is not None:
+        return record.all.qualifier.result, record.all, record, domain
+    # RFC 7208 section 4.7: the default result.
+    return _NEUTRAL, None, record, domain
 
 
 # --- words ------------------------------------------------------------------------------------------------
@@ -542,6 +544,15 @@ def _helo_value(helo: str) -> str:
     if not helo or len(helo) > MAX_ADDRESS_CHARACTERS:
         return UNKNOWN
     return helo if helo.isascii() else to_ascii(helo) or UNKNOWN
+
+
+def _receiver_value(receiver: str) -> str:
+    return receiver if _RECEIVER.match(receiver) else UNKNOWN
+
+
+def _no_record(reason: Reason, step: Lookup, domain: str, question: Question | None) -> Stop:
+    name = "what it names" if question is None else question.name
+    return Stop(Result.PERMERROR, reason, f"{step.term} in the record of {domain}: {name} has no SPF record")
 
 
 def _dns_trouble(question: Question, answer: Answer) -> Stop:

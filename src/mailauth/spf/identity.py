@@ -7,57 +7,78 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from ipaddress import IPv4Address
 
-from mailauth.domain import MAX_ADDRESS_CHARACTERS, is_fqdn, to_ascii
+from mailauth.domain import MAX_ADDRESS_CHARACTERS, is_fqdn, parse_ip, to_ascii
+from mailauth.plan.dns import IPAddress, Question, RecordType
+from mailauth.spf.record import IP6_OFFSET
 
 POSTMASTER = "postmaster"
 UNKNOWN = "unknown"
 
 
-class Sender(NamedTuple):
-    """The <sender> and the <domain> of check_host()."""
+class Client:
+    """The <ip> of check_host(), in the forms that an evaluation needs."""
 
-    local_part: str
-    domain: str
-    """As A-labels, lower case; empty if there is none that can be checked."""
-    given: str
-    """The domain part as it was given."""
+    __slots__ = ("address", "address_type", "dotted", "ip", "is_ip4", "number")
+
+    def __init__(self, ip: IPAddress) -> None:
+        self.ip = ip
+        self.is_ip4 = isinstance(ip, IPv4Address)
+        self.address = int(ip)
+        self.number = self.address if self.is_ip4 else self.address + IP6_OFFSET
+        """Where it stands among the networks of a record."""
+        # RFC 7208 section 5: A for an IPv4 client, AAAA for an IPv6 client.
+        self.address_type: RecordType = "A" if self.is_ip4 else "AAAA"
+        # RFC 7208 section 7.3: a dot-format address, for %{i}.
+        self.dotted = str(ip) if self.is_ip4 else ".".join(ip.exploded.replace(":", ""))
 
 
-def mail_from_sender(mail_from: str | None, helo: str | None) -> Sender:
-    """The MAIL FROM identity. A null reverse-path is postmaster at the HELO name (RFC 7208 section 2.4)."""
-    mailbox = mail_from or ""
-    if mailbox[:1] == "<" and mailbox[-1:] == ">":
-        mailbox = mailbox[1:-1]
+def client_of(ip: str | IPAddress) -> Client:
+    """The client at an address; raises `ValueError` or `TypeError` for what is no address."""
+    return _client_at(ip) if isinstance(ip, str) else Client(parse_ip(ip))
+
+
+@lru_cache(maxsize=4096)
+def _client_at(ip: str) -> Client:
+    return Client(parse_ip(ip))
+
+
+def split_sender(mail_from: str, helo: str) -> tuple[str, str]:
+    """The local part and the domain of the <sender>: MAIL FROM, or the HELO name if that is empty.
+
+    A null reverse-path is postmaster at the HELO name (RFC 7208 section 2.4), and so is the HELO identity.
+    """
+    mailbox = mail_from if mail_from[:1] not in _MARKS else _unwrapped(mail_from)
     if not mailbox:
-        return helo_sender(helo)
+        return POSTMASTER, helo[:MAX_ADDRESS_CHARACTERS]
     if len(mailbox) > MAX_ADDRESS_CHARACTERS:
-        return Sender(POSTMASTER, "", "")
-    if mailbox[0] == "@" and ":" in mailbox:
-        # RFC 5321 section 4.1.1.3: a source route is ignored.
-        mailbox = mailbox.partition(":")[2]
+        return POSTMASTER, ""
     local_part, _, domain = mailbox.rpartition("@")
     # RFC 7208 section 4.3: "If the <sender> has no local-part, substitute the string "postmaster"".
-    return Sender(local_part or POSTMASTER, checkable(domain), domain)
+    return local_part or POSTMASTER, domain
 
 
-def helo_sender(helo: str | None) -> Sender:
-    """The HELO identity: postmaster at the HELO name (RFC 7208 sections 2.3 and 4.3)."""
-    name = helo or ""
-    return Sender(POSTMASTER, checkable(name), name[:MAX_ADDRESS_CHARACTERS])
+_MARKS = frozenset(["<", "@"])
 
 
-def checkable(domain: str) -> str:
-    """The domain in the form that is asked in the DNS; empty for what is not a multi-label domain name.
+def _unwrapped(mailbox: str) -> str:
+    if mailbox[0] == "<" and mailbox[-1:] == ">":
+        mailbox = mailbox[1:-1]
+    # RFC 5321 section 4.1.1.3: a source route is ignored.
+    return mailbox.partition(":")[2] if mailbox[:1] == "@" and ":" in mailbox else mailbox
+
+
+def record_question(domain: str) -> Question | None:
+    """The question for the record of a domain, as A-labels; None for what is not a multi-label domain name.
 
     RFC 7208 section 4.3: malformed and single-label names give "none"; so do address literals, which section 2.3
     expects, and names that are no host names. RFC 8616 section 4: U-labels become A-labels.
     """
-    return _checkable(domain) if len(domain) <= MAX_ADDRESS_CHARACTERS else ""
+    return _record_question(domain) if len(domain) <= MAX_ADDRESS_CHARACTERS else None
 
 
 @lru_cache(maxsize=4096)
-def _checkable(domain: str) -> str:
+def _record_question(domain: str) -> Question | None:
     name = to_ascii(domain)
-    return name if name is not None and is_fqdn(name) else ""
+    return Question(name, "TXT") if name is not None and is_fqdn(name) else None

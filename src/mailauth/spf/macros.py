@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
 
 from mailauth.plan.dns import MAX_LABEL_OCTETS, MAX_NAME_OCTETS
 from mailauth.spf.problem import TermError
@@ -21,7 +20,7 @@ from mailauth.spf.problem import TermError
 EXPLANATION_LETTERS = frozenset("crt")
 
 # RFC 7208 section 7.3: at least 127 must be supported, the most labels that a name has. A sender may have more parts.
-_MAX_DIGITS = 4
+_MAX_DIGITS = 5
 
 # macro-string     = *( macro-expand / macro-literal )
 # macro-expand     = ( "%{" macro-letter transformers *delimiter "}" ) / "%%" / "%_" / "%-"
@@ -29,18 +28,15 @@ _MAX_DIGITS = 4
 # macro-letter     = "s" / "l" / "o" / "d" / "i" / "p" / "h" / "c" / "r" / "t" / "v"
 # transformers     = *DIGIT [ "r" ]
 # delimiter        = "." / "-" / "+" / "," / "/" / "_" / "="
-_EXPAND = (
-    r"%\{(?P<letter>[slodiphcrtv])(?P<digits>[0-9]*)(?P<reverse>r?)(?P<delimiters>[-.+,/_=]*)\}"
-    r"|%(?P<special>[%_-])"
-)
-_TOKEN = re.compile(rf"(?P<literal>[\x21-\x24\x26-\x7e]+)|{_EXPAND}", re.ASCII | re.IGNORECASE)
+# The groups: all of it, literal, letter, digits, reverse, delimiters, special.
+_EXPAND = r"%\{([slodiphcrtv])([0-9]*)(r?)([-.+,/_=]*)\}|%([%_-])"
+_TOKEN = re.compile(rf"(([\x21-\x24\x26-\x7e]+)|{_EXPAND})", re.ASCII | re.IGNORECASE)
 # explain-string   = *( macro-string / SP )
-_TEXT_TOKEN = re.compile(rf"(?P<literal>[\x20-\x24\x26-\x7e]+)|{_EXPAND}", re.ASCII | re.IGNORECASE)
+_TEXT_TOKEN = re.compile(rf"(([\x20-\x24\x26-\x7e]+)|{_EXPAND})", re.ASCII | re.IGNORECASE)
 _SPECIAL = {"%": "%", "_": " ", "-": "%20"}
 
 
-@dataclass(frozen=True, slots=True)
-class Macro:
+class Macro(NamedTuple):
     """One ``%{...}``: which value, and how it is transformed (RFC 7208 section 7.3)."""
 
     letter: str
@@ -54,20 +50,17 @@ class Macro:
 
     def expand(self, values: Mapping[str, str]) -> str:
         """The value, transformed."""
-        value = values[self.letter]
-        if self.keep or self.reverse or self.delimiters:
-            value = self._transform(value)
-        return _url_escape(value) if self.escape else value
-
-    def _transform(self, value: str) -> str:
-        # RFC 7208 section 7.3: no special treatment of leading, trailing or consecutive delimiters.
-        delimiter = self.delimiters[:1] or "."
-        for other in self.delimiters[1:]:
-            value = value.replace(other, delimiter)
-        parts = value.split(delimiter)
-        if self.reverse:
-            parts.reverse()
-        return ".".join(parts[-self.keep :])
+        letter, keep, reverse, delimiters, escape = self
+        value = values[letter]
+        if keep or reverse or delimiters:
+            # RFC 7208 section 7.3: no special treatment of leading, trailing or consecutive delimiters.
+            for other in delimiters[1:]:
+                value = value.replace(other, delimiters[0])
+            labels = value.split(delimiters[0] if delimiters else ".")
+            if reverse:
+                labels.reverse()
+            value = ".".join(labels[-keep:])
+        return _url_escape(value) if escape else value
 
 
 Parts: TypeAlias = tuple[str | Macro, ...]
@@ -76,51 +69,51 @@ Parts: TypeAlias = tuple[str | Macro, ...]
 
 def parse_macro_string(text: str, start: int = 0) -> Parts:
     """Parse a ``macro-string``; `start` is where it stands in its term. Raises `TermError`."""
-    return _parse(_TOKEN, text, start)
+    return _parse(_TOKEN, text, start)[0]
 
 
 def parse_explain_string(text: str) -> Parts:
     """Parse an ``explain-string``: a macro string with spaces. Raises `TermError`."""
-    return _parse(_TEXT_TOKEN, text, 0)
+    return _parse(_TEXT_TOKEN, text, 0)[0]
 
 
-def _parse(token: re.Pattern[str], text: str, start: int) -> Parts:
+def _parse(token: re.Pattern[str], text: str, start: int) -> tuple[Parts, str]:
+    """The parts, and the literal text behind the last macro-expand."""
     parts: list[str | Macro] = []
-    position = 0
-    while position < len(text):
-        match = token.match(text, position)
-        if match is None:
-            raise _bad_macro(text, position, start)
-        parts.append(_part(match, start))
-        position = match.end()
-    return tuple(parts)
+    length, tail = 0, ""
+    for whole, literal, letter, digits, reverse, delimiters, special in token.findall(text):
+        length += len(whole)
+        tail = literal
+        if letter:
+            lower = letter.lower()
+            keep = _number(digits, whole, start) if digits else 0
+            parts.append(Macro(lower, keep, bool(reverse), delimiters, letter != lower))
+        else:
+            parts.append(literal or _SPECIAL[special])
+    if length != len(text):
+        # Something between two tokens is none.
+        raise _bad_macro(token, text, start)
+    return tuple(parts), tail
 
 
-def _part(match: re.Match[str], start: int) -> str | Macro:
-    if match["letter"]:
-        return _macro(match["letter"], match, start)
-    return _SPECIAL[match["special"]] if match["special"] else match[0]
-
-
-def _macro(letter: str, match: re.Match[str], start: int) -> Macro:
-    digits = match["digits"]
+def _number(digits: str, macro: str, start: int) -> int:
     # RFC 7208 section 7.3: "If a DIGIT is specified, the value MUST be nonzero."
     significant = digits.lstrip("0")
-    if digits and not significant:
-        raise TermError("bad-macro", f"the number in {match[0]} must not be zero", start + match.start(), len(match[0]))
-    keep = int(significant[: _MAX_DIGITS + 1] or "0")
-    lower = letter.lower()
-    return Macro(lower, keep, bool(match["reverse"]), match["delimiters"], letter != lower)
+    if not significant:
+        raise TermError("bad-macro", "the number in a macro must not be zero", start, len(macro))
+    return int(significant[:_MAX_DIGITS])
 
 
-def _bad_macro(text: str, position: int, start: int) -> TermError:
-    char = text[position]
-    if char != "%":
-        return TermError("bad-character", f"{char!a} is not allowed here", start + position, 1)
+def _bad_macro(token: re.Pattern[str], text: str, start: int) -> TermError:
+    position = 0
+    while match := token.match(text, position):
+        position = match.end()
+    if text[position] != "%":
+        return TermError("bad-character", f"{text[position]!a} is not allowed here", start + position, 1)
     end = text.find("}", position) + 1 if text.startswith("%{", position) else min(position + 2, len(text))
     end = end or len(text)
     words = "a % begins %{letter...}, %%, %_ or %- (RFC 7208 section 7.1)"
-    return TermError("bad-macro", words, start + position, end - position, "%%" if end - position < 3 else "")
+    return TermError("bad-macro", words, start + position, end - position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,30 +121,21 @@ class DomainSpec:
     """A ``domain-spec``: a macro string that ends like a domain name. Equal when written alike."""
 
     text: str
-
-    @property
-    def parts(self) -> Parts:
-        """The literals and macros of it."""
-        return _parsed(self.text)[0]
-
-    @property
-    def letters(self) -> frozenset[str]:
-        """The macro letters in it, in lower case; none: the name does not depend on the message."""
-        return _parsed(self.text)[1]
+    parts: Parts = field(compare=False, repr=False)
+    """The literals and macros of it."""
+    letters: frozenset[str] = field(compare=False, repr=False)
+    """The macro letters in it, in lower case; none: the name does not depend on the message."""
 
     def __str__(self) -> str:
         return self.text
 
 
-@lru_cache(maxsize=1024)
-def _parsed(text: str) -> tuple[Parts, frozenset[str]]:
-    parts = parse_macro_string(text)
-    return parts, letters_of(parts)
+_NO_LETTERS: frozenset[str] = frozenset()
 
 
 def letters_of(parts: Parts) -> frozenset[str]:
     """The macro letters of a macro string, in lower case."""
-    return frozenset(part.letter for part in parts if isinstance(part, Macro))
+    return frozenset([part.letter for part in parts if type(part) is Macro])
 
 
 # domain-spec      = macro-string domain-end
@@ -159,31 +143,21 @@ def letters_of(parts: Parts) -> frozenset[str]:
 _PLAIN = re.compile(r"[\x21-\x24\x26-\x7e]+\Z")
 
 
-def parse_domain_spec(text: str, start: int) -> DomainSpec:
+def parse_domain_spec(text: str, start: int = 0) -> DomainSpec:
     """Parse ``domain-spec``; `start` is where it stands in its term. Raises `TermError`."""
     if _PLAIN.match(text):
-        tail = text
+        tail, spec = text, DomainSpec(text, (text,), _NO_LETTERS)
     else:
-        parts = parse_macro_string(text, start)
-        for part in parts:
-            if isinstance(part, Macro) and part.letter in EXPLANATION_LETTERS:
-                # RFC 7208 section 7.2: "The following macro letters are allowed only in "exp" text".
-                words = f"%{{{part.letter}}} is allowed in explanation texts only"
-                raise TermError("bad-macro", words, start, len(text))
-        tail = _literal_tail(text)
+        parts, tail = _parse(_TOKEN, text, start)
+        spec = DomainSpec(text, parts, letters_of(parts))
+        if not EXPLANATION_LETTERS.isdisjoint(spec.letters):
+            # RFC 7208 section 7.2: "The following macro letters are allowed only in "exp" text".
+            words = "%{c}, %{r} and %{t} are allowed in explanation texts only"
+            raise TermError("bad-macro", words, start, len(text))
     if (tail or not text) and not _ends_in_toplabel(tail):
         words = "a domain name of at least two labels, or a macro at its end, is needed here"
         raise TermError("bad-domain", words, start, len(text))
-    return DomainSpec(text)
-
-
-def _literal_tail(text: str) -> str:
-    """What stands behind the last macro-expand of a valid macro string."""
-    end = 0
-    for match in _TOKEN.finditer(text):
-        if match["literal"] is None:
-            end = match.end()
-    return text[end:]
+    return spec
 
 
 # toplabel         = ( *alphanum ALPHA *alphanum ) / ( 1*alphanum "-" *( alphanum / "-" ) alphanum )
@@ -192,6 +166,8 @@ _LABEL_CHARACTERS = re.compile(r"[A-Za-z0-9-]+\Z")
 
 def _ends_in_toplabel(literal: str) -> bool:
     _, dot, label = literal.removesuffix(".").rpartition(".")
+    if dot and label.isalpha() and label.isascii():
+        return True
     return bool(
         dot
         and _LABEL_CHARACTERS.match(label)
@@ -207,9 +183,8 @@ def _ends_in_toplabel(literal: str) -> bool:
 
 def expand_name(parts: Parts, values: Mapping[str, str]) -> str:
     """The expansion for use as a name: no more than its last 254 octets, which `target_name` needs to see."""
-    if len(parts) == 1:
-        part = parts[0]
-        return part if isinstance(part, str) else part.expand(values)
+    if len(parts) <= _FEW_PARTS:
+        return "".join([part if isinstance(part, str) else part.expand(values) for part in parts])
     expanded: list[str] = []
     length = 0
     for part in reversed(parts):
@@ -220,6 +195,10 @@ def expand_name(parts: Parts, values: Mapping[str, str]) -> str:
             break
     expanded.reverse()
     return "".join(expanded)
+
+
+_FEW_PARTS = 16
+"""So many parts are put together without looking at their length: a value has some 1,000 characters at most."""
 
 
 def expand_text(parts: Parts, values: Mapping[str, str], limit: int) -> str:
@@ -235,21 +214,21 @@ def expand_text(parts: Parts, values: Mapping[str, str], limit: int) -> str:
     return "".join(expanded)
 
 
-# Printable US-ASCII, dots between labels of 1 to 63 octets. RFC 7208 section 11.5.3: macros carry arbitrary text of
-# the sender into names; what is not printable is never asked.
-_LABEL = rf"[\x20-\x2d\x2f-\x7e]{{1,{MAX_LABEL_OCTETS}}}"
-_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
-
-
 def target_name(expanded: str) -> str | None:
     """The name that is asked for an expanded domain-spec: lower case, no final dot; None for what is no name.
 
-    RFC 7208 section 7.3: a name over 253 octets loses labels on its left until it fits.
+    RFC 7208 section 7.3: a name over 253 octets loses labels on its left until it fits. Section 11.5.3: macros carry
+    arbitrary text of the sender into names; what is not printable US-ASCII is never asked.
     """
-    name = expanded.removesuffix(".")
+    name = expanded.removesuffix(".").lower()
     if len(name) > MAX_NAME_OCTETS:
         name = name[-MAX_NAME_OCTETS - 1 :].partition(".")[2]
-    return name.lower() if _NAME.match(name) else None
+    # RFC 1035 section 2.3.4: labels of 1 to 63 octets.
+    if not name or name[0] == "." or ".." in name or not name.isascii() or not name.isprintable():
+        return None
+    if len(name) > MAX_LABEL_OCTETS and max(map(len, name.split("."))) > MAX_LABEL_OCTETS:
+        return None
+    return name
 
 
 # RFC 3986 section 2.3: unreserved = ALPHA / DIGIT / "-" / "." / "_" / "~"

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 
 from mailauth.plan.dns import Answer, Question
 from mailauth.plan.execution import Plan, Request, Together
-from mailauth.spf.macros import expand_name, target_name
-from mailauth.spf.record import Lookup, Networks, Record, is_spf, parse_octets
-from mailauth.spf.terms import A, Exists, Include, Mx, Ptr, Redirect
+from mailauth.spf.macros import target_name
+from mailauth.spf.record import Lookup, Networks, Record, parse_octets
+from mailauth.spf.terms import Ptr
 
 if TYPE_CHECKING:
-    from mailauth.plan.dns import RecordType
     from mailauth.spf.evaluation import Evaluation
     from mailauth.spf.result import SpfResult
 
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 def prefetched(evaluation: Evaluation, plan: Plan[SpfResult]) -> Plan[SpfResult]:
     """The same plan; what the records may ask is asked at once, level by level."""
     prefetch = _Prefetch(evaluation)
-    yield from prefetch.follow(Question(evaluation.sender.domain, "TXT"))
+    if evaluation.question is not None:
+        yield from prefetch.follow(evaluation.question)
     answer: Answer | None = None
     while True:
         try:
@@ -60,18 +60,17 @@ class _Prefetch:
 
     def _further(self, question: Question, answer: Answer) -> Iterator[Question]:
         if question.type == "TXT":
-            records = [octets for octets in answer.texts if is_spf(octets)]
-            record = parse_octets(records[0]) if len(records) == 1 else None
-            if isinstance(record, Record):
-                yield from self._of_record(record, question.name)
+            records = [record for record in map(parse_octets, answer.texts) if record is not None]
+            if len(records) == 1 and isinstance(records[0], Record):
+                yield from self._of_record(records[0], question.name)
         elif question.type == "MX" and len(answer.exchanges) <= self.evaluation.policy.max_mx_hosts:
             for name in filter(None, (target_name(exchange.host) for exchange in answer.exchanges)):
-                yield Question(name, self.evaluation.address_type)
+                yield Question(name, self.evaluation.client.address_type)
 
     def _of_record(self, record: Record, domain: str) -> Iterator[Question]:
         for step in record.program:
             if isinstance(step, Networks):
-                if step.covers(self.evaluation.number):
+                if step.covers(self.evaluation.client.number):
                     return
                 continue
             yield from self._of_term(step, domain)
@@ -83,17 +82,6 @@ class _Prefetch:
         if not self._terms_left or "p" in step.letters or isinstance(step.term, Ptr):
             return
         self._terms_left -= 1
-        name = target_name(expand_name(step.parts, self.evaluation.values(domain))) if step.parts else domain
-        if name is not None and self.evaluation.can_match(step):
-            yield Question(name, self._type(step))
-
-    def _type(self, step: Lookup) -> RecordType:
-        match step.term:
-            case Include() | Redirect():
-                return "TXT"
-            case Mx():
-                return "MX"
-            case A():
-                return self.evaluation.address_type
-            case Exists() | Ptr():
-                return "A"
+        question = self.evaluation.question_of(step, domain)
+        if question is not None and self.evaluation.can_match(step):
+            yield question

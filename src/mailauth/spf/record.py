@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv6Address
@@ -66,9 +66,11 @@ class Record:
     """What the evaluation does, step by step, up to an "all"."""
     redirect_step: Lookup | None = field(init=False, compare=False, repr=False)
     """What it does after that."""
+    asks: bool = field(init=False, compare=False, repr=False)
+    """Whether any of it asks the DNS; if not, there is one step at most."""
 
-    @classmethod
-    def parse(cls, text: str | bytes) -> Record:
+    @staticmethod
+    def parse(text: str | bytes) -> Record:
         """The record that `text` is. Raises `RecordError`, which points at the first error and proposes."""
         if isinstance(text, bytes):
             text = text.decode("latin-1")
@@ -78,7 +80,7 @@ class Record:
         terms: list[Term] = []
         for problem in parse_terms(text, terms):
             raise RecordError(problem)
-        return cls(tuple(terms))
+        return _record(tuple(terms))
 
     def __str__(self) -> str:
         return " ".join([VERSION, *map(str, self.terms)])
@@ -86,6 +88,13 @@ class Record:
     def __post_init__(self) -> None:
         # One pass; frozen dataclasses take values for derived fields only this way.
         vars(self).update(_derived(self.terms))
+
+
+def _record(terms: tuple[Term, ...]) -> Record:
+    # What Record(terms) does, without the detour of a frozen dataclass.
+    record = object.__new__(Record)
+    object.__setattr__(record, "__dict__", {"terms": terms, **_derived(terms)})
+    return record
 
 
 # --- from text to terms -----------------------------------------------------------------------------------
@@ -134,6 +143,9 @@ _QUALIFIERS = {"": Qualifier.PASS, **{member.value: member for member in Qualifi
 
 def parse_term(word: str) -> Term:
     """One term, without the spaces around it. Raises `TermError`."""
+    if word[:4] == "ip4:" and (match := _IP4.match(word, 3)) is not None:
+        # Most terms of most records are this one.
+        return _ip4(Qualifier.PASS, match)
     match = _TERM.match(word)
     if match is None:
         raise _not_a_term(word)
@@ -225,12 +237,16 @@ def _dual_cidr(rest: str, start: int) -> tuple[str, int, int]:
 
 
 def _length(digits: str | None, bits: int, start: int) -> int:
-    length = bits if digits is None else int(digits)
-    if length > bits:
-        raise TermError(
-            "bad-prefix-length", f"a prefix length is at most {bits} here", start, len(digits or ""), str(bits)
-        )
-    return length
+    if digits is None:
+        return bits
+    if int(digits) > bits:
+        raise _too_long(digits, bits, start)
+    return int(digits)
+
+
+def _too_long(digits: str, bits: int, start: int) -> TermError:
+    words = f"a prefix length is at most {bits} here"
+    return TermError("bad-prefix-length", words, start, len(digits), str(bits))
 
 
 def _parse_a(qualifier: Qualifier, rest: str, start: int) -> A:
@@ -253,9 +269,16 @@ def _parse_ip4(qualifier: Qualifier, rest: str, start: int) -> Ip4:
     match = _IP4.match(rest)
     if match is None:
         raise _bad_ip4(rest, start)
-    a, b, c, d, length = match.groups()
+    return _ip4(qualifier, match, start)
+
+
+def _ip4(qualifier: Qualifier, match: re.Match[str], start: int = 0) -> Ip4:
+    a, b, c, d, digits = match.groups()
     address = int(a) << 24 | int(b) << 16 | int(c) << 8 | int(d)
-    return Ip4(qualifier, address, IP4_BITS if length is None else _length(length, IP4_BITS, start + match.start(5)))
+    length = IP4_BITS if digits is None else int(digits)
+    if length > IP4_BITS:
+        raise _too_long(digits, IP4_BITS, start + match.start(5))
+    return Ip4(qualifier, address, length)
 
 
 _SHORT_IP4 = re.compile(rf"{_QNUM}(?:\.{_QNUM}(?:\.{_QNUM})?)?\.?\Z")
@@ -333,7 +356,7 @@ class Networks:
     def __init__(self, terms: Sequence[Ip4 | Ip6]) -> None:
         self.terms = terms
         self.ranges = [_range(term) for term in terms]
-        self.bounds = [bound for pair in merged(self.ranges) for bound in pair]
+        self.bounds = merged(self.ranges)
 
     def covers(self, number: int) -> bool:
         """Whether one of the terms matches."""
@@ -341,9 +364,12 @@ class Networks:
 
     def first_match(self, number: int) -> Ip4 | Ip6:
         """The first of the terms that matches; one must."""
-        return next(
-            term for term, (first, behind) in zip(self.terms, self.ranges, strict=True) if first <= number < behind
-        )
+        if len(self.terms) == 1:
+            return self.terms[0]
+        for term, (first, behind) in zip(self.terms, self.ranges, strict=True):
+            if first <= number < behind:
+                return term
+        raise LookupError(number)
 
 
 IP6_OFFSET = 1 << IP4_BITS
@@ -351,34 +377,39 @@ IP6_OFFSET = 1 << IP4_BITS
 
 
 def _range(term: Ip4 | Ip6) -> tuple[int, int]:
-    bits, offset = (IP4_BITS, 0) if type(term) is Ip4 else (IP6_BITS, IP6_OFFSET)
-    shift = bits - term.prefix_length
-    first = (term.address >> shift << shift) + offset
+    if type(term) is Ip4:
+        shift = IP4_BITS - term.prefix_length
+        first = term.address >> shift << shift
+    else:
+        shift = IP6_BITS - term.prefix_length
+        first = (term.address >> shift << shift) + IP6_OFFSET
     return first, first + (1 << shift)
 
 
-def merged(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Ranges (first, behind the last) sorted, and joined where they touch."""
-    begin = end = -1
+def merged(ranges: Sequence[tuple[int, int]]) -> list[int]:
+    """Ranges (first, behind the last), joined where they touch, as one list of bounds in rising order."""
+    if len(ranges) == 1:
+        return list(ranges[0])
+    bounds: list[int] = []
+    end = -1
     for first, behind in sorted(ranges):
         if first > end:
-            if end > begin:
-                yield begin, end
-            begin, end = first, behind
-        elif behind > end:
+            bounds += (first, behind)
             end = behind
-    if end > begin:
-        yield begin, end
+        elif behind > end:
+            bounds[-1] = end = behind
+    return bounds
 
 
 @final
 class Lookup:
     """A term that asks the DNS, with its first question ready where the name in it does not depend on the message."""
 
-    __slots__ = ("letters", "parts", "question", "question6", "term")
+    __slots__ = ("letters", "one_answer", "parts", "question", "question6", "rtype", "rtype6", "term")
 
     def __init__(self, term: Asking) -> None:
         self.term = term
+        self.rtype, self.rtype6, self.one_answer = _FIRST_QUESTION[type(term)]
         self.question: Question | None = None
         """What an IPv4 client makes it ask."""
         self.question6: Question | None = None
@@ -387,78 +418,91 @@ class Lookup:
         self.letters: frozenset[str] = frozenset()
         spec = term.domain_spec
         if spec is not None:
-            if "%" in spec.text:
-                self.parts, self.letters = spec.parts, spec.letters
-            else:
-                self._prepare(spec.text)
+            self.parts, self.letters = spec.parts, spec.letters
+            if not spec.letters:
+                self._prepare("".join(cast("tuple[str, ...]", spec.parts)))
 
     def _prepare(self, text: str) -> None:
-        self.parts = (text,)
         name = target_name(text)
-        if name is None:
-            return
-        rtype = _FIRST_QUESTION[type(self.term)]
-        self.question = self.question6 = Question(name, rtype)
-        if type(self.term) is A:
-            self.question6 = Question(name, "AAAA")
+        if name is not None:
+            self.question = self.question6 = Question(name, self.rtype)
+            if self.rtype6 != self.rtype:
+                self.question6 = Question(name, self.rtype6)
 
 
-_FIRST_QUESTION: dict[type[Asking], RecordType] = {
-    Include: "TXT", Redirect: "TXT", A: "A", Mx: "MX", Ptr: "PTR", Exists: "A",
-}  # fmt: skip
+# The types that IPv4 and IPv6 clients make a term ask first (RFC 7208 sections 5 and 6.1), and whether that answer
+# is all that it needs.
+_FIRST_QUESTION: dict[type[Asking], tuple[RecordType, RecordType, bool]] = {
+    Include: ("TXT", "TXT", False),
+    A: ("A", "AAAA", True),
+    Mx: ("MX", "MX", False),
+    Ptr: ("PTR", "PTR", False),
+    Exists: ("A", "A", True),
+    Redirect: ("TXT", "TXT", False),
+}
 
 Step: TypeAlias = Networks | Lookup
 
 
 def _derived(terms: tuple[Term, ...]) -> dict[str, Any]:
+    """The fields of a `Record` that follow from its terms."""
+    found: dict[type[Term], Any] = {}
     directives: list[Mechanism] = []
-    found: dict[type[Term], Term] = {}
+    program: list[Step] = []
+    run: list[Ip4 | Ip6] = []
     for term in terms:
         kind = type(term)
-        if kind is All or kind is Redirect or kind is Explanation:
+        if kind in _MODIFIERS:
             found.setdefault(kind, term)
-        if not isinstance(term, Redirect | Explanation | UnknownModifier):
-            directives.append(term)
-    redirect = None if All in found else cast("Redirect | None", found.get(Redirect))
+            continue
+        directives.append(cast("Mechanism", term))
+        if kind is Ip4 or kind is Ip6:
+            run.append(cast("Ip4 | Ip6", term))
+            continue
+        if All in found:
+            continue
+        if run:
+            program.append(Networks(run))
+            run = []
+        if kind is All:
+            found[All] = term
+        else:
+            program.append(Lookup(cast("Asking", term)))
+    if run and All not in found:
+        program.append(Networks(run))
+    return {"directives": tuple(directives), "program": tuple(program), **_endings(found, program)}
+
+
+_MODIFIERS = frozenset([Redirect, Explanation, UnknownModifier])
+
+
+def _endings(found: dict[type[Term], Any], program: list[Step]) -> dict[str, Any]:
+    # RFC 7208 section 5.1: redirect is ignored when there is an "all", wherever it stands.
+    redirect = None if All in found else found.get(Redirect)
     return {
-        "directives": tuple(directives),
         "all": found.get(All),
         "redirect": redirect,
         "redirect_step": None if redirect is None else Lookup(redirect),
         "explanation": found.get(Explanation),
-        "program": tuple(_program(directives)),
+        "asks": redirect is not None or any(type(step) is Lookup for step in program),
     }
 
 
-def _program(directives: Iterable[Mechanism]) -> Iterator[Step]:
-    run: list[Ip4 | Ip6] = []
-    for term in directives:
-        if isinstance(term, Ip4 | Ip6):
-            run.append(term)
-            continue
-        if run:
-            yield Networks(run)
-            run = []
-        if isinstance(term, All):
-            return
-        yield Lookup(term)
-    if run:
-        yield Networks(run)
+def parse_octets(octets: bytes) -> Record | Problem | None:
+    """A TXT record as the SPF record that it is, or what is wrong with that; None for a record of anything else.
 
-
-def is_spf(octets: bytes) -> bool:
-    """Whether a TXT record is an SPF record (RFC 7208 section 4.5): the version, then a space or the end."""
-    return octets[:6].lower() == b"v=spf1" and octets[6:7] in (b"", b" ")
-
-
-def parse_octets(octets: bytes) -> Record | Problem:
-    """The record that the octets are, or what is wrong with them; remembered for the next time."""
+    The last answers are remembered.
+    """
     return _remembered(octets) if len(octets) <= MAX_CACHED_OCTETS else _parsed(octets)
 
 
-def _parsed(octets: bytes) -> Record | Problem:
+def _parsed(octets: bytes) -> Record | Problem | None:
+    # RFC 7208 section 4.5; octets that are no US-ASCII are errors in SPF records, and do not matter elsewhere.
+    text = octets.decode("latin-1")
+    if not has_version(text):
+        return None
     try:
-        return Record.parse(octets)
+        return Record.parse(text)
     except RecordError as error:
         return error.problem
 

@@ -116,9 +116,15 @@ class SpfResult:
         }
 
 
+_new, _set = object.__new__, object.__setattr__
+
+
 def result_of(values: dict[str, Any]) -> SpfResult:
-    """An `SpfResult` with all its fields given. A frozen dataclass sets each field through a descriptor, which for so
-    many fields takes longer than a whole evaluation of a short record."""
-    result = object.__new__(SpfResult)
-    object.__setattr__(result, "__dict__", values)
+    """An `SpfResult` with these fields; those that are not given have their defaults.
+
+    A frozen dataclass sets each field through a descriptor, which for so many fields takes longer than the whole
+    evaluation of a short record.
+    """
+    result = _new(SpfResult)
+    _set(result, "__dict__", values)
     return result

@@ -219,7 +219,7 @@ class Tracer:
         if ending is not None:
             self._begin(node, ending)
 
-    def explain(self) -> None:
+    def begin_explanation(self) -> None:
         """The evaluation is over; what is asked from now on is for the explanation."""
         self._leave(0)
         self._explaining = True
@@ -261,7 +261,7 @@ class Tracer:
 
 def traced(evaluation: Evaluation, plan: Plan[SpfResult]) -> Plan[SpfResult]:
     """The same plan, with the trace in its result."""
-    tracer = evaluation.tracer = Tracer(evaluation.sender.domain, evaluation.number)
+    tracer = evaluation.tracer = Tracer(evaluation.domain, evaluation.client.number)
     answer: Answer | None = None
     while True:
         try:
