@@ -6,7 +6,7 @@ from __future__ import annotations
 from mailauth.dkim.policy import ALGORITHMS, DkimPolicy
 from mailauth.dkim.record import BadRecord, KeyRecord, parse_record
 from mailauth.dkim.result import AuthorMatch, Reason, Result, Signature
-from mailauth.dkim.verify import Verifier, verify
+from mailauth.dkim.verification import Verifier, verify
 
 __all__ = [
     "ALGORITHMS",
