@@ -217,7 +217,12 @@ def _selector(value: bytes) -> str:
 @lru_cache(maxsize=4096)
 def _known_selector(value: bytes) -> str | None:
     selector = _ascii_name(value)
-    return selector if selector is not None and _SELECTOR.match(selector) else None
+    return selector if selector is not None and is_selector(selector) else None
+
+
+def is_selector(text: str) -> bool:
+    """Whether the text is a selector (RFC 6376 section 3.1; underscores tolerated), as A-labels in lower case."""
+    return _SELECTOR.match(text) is not None
 
 
 def _algorithm(value: bytes, evidence: dict[str, Any]) -> str:
