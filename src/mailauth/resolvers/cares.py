@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections import deque
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
@@ -25,7 +26,7 @@ except ModuleNotFoundError as _error:
     ) from _error
 
 from mailauth.plan.dns import MAX_CHAIN, MAX_RECORDS, Answer, Exchange, Outcome, Question, not_asked
-from mailauth.resolvers.packet import TYPES, label_text
+from mailauth.resolvers.packet import TYPES, escaped_name, label_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -145,7 +146,7 @@ class _Channel:
 
     def _start(self, question: Question, future: asyncio.Future[Answer]) -> None:
         self._free -= 1
-        name = ".".join([label_text(label) for label in question.name.lower().encode("ascii").split(b".")])
+        name = escaped_name(question.name)
         done = partial(self._done, name, question, future)
         self._channel.query(name, TYPES[question.type], callback=done)
         if self._timer is None and not future.done():
@@ -233,7 +234,7 @@ def _from_sections(name: str, question: Question, result: Any) -> Answer:
 
 
 _VALUES: dict[str, Any] = {
-    "A": lambda data: IPv4Address(data.addr),
+    "A": lambda data: _ipv4(data.addr),
     "AAAA": lambda data: IPv6Address(data.addr),
     "MX": lambda data: Exchange(data.priority, _name(data.exchange)),
     "PTR": lambda data: _name(data.dname),
@@ -245,7 +246,7 @@ def _from_list(question: Question, result: Any) -> Answer:
     """pycares before 5: the values only, CNAMEs followed by c-ares."""
     match question.type:
         case "A":
-            return _found([IPv4Address(item.host) for item in result], min(item.ttl for item in result))
+            return _found([_ipv4(item.host) for item in result], min(item.ttl for item in result))
         case "AAAA":
             return _found([IPv6Address(item.host) for item in result], min(item.ttl for item in result))
         case "MX":
@@ -254,6 +255,11 @@ def _from_list(question: Question, result: Any) -> Answer:
             return _found([_name(alias) for alias in result.aliases or [result.name]], 0)
         case "TXT":
             return _found([_octets(item.text) for item in result], 0)
+
+
+def _ipv4(text: str) -> IPv4Address:
+    # Twice as fast as ipaddress' own parser, and c-ares wrote the text itself.
+    return IPv4Address(socket.inet_aton(text))
 
 
 def _octets(text: str | bytes) -> bytes:
