@@ -26,16 +26,21 @@ except ModuleNotFoundError as _error:
     ) from _error
 
 from mailauth.plan.dns import MAX_CHAIN, MAX_RECORDS, Answer, Exchange, Outcome, Question, not_asked
-from mailauth.resolvers.packet import TYPES, escaped_name, label_text
+from mailauth.resolvers.packet import TYPES, label_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from mailauth.resolvers.dnspython_async import AsyncDnspythonResolver
 
 MAX_IN_FLIGHT = 200
 """Questions in flight at once; the others wait. They share a socket, whose buffer holds some 200 answers on Linux."""
 TIMEOUT = 2.0
 TRIES = 2
 _TICK = 0.1  # seconds between two looks at the clock, for c-ares to try again or to give up
+
+# c-ares refuses to ask for names with other characters; they are rare, and left to dnspython.
+_ASKABLE = re.compile(r"[A-Za-z0-9_./*-]+")
 
 _CNAME = 5
 _OUTCOMES = {
@@ -56,7 +61,8 @@ class AiodnsResolver:
     The TTL of an answer without records is 0, since c-ares hides the SOA record; before pycares 5, so are those of
     MX, PTR and TXT records, and a TXT record ends at its first NUL.
 
-    Raises `ValueError` for a cap below 1, `TypeError` when it is asked outside asyncio; questions never raise.
+    Raises `ValueError` for a cap below 1 and for what is no address, `TypeError` when it is asked outside asyncio;
+    questions never raise.
     """
 
     def __init__(
@@ -76,6 +82,7 @@ class AiodnsResolver:
             options["servers"] = [str(IPv6Address(s) if ":" in s else IPv4Address(s)) for s in nameservers]
         self._options = options
         self._max_in_flight = max_in_flight
+        self._substitute: AsyncDnspythonResolver | None = None
         self._channels: WeakKeyDictionary[asyncio.AbstractEventLoop, _Channel] = WeakKeyDictionary()
 
     async def lookup_async(self, question: Question) -> Answer:
@@ -90,11 +97,19 @@ class AiodnsResolver:
         if answer is not None:
             future.set_result(answer)
             return future
+        if not _ASKABLE.fullmatch(question.name):
+            return loop.create_task(self._unusual().lookup_async(question))
         channel = self._channels.get(loop)
         if channel is None:
             channel = self._channels[loop] = _Channel(loop, self._options, self._max_in_flight)
         channel.ask(question, future)
         return future
+
+    def _unusual(self) -> AsyncDnspythonResolver:
+        """Who is asked for names that c-ares refuses."""
+        if self._substitute is None:
+            self._substitute = _substitute(self._options)
+        return self._substitute
 
     def close(self) -> None:
         """Close the sockets of the running loop; questions that are still open are answered "server failure"."""
@@ -107,6 +122,19 @@ class AiodnsResolver:
 
     async def __aexit__(self, *error: object) -> None:
         self.close()
+
+
+def _substitute(options: dict[str, Any]) -> AsyncDnspythonResolver:
+    import dns.asyncresolver
+
+    from mailauth.resolvers.dnspython_async import AsyncDnspythonResolver
+
+    if "servers" not in options:
+        return AsyncDnspythonResolver()
+    resolver = dns.asyncresolver.Resolver(configure=False)
+    resolver.nameservers, resolver.port = options["servers"], options["udp_port"]
+    resolver.timeout, resolver.lifetime = options["timeout"], options["timeout"] * options["tries"]
+    return AsyncDnspythonResolver(resolver)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:
@@ -146,9 +174,12 @@ class _Channel:
 
     def _start(self, question: Question, future: asyncio.Future[Answer]) -> None:
         self._free -= 1
-        name = escaped_name(question.name)
+        name = question.name.lower()
         done = partial(self._done, name, question, future)
-        self._channel.query(name, TYPES[question.type], callback=done)
+        try:
+            self._channel.query(name, TYPES[question.type], callback=done)
+        except pycares.AresError as error:
+            done(None, error.args[0])
         if self._timer is None and not future.done():
             self._timer = self._loop.call_later(_TICK, self._tick)
 

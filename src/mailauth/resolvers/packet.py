@@ -201,16 +201,6 @@ def _text(name: bytes) -> str:
     return ".".join(labels)
 
 
-_PLAIN_NAME = re.compile(r"[a-z0-9_.-]+", re.ASCII)
-
-
-def escaped_name(name: str) -> str:
-    """The name of a question, in which every character stands for itself, with the escapes of a master file."""
-    if _PLAIN_NAME.fullmatch(name):
-        return name
-    return ".".join([label_text(label) for label in name.lower().encode("ascii").split(b".")])
-
-
 def label_text(label: bytes) -> str:
     """A label as `Answer` has it: octets that host names do not have are escaped as in a master file."""
     if _PLAIN.fullmatch(label):
