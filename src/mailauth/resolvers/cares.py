@@ -42,7 +42,8 @@ _TICK = 0.1  # seconds between two looks at the clock, for c-ares to try again o
 # c-ares refuses to ask for names with other characters; they are rare, and left to dnspython.
 _ASKABLE = re.compile(r"[A-Za-z0-9_./*-]+")
 
-_CNAME = 5
+_IN, _CNAME = 1, 5
+_GREATEST_TTL = 2**31 - 1
 _OUTCOMES = {
     pycares.errno.ARES_ENOTFOUND: Outcome.NO_SUCH_NAME,
     pycares.errno.ARES_ENODATA: Outcome.NO_DATA,
@@ -58,8 +59,9 @@ class AiodnsResolver:
     tests. `max_in_flight` questions are asked at once, the others wait for their turn. The system's configuration
     is read by the first question. c-ares has a cache of its own, which honours TTLs.
 
-    The TTL of an answer without records is 0, since c-ares hides the SOA record; before pycares 5, so are those of
-    MX, PTR and TXT records, and a TXT record ends at its first NUL.
+    The TTL of an answer without records is 0, since c-ares hides the SOA record. Use aiodns 4 (pycares 5) or newer:
+    older ones hide the TTL of MX, PTR and TXT records (0), cut TXT records at their first NUL, and do not say to
+    which name a record belongs.
 
     Raises `ValueError` for a cap below 1 and for what is no address, `TypeError` when it is asked outside asyncio;
     questions never raise.
@@ -246,14 +248,15 @@ def _found(values: Iterable[Any], ttl: int) -> Answer:
     if not unique:
         return Answer(Outcome.NO_DATA)
     detail = "" if len(unique) <= MAX_RECORDS else f"{MAX_RECORDS} of {len(unique)} records kept"
-    return Answer(Outcome.FOUND, unique[:MAX_RECORDS], max(0, ttl), detail)
+    # RFC 2181 section 8: a greater value is to be taken as zero; c-ares makes it the greatest.
+    return Answer(Outcome.FOUND, unique[:MAX_RECORDS], ttl if 0 <= ttl < _GREATEST_TTL else 0, detail)
 
 
 def _from_sections(name: str, question: Question, result: Any) -> Answer:
     """pycares 5: the records of all sections; follow CNAMEs among the answers."""
-    asked, ttl = TYPES[question.type], 2**31 - 1
+    asked, ttl = TYPES[question.type], _GREATEST_TTL
     for _ in range(MAX_CHAIN + 1):
-        here = [record for record in result.answer if _name(record.name) == name]
+        here = [record for record in result.answer if record.record_class == _IN and _name(record.name) == name]
         records = [record for record in here if record.type == asked]
         if records:
             return _found([_VALUES[question.type](r.data) for r in records], min(ttl, *[r.ttl for r in records]))
