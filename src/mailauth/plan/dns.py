@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
@@ -125,20 +126,23 @@ def not_asked(question: Question) -> Answer | None:
     return None if reason is None else Answer(Outcome.NO_SUCH_NAME, detail=f"not asked: {reason}")
 
 
+# One or more labels of 1 to 63 octets; a dot only separates.
+_ASKABLE = re.compile(r"(?:[\x01-\x2d\x2f-\x7f]{1,63}\.)*[\x01-\x2d\x2f-\x7f]{1,63}")
+
+
 def unaskable(name: str) -> str | None:
     """Why `name` cannot be asked in the DNS, or None if it can (RFC 1035 section 2.3.4; RFC 5890 for non-ASCII).
 
     Every resolver answers such a question with `Outcome.NO_SUCH_NAME` and sends nothing.
     """
+    if len(name) <= MAX_NAME_OCTETS and _ASKABLE.fullmatch(name):
+        return None
     if len(name) > MAX_NAME_OCTETS:
         return f"name over {MAX_NAME_OCTETS} octets"
     if not name.isascii():
         return "name is not ASCII"
     if "\0" in name:
         return "name holds NUL"
-    for label in name.split("."):
-        if not label:
-            return "empty label" if name else "empty name"
-        if len(label) > MAX_LABEL_OCTETS:
-            return f"label over {MAX_LABEL_OCTETS} octets"
-    return None
+    if "" in name.split("."):
+        return "empty label" if name else "empty name"
+    return f"label over {MAX_LABEL_OCTETS} octets"

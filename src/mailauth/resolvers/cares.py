@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections import deque
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
@@ -30,13 +31,19 @@ from mailauth.resolvers.packet import TYPES, label_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from mailauth.resolvers.dnspython_async import AsyncDnspythonResolver
+
 MAX_IN_FLIGHT = 200
 """Questions in flight at once; the others wait. They share a socket, whose buffer holds some 200 answers on Linux."""
 TIMEOUT = 2.0
 TRIES = 2
 _TICK = 0.1  # seconds between two looks at the clock, for c-ares to try again or to give up
 
-_CNAME = 5
+# c-ares refuses to ask for names with other characters; they are rare, and left to dnspython.
+_ASKABLE = re.compile(r"[A-Za-z0-9_./*-]+")
+
+_IN, _CNAME = 1, 5
+_GREATEST_TTL = 2**31 - 1
 _OUTCOMES = {
     pycares.errno.ARES_ENOTFOUND: Outcome.NO_SUCH_NAME,
     pycares.errno.ARES_ENODATA: Outcome.NO_DATA,
@@ -52,10 +59,12 @@ class AiodnsResolver:
     tests. `max_in_flight` questions are asked at once, the others wait for their turn. The system's configuration
     is read by the first question. c-ares has a cache of its own, which honours TTLs.
 
-    The TTL of an answer without records is 0, since c-ares hides the SOA record; before pycares 5, so are those of
-    MX, PTR and TXT records, and a TXT record ends at its first NUL.
+    The TTL of an answer without records is 0, since c-ares hides the SOA record. Use aiodns 4 (pycares 5) or newer:
+    older ones hide the TTL of MX, PTR and TXT records (0), cut TXT records at their first NUL, and do not say to
+    which name a record belongs.
 
-    Raises `ValueError` for a cap below 1, `TypeError` when it is asked outside asyncio; questions never raise.
+    Raises `ValueError` for a cap below 1 and for what is no address, `TypeError` when it is asked outside asyncio;
+    questions never raise.
     """
 
     def __init__(
@@ -75,6 +84,7 @@ class AiodnsResolver:
             options["servers"] = [str(IPv6Address(s) if ":" in s else IPv4Address(s)) for s in nameservers]
         self._options = options
         self._max_in_flight = max_in_flight
+        self._substitute: AsyncDnspythonResolver | None = None
         self._channels: WeakKeyDictionary[asyncio.AbstractEventLoop, _Channel] = WeakKeyDictionary()
 
     async def lookup_async(self, question: Question) -> Answer:
@@ -89,11 +99,19 @@ class AiodnsResolver:
         if answer is not None:
             future.set_result(answer)
             return future
+        if not _ASKABLE.fullmatch(question.name):
+            return loop.create_task(self._unusual().lookup_async(question))
         channel = self._channels.get(loop)
         if channel is None:
             channel = self._channels[loop] = _Channel(loop, self._options, self._max_in_flight)
         channel.ask(question, future)
         return future
+
+    def _unusual(self) -> AsyncDnspythonResolver:
+        """Who is asked for names that c-ares refuses."""
+        if self._substitute is None:
+            self._substitute = _substitute(self._options)
+        return self._substitute
 
     def close(self) -> None:
         """Close the sockets of the running loop; questions that are still open are answered "server failure"."""
@@ -106,6 +124,19 @@ class AiodnsResolver:
 
     async def __aexit__(self, *error: object) -> None:
         self.close()
+
+
+def _substitute(options: dict[str, Any]) -> AsyncDnspythonResolver:
+    import dns.asyncresolver
+
+    from mailauth.resolvers.dnspython_async import AsyncDnspythonResolver
+
+    if "servers" not in options:
+        return AsyncDnspythonResolver()
+    resolver = dns.asyncresolver.Resolver(configure=False)
+    resolver.nameservers, resolver.port = options["servers"], options["udp_port"]
+    resolver.timeout, resolver.lifetime = options["timeout"], options["timeout"] * options["tries"]
+    return AsyncDnspythonResolver(resolver)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:
@@ -145,9 +176,12 @@ class _Channel:
 
     def _start(self, question: Question, future: asyncio.Future[Answer]) -> None:
         self._free -= 1
-        name = ".".join([label_text(label) for label in question.name.lower().encode("ascii").split(b".")])
+        name = question.name.lower()
         done = partial(self._done, name, question, future)
-        self._channel.query(name, TYPES[question.type], callback=done)
+        try:
+            self._channel.query(name, TYPES[question.type], callback=done)
+        except pycares.AresError as error:
+            done(None, error.args[0])
         if self._timer is None and not future.done():
             self._timer = self._loop.call_later(_TICK, self._tick)
 
@@ -214,14 +248,15 @@ def _found(values: Iterable[Any], ttl: int) -> Answer:
     if not unique:
         return Answer(Outcome.NO_DATA)
     detail = "" if len(unique) <= MAX_RECORDS else f"{MAX_RECORDS} of {len(unique)} records kept"
-    return Answer(Outcome.FOUND, unique[:MAX_RECORDS], max(0, ttl), detail)
+    # RFC 2181 section 8: a greater value is to be taken as zero; c-ares makes it the greatest.
+    return Answer(Outcome.FOUND, unique[:MAX_RECORDS], ttl if 0 <= ttl < _GREATEST_TTL else 0, detail)
 
 
 def _from_sections(name: str, question: Question, result: Any) -> Answer:
     """pycares 5: the records of all sections; follow CNAMEs among the answers."""
-    asked, ttl = TYPES[question.type], 2**31 - 1
+    asked, ttl = TYPES[question.type], _GREATEST_TTL
     for _ in range(MAX_CHAIN + 1):
-        here = [record for record in result.answer if _name(record.name) == name]
+        here = [record for record in result.answer if record.record_class == _IN and _name(record.name) == name]
         records = [record for record in here if record.type == asked]
         if records:
             return _found([_VALUES[question.type](r.data) for r in records], min(ttl, *[r.ttl for r in records]))
@@ -233,7 +268,7 @@ def _from_sections(name: str, question: Question, result: Any) -> Answer:
 
 
 _VALUES: dict[str, Any] = {
-    "A": lambda data: IPv4Address(data.addr),
+    "A": lambda data: _ipv4(data.addr),
     "AAAA": lambda data: IPv6Address(data.addr),
     "MX": lambda data: Exchange(data.priority, _name(data.exchange)),
     "PTR": lambda data: _name(data.dname),
@@ -245,7 +280,7 @@ def _from_list(question: Question, result: Any) -> Answer:
     """pycares before 5: the values only, CNAMEs followed by c-ares."""
     match question.type:
         case "A":
-            return _found([IPv4Address(item.host) for item in result], min(item.ttl for item in result))
+            return _found([_ipv4(item.host) for item in result], min(item.ttl for item in result))
         case "AAAA":
             return _found([IPv6Address(item.host) for item in result], min(item.ttl for item in result))
         case "MX":
@@ -254,6 +289,11 @@ def _from_list(question: Question, result: Any) -> Answer:
             return _found([_name(alias) for alias in result.aliases or [result.name]], 0)
         case "TXT":
             return _found([_octets(item.text) for item in result], 0)
+
+
+def _ipv4(text: str) -> IPv4Address:
+    # Twice as fast as ipaddress' own parser, and c-ares wrote the text itself.
+    return IPv4Address(socket.inet_aton(text))
 
 
 def _octets(text: str | bytes) -> bytes:

@@ -109,7 +109,7 @@ def running_trio() -> Any:
 
 async def ask(resolver: dns.asyncresolver.Resolver, question: Question, lifetime: float) -> Answer:
     """Ask one question, within `lifetime` seconds; raises dnspython's exceptions and `OSError`."""
-    way = attempt(resolver, question) if type(resolver) is dns.asyncresolver.Resolver and _has_readers() else None
+    way = attempt(resolver, question) if type(resolver) is dns.asyncresolver.Resolver else None
     if way is None:
         return await _ask_at_length(resolver, question, lifetime)
     started = time.monotonic()
@@ -139,46 +139,56 @@ async def _ask_at_length(
     return answer_of(answer.response, question)
 
 
-def _has_readers() -> bool:
-    """Whether the loop can wait for a socket that it did not make: asyncio, but for the default one on Windows."""
-    return running_trio() is None and sys.platform != "win32"
-
-
 async def _ask_shortly(way: Attempt, timeout: float) -> Answer | Verdict:
+    wait = _in_asyncio if running_trio() is None else _in_trio
+    try:
+        with open_socket(way) as sock:
+            sock.setblocking(False)
+            sock.send(way.wire)
+            return await wait(sock, way, timeout)
+    except (OSError, NotImplementedError):
+        # The default event loop on Windows cannot wait for a socket that it did not make itself.
+        return Verdict.ASK_AGAIN
+
+
+async def _in_trio(sock: socket.socket, way: Attempt, timeout: float) -> Answer | Verdict:
+    import trio
+
+    with trio.move_on_after(timeout):
+        while True:
+            await trio.lowlevel.wait_readable(sock)
+            verdict = _receive(sock, way)
+            if verdict is not Verdict.WAIT:
+                return verdict
+    return Verdict.ASK_AGAIN
+
+
+async def _in_asyncio(sock: socket.socket, way: Attempt, timeout: float) -> Answer | Verdict:
     loop = asyncio.get_running_loop()
     verdict: asyncio.Future[Answer | Verdict] = loop.create_future()
+    loop.add_reader(sock, _readable, sock, way, verdict)
+    timer = loop.call_later(timeout, _tell, verdict, Verdict.ASK_AGAIN)
     try:
-        sock = open_socket(way)
-    except OSError:
-        return Verdict.ASK_AGAIN
-    with sock:
-        sock.setblocking(False)
-        try:
-            sock.send(way.wire)
-        except OSError:
-            return Verdict.ASK_AGAIN
-        loop.add_reader(sock, _receive, sock, way, verdict)
-        timer = loop.call_later(timeout, _give_up, verdict)
-        try:
-            return await verdict
-        finally:
-            timer.cancel()
-            loop.remove_reader(sock)
+        return await verdict
+    finally:
+        timer.cancel()
+        loop.remove_reader(sock)
 
 
-def _receive(sock: socket.socket, way: Attempt, future: asyncio.Future[Answer | Verdict]) -> None:
-    if future.done():
-        return
-    try:
-        verdict = way.judge(sock.recv(MAX_PACKET))
-    except (BlockingIOError, InterruptedError):
-        return
-    except OSError:
-        verdict = Verdict.ASK_AGAIN
-    if verdict is not Verdict.WAIT:
+def _readable(sock: socket.socket, way: Attempt, future: asyncio.Future[Answer | Verdict]) -> None:
+    if not future.done():
+        _tell(future, _receive(sock, way))
+
+
+def _tell(future: asyncio.Future[Answer | Verdict], verdict: Answer | Verdict) -> None:
+    if verdict is not Verdict.WAIT and not future.done():
         future.set_result(verdict)
 
 
-def _give_up(future: asyncio.Future[Answer | Verdict]) -> None:
-    if not future.done():
-        future.set_result(Verdict.ASK_AGAIN)
+def _receive(sock: socket.socket, way: Attempt) -> Answer | Verdict:
+    try:
+        return way.judge(sock.recv(MAX_PACKET))
+    except (BlockingIOError, InterruptedError):
+        return Verdict.WAIT
+    except OSError:
+        return Verdict.ASK_AGAIN

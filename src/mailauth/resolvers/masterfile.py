@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ import dns.rdatatype
 import dns.tokenizer
 import dns.zonefile
 
-from mailauth.resolvers.wire import name_text, record_value
+from mailauth.resolvers.wire import askable_text, record_value
 from mailauth.resolvers.zone import DEFAULT_TTL, ZoneError
 
 
@@ -45,25 +46,52 @@ class _Collector:
         rtype = dns.rdatatype.to_text(rdata.rdtype)
         value = _value(rtype, rdata)
         if value is not None:
-            self._add(name_text(name), rtype, value, ttl)
+            self._add(askable_text(name), rtype, value, ttl)
+
+
+class _Tokens(dns.tokenizer.Tokenizer):
+    """dnspython's tokenizer, which notices on which line each record begins.
+
+    dnspython's own errors name the line after some mistakes, and that of others.
+    """
+
+    def __init__(self, text: str, filename: str) -> None:
+        super().__init__(text, filename)
+        self.record_line = 1
+
+    def get(self, want_leading: bool = False, want_comment: bool = False) -> dns.tokenizer.Token:
+        # Only at the beginning of a record does the reader ask for the blanks in front. The number is taken before
+        # the token is read, since reading a word at the end of its line counts the next one already.
+        if want_leading and self.ungotten_token is None:
+            self.record_line = self.line_number
+        return super().get(want_leading, want_comment)
 
 
 def read_master_file(text: str, filename: str, origin: str, add: Callable[[str, str, Any, int], None]) -> None:
-    """Call `add` with name, type, value and TTL of each record. Raises `ZoneError`, whose text names the line.
+    """Call `add` with name, type, value and TTL of each record.
 
-    ``$INCLUDE`` is not followed: a zone given as text must not read other files.
+    ``$INCLUDE`` is not followed: a zone given as text must not read other files. Raises `ZoneError`, which names
+    the file and the line on which the record begins.
     """
     collector: Any = _Collector(dns.name.from_text(origin), add)
-    tokens = dns.tokenizer.Tokenizer(text, filename)
+    tokens = _Tokens(text, filename)
     reader = dns.zonefile.Reader(tokens, dns.rdataclass.IN, collector, allow_include=False, default_ttl=DEFAULT_TTL)
     try:
         reader.read()
     except ZoneError as error:
-        # The reader has read the record's end of line by now.
-        file, line = tokens.where()
-        raise ZoneError(f"{file}:{line - 1}: {error}") from None
+        raise ZoneError(f"{filename}:{tokens.record_line}: {error}") from None
     except (dns.exception.DNSException, ValueError) as error:
-        raise ZoneError(str(error)) from None
+        raise ZoneError(_located(error, text, filename, tokens.record_line)) from None
+
+
+def _located(error: Exception, text: str, filename: str, line: int) -> str:
+    reason = re.sub(rf"^{re.escape(filename)}:\d+: ", "", str(error)) or type(error).__name__
+    lines = text.split("\n", line)
+    record = lines[line - 1].strip() if line <= len(lines) else ""
+    return f"{filename}:{line}: {reason.rstrip('.')}: {record[:_SHOWN]!r}"
+
+
+_SHOWN = 80
 
 
 def _value(rtype: str, rdata: Any) -> Any:
@@ -71,6 +99,6 @@ def _value(rtype: str, rdata: Any) -> Any:
         case "SOA":
             return int(rdata.minimum)
         case "CNAME":
-            return name_text(rdata.target)
+            return askable_text(rdata.target)
         case _:
             return record_value(rtype, rdata)

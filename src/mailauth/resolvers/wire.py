@@ -52,6 +52,21 @@ def name_text(name: dns.name.Name) -> str:
     return name.to_text(omit_final_dot=True).lower() if len(name.labels) > 1 or name.labels[0] else ""
 
 
+def askable_text(name: dns.name.Name) -> str:
+    """The name as a `Question` has it: no escapes, every octet stands for itself.
+
+    Labels that no question can hold (with a dot or other octets than ASCII) are escaped, so that they match none.
+    """
+    labels = name.labels[:-1] if name.is_absolute() else name.labels
+    return ".".join([_askable_label(label) for label in labels])
+
+
+def _askable_label(label: bytes) -> str:
+    if b"." not in label and b"\0" not in label and label.isascii():
+        return label.decode("ascii").lower()
+    return "".join("\0" if octet == 0x2E else chr(octet) for octet in label)
+
+
 def record_value(rtype: str, rdata: Any) -> Any:
     """The value of an A, AAAA, MX, PTR or TXT record; None for any other type."""
     match rtype:

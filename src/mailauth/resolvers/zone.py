@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from mailauth import MailAuthError
-from mailauth.plan.dns import MAX_CHAIN, Answer, Exchange, Outcome, Question, unaskable
+from mailauth.plan.dns import MAX_CHAIN, Answer, Exchange, Outcome, Question, not_asked, unaskable
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -36,7 +36,8 @@ class ZoneResolver:
     `records` maps ``(name, type)`` to the data as a master file writes it, one string a record; text of TXT
     records is given bare, without quotes, as `str` (UTF-8) or `bytes`. Types: A, AAAA, MX, PTR, TXT and CNAME.
     `failures` maps ``(name, type)`` to ``"timeout"``, ``"servfail"`` or ``"refused"``; the type ``"*"`` stands for
-    every type. Names may end in a dot and be of any case; a first label ``*`` is a wildcard (RFC 4592).
+    every type, and a first label ``*`` for every name below. Names may end in a dot and be of any case; among
+    the records, a first label ``*`` is a wildcard (RFC 4592). NS and DNAME records are read, but not acted upon.
 
     Every name that no record proves to exist is `Outcome.NO_SUCH_NAME`; names between an existing name and the
     root exist without data (RFC 8020, empty non-terminals). Raises `ZoneError` for what cannot be understood.
@@ -50,11 +51,12 @@ class ZoneResolver:
         ttl: int = DEFAULT_TTL,
     ) -> None:
         zone = _Zone()
-        for (name, rtype), data in (records or {}).items():
-            if isinstance(data, str | bytes):
-                raise ZoneError(f"{name} {rtype}: expected a list of records, not one string")
+        for key, data in (records or {}).items():
+            name, rtype = _split_key(key)
+            if isinstance(data, str | bytes) or not isinstance(data, Iterable):
+                raise ZoneError(f"{name} {rtype}: expected a list of records, not {data!r}")
             for item in data:
-                zone.add(_canonical(name), rtype.upper(), _parse_record(name, rtype.upper(), item), ttl)
+                zone.add(_canonical(name), rtype, _parse_record(name, rtype, item), ttl)
         self._set_up(zone, failures)
 
     def _set_up(self, zone: _Zone, failures: Mapping[tuple[str, str], Failure] | None) -> None:
@@ -116,12 +118,12 @@ class ZoneResolver:
         return self.lookup_now(question)
 
     def _find(self, question: Question) -> Answer:
-        reason = unaskable(question.name)
-        if reason is not None:
-            return Answer(Outcome.NO_SUCH_NAME, detail=f"not asked: {reason}")
+        unasked = not_asked(question)
+        if unasked is not None:
+            return unasked
         name, chain_ttl = question.name.lower(), None
         for _ in range(MAX_CHAIN + 1):
-            failure = self._failures.get((name, question.type)) or self._failures.get((name, "*"))
+            failure = self._failures.find(name, question.type) if self._failures else None
             if failure is not None:
                 return failure
             node = self._zone.find(name)
@@ -133,7 +135,7 @@ class ZoneResolver:
         return Answer(Outcome.SERVER_FAILURE, detail=f"CNAME chain over {MAX_CHAIN} or a loop")
 
 
-_MAX_REMEMBERED = 100_000
+_MAX_REMEMBERED = 10_000
 
 _Node: TypeAlias = dict[str, tuple[tuple[Any, ...], int]]
 
@@ -170,8 +172,8 @@ class _Zone:
         if node is not None and rtype in node:
             records, ttl = node[rtype]
             return Answer(Outcome.FOUND, records, ttl if chain_ttl is None else min(ttl, chain_ttl))
-        outcome = Outcome.NO_SUCH_NAME if node is None else Outcome.NO_DATA
-        return Answer(outcome, ttl=self._negative_ttl(name) if chain_ttl is None else chain_ttl)
+        outcome, ttl = Outcome.NO_SUCH_NAME if node is None else Outcome.NO_DATA, self._negative_ttl(name)
+        return Answer(outcome, ttl=ttl if chain_ttl is None else min(ttl, chain_ttl))
 
     def _negative_ttl(self, name: str) -> int:
         """RFC 2308 section 5: the lesser of the SOA's own TTL and its MINIMUM field."""
@@ -192,19 +194,41 @@ def _canonical(name: str) -> str:
     return canonical
 
 
-def _failure_table(failures: Mapping[tuple[str, str], Failure]) -> dict[tuple[str, str], Answer]:
-    table = {}
-    for (name, rtype), failure in failures.items():
+def _split_key(key: object) -> tuple[str, str]:
+    match key:
+        case (str(name), str(rtype)):
+            return name, rtype.upper()
+    raise ZoneError(f"{key!r}: expected a pair of name and type")
+
+
+class _Failures(dict[tuple[str, str], Answer]):
+    """Failing names; a first label ``*`` stands for every name below, whether it exists or not."""
+
+    def find(self, name: str, rtype: str) -> Answer | None:
+        failure = self.get((name, rtype)) or self.get((name, "*"))
+        while failure is None and name:
+            name = name.partition(".")[2]
+            wildcard = f"*.{name}" if name else "*"
+            failure = self.get((wildcard, rtype)) or self.get((wildcard, "*"))
+        return failure
+
+
+def _failure_table(failures: Mapping[tuple[str, str], Failure]) -> _Failures:
+    table = _Failures()
+    for key, failure in failures.items():
+        name, rtype = _split_key(key)
         if failure not in _FAILURES:
             raise ZoneError(f"{name} {rtype}: a failure is one of {', '.join(_FAILURES)}, not {failure!r}")
-        if rtype != "*" and rtype.upper() not in _ASKED_TYPES:
+        if rtype != "*" and rtype not in _ASKED_TYPES:
             raise ZoneError(f"{name} {rtype}: no plan asks for this type")
-        table[_canonical(name), rtype.upper()] = _FAILURES[failure]
+        table[_canonical(name), rtype] = _FAILURES[failure]
     return table
 
 
 def _parse_record(name: str, rtype: str, item: str | bytes) -> Any:
     """One record of a dict, in the words of a master file."""
+    if not isinstance(item, str | bytes):
+        raise ZoneError(f"{name} {rtype}: a record is a string, not {item!r}")
     if rtype == "TXT":
         return item if isinstance(item, bytes) else item.encode("utf-8", "surrogateescape")
     if isinstance(item, bytes):
@@ -216,10 +240,16 @@ def _parse_record(name: str, rtype: str, item: str | bytes) -> Any:
             case "AAAA":
                 return IPv6Address(item)
             case "MX":
-                preference, host = item.split()
-                return Exchange(int(preference), _canonical(host))
+                return _parse_exchange(item)
             case "PTR" | "CNAME":
                 return _canonical(item)
     except ValueError as error:
         raise ZoneError(f"{name} {rtype} {item!r}: {error}") from None
     raise ZoneError(f"{name} {rtype}: records are A, AAAA, MX, PTR, TXT or CNAME")
+
+
+def _parse_exchange(item: str) -> Exchange:
+    preference, _, host = item.strip().partition(" ")
+    if not (preference.isascii() and preference.isdigit() and int(preference) < 65536 and host.strip()):
+        raise ValueError("expected a preference up to 65535 and a host")
+    return Exchange(int(preference), _canonical(host.strip()))

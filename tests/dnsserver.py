@@ -1,0 +1,201 @@
+# What belongs here: DNS servers on loopback for tests: a real one (nsd) that serves master files, and a hostile one
+# that does what its script says.
+"""`nsd` with a zone, and `HostileServer`."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dns.asyncresolver
+import dns.flags
+import dns.message
+import dns.resolver
+
+from tests.servers import free_port, need, running, wait_for_tcp
+
+_CONFIGURATION = """
+server:
+  ip-address: 127.0.0.1@{port}
+  server-count: 1
+  username: ""
+  chroot: ""
+  zonesdir: "{place}"
+  zonelistfile: "{place}/zone.list"
+  xfrdfile: "{place}/xfrd.state"
+  pidfile: "{place}/nsd.pid"
+  rrl-ratelimit: 0
+  round-robin: no
+remote-control:
+  control-enable: no
+"""
+_ZONE = """
+zone:
+  name: "{name}"
+  zonefile: "{file}"
+"""
+
+
+@contextlib.contextmanager
+def nsd(zones: Mapping[str, str], place: Path) -> Iterator[int]:
+    """Serve master files, given as text by the name of their zone, until the block ends; the port."""
+    program = need("nsd", "nsd")
+    port = free_port()
+    configuration = _CONFIGURATION.format(port=port, place=place)
+    for number, (name, text) in enumerate(zones.items()):
+        (place / f"{number}.zone").write_text(text, encoding="utf-8")
+        configuration += _ZONE.format(name=name, file=f"{number}.zone")
+    (place / "nsd.conf").write_text(configuration)
+    with running([program, "-d", "-c", place / "nsd.conf"], place / "nsd.log"):
+        wait_for_tcp(port)
+        yield port
+
+
+def sync_configuration(port: int, **options: Any) -> dns.resolver.Resolver:
+    """A dnspython resolver that asks a server on loopback."""
+    return _configure(dns.resolver.Resolver(configure=False), port, options)
+
+
+def async_configuration(port: int, **options: Any) -> dns.asyncresolver.Resolver:
+    """The same for asynchronous callers."""
+    return _configure(dns.asyncresolver.Resolver(configure=False), port, options)
+
+
+def _configure(resolver: Any, port: int, options: Mapping[str, Any]) -> Any:
+    resolver.nameservers, resolver.port = ["127.0.0.1"], port
+    for name, value in options.items():
+        setattr(resolver, name, value)
+    return resolver
+
+
+# --- the hostile server --------------------------------------------------------------------------------------
+
+Reply = tuple[float, bytes]
+"""Seconds to wait, and the octets to send; over TCP an empty reply closes the connection."""
+Script = Callable[[bytes, bool], list[Reply]]
+"""What to send for a query's octets; the second argument says whether it came over TCP."""
+
+
+class HostileServer:
+    """A UDP and TCP server on one port of loopback that answers as its script says; it notes what it was asked."""
+
+    def __init__(self, script: Script) -> None:
+        self.queries: list[tuple[bytes, bool]] = []
+        self._script = script
+        self.port = free_port()
+        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self._udp.bind(("127.0.0.1", self.port))
+        self._tcp = socket.create_server(("127.0.0.1", self.port), backlog=100)
+        self._wake, self._woken = socket.socketpair()
+        self._later: list[tuple[float, int, Callable[[], object]]] = []
+        self._number = 0
+        self._streams: dict[socket.socket, bytes] = {}
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> HostileServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._wake.send(b"x")
+        self._thread.join()
+        for sock in (self._udp, self._tcp, self._wake, self._woken, *self._streams):
+            sock.close()
+
+    def _serve(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            for sock in (self._udp, self._tcp, self._woken):
+                sock.setblocking(False)
+                selector.register(sock, selectors.EVENT_READ)
+            while True:
+                wait = max(0.0, self._later[0][0] - time.monotonic()) if self._later else None
+                for key, _ in selector.select(wait):
+                    if key.fileobj is self._woken:
+                        return
+                    with contextlib.suppress(OSError):
+                        self._read(key.fileobj, selector)
+                while self._later and self._later[0][0] <= time.monotonic():
+                    _, _, send = heapq.heappop(self._later)
+                    with contextlib.suppress(OSError):
+                        send()
+
+    def _read(self, sock: Any, selector: selectors.BaseSelector) -> None:
+        if sock is self._udp:
+            for _ in range(100):
+                query, peer = sock.recvfrom(65_535)
+                self._answer(query, False, lambda reply, peer=peer: self._udp.sendto(reply, peer))
+        elif sock is self._tcp:
+            stream, _ = sock.accept()
+            stream.setblocking(True)
+            self._streams[stream] = b""
+            selector.register(stream, selectors.EVENT_READ)
+        else:
+            octets = sock.recv(65_535)
+            self._streams[sock] += octets
+            received = self._streams[sock]
+            if not octets or len(received) < 2 + int.from_bytes(received[:2], "big"):
+                if not octets:
+                    self._hang_up(sock, selector)
+                return
+            self._streams[sock] = b""
+            self._answer(received[2:], True, lambda reply: self._send_stream(sock, reply, selector))
+
+    def _answer(self, query: bytes, tcp: bool, send: Callable[[bytes], object]) -> None:
+        self.queries.append((query, tcp))
+        for delay, reply in self._script(query, tcp):
+            if delay:
+                self._number += 1
+                when = time.monotonic() + delay
+                heapq.heappush(self._later, (when, self._number, lambda reply=reply: send(reply)))
+            else:
+                send(reply)
+
+    def _send_stream(self, sock: socket.socket, reply: bytes, selector: selectors.BaseSelector) -> None:
+        if reply:
+            sock.sendall(len(reply).to_bytes(2, "big") + reply)
+        else:
+            self._hang_up(sock, selector)
+
+    def _hang_up(self, sock: socket.socket, selector: selectors.BaseSelector) -> None:
+        with contextlib.suppress(KeyError):
+            selector.unregister(sock)
+        self._streams.pop(sock, None)
+        sock.close()
+
+
+def response_to(query: bytes, *records: str, rcode: int = 0, authority: tuple[str, ...] = ()) -> dns.message.Message:
+    """A well-formed response with the given records, each as a master file writes it, "@" for the asked name."""
+    message = dns.message.from_wire(query)
+    response = dns.message.make_response(message, recursion_available=True)
+    response.set_rcode(rcode)
+    for section, lines in ((response.answer, records), (response.authority, authority)):
+        for line in lines:
+            _add(section, line, message.question[0].name)
+    return response
+
+
+def _add(section: list[Any], line: str, asked: Any) -> None:
+    import dns.name
+    import dns.rdataclass
+    import dns.rdatatype
+    import dns.rrset
+
+    name, ttl, rtype, data = line.split(" ", 3)
+    owner = asked if name == "@" else dns.name.from_text(name)
+    rrset = dns.rrset.from_text(owner, int(ttl), dns.rdataclass.IN, dns.rdatatype.from_text(rtype), data)
+    section.append(rrset)
+
+
+def truncated(query: bytes) -> bytes:
+    """An answer that says: ask over TCP."""
+    response = response_to(query)
+    response.flags |= dns.flags.TC
+    return response.to_wire()

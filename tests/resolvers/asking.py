@@ -1,0 +1,57 @@
+# What belongs here: one way to ask through every network resolver, so that each test runs against all of them.
+"""The network resolvers, by name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import trio
+
+from mailauth.plan import Answer, Question, ask, ask_all, run, run_async
+from mailauth.resolvers import AiodnsResolver, AsyncDnspythonResolver, DnspythonResolver
+from tests.dnsserver import async_configuration, sync_configuration
+
+Asker = Callable[..., list[Answer]]
+"""Asks the server at a port all questions at once; the third argument is the time for one try, in seconds."""
+
+# As patient as dnspython: a test that has nothing to do with time must not fail on a busy machine.
+PATIENT = 10.0
+
+
+def by_blocking(port: int, questions: Sequence[Question], timeout: float = PATIENT) -> list[Answer]:
+    resolver = DnspythonResolver(sync_configuration(port, timeout=timeout, lifetime=2.5 * timeout))
+    return [run(ask(question), resolver, time_limit=None) for question in questions]
+
+
+def in_background(port: int, questions: Sequence[Question], timeout: float = PATIENT) -> list[Answer]:
+    with DnspythonResolver(sync_configuration(port, timeout=timeout, lifetime=2.5 * timeout)) as resolver:
+        # A second question, or the driver would ask the only one directly.
+        other = Question("other.invalid", "A")
+        return run(ask_all([*questions, other]), resolver, time_limit=None)[:-1]
+
+
+async def _asynchronously(port: int, questions: Sequence[Question], timeout: float = PATIENT) -> list[Answer]:
+    resolver = AsyncDnspythonResolver(async_configuration(port, timeout=timeout, lifetime=2.5 * timeout))
+    return await run_async(ask_all(questions), resolver, time_limit=None)
+
+
+def under_asyncio(port: int, questions: Sequence[Question], timeout: float = PATIENT) -> list[Answer]:
+    return asyncio.run(_asynchronously(port, questions, timeout))
+
+
+def under_trio(port: int, questions: Sequence[Question], timeout: float = PATIENT) -> list[Answer]:
+    return trio.run(_asynchronously, port, questions, timeout)
+
+
+async def _through_cares(port: int, questions: Sequence[Question], timeout: float = PATIENT) -> list[Answer]:
+    async with AiodnsResolver(["127.0.0.1"], port=port, timeout=timeout, tries=2) as resolver:
+        return await run_async(ask_all(questions), resolver, time_limit=None)
+
+
+def through_cares(port: int, questions: Sequence[Question], timeout: float = PATIENT) -> list[Answer]:
+    return asyncio.run(_through_cares(port, questions, timeout))
+
+
+THROUGH_DNSPYTHON: list[Asker] = [by_blocking, in_background, under_asyncio, under_trio]
+ALL: list[Asker] = [*THROUGH_DNSPYTHON, through_cares]
