@@ -40,9 +40,7 @@ NOT_PUBLIC: tuple[Network, ...] = tuple(
         "::/3",
         "4000::/2",
         "8000::/1",
-        "2001:2::/48",  # RFC 5180: benchmarks
-        "2001:10::/28",  # RFC 4843: ORCHID
-        "2001:20::/28",  # RFC 7343: ORCHIDv2
+        "2001::/23",  # RFC 2928: protocol assignments (Teredo, benchmarks, ORCHID)
     )
 )
 
