@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from mailauth.domain import is_fqdn, is_within, parse_ip, reverse_labels, to_ascii
 from mailauth.plan import Answer, IPAddress, Plan, Question, run_all, unaskable
-from mailauth.rbl.catalogue import Kind, State
+from mailauth.rbl.catalogue import Kind
 from mailauth.rbl.listing import Listing, Reason, Result, judge_answer, safe_text
 from mailauth.rbl.rule import Rule, as_rule
 
@@ -161,7 +161,7 @@ def _ask_list(subject: Subject, rule: Rule, policy: RblPolicy) -> Plan[Listing]:
 def _unasked(subject: Subject, rule: Rule) -> Listing | None:
     """The listing for a question that is not sent, or None if it is."""
     known = rule.known
-    if known is not None and known.state is State.DEAD:
+    if known is not None and rule.dead:
         return Listing(rule, subject.text, Result.REFUSED, Reason.DEAD_LIST, f"{known.name}: {known.note}")
     why = subject.unasked
     if not why and rule.kind is not None and rule.kind is not subject.kind:
