@@ -40,6 +40,11 @@ class Lists:
     generic: str = ""
 
 
+def everybody(value: str) -> str:
+    """IPv4 data that lists the whole world with that value (``A-VALUE:TEXT``); one entry for all is not allowed."""
+    return f"0.0.0.0/1 :{value}\n128.0.0.0/1 :{value}"
+
+
 @contextlib.contextmanager
 def rbldnsd(address: str, zones: Mapping[str, Lists], *, port: int) -> Iterator[None]:
     """Serve the zones by UDP on that address and port until the block ends."""

@@ -18,7 +18,7 @@ from mailauth.rbl import Kind, Rule, Verdict, judge, query
 from mailauth.resolvers import DnspythonResolver
 from tests.postfix import POSTSCREEN, Postfix, free_nameserver
 from tests.rbl.dnsserver import DnsServer, Rcode
-from tests.rbldnsd import Lists, rbldnsd
+from tests.rbldnsd import Lists, everybody, rbldnsd
 
 pytestmark = pytest.mark.server
 
@@ -51,6 +51,7 @@ FILTERS = {
 # Where Postfix goes by any A record, and we do not: (client, answer).
 ERRORS = {"203.0.113.1": "127.255.255.254", "203.0.113.2": "198.51.100.80", "203.0.113.3": "127.255.255.1"}
 
+WHITE_FIRST = ("permit_dnswl_client white.test=127.0.[0..255].[1..3]", "reject_rbl_client bl.test")
 DOMAINS = {"bad.example": True, "www.bad.example": False, "sub.wild.example": True, "wild.example": True,
            "good.example": False, "xn--bcher-kva.example": True}  # fmt: skip
 
@@ -88,7 +89,7 @@ LISTS = {
     ),
     "second.test": Lists(ip4=entries(SECOND, 4)),
     "white.test": Lists(ip4=entries(WHITE, 4)),
-    "all.test": Lists(ip4="0/0 :2:", ip6="::/0 :2:"),
+    "all.test": Lists(ip4=everybody("2:"), ip6="2000::/3 :2:"),
     "names.test": Lists(names="bad.example :2:bad\n.wild.example :2:wild\nxn--bcher-kva.example :2:idn"),
 }
 
@@ -119,7 +120,7 @@ def resolver_of(nameserver: str) -> DnspythonResolver:
 def mta(nameserver: str) -> Iterator[Postfix]:
     settings = Postfix.classes(
         {name: f"reject_rbl_client {rule}" for name, rule in FILTERS.items()}
-        | {"sender": "reject_rhsbl_sender names.test"}
+        | {"sender": "reject_rhsbl_sender names.test", "white": ", ".join(WHITE_FIRST)}
     )
     with Postfix(nameserver, settings) as postfix:
         yield postfix
@@ -141,6 +142,13 @@ def test_filters(mta: Postfix, resolver: DnspythonResolver, client: str, case: s
         assert set(ours.because[0].text.split(" / ")) == set(
             reply.text.partition("; ")[2].partition("; ")[2].split(" / ")
         )
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_an_allow_list_ends_the_matter(mta: Postfix, resolver: DnspythonResolver, client: str) -> None:
+    reply = mta.rcpt(client=client, recipient=f"white@{mta.domain}")
+    ours = verdict(resolver, client, "white.test=127.0.[0..255].[1..3] allow", "bl.test reject")
+    assert ours.rejects == (reply.code == 554), reply
 
 
 def test_the_table_has_listings_and_none(mta: Postfix, resolver: DnspythonResolver) -> None:

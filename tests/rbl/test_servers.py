@@ -18,7 +18,7 @@ from mailauth.plan import run, run_async
 from mailauth.rbl import check_health, judge, query
 from mailauth.resolvers import AsyncDnspythonResolver, DnspythonResolver
 from tests.rbl.dnsserver import Delay, DnsServer, Drop, Forge, Rcode, Truncate, Twice, WrongZone
-from tests.rbldnsd import Lists, rbldnsd
+from tests.rbldnsd import Lists, everybody, rbldnsd
 from tests.servers import free_port
 
 CLIENT, REVERSED = "192.0.2.1", "1.2.0.192"
@@ -56,9 +56,9 @@ LISTS = {
     "names.test": Lists(
         names="test :127.0.1.2:test entry\n.bad.example :127.0.1.2:Bad domain\nxn--bcher-kva.example :4:"
     ),
-    "all.test": Lists(ip4="0/0 :127.0.0.2:the whole world"),
-    "error.test": Lists(ip4="0/0 :127.255.255.254:Use your own resolver"),
-    "parked.test": Lists(ip4="0/0 :198.51.100.80:"),
+    "all.test": Lists(ip4=everybody("127.0.0.2:the whole world")),
+    "error.test": Lists(ip4=everybody("127.255.255.254:Use your own resolver")),
+    "parked.test": Lists(ip4=everybody("198.51.100.80:")),
     "empty.test": Lists(ip4="203.0.113.99 :2:"),
 }
 
