@@ -1,11 +1,11 @@
-# What belongs here: rbldnsd (Debian: rbldnsd), the server that block lists run, started on loopback with the data that
-# a test gives it. No test, and no expectation about verdicts.
+# What belongs here: rbldnsd (Debian: rbldnsd), the server that block lists run, started on loopback with the data
+# that a test gives it. No test, and no expectation about verdicts.
 """Real block lists for tests.
 
-``with rbldnsd(address, {"bl.test": Lists(ip4="192.0.2.1 :127.0.0.2:reason")}, port=53): ...`` serves the zones until the
-block ends. The data is in rbldnsd's own notation: an entry a line, ``ENTRY :A-VALUE:TEXT``; an entry may be repeated
-with other values, and a line ``:A-VALUE:TEXT`` sets the default of the lines after it. ``generic`` takes lines of a
-master file (A, TXT, MX, NS), relative to the zone.
+``with rbldnsd(address, {"bl.test": Lists(ip4="192.0.2.1 :127.0.0.2:reason")}, port=53): ...`` serves the zones
+until the block ends. The data is in rbldnsd's own notation: an entry a line, ``ENTRY :A-VALUE:TEXT``; an entry may
+be repeated with other values, and a line ``:A-VALUE:TEXT`` sets the default of the lines after it. ``generic`` takes
+lines of a master file (A, TXT, MX), relative to the zone.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ class Lists:
     ip6: str = ""
     names: str = ""
     generic: str = ""
+
+
+def everybody(value: str) -> str:
+    """IPv4 data that lists the whole world with that value (``A-VALUE:TEXT``); one entry for all is not allowed."""
+    return f"0.0.0.0/1 :{value}\n128.0.0.0/1 :{value}"
 
 
 @contextlib.contextmanager

@@ -6,7 +6,9 @@ from __future__ import annotations
 from mailauth.rbl import catalogue
 from mailauth.rbl.catalogue import Kind, KnownList
 from mailauth.rbl.errors import RuleError
+from mailauth.rbl.health import Entries, Health, HealthResult, check_health
 from mailauth.rbl.listing import Listing, Reason, Result
+from mailauth.rbl.monitor import Monitor, MonitorPolicy, Record
 from mailauth.rbl.pattern import Pattern
 from mailauth.rbl.query import NOT_PUBLIC, NOT_PUBLIC_DOMAINS, RblPolicy, query
 from mailauth.rbl.rule import Action, Rule, parse_rules
@@ -17,12 +19,18 @@ __all__ = [
     "NOT_PUBLIC",
     "NOT_PUBLIC_DOMAINS",
     "Action",
+    "Entries",
+    "Health",
+    "HealthResult",
     "Kind",
     "KnownList",
     "Listing",
+    "Monitor",
+    "MonitorPolicy",
     "Pattern",
     "RblPolicy",
     "Reason",
+    "Record",
     "Result",
     "Rule",
     "RuleError",
@@ -30,6 +38,7 @@ __all__ = [
     "VerdictAction",
     "VerdictReason",
     "catalogue",
+    "check_health",
     "judge",
     "parse_rules",
     "query",

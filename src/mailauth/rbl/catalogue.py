@@ -66,10 +66,10 @@ class Code:
 class KnownList:
     """A list in the catalogue.
 
-    `keyed` lists give each customer a zone of his own below `zone`, whose first label is the customer's key: a
-    secret. `terms` says what must be done or kept before one asks; `test_names` are entries that are always there
-    besides those of RFC 5782 section 5. Of a dead list only `name`, `zone`, `state` and `note` say anything, and
-    every zone below it is dead, too.
+    `keyed` lists give each customer a zone below `zone`, whose first label is the customer's key: a secret.
+    `part_of` is the zone of a list that holds all of this one. `terms` says what must be done or kept before one
+    asks; `test_names` are entries that are always there besides those of RFC 5782 section 5. Of a dead list only
+    `name`, `zone`, `state` and `note` say anything, and every zone below it is dead, too.
     """
 
     name: str
@@ -83,6 +83,7 @@ class KnownList:
     terms: str = ""
     registration: bool = False
     keyed: bool = False
+    part_of: str = ""
     state: State = State.LIVE
     note: str = ""
     test_names: tuple[str, ...] = ()
@@ -101,6 +102,7 @@ class KnownList:
             "removal_page": self.removal_page,
             "terms": self.terms,
             "registration": self.registration,
+            "part_of": self.part_of,
         }
 
 
@@ -165,15 +167,15 @@ LISTS: tuple[KnownList, ...] = (
     ),
     replace(
         _SPAMHAUS, name="Spamhaus SBL", zone="sbl.spamhaus.org", codes=(_SBL, _CSS, _DROP),
-        policy_page="https://www.spamhaus.org/blocklists/spamhaus-blocklist/", note="part of ZEN: ask ZEN",
+        policy_page="https://www.spamhaus.org/blocklists/spamhaus-blocklist/", part_of="zen.spamhaus.org",
     ),
     replace(
         _SPAMHAUS, name="Spamhaus XBL", zone="xbl.spamhaus.org", codes=(_XBL,),
-        policy_page="https://www.spamhaus.org/blocklists/exploits-blocklist/", note="part of ZEN: ask ZEN",
+        policy_page="https://www.spamhaus.org/blocklists/exploits-blocklist/", part_of="zen.spamhaus.org",
     ),
     replace(
         _SPAMHAUS, name="Spamhaus PBL", zone="pbl.spamhaus.org", codes=_PBL,
-        policy_page="https://www.spamhaus.org/blocklists/policy-blocklist/", note="part of ZEN: ask ZEN",
+        policy_page="https://www.spamhaus.org/blocklists/policy-blocklist/", part_of="zen.spamhaus.org",
     ),
     replace(
         _SPAMHAUS, name="Spamhaus DBL", zone="dbl.spamhaus.org", kind=Kind.DOMAIN, codes=_DBL,
@@ -307,7 +309,7 @@ def _dead_above(zone: str) -> KnownList | None:
 
 
 def live(kind: Kind | None = None) -> Iterator[KnownList]:
-    """The lists that can be asked by everybody: alive, and without a key of one's own."""
+    """The lists that can be asked without a key of one's own, each entry once: no list that is part of another."""
     for known in LISTS:
-        if known.state is State.LIVE and not known.keyed and kind in {None, known.kind}:
+        if known.state is State.LIVE and not known.keyed and not known.part_of and kind in {None, known.kind}:
             yield known

@@ -152,8 +152,10 @@ def _term(reader: _Reader) -> Term:
             raise reader.error("a mask without a bit matches nothing", position)
         return Mask(bits)
     first = reader.number()
+    if not reader.skip(".."):
+        return Range(first, first)
     position = reader.position
-    last = reader.number() if reader.skip("..") else first
+    last = reader.number()
     if last < first:
         raise reader.error(f"a range goes upwards: {last}..{first}", position)
     return Range(first, last)

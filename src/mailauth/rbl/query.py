@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from mailauth.domain import is_fqdn, is_within, parse_ip, reverse_labels, to_ascii
 from mailauth.plan import Answer, IPAddress, Plan, Question, run_all, unaskable
-from mailauth.rbl.catalogue import Kind, State
+from mailauth.rbl.catalogue import Kind
 from mailauth.rbl.listing import Listing, Reason, Result, judge_answer, safe_text
 from mailauth.rbl.rule import Rule, as_rule
 
@@ -40,9 +40,7 @@ NOT_PUBLIC: tuple[Network, ...] = tuple(
         "::/3",
         "4000::/2",
         "8000::/1",
-        "2001:2::/48",  # RFC 5180: benchmarks
-        "2001:10::/28",  # RFC 4843: ORCHID
-        "2001:20::/28",  # RFC 7343: ORCHIDv2
+        "2001::/23",  # RFC 2928: protocol assignments (Teredo, benchmarks, ORCHID)
     )
 )
 
@@ -163,7 +161,7 @@ def _ask_list(subject: Subject, rule: Rule, policy: RblPolicy) -> Plan[Listing]:
 def _unasked(subject: Subject, rule: Rule) -> Listing | None:
     """The listing for a question that is not sent, or None if it is."""
     known = rule.known
-    if known is not None and known.state is State.DEAD:
+    if known is not None and rule.dead:
         return Listing(rule, subject.text, Result.REFUSED, Reason.DEAD_LIST, f"{known.name}: {known.note}")
     why = subject.unasked
     if not why and rule.kind is not None and rule.kind is not subject.kind:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from mailauth.domain import is_fqdn, to_ascii
-from mailauth.rbl.catalogue import Kind, KnownList, Sense, find
+from mailauth.rbl.catalogue import Kind, KnownList, Sense, State, find
 from mailauth.rbl.errors import RuleError
 from mailauth.rbl.pattern import Pattern
 from mailauth.rbl.secrets import hide, hide_guessed, secret_labels
@@ -83,6 +83,11 @@ class Rule:
     def points(self) -> int:
         """The weight as a number, whether it was given or follows from the catalogue."""
         return 1 if self.weight is None else self.weight
+
+    @property
+    def dead(self) -> bool:
+        """Whether the catalogue says that the list is gone; it is then never asked."""
+        return self.known is not None and self.known.state is State.DEAD
 
     @property
     def shown_zone(self) -> str:

@@ -1,0 +1,283 @@
+# What belongs here: the words and tables of `mailauth rbl`. What a list says, and whether it is well, is decided in
+# mailauth.rbl.
+"""``mailauth rbl``: ask block lists, test them, show the catalogue."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+
+from mailauth.cli.common import (
+    EXIT_OK,
+    Paint,
+    UsageError,
+    add_dns_options,
+    add_json_option,
+    one_line,
+    open_input,
+    print_json,
+    resolver_of,
+)
+from mailauth.plan import run as run_plan
+from mailauth.plan import run_all
+from mailauth.rbl import (
+    DEFAULT_THRESHOLD,
+    Action,
+    Health,
+    HealthResult,
+    KnownList,
+    Listing,
+    Reason,
+    Result,
+    Rule,
+    RuleError,
+    Verdict,
+    catalogue,
+    check_health,
+    judge,
+    parse_rules,
+    query,
+)
+from mailauth.rbl.query import Subject
+
+EXIT_LISTED = 1
+EXIT_NO_ANSWER = 3
+
+_USAGE = """mailauth rbl ADDRESS|DOMAIN [--list RULE ...] [--zone-list FILE] [--all] [options]
+       mailauth rbl health [--list RULE ...] [--zone-list FILE] [--all] [options]
+       mailauth rbl catalogue [--json]"""
+
+_EPILOG = """\
+A RULE is a list in Postfix's notation, with an optional action:
+  zen.spamhaus.org=127.0.0.[2..11]*3            these answers count, three points
+  multi.surbl.org=127.0.0.[&8]                  answers with this bit set count
+  "zen.spamhaus.org reject"                     a listing rejects, whatever the score
+  "list.dnswl.org=127.0.[0..255].[2..3] allow"  a listing ends the matter
+FILE holds one RULE a line; # begins a comment. No list is asked that you do not name.
+
+Exit status: 0 not listed (health: all are well); 1 listed (health: one is sick); 2 wrong call;
+3 not listed, but some lists gave no answer.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.usage = _USAGE
+    parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "subject",
+        metavar="ADDRESS|DOMAIN",
+        help="what to ask about; or the word health: test the lists; or catalogue: show the known lists",
+    )
+    lists = parser.add_argument_group("lists")
+    lists.add_argument("--list", nargs="+", action="extend", default=[], metavar="RULE", help="ask these lists")
+    lists.add_argument("--zone-list", metavar="FILE", help="ask the lists of this file (- for standard input)")
+    lists.add_argument("--all", action="store_true", help="ask all lists of the catalogue; mind their terms")
+    parser.add_argument(
+        "--threshold",
+        type=int,
+        default=DEFAULT_THRESHOLD,
+        metavar="N",
+        help="reject from this score on (default: %(default)s)",
+    )
+    add_dns_options(parser)
+    add_json_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; its exit status."""
+    if options.subject == "catalogue":
+        return _catalogue(options)
+    if options.subject == "health":
+        return _health(options)
+    return _query(options)
+
+
+def _rules(options: argparse.Namespace, known: Iterable[KnownList]) -> list[Rule]:
+    try:
+        rules = [Rule.parse(text) for text in options.list]
+        if options.zone_list is not None:
+            rules += parse_rules(_read(options.zone_list))
+    except RuleError as error:
+        raise UsageError(f"bad rule {error}") from None
+    if options.all:
+        print(
+            "mailauth: --all asks lists with terms of their own (registration, no public resolvers, small use only);"
+            " see `mailauth rbl catalogue`",
+            file=sys.stderr,
+        )
+        named = {rule.zone for rule in rules}
+        rules += [Rule(entry.zone) for entry in known if entry.zone not in named]
+    if not rules:
+        raise UsageError("name the lists to ask: --list RULE, --zone-list FILE, or --all for the whole catalogue")
+    return rules
+
+
+def _read(path: str) -> str:
+    with open_input(path) as file:
+        try:
+            return file.read().decode()
+        except UnicodeDecodeError:
+            raise UsageError(f"{path} is not UTF-8 text") from None
+
+
+# --- ask ------------------------------------------------------------------------------------------------------------
+
+
+def _query(options: argparse.Namespace) -> int:
+    subject = Subject.of(options.subject)
+    if not subject.labels:
+        raise UsageError(f"neither an address nor a domain name: {options.subject[:100]}")
+    rules = _rules(options, catalogue.live(subject.kind))
+    listings = run_plan(query(options.subject, rules), resolver_of(options), time_limit=options.time_limit)
+    verdict = judge(listings, threshold=options.threshold)
+    if options.json:
+        print_json(
+            {
+                "subject": subject.text,
+                "listings": [listing.to_dict() for listing in listings],
+                "verdict": verdict.to_dict(),
+            }
+        )
+    else:
+        _print_listings(subject.text, listings, verdict)
+    return _status(listings)
+
+
+def _is_bad(listing: Listing) -> bool:
+    return listing.listed and listing.weight >= 0 and listing.rule.action is not Action.ALLOW
+
+
+def _unanswered(listing: Listing) -> bool:
+    return listing.result in {Result.REFUSED, Result.TEMPERROR} or listing.reason is Reason.NOT_ASKED
+
+
+def _status(listings: Sequence[Listing]) -> int:
+    if any(map(_is_bad, listings)):
+        return EXIT_LISTED
+    return EXIT_NO_ANSWER if any(map(_unanswered, listings)) else EXIT_OK
+
+
+def _label(listing: Listing) -> tuple[int, str, str]:
+    """Place in the table, words, colour."""
+    if _is_bad(listing):
+        return 0, "LISTED", "bad"
+    if listing.listed:
+        return 1, "listed as good", "good"
+    if listing.reason is Reason.NOT_ASKED:
+        return 4, "not asked", "dim"
+    words = {Result.NOT_LISTED: (2, "not listed", "good"), Result.REFUSED: (3, "refused", "doubt")}
+    return words.get(listing.result, (3, "no answer", "doubt"))
+
+
+def _print_listings(subject: str, listings: Sequence[Listing], verdict: Verdict) -> None:
+    paint = Paint()
+    bad = sum(map(_is_bad, listings))
+    silent = sum(map(_unanswered, listings))
+    summary = f"listed by {bad} of {_count(len(listings), 'list')}"
+    if silent:
+        summary += f"; no answer from {silent}"
+    print(f"{paint(subject, 'strong')}: {summary}\n")
+    width = max(len(listing.zone) for listing in listings)
+    for listing in sorted(listings, key=lambda one: _label(one)[0]):
+        _, label, colour = _label(listing)
+        print(f"  {paint(label.ljust(14), colour)}  {listing.zone.ljust(width)}  {_first_line(listing)}".rstrip())
+        for line in _more_lines(listing):
+            print(" " * (20 + width) + line)
+    print(f"\nscore {verdict.score}, threshold {verdict.threshold}: {_advice(verdict)}")
+
+
+def _first_line(listing: Listing) -> str:
+    if listing.listed:
+        points = f"{listing.score:+d}" if listing.rule.action is Action.SCORE else listing.rule.action.value
+        return f"{points}  {', '.join(listing.matched)}"
+    codes = f"{', '.join(listing.codes[:4])}: " if listing.codes else ""
+    return "" if listing.reason is Reason.NO_ENTRY else codes + listing.detail
+
+
+def _more_lines(listing: Listing) -> list[str]:
+    if not listing.listed:
+        return []
+    lines = list(listing.meanings)
+    if listing.text:
+        lines.append(f'"{listing.text}"')
+    if _is_bad(listing) and listing.removal_page:
+        lines.append(f"removal: {listing.removal_page}")
+    return lines
+
+
+def _advice(verdict: Verdict) -> str:
+    because = ", ".join(listing.zone for listing in verdict.because)
+    return {
+        "allow-list": f"allow, because of {because}",
+        "reject-list": f"reject, because of {because}",
+        "score": "reject",
+        "below-threshold": "nothing against it",
+    }[verdict.reason]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+# --- health ---------------------------------------------------------------------------------------------------------
+
+
+def _health(options: argparse.Namespace) -> int:
+    rules = _rules(options, catalogue.live())
+    unique = list({rule.zone: rule for rule in rules}.values())
+    plan = run_all([check_health(rule) for rule in unique])
+    healths = run_plan(plan, resolver_of(options), time_limit=options.time_limit)
+    if options.json:
+        print_json([health.to_dict() for health in healths])
+    else:
+        _print_health(healths)
+    if any(health.result in _SICK for health in healths):
+        return EXIT_LISTED
+    return EXIT_OK if all(health.healthy for health in healths) else EXIT_NO_ANSWER
+
+
+_SICK = {HealthResult.SILENT, HealthResult.LISTS_ALL, HealthResult.REFUSED, HealthResult.DEAD}
+
+
+def _print_health(healths: Sequence[Health]) -> None:
+    paint = Paint()
+    width = max(len(health.zone) for health in healths)
+    for health in healths:
+        colour = "good" if health.healthy else "bad" if health.result in _SICK else "doubt"
+        well = [kind.value for kind, result in health.entries if result is HealthResult.HEALTHY]
+        words = health.detail or f"entries: {', '.join(well)}"
+        print(f"{paint(health.result.value.ljust(9), colour)}  {health.zone.ljust(width)}  {words}".rstrip())
+
+
+# --- catalogue ------------------------------------------------------------------------------------------------------
+
+
+def _catalogue(options: argparse.Namespace) -> int:
+    if options.json:
+        print_json({"as_of": catalogue.AS_OF, "lists": [known.to_dict() for known in catalogue.LISTS]})
+        return EXIT_OK
+    paint = Paint()
+    print(f"Facts as of {catalogue.AS_OF}; read a list's own page before you rely on it.\n")
+    for known in catalogue.LISTS:
+        zone = ("KEY." if known.keyed else "") + known.zone
+        if known.state is catalogue.State.DEAD:
+            print(f"{paint(zone, 'bad')}  {known.name}: dead, {known.note}")
+            continue
+        print(f"{paint(zone, 'strong')}  {known.name}: {_USE[known.use]} ({_KINDS[known.kind]})")
+        part = f"part of {known.part_of}: ask that" if known.part_of else ""
+        for words in (part, known.note, known.terms, known.policy_page):
+            if words:
+                print(f"    {one_line(words)}")
+    return EXIT_OK
+
+
+_KINDS = {catalogue.Kind.ADDRESS: "addresses", catalogue.Kind.DOMAIN: "domains"}
+_USE = {
+    catalogue.Use.REJECT: "may reject",
+    catalogue.Use.SCORE: "only for scores",
+    catalogue.Use.ALLOW: "lists good senders",
+}
