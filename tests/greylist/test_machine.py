@@ -60,7 +60,14 @@ ALLOWED = Record(State.ALLOWED, T, T, 0, 5, int(T + 35 * DAY))
     ],
 )
 def test_a_triplet(
-    record: Record | None, now: float, action: str, reason: str, retry_after: int, state: str, deferred: int, passed: int
+    record: Record | None,
+    now: float,
+    action: str,
+    reason: str,
+    retry_after: int,
+    state: str,
+    deferred: int,
+    passed: int,
 ) -> None:
     decision, after = decide(record, now, POLICY)
     assert (decision.action, decision.reason, decision.retry_after) == (action, reason, retry_after)
@@ -154,7 +161,9 @@ RECORDS = st.builds(Record, st.sampled_from(State), TIMES, TIMES, COUNTS, COUNTS
 
 
 @given(RECORDS | st.none(), TIMES, POLICIES)
-def test_the_table_has_an_entry_for_whatever_happens(record: Record | None, now: float, policy: GreylistPolicy) -> None:
+def test_the_table_has_an_entry_for_whatever_happens(
+    record: Record | None, now: float, policy: GreylistPolicy
+) -> None:
     """Invariant: any record, any time, any policy: a decision, and the state that the table names."""
     decision, after = decide(record, now, policy)
     event = event_for_triplet(record, now, policy)
