@@ -12,9 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 from typing import NamedTuple
-from urllib.parse import unquote
 
 from mailauth.domain import is_fqdn, parse_ip, split_address, to_ascii
 from mailauth.greylist.policy import GreylistPolicy
@@ -54,7 +53,8 @@ def client_key(ip: IPAddress, policy: GreylistPolicy, proven_domain: str | None 
 
 @lru_cache(maxsize=4096)
 def _network4(number: int, prefix: int) -> str:
-    return f"{IPv4Address(number >> (32 - prefix) << (32 - prefix))}/{prefix}"
+    number = number >> (32 - prefix) << (32 - prefix)
+    return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}/{prefix}"
 
 
 @lru_cache(maxsize=4096)
@@ -64,12 +64,18 @@ def _network6(number: int, prefix: int) -> str:
 
 def normal_recipient(address: str) -> str:
     """The recipient part. Case does not count: RFC 5321 section 2.4 leaves that to the receiving site."""
-    return _part(address, _as_it_is)
+    # Recipients are the site's own and turn up again and again; what is too long for one is not worth keeping.
+    return _recipient(address) if len(address) <= MAX_PART_OCTETS else _part(address, _as_it_is)
 
 
 def normal_sender(address: str) -> str:
     """The sender part: ``<>``, or the address without what changes from one message of a sender to the next."""
     return _part(address, _without_variations)
+
+
+@lru_cache(maxsize=4096)
+def _recipient(address: str) -> str:
+    return _part(address, _as_it_is)
 
 
 def _as_it_is(local_part: str) -> str:
@@ -108,6 +114,8 @@ def _digest(text: str) -> str:
 
 def readable(key: str) -> tuple[str, ...]:
     """The parts of a key for people, with the escapes undone; printing them safely is up to the caller."""
+    from urllib.parse import unquote
+
     return tuple(unquote(part, errors="replace") for part in key.split(" "))
 
 
@@ -119,51 +127,50 @@ _BATV = re.compile(r"(?:prvs=[0-9a-z]{6,12}|msprvs[0-9]*=[^=]+|btv[0-9]+==[^=]+=
 _SRS0 = re.compile(r"srs0[=+-][^=]*=[^=]*=(?P<domain>[^=]+)=(?P<core>.+)", re.DOTALL)
 _SRS1 = re.compile(r"srs1[=+-][^=]*=(?P<domain>[^=]+)=[=+-][^=]*=[^=]*=(?P<core>.+)", re.DOTALL)
 
-_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
-_WORD = re.compile(r"[0-9a-z]+")
-_HAS_DIGIT = re.compile(r"[0-9]")
-_HEXADECIMAL = re.compile(r"[0-9a-f]{8,}")
 LONG_WORD = 16
 """A word of letters and digits of at least this length is taken for a token, not for a name."""
+# What tells one message from the next: a UUID, a number, or a long word with a digit in it, each between other signs.
+_TOKEN = re.compile(
+    r"(?<![0-9a-z])(?:"
+    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+    r"|[0-9]+"
+    rf"|(?=[a-z]*[0-9])(?:[0-9a-f]{{8,}}|[0-9a-z]{{{LONG_WORD},}})"
+    r")(?![0-9a-z])"
+)
+_HAS_DIGIT = re.compile(r"[0-9]")
 
 
 def _without_variations(local_part: str) -> str:
-    if batv := _BATV.fullmatch(local_part):
-        local_part = batv["core"]
-    for scheme in (_SRS0, _SRS1) if local_part.startswith("srs") else ():
-        if srs := scheme.fullmatch(local_part):
-            return f"{local_part[:4]}={srs['domain']}={_without_inner_variations(srs['core'])}"
-    return _without_inner_variations(local_part)
+    if "=" in local_part:
+        local_part = _without_batv(local_part)
+        for scheme in (_SRS0, _SRS1):
+            if srs := scheme.fullmatch(local_part):
+                core = _without_detail(_without_batv(srs["core"]))
+                return f"{local_part[:4]}={srs['domain']}={core}"
+    return _without_detail(local_part)
 
 
-def _without_inner_variations(local_part: str) -> str:
-    if batv := _BATV.fullmatch(local_part):
-        local_part = batv["core"]
+def _without_batv(local_part: str) -> str:
+    batv = _BATV.fullmatch(local_part)
+    return batv["core"] if batv else local_part
+
+
+def _without_detail(local_part: str) -> str:
     # RFC 5233 section 1: the detail after "+". A local part that begins with it has no other name.
-    name = local_part.partition("+")[0] or local_part
-    return _without_numbers(_without_verp(name))
+    return _without_numbers(_without_verp(local_part.partition("+")[0] or local_part))
 
 
 def _without_verp(local_part: str) -> str:
     """Variable envelope return paths: ``list-return-42-bob=example.net`` names the recipient at its end."""
-    head, equals, domain = local_part.rpartition("=")
-    if equals and is_fqdn(domain):
-        return head[: head.rfind("-") + 1] + "#"
-    return local_part
+    if "=" not in local_part:
+        return local_part
+    head, _, domain = local_part.rpartition("=")
+    return head[: head.rfind("-") + 1] + "#" if is_fqdn(domain) else local_part
 
 
 def _without_numbers(local_part: str) -> str:
     """Counters and tokens between other words: ``bounce-1234-0f3a9c77e1`` and ``bounce-#-#`` are one sender."""
-    if not _HAS_DIGIT.search(local_part):
-        return local_part
-    return _WORD.sub(_hide_token, _UUID.sub("#", local_part))
-
-
-def _hide_token(word: re.Match[str]) -> str:
-    text = word[0]
-    if text.isdigit() or (_HAS_DIGIT.search(text) and (len(text) >= LONG_WORD or _HEXADECIMAL.fullmatch(text))):
-        return "#"
-    return text
+    return _TOKEN.sub("#", local_part) if _HAS_DIGIT.search(local_part) else local_part
 
 
 def parse_client(text: str, policy: GreylistPolicy) -> str:

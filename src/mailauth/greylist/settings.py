@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -57,6 +58,8 @@ class Patterns:
 
     def match_ip(self, ip: IPAddress) -> str | None:
         """The network that holds the address."""
+        if not self.networks:
+            return None
         for (version, bits), numbers in self.networks.items():
             if version == ip.version and int(ip) >> bits in numbers:
                 return str(ip_network((int(ip) >> bits << bits, ip.max_prefixlen - bits)))
@@ -69,13 +72,18 @@ class Patterns:
         domain = to_ascii(name)
         if domain is None:
             return None
-        return next((pattern for pattern in _domain_patterns(domain) if pattern in self.exact), None)
+        return self._first(tuple(_domain_patterns(domain)))
 
     def match_address(self, address: str) -> str | None:
         """The pattern that holds for a mail address; without a domain only ``local@`` can (``<Postmaster>``)."""
         if not self.exact:
             return None
-        return next((pattern for pattern in _address_patterns(address) if pattern in self.exact), None)
+        return self._first(address_patterns(address))
+
+    def _first(self, patterns: tuple[str, ...]) -> str | None:
+        if self.exact.isdisjoint(patterns):
+            return None
+        return next(pattern for pattern in patterns if pattern in self.exact)
 
 
 def _domain_patterns(domain: str) -> Iterable[str]:
@@ -85,6 +93,16 @@ def _domain_patterns(domain: str) -> Iterable[str]:
     while "." in domain:
         domain = domain.partition(".")[2]
         yield "." + domain
+
+
+def address_patterns(address: str) -> tuple[str, ...]:
+    """The patterns that would hold for a mail address, the most specific first."""
+    return _short_address_patterns(address) if len(address) <= 320 else tuple(_address_patterns(address))
+
+
+@lru_cache(maxsize=4096)
+def _short_address_patterns(address: str) -> tuple[str, ...]:
+    return tuple(_address_patterns(address))
 
 
 def _address_patterns(address: str) -> Iterable[str]:
@@ -172,7 +190,7 @@ class Settings:
     def policy_for(self, recipient: str) -> GreylistPolicy:
         """The policy of the most specific pattern that holds for the recipient."""
         if self.policies:
-            for pattern in _address_patterns(recipient):
+            for pattern in address_patterns(recipient):
                 if pattern in self.policies:
                     return self.policies[pattern]
         return self.policy

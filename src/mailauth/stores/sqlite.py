@@ -58,6 +58,8 @@ _SCAN = f"SELECT key, {_COLUMNS} FROM greylist WHERE key > ? AND key >= ? AND ke
 CACHE_KIB = 16 * 1024
 LOCK_INTERVAL = 0.002
 """Seconds: on average so long until a busy write lock is asked for again."""
+LOOK_INTERVAL = 1.0
+"""Seconds: so often a store looks whether its file was removed or replaced."""
 MAX_BATCH = 256
 """So many waiting writes share one transaction at most."""
 
@@ -96,6 +98,8 @@ class SqliteStore:
         self._idle: deque[tuple[sqlite3.Connection, tuple[int, int]]] = deque()
         self._writes: deque[_Write] = deque()
         self._write_lock = threading.Lock()
+        self._look_again = 0.0
+        self._identity = (-1, -1)
 
     # --- the operations ---
 
@@ -128,6 +132,12 @@ class SqliteStore:
 
     def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Have the work done in a transaction, together with whatever other threads have to write."""
+        if not self._writes and self._write_lock.acquire(blocking=False):
+            # Nobody else has anything to write. What comes meanwhile is written by the next that gets the lock.
+            try:
+                return self._with_connection(lambda connection: self._when_free(work, connection))
+            finally:
+                self._write_lock.release()
         mine = _Write(work)
         self._writes.append(mine)
         if not self._write_lock.acquire(timeout=self._time_limit):
@@ -165,8 +175,8 @@ class SqliteStore:
     def _transaction(self, connection: sqlite3.Connection, batch: list[_Write]) -> list[Any]:
         if len(batch) == 1:
             # One statement is a transaction of its own.
-            return [self._when_free(lambda: batch[0].work(connection))]
-        self._when_free(lambda: connection.execute("BEGIN IMMEDIATE"))
+            return [self._when_free(batch[0].work, connection)]
+        self._when_free(_begin, connection)
         try:
             results = [write.work(connection) for write in batch]
             connection.execute("COMMIT")
@@ -176,12 +186,12 @@ class SqliteStore:
             raise
         return results
 
-    def _when_free(self, function: Callable[[], T]) -> T:
-        """Call a function that needs the write lock, again and again while another process has it."""
+    def _when_free(self, work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+        """Do what needs the write lock, again and again while another process has it."""
         deadline: float | None = None
         while True:
             try:
-                return function()
+                return work(connection)
             except sqlite3.OperationalError as error:
                 if (error.sqlite_errorcode & 0xFF) != sqlite3.SQLITE_BUSY:
                     raise
@@ -199,7 +209,7 @@ class SqliteStore:
         try:
             connection, identity = self._take()
             result = work(connection)
-        except (sqlite3.Error, OSError, ValueError, TypeError) as error:
+        except (sqlite3.Error, OSError, StoreError, KeyError) as error:
             if connection is not None:
                 connection.close()
             raise _store_error(self.path, error) from error
@@ -212,18 +222,27 @@ class SqliteStore:
                 connection, identity = self._idle.pop()
             except IndexError:
                 break
-            if _identity(self.path) == identity:
+            if self._is_still(identity):
                 return connection, identity
             connection.close()
         connection = self._connect()
         return connection, _identity(self.path)
+
+    def _is_still(self, identity: tuple[int, int]) -> bool:
+        """Whether the path still names this file, looked at once in a while."""
+        now = time.monotonic()
+        if now < self._look_again and identity == self._identity:
+            return True
+        self._look_again = now + LOOK_INTERVAL
+        self._identity = _identity(self.path)
+        return identity == self._identity
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=32
         )
         try:
-            self._when_free(lambda: self._prepare(connection))
+            self._when_free(self._prepare, connection)
         except BaseException:
             connection.close()
             raise
@@ -269,6 +288,10 @@ def _schema_of(connection: sqlite3.Connection) -> tuple[int, int]:
     )
 
 
+def _begin(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+
+
 def _create(connection: sqlite3.Connection, path: str) -> None:
     """Make the schema, unless another process was faster; refuse a file that holds something else."""
     connection.execute("BEGIN IMMEDIATE")
@@ -295,15 +318,19 @@ def _create(connection: sqlite3.Connection, path: str) -> None:
 # --- rows ----------------------------------------------------------------------------------------------------
 
 
+_STATES = {state.value: state for state in State}
+
+
 def _record(row: tuple[Any, ...]) -> Record:
-    return Record(State(row[1]), *row[2:])
+    return Record(_STATES[row[1]], *row[2:])
 
 
 def _read(connection: sqlite3.Connection, keys: Sequence[str]) -> list[Record | None]:
     if len(keys) == 2:
-        found = {row[0]: _record(row) for row in connection.execute(_GET_TWO, keys)}
+        rows = connection.execute(_GET_TWO, keys).fetchall()
     else:
-        found = {row[0]: _record(row) for key in keys for row in connection.execute(_GET, (key,))}
+        rows = [row for key in keys for row in connection.execute(_GET, (key,))]
+    found = {row[0]: _record(row) for row in rows}
     return [found.get(key) for key in keys]
 
 
@@ -339,5 +366,6 @@ def _store_error(path: str, error: Exception) -> StoreError:
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         return StoreError(f"{path}: {error}", _TROUBLES.get(code, Trouble.OTHER))
-    # A row that is no record: somebody else wrote it.
-    return StoreError(f"{path}: {error}", Trouble.CORRUPT if isinstance(error, ValueError) else Trouble.OTHER)
+    if isinstance(error, KeyError):
+        return StoreError(f"{path}: a record in no state that there is: {error}", Trouble.CORRUPT)
+    return StoreError(f"{path}: {error}", Trouble.UNREACHABLE)

@@ -1,0 +1,223 @@
+# Invariant: any TOML text gives settings or a SettingsError that names the place; a broken file never takes the
+# settings away that were in force.
+"""Exemptions and settings per recipient."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailauth.domain import parse_ip
+from mailauth.greylist import GreylistPolicy, Mode, Patterns, Reason, Settings, SettingsError, SettingsFile
+
+EXAMPLE = """
+delay = "10m"
+retry_window = "1d"
+auto_allow = 0
+
+[exempt]
+clients = ["192.0.2.0/24", "2001:db8::/32", "198.51.100.7", "mail.example.org", ".pool.example"]
+senders = ["ann@example.org", "news.example", ".lists.example", "<>"]
+recipients = ["noc@example.net", "help@", "open.example"]
+
+[recipient."example.net"]
+delay = 60
+
+[recipient."bob@example.net"]
+mode = "off"
+
+[recipient."cy@example.net"]
+retry_window = "5h"
+
+[recipient.".dept.example.net"]
+mode = "dry-run"
+
+[recipient."dan@"]
+delay = "2h"
+"""
+SETTINGS = Settings.from_toml(EXAMPLE)
+
+
+@pytest.mark.parametrize(
+    ("ip", "name", "sender", "recipient", "reason", "pattern"),
+    [
+        ("203.0.113.1", None, "x@y.example", "z@example.net", None, None),
+        ("192.0.2.255", None, "x@y.example", "z@example.net", "exempt-client", "192.0.2.0/24"),
+        ("192.0.3.0", None, "x@y.example", "z@example.net", None, None),
+        ("::ffff:192.0.2.1", None, "x@y.example", "z@example.net", "exempt-client", "192.0.2.0/24"),
+        ("2001:db8:ffff::1", None, "x@y.example", "z@example.net", "exempt-client", "2001:db8::/32"),
+        ("198.51.100.7", None, "x@y.example", "z@example.net", "exempt-client", "198.51.100.7/32"),
+        ("198.51.100.8", None, "x@y.example", "z@example.net", None, None),
+        ("203.0.113.1", "Mail.Example.ORG.", "x@y.example", "z@example.net", "exempt-client", "mail.example.org"),
+        ("203.0.113.1", "a.mail.example.org", "x@y.example", "z@example.net", None, None),
+        ("203.0.113.1", "a.b.pool.example", "x@y.example", "z@example.net", "exempt-client", ".pool.example"),
+        ("203.0.113.1", "pool.example", "x@y.example", "z@example.net", "exempt-client", ".pool.example"),
+        ("203.0.113.1", "evilpool.example", "x@y.example", "z@example.net", None, None),
+        ("203.0.113.1", "unknown", "x@y.example", "z@example.net", None, None),
+        ("203.0.113.1", None, "Ann@Example.org", "z@example.net", "exempt-sender", "ann@example.org"),
+        ("203.0.113.1", None, "ann@news.example", "z@example.net", "exempt-sender", "news.example"),
+        ("203.0.113.1", None, "ann@a.news.example", "z@example.net", None, None),
+        ("203.0.113.1", None, "ann@a.lists.example", "z@example.net", "exempt-sender", ".lists.example"),
+        ("203.0.113.1", None, "", "z@example.net", "exempt-sender", "<>"),
+        ("203.0.113.1", None, "x@y.example", "noc@example.net", "exempt-recipient", "noc@example.net"),
+        ("203.0.113.1", None, "x@y.example", "help@anything.example", "exempt-recipient", "help@"),
+        ("203.0.113.1", None, "x@y.example", "any@open.example", "exempt-recipient", "open.example"),
+        # RFC 5321 section 4.5.1, RFC 2142 section 4; <Postmaster> without a domain: RFC 5321 section 4.1.1.3
+        ("203.0.113.1", None, "x@y.example", "PostMaster@example.net", "exempt-recipient", "postmaster@"),
+        ("203.0.113.1", None, "x@y.example", "<Postmaster>", "exempt-recipient", "postmaster@"),
+        ("203.0.113.1", None, "x@y.example", "abuse@other.example", "exempt-recipient", "abuse@"),
+        ("203.0.113.1", None, "x@y.example", "notpostmaster@example.net", None, None),
+    ],
+)
+def test_exemptions(
+    ip: str, name: str | None, sender: str, recipient: str, reason: str | None, pattern: str | None
+) -> None:
+    found = SETTINGS.exemption(parse_ip(ip), name, sender, recipient)
+    assert found == (None if reason is None else (Reason(reason), pattern))
+
+
+@pytest.mark.parametrize(
+    ("recipient", "delay", "window", "mode"),
+    [
+        ("z@other.example", 600, 86400, "on"),
+        ("z@example.net", 60, 86400, "on"),
+        ("Bob@EXAMPLE.net", 60, 86400, "off"),
+        ("cy@example.net", 60, 5 * 3600, "on"),
+        ("cy@sub.example.net", 600, 86400, "on"),
+        ("z@a.dept.example.net", 600, 86400, "dry-run"),
+        ("dan@anywhere.example", 7200, 86400, "on"),
+        ("dan", 7200, 86400, "on"),
+    ],
+)
+def test_policies_of_recipients(recipient: str, delay: float, window: float, mode: str) -> None:
+    policy = SETTINGS.policy_for(recipient)
+    assert (policy.delay, policy.retry_window, policy.mode) == (delay, window, Mode(mode))
+    assert policy.auto_allow == 0
+
+
+def test_postmaster_and_abuse_can_be_dropped_by_name_only() -> None:
+    ip = parse_ip("203.0.113.1")
+    with_more = Settings.from_toml('[exempt]\nrecipients = ["noc@"]')
+    assert with_more.exemption(ip, None, "x@y.example", "abuse@example.net")
+    without = Settings.from_toml("[exempt]\npostmaster_and_abuse = false")
+    assert not without.exemption(ip, None, "x@y.example", "abuse@example.net")
+
+
+def test_what_the_text_does_not_name_is_as_in_the_policy() -> None:
+    settings = Settings.from_toml('delay = "1m"', GreylistPolicy(ipv4_prefix=32))
+    assert (settings.policy.delay, settings.policy.ipv4_prefix) == (60, 32)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("delay = = 3", "not TOML: .*line 1"),
+        ("dealy = 3", "unknown key dealy; did you mean delay"),
+        ('delay = "5 parsecs"', "delay is a time such as"),
+        ('delay = "5m5s"', "delay is a time such as"),
+        ('delay = "m"', "delay is a time such as"),
+        ("delay = true", "delay is a time such as"),
+        ("delay = -5", "delay is out of range"),
+        ("delay = nan", "delay is out of range"),
+        ('delay = "3d"', "retry_window must be at least"),
+        ("ipv4_prefix = 64", "ipv4_prefix is between 0 and 32"),
+        ('mode = "maybe"', "mode is one of on, off, dry-run"),
+        ("exempt = 3", "exempt is a table"),
+        ("[exempt]\nclient = []", "unknown key exempt.client; did you mean clients"),
+        ('[exempt]\nclients = "192.0.2.1"', "exempt.clients is a list"),
+        ('[exempt]\nclients = ["192.0.2.1/24"]', r"exempt.clients: .*did you mean 192\.0\.2\.0/24\?"),
+        ('[exempt]\nclients = ["192.0.2.300"]', "exempt.clients: '192.0.2.300' is no network"),
+        ('[exempt]\nclients = ["a b.example"]', "neither a network, a domain nor an address"),
+        ("[exempt]\nclients = [3]", "a pattern is text"),
+        ('[exempt]\nsenders = ["@example.org"]', "neither a network, a domain nor an address"),
+        ('[exempt]\nsenders = [""]', "a pattern is text"),
+        ("[exempt]\npostmaster_and_abuse = 1", "postmaster_and_abuse is true or false"),
+        ('recipient."bob@example.net" = 3', r'recipient\."bob@example\.net" is a table'),
+        ('[recipient."bob@example.net"]\nipv4_prefix = 8', r'unknown key recipient\."bob@example\.net"\.ipv4_prefix'),
+        ('[recipient."bob@example.net"]\ndelay = "3d"', r'recipient\."bob@example\.net"\.retry_window must be'),
+        ('[recipient."192.0.2.1"]\ndelay = 3', "is a network, not a recipient"),
+    ],
+)
+def test_mistakes_are_named(text: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        Settings.from_toml(text)
+
+
+@given(st.text(max_size=200) | st.text(alphabet='delay=[exmpt]."@5\n', max_size=80))
+def test_any_text(text: str) -> None:
+    """Invariant: any text is settings or a SettingsError."""
+    try:
+        assert isinstance(Settings.from_toml(text), Settings)
+    except SettingsError as error:
+        assert str(error)
+
+
+@given(st.text(max_size=300), st.text(max_size=300), st.text(max_size=300))
+def test_any_peer(name: str, sender: str, recipient: str) -> None:
+    """Invariant: whatever a peer sends is exempt or not, and has a policy."""
+    SETTINGS.exemption(parse_ip("203.0.113.1"), name, sender, recipient)
+    assert SETTINGS.policy_for(recipient).lifetime == 35 * 86400
+
+
+def test_a_long_list_costs_no_more_than_a_short_one() -> None:
+    """A match is one look-up for each prefix length, not one for each network."""
+    networks = Patterns.of(f"10.{i // 256}.{i % 256}.0/24" for i in range(5000))
+    assert len(networks.networks) == 1
+    assert networks.match_ip(parse_ip("10.19.135.9")) == "10.19.135.0/24"
+
+
+# --- the file ------------------------------------------------------------------------------------------------
+
+
+def rewrite(path: Path, text: str) -> None:
+    """As editors and configuration systems do it: a new file in the place of the old."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
+
+
+def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    path = tmp_path / "greylist.toml"
+    path.write_text("delay = 100")
+    source = SettingsFile(path)
+    first = source.current()
+    assert first.policy.delay == 100
+    assert source.current() is first
+    rewrite(path, "delay = 200")
+    assert source.current().policy.delay == 200
+    path.write_text("delay = 3000")
+    assert source.current().policy.delay == 3000
+
+
+def test_a_broken_file_leaves_the_settings_in_force(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "greylist.toml"
+    path.write_text("delay = 100")
+    source = SettingsFile(path)
+    for break_it in (
+        lambda: rewrite(path, "delay = "),
+        lambda: path.write_bytes(b"# \xff\xfe not UTF-8"),
+        lambda: os.unlink(path),
+    ):
+        caplog.clear()
+        break_it()
+        with caplog.at_level(logging.ERROR, "mailauth.greylist"):
+            assert source.current().policy.delay == 100
+            assert source.current().policy.delay == 100
+        assert len(caplog.records) == 1
+        assert str(path) in caplog.text
+    path.write_text("delay = 50")
+    assert source.current().policy.delay == 50
+
+
+def test_the_first_reading_speaks_up(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        SettingsFile(tmp_path / "none.toml")
+    path = tmp_path / "greylist.toml"
+    path.write_text("dealy = 3")
+    with pytest.raises(SettingsError, match=r"greylist\.toml: unknown key dealy"):
+        SettingsFile(path)
