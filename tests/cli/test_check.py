@@ -20,7 +20,8 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent / "src")}
 SIGNED_TWICE = EXAMPLES / "rfc8463-a3.eml"
 
 SENDER = [
-    "--zone", str(EXAMPLES / "demo.zone"), "--helo", "mail.football.example.com", "--rcpt-to", "suzie@shopping.example.net",
+    "--zone", str(EXAMPLES / "demo.zone"), "--helo", "mail.football.example.com",
+    "--rcpt-to", "suzie@shopping.example.net",
     "--mail-from", "joe@football.example.com", "--hostname", "mx.shopping.example.net",
 ]  # fmt: skip
 KNOWN = ["--ip", "192.0.2.1", *SENDER]
