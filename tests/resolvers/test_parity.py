@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address
 
 import pycares
 import pytest
@@ -110,19 +112,28 @@ def every_name(zone: ZoneResolver) -> list[str]:
 
 def agree(asker: Asker, zone: ZoneResolver, questions: Sequence[Question], port: int) -> None:
     for question, answer in zip(questions, asker(port, questions), strict=True):
-        assert comparable(answer, asker) == comparable(zone.lookup(question), asker), question
+        expected = zone.lookup(question)
+        if asker is through_cares:
+            answer, expected = as_cares_shows(answer, expected)
+        assert comparable(answer) == comparable(expected), question
 
 
-def comparable(answer: Answer, asker: Asker) -> object:
-    outcome, ttl = answer.outcome, answer.ttl
-    if asker is through_cares:
-        # c-ares hides the SOA record, and before pycares 5 most TTLs and what a chain of CNAMEs ends in.
-        old = not hasattr(pycares, "DNSResult")
-        if not answer.found or (old and not hasattr(answer.records[0], "packed")):
-            ttl = 0
-        if old and outcome is Outcome.SERVER_FAILURE:
-            outcome = Outcome.NO_DATA
-    return outcome, frozenset(answer.records), len(answer.records), ttl
+def comparable(answer: Answer) -> object:
+    return answer.outcome, frozenset(answer.records), len(answer.records), answer.ttl
+
+
+def as_cares_shows(answer: Answer, expected: Answer) -> tuple[Answer, Answer]:
+    """c-ares hides the SOA record, and before pycares 5 most TTLs and what a loop of CNAMEs is."""
+    old = not hasattr(pycares, "DNSResult")
+    hidden = old and expected.found and not isinstance(expected.records[0], IPv4Address | IPv6Address)
+    if not expected.found or hidden:
+        answer, expected = replace(answer, ttl=0), replace(expected, ttl=0)
+    elif 0 <= expected.ttl - answer.ttl <= 60:
+        # It has a cache of its own, in which answers grow older.
+        expected = replace(expected, ttl=answer.ttl)
+    if old and expected.outcome is Outcome.SERVER_FAILURE:
+        expected = replace(expected, outcome=Outcome.NO_DATA)
+    return answer, expected
 
 
 @pytest.mark.parametrize("asker", ALL)

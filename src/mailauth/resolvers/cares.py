@@ -280,9 +280,9 @@ def _from_list(question: Question, result: Any) -> Answer:
     """pycares before 5: the values only, CNAMEs followed by c-ares."""
     match question.type:
         case "A":
-            return _found([_ipv4(item.host) for item in result], min(item.ttl for item in result))
+            return _found([_ipv4(item.host) for item in result], min((item.ttl for item in result), default=0))
         case "AAAA":
-            return _found([IPv6Address(item.host) for item in result], min(item.ttl for item in result))
+            return _found([IPv6Address(item.host) for item in result], min((item.ttl for item in result), default=0))
         case "MX":
             return _found([Exchange(item.priority, _name(item.host)) for item in result], 0)
         case "PTR":
