@@ -108,7 +108,7 @@ def split_address(address: str) -> Mailbox | None:
     return Mailbox(local_part, domain)
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def parse_ip(address: str | IPAddress) -> IPAddress:

@@ -11,7 +11,8 @@
 from __future__ import annotations
 
 import unicodedata
-from functools import lru_cache
+from collections.abc import Iterator
+from functools import cache, lru_cache
 
 # RFC 5892 section 2.6.
 _EXCEPTIONS_VALID = frozenset("\u00df\u03c2\u06fd\u06fe\u0f0b\u3007")
@@ -70,13 +71,15 @@ def _allowed(label: str, i: int) -> bool:
         case "\u00b7":  # A.3: middle dot, between two l
             return 0 < i < len(label) - 1 and label[i - 1] == label[i + 1] == "l"
         case "\u0375":  # A.4: Greek keraia, before Greek
-            return i + 1 < len(label) and _script(label[i + 1], "GREEK")
+            return i + 1 < len(label) and _script(label[i + 1], "GREEK ")
         case "\u05f3" | "\u05f4":  # A.5, A.6: Hebrew geresh and gershayim, after Hebrew
-            return i > 0 and _script(label[i - 1], "HEBREW")
+            return i > 0 and _script(label[i - 1], "HEBREW ")
         case "\u30fb":  # A.7: Katakana middle dot, in a label with kana or Han
-            return any(_script(c, "HIRAGANA", "KATAKANA", "CJK") for c in label if c != "\u30fb")
-        case "\u200c" | "\u200d":  # A.1, A.2: joiners, after a virama
-            return i > 0 and unicodedata.combining(label[i - 1]) == _VIRAMA
+            return any(_script(c, *_KANA_AND_HAN) for c in label if c != "\u30fb")
+        case "\u200c" | "\u200d" if i > 0 and unicodedata.combining(label[i - 1]) == _VIRAMA:  # A.1, A.2
+            return True
+        case "\u200c":  # A.1: the non-joiner, between letters that would join
+            return _joins(reversed(label[:i]), "<initial>") and _joins(iter(label[i + 1 :]), "<final>")
     if char in _ARABIC_INDIC:  # A.8, A.9: the two sets of digits never together
         return not _EXTENDED_ARABIC_INDIC.intersection(label)
     if char in _EXTENDED_ARABIC_INDIC:
@@ -84,7 +87,38 @@ def _allowed(label: str, i: int) -> bool:
     return False
 
 
+def _joins(neighbours: Iterator[str], form: str) -> bool:
+    """Whether the next letter joins: "<initial>", to the letter after it, "<final>", to the letter before it."""
+    letter = next((char for char in neighbours if unicodedata.category(char) not in {"Mn", "Me"}), "")
+    return letter in _joining_letters(form)
+
+
+@cache
+def _joining_letters(form: str) -> frozenset[str]:
+    """The letters that have a presentation form of the kind `form`.
+
+    Python does not know the property Joining_Type that RFC 5892 A.1 asks for, but the letters of the Arabic script
+    have compatibility characters for their joined forms (U+FB50 to U+FEFF), and these say what they are made of.
+    """
+    decompositions = (unicodedata.decomposition(chr(code)).split() for code in range(0xFB50, 0xFEFF))
+    return frozenset(chr(int(d[1], 16)) for d in decompositions if len(d) == 2 and d[0] == form)
+
+
+# With the blank, since what hiragana and katakana share ("KATAKANA-HIRAGANA ...") is of neither script.
+_KANA_AND_HAN = (
+    "HIRAGANA ",
+    "HENTAIGANA ",
+    "KATAKANA ",
+    "CJK UNIFIED IDEOGRAPH",
+    "CJK COMPATIBILITY IDEOGRAPH",
+    "IDEOGRAPHIC ITERATION MARK",
+    "IDEOGRAPHIC NUMBER ZERO",
+    "OLD CHINESE ITERATION MARK",
+)
+
+
 def _script(char: str, *scripts: str) -> bool:
+    """Whether the character is of a script, which its name begins with."""
     return unicodedata.name(char, "").startswith(scripts)
 
 

@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from concurrent.futures import Future
 from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from mailauth.plan.dns import Answer, Question
@@ -79,7 +80,7 @@ class Cache:
                 self._drop(question)
                 return None
             self._entries.move_to_end(question)
-        ttl = int(left)
+        ttl = ceil(left)
         if ttl >= answer.ttl:
             return answer
         return Answer(answer.outcome, answer.records, ttl, answer.detail)

@@ -44,9 +44,9 @@ class _Collector:
 
     def add(self, name: dns.name.Name, ttl: int, rdata: dns.rdata.Rdata) -> None:
         rtype = dns.rdatatype.to_text(rdata.rdtype)
-        value = _value(rtype, rdata)
-        if value is not None:
-            self._add(askable_text(name), rtype, value, ttl)
+        # RFC 4034 sections 3 and 4: these stand beside a CNAME, and prove no other existence than it does.
+        if rtype not in ("RRSIG", "NSEC"):
+            self._add(askable_text(name), rtype, _value(rtype, rdata), ttl)
 
 
 class _Tokens(dns.tokenizer.Tokenizer):
@@ -101,4 +101,5 @@ def _value(rtype: str, rdata: Any) -> Any:
         case "CNAME":
             return askable_text(rdata.target)
         case _:
+            # Types that nobody asks for make their names exist (RFC 8020), no more.
             return record_value(rtype, rdata)
