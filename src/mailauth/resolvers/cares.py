@@ -21,12 +21,9 @@ from weakref import WeakKeyDictionary
 try:
     import pycares
 except ModuleNotFoundError as _error:
-    raise ModuleNotFoundError(
-        "AiodnsResolver needs c-ares: pip install 'mailauth[aiodns]'", name="pycares"
-    ) from _error
+    raise ModuleNotFoundError("AiodnsResolver needs c-ares: pip install 'mailauth[aiodns]'", name="pycares") from _error
 
 from mailauth.plan.dns import MAX_CHAIN, MAX_RECORDS, Answer, Exchange, Outcome, Question, not_asked
-from mailauth.resolvers.packet import TYPES, label_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,6 +40,7 @@ _TICK = 0.1  # seconds between two looks at the clock, for c-ares to try again o
 _ASKABLE = re.compile(r"[A-Za-z0-9_./*-]+")
 
 _IN, _CNAME = 1, 5
+_TYPES = {"A": 1, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28}  # RFC 1035 section 3.2.2, RFC 3596 section 2.1
 _GREATEST_TTL = 2**31 - 1
 _OUTCOMES = {
     pycares.errno.ARES_ENOTFOUND: Outcome.NO_SUCH_NAME,
@@ -179,7 +177,7 @@ class _Channel:
         name = question.name.lower()
         done = partial(self._done, name, question, future)
         try:
-            self._channel.query(name, TYPES[question.type], callback=done)
+            self._channel.query(name, _TYPES[question.type], callback=done)
         except pycares.AresError as error:
             done(None, error.args[0])
         if self._timer is None and not future.done():
@@ -254,7 +252,7 @@ def _found(values: Iterable[Any], ttl: int) -> Answer:
 
 def _from_sections(name: str, question: Question, result: Any) -> Answer:
     """pycares 5: the records of all sections; follow CNAMEs among the answers."""
-    asked, ttl = TYPES[question.type], _GREATEST_TTL
+    asked, ttl = _TYPES[question.type], _GREATEST_TTL
     for _ in range(MAX_CHAIN + 1):
         here = [record for record in result.answer if record.record_class == _IN and _name(record.name) == name]
         records = [record for record in here if record.type == asked]
@@ -309,9 +307,24 @@ def _name(text: str | bytes) -> str:
     if b"\\" not in octets and b" " not in octets:
         return octets.decode("ascii").lower().removesuffix(".")
     labels = re.findall(rb"(?:[^.\\]|\\\d{3}|\\.)+", octets, re.DOTALL)
-    return ".".join([label_text(_ESCAPE.sub(_unescape, label).lower()) for label in labels])
+    return ".".join([_label_text(_ESCAPE.sub(_unescape, label).lower()) for label in labels])
 
 
 def _unescape(match: re.Match[bytes]) -> bytes:
     escaped = match[1]
     return bytes([int(escaped) & 0xFF]) if len(escaped) == 3 else escaped
+
+
+_PLAIN = re.compile(rb"[a-z0-9_-]+")
+_MUST_ESCAPE = b'"().;\\@$'
+
+
+def _label_text(label: bytes) -> str:
+    """A label as `Answer` has it: octets that host names do not have are escaped as in a master file."""
+    if _PLAIN.fullmatch(label):
+        return label.decode("ascii")
+    # RFC 1035 section 5.1
+    return "".join(
+        f"\\{chr(octet)}" if octet in _MUST_ESCAPE else chr(octet) if 0x20 < octet < 0x7F else f"\\{octet:03}"
+        for octet in label
+    )

@@ -1,7 +1,10 @@
 # What belongs here: one question in one UDP packet to one server, without I/O: what to send, and what to make of each
-# packet that comes back. Whatever is not the common case (no answer, truncation, another code than NOERROR and
-# NXDOMAIN, a packet that cannot be read) is left to dnspython's resolver, which retries, turns to the other servers
-# and to TCP. The common case is then several times cheaper, since a query needs no message object.
+# packet that comes back. dnspython writes and reads the packets.
+#
+# dnspython's resolver is made for the hard cases, and costs more than the exchange of packets itself. So the first
+# server is first asked directly; whatever is not the common case (no answer, truncation, another code than NOERROR and
+# NXDOMAIN, a packet that cannot be read) is left to the resolver, which retries, and turns to the other servers and to
+# TCP.
 #
 # SECURITY: packets come from whoever runs the zone that is asked about, and from whoever can forge one. The drivers
 # give each question a connected socket of its own, so that port and id are both random (RFC 5452 section 9.2) and
@@ -15,16 +18,17 @@ import socket
 from enum import Enum
 from typing import Any
 
-import dns.entropy
+import dns.exception
+import dns.flags
 import dns.inet
+import dns.message
 import dns.nameserver
+import dns.rcode
 import dns.resolver
 
 from mailauth.plan.dns import Answer, Question
-from mailauth.resolvers.packet import HEADER, NXDOMAIN, BadPacket, question_section, read_answer
+from mailauth.resolvers.wire import answer_of, query_name, query_type
 
-_RESPONSE, _TRUNCATED, _OPCODE, _RCODE = 0x80, 0x02, 0x78, 0x0F  # RFC 1035 section 4.1.1
-_NOERROR = 0
 MAX_PACKET = 65_535
 
 
@@ -32,46 +36,42 @@ class Verdict(Enum):
     """What to do where a packet is no answer."""
 
     WAIT = "not for this question: wait for the right one"
-    ASK_AGAIN = "leave it to dnspython"
+    ASK_AGAIN = "leave it to dnspython's resolver"
     USE_TCP = "truncated"
 
 
 class Attempt:
     """A question on its short way."""
 
-    __slots__ = ("_question", "_repeated", "destination", "family", "timeout", "wire")
+    __slots__ = ("_query", "_question", "destination", "family", "timeout", "wire")
 
     def __init__(self, resolver: dns.resolver.BaseResolver, question: Question, server: tuple[str, int]) -> None:
         self._question = question
         self.family = dns.inet.af_for_address(server[0])
         self.destination: Any = dns.inet.low_level_address_tuple(server, self.family)
         self.timeout: float = resolver.timeout
-        self._repeated = question_section(question)
-        self.wire = _query(resolver, self._repeated)
+        self._query = dns.message.make_query(query_name(question.name), query_type(question))
+        self._query.use_edns(resolver.edns, resolver.ednsflags, resolver.payload)
+        if resolver.flags is not None:
+            self._query.flags = resolver.flags
+        self.wire = self._query.to_wire()
 
     def judge(self, packet: bytes) -> Answer | Verdict:
         """The answer that `packet` holds, or what to do instead."""
-        if not self._fits(packet):
+        if packet[:2] != self.wire[:2]:
             return Verdict.WAIT
-        if packet[2] & _TRUNCATED:
-            return Verdict.USE_TCP
-        if packet[3] & _RCODE not in (_NOERROR, NXDOMAIN):
-            return Verdict.ASK_AGAIN
         try:
-            return read_answer(packet, self._question, HEADER.size + len(self._repeated))
-        except BadPacket:
+            response = dns.message.from_wire(packet)
+        except (dns.exception.DNSException, ValueError):
+            # Ours by its id, and broken: a forger's, or a broken server's, whom TCP may bring to reason.
             return Verdict.ASK_AGAIN
-
-    def _fits(self, packet: bytes) -> bool:
-        """Whether it is a response with our id that repeats our question (RFC 5452 section 9.1)."""
-        end = HEADER.size + len(self._repeated)
-        return (
-            packet[:2] == self.wire[:2]
-            and packet[4:6] == b"\0\x01"
-            and packet[2] & (_RESPONSE | _OPCODE) == _RESPONSE
-            # Case is not compared; the lengths of labels and the numbers below 64 have none.
-            and packet[HEADER.size : end].lower() == self._repeated.lower()
-        )
+        if not self._query.is_response(response):
+            return Verdict.WAIT
+        if response.flags & dns.flags.TC:
+            return Verdict.USE_TCP
+        if response.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+            return Verdict.ASK_AGAIN
+        return answer_of(response, self._question)
 
 
 def attempt(resolver: dns.resolver.BaseResolver, question: Question) -> Attempt | None:
@@ -98,18 +98,6 @@ def others_first(resolver: Any) -> Any:
     vars(copy).update(vars(resolver))
     copy.nameservers = [*resolver.nameservers[1:], *resolver.nameservers[:1]]
     return copy
-
-
-def _query(resolver: dns.resolver.BaseResolver, question_section: bytes) -> bytes:
-    flags = 0x0100 if resolver.flags is None else int(resolver.flags)
-    with_edns = resolver.edns >= 0
-    head = dns.entropy.random_16().to_bytes(2, "big") + flags.to_bytes(2, "big") + b"\0\x01\0\0\0\0\0"
-    if not with_edns:
-        return head + b"\0" + question_section
-    # RFC 6891 section 6.1.2: root name, type OPT, payload size, extended code and version and flags, no options.
-    ttl = (resolver.ednsflags & 0xFF00FFFF) | (resolver.edns << 16)
-    opt = b"\0\0\x29" + resolver.payload.to_bytes(2, "big") + ttl.to_bytes(4, "big") + b"\0\0"
-    return head + b"\x01" + question_section + opt
 
 
 def open_socket(way: Attempt) -> socket.socket:

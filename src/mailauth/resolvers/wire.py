@@ -92,7 +92,8 @@ def answer_of(response: dns.message.Message, question: Question) -> Answer:
     name, rtype, ttl = query_name(question.name), query_type(question), None
     for _ in range(MAX_CHAIN + 1):
         found = response.get_rrset(response.answer, name, _IN, rtype)
-        if found is not None:
+        # A response that says "no such name" and gives records all the same is not believed.
+        if found is not None and response.rcode() != dns.rcode.NXDOMAIN:
             return _found(found, question.type, _least(ttl, found.ttl))
         alias = response.get_rrset(response.answer, name, _IN, _CNAME)
         if not alias:
