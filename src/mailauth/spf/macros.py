@@ -224,7 +224,7 @@ def target_name(expanded: str) -> str | None:
     if len(name) > MAX_NAME_OCTETS:
         name = name[-MAX_NAME_OCTETS - 1 :].partition(".")[2]
     # RFC 1035 section 2.3.4: labels of 1 to 63 octets.
-    if not name or name[0] == "." or ".." in name or not name.isascii() or not name.isprintable():
+    if not name or name[0] == "." or name[-1] == "." or ".." in name or not name.isascii() or not name.isprintable():
         return None
     if len(name) > MAX_LABEL_OCTETS and max(map(len, name.split("."))) > MAX_LABEL_OCTETS:
         return None
