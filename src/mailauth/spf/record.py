@@ -82,8 +82,21 @@ class Record:
             raise RecordError(problem)
         return _record(tuple(terms))
 
+    @staticmethod
+    def build(**what: Any) -> Record:
+        """A record for these hosts; see `mailauth.spf.build.build`, whose arguments it takes."""
+        from mailauth.spf.build import build
+
+        return build(**what)
+
     def __str__(self) -> str:
         return " ".join([VERSION, *map(str, self.terms)])
+
+    def strings(self) -> list[str]:
+        """The record as the strings of a TXT record, each of at most 255 octets (RFC 7208 section 3.3)."""
+        from mailauth.spf.build import strings
+
+        return strings(self)
 
     def __post_init__(self) -> None:
         # One pass; frozen dataclasses take values for derived fields only this way.
@@ -138,7 +151,7 @@ def _require_single(term: Term, seen: dict[type[Term], str]) -> None:
 # directive        = [ qualifier ] mechanism
 # name             = ALPHA *( ALPHA / DIGIT / "-" / "_" / "." )
 _TERM = re.compile(r"([-+?~]?)([A-Za-z][A-Za-z0-9_.-]*)(.*)\Z", re.DOTALL)
-_QUALIFIERS = {"": Qualifier.PASS, **{member.value: member for member in Qualifier}}
+QUALIFIERS = {"": Qualifier.PASS, **{member.value: member for member in Qualifier}}
 
 
 def parse_term(word: str) -> Term:
@@ -155,7 +168,7 @@ def parse_term(word: str) -> Term:
     parse = _MECHANISMS.get(name) or _MECHANISMS.get(name.lower())
     if parse is None:
         raise _unknown_mechanism(sign, name, rest)
-    return parse(_QUALIFIERS[sign], rest, len(sign) + len(name))
+    return parse(QUALIFIERS[sign], rest, len(sign) + len(name))
 
 
 def _not_a_term(word: str) -> TermError:
@@ -355,7 +368,7 @@ class Networks:
 
     def __init__(self, terms: Sequence[Ip4 | Ip6]) -> None:
         self.terms = terms
-        self.ranges = [_range(term) for term in terms]
+        self.ranges = [network_range(term) for term in terms]
         self.bounds = merged(self.ranges)
 
     def covers(self, number: int) -> bool:
@@ -376,7 +389,7 @@ IP6_OFFSET = 1 << IP4_BITS
 """What is added to an IPv6 address to make it a number behind those of IPv4."""
 
 
-def _range(term: Ip4 | Ip6) -> tuple[int, int]:
+def network_range(term: Ip4 | Ip6) -> tuple[int, int]:
     if type(term) is Ip4:
         shift = IP4_BITS - term.prefix_length
         first = term.address >> shift << shift
