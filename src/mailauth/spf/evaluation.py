@@ -178,22 +178,27 @@ class Evaluation:
         except Stop as stop:
             return self.without_verdict(stop.result, stop.reason, stop.problem)
         result, directive, record, where = verdict
-        values = self.evidence(result, _DEFAULT if directive is None else _MATCHED)
-        values["directive"], values["record"], values["record_domain"] = directive, record, where
+        explanation = None
         if result is _FAIL and record.explanation is not None and self.policy.explain:
-            values["explanation"] = yield from self.explain(record, where)
-        return result_of(values)
+            explanation = yield from self.explain(record, where)
+        return result_of(
+            {
+                "result": result,
+                "reason": _DEFAULT if directive is None else _MATCHED,
+                "directive": directive,
+                "record": record,
+                "record_domain": where,
+                "explanation": explanation,
+                **self.evidence(),
+            }
+        )
 
     def without_verdict(self, result: Result, reason: Reason, problem: str) -> SpfResult:
         """No record decided."""
-        values = self.evidence(result, reason)
-        values["problem"] = problem
-        return result_of(values)
+        return result_of({"result": result, "reason": reason, "problem": problem, **self.evidence()})
 
-    def evidence(self, result: Result, reason: Reason) -> dict[str, Any]:
+    def evidence(self) -> dict[str, Any]:
         return {
-            "result": result,
-            "reason": reason,
             "identity": self.identity,
             "domain": self.domain,
             "sender": f"{self.local_part}@{self.domain or self.given_domain}",
@@ -213,7 +218,7 @@ class Evaluation:
 
     def evaluate(self, record: Record, domain: str) -> Plan[Verdict]:
         """What a record says (RFC 7208 section 4.6). Errors end the whole evaluation: `Stop`."""
-        number, is_ip4, ascii_local_part = self.client.number, self.client.is_ip4, self.local_part.isascii()
+        number, is_ip4, max_lookups = self.client.number, self.client.is_ip4, self.policy.max_lookups
         # A tracer looks over our shoulder; it hands us the same steps.
         steps = record.program if self.tracer is None else self.tracer.follow(record, domain)
         # RFC 7208 section 4.6.2: each mechanism is considered in turn from left to right.
@@ -223,16 +228,24 @@ class Evaluation:
                     term = step.first_match(number)
                     return term.qualifier.result, term, record, domain
                 continue
-            self.count_lookup()
-            if "p" in step.letters:
-                yield from self.prepare_validated_name(domain)
-            if not ascii_local_part and not self.can_match(step):
-                continue
+            self.lookups += 1
+            if self.lookups > max_lookups:
+                raise self.too_many_lookups()
+            if step.letters:
+                if "p" in step.letters:
+                    yield from self.prepare_validated_name(domain)
+                if not self.can_match(step):
+                    continue
             question = (step.question if is_ip4 else step.question6) or self.question_of(step, domain)
-            if step.one_answer:
-                matched = question is not None and self.match_answer(step, question, (yield question))
-            else:
+            if not step.one_answer:
                 matched = yield from _MATCHES[type(step.term)](self, step, domain, question)
+            elif question is not None:
+                answer: Answer = yield question
+                matched = self.answered(question, answer) and _MATCHES_ANSWER[type(step.term)](
+                    self, step.term, answer
+                )
+            else:
+                continue
             if matched:
                 directive = cast("Mechanism", step.term)
                 return directive.qualifier.result, directive, record, domain
@@ -271,11 +284,15 @@ class Evaluation:
 
     # --- limits (RFC 7208 section 4.6.4) ---
 
+    def too_many_lookups(self) -> Stop:
+        self.lookups = self.policy.max_lookups
+        words = f"more than {self.lookups} terms ask the DNS"
+        return Stop(Result.PERMERROR, Reason.TOO_MANY_LOOKUPS, words)
+
     def count_lookup(self) -> None:
-        if self.lookups >= self.policy.max_lookups:
-            words = f"more than {self.policy.max_lookups} terms ask the DNS"
-            raise Stop(Result.PERMERROR, Reason.TOO_MANY_LOOKUPS, words)
         self.lookups += 1
+        if self.lookups > self.policy.max_lookups:
+            raise self.too_many_lookups()
 
     def count_void(self) -> None:
         self.void_lookups += 1
@@ -305,11 +322,15 @@ class Evaluation:
         self.values(frozenset(), domain)["p"] = name
 
     def answered(self, question: Question, answer: Answer) -> bool:
-        """Whether there are records; "no such name" is the same as none (RFC 7208 section 5). Errors: `Stop`."""
+        """Whether there are records for a term; where there are none, it is a void lookup (section 4.6.4).
+
+        RFC 7208 section 5: "no such name" is the same as no records, everything else a temperror.
+        """
         if answer.outcome is _FOUND:
             return True
         if answer.failed:
             raise _dns_trouble(question, answer)
+        self.count_void()
         return False
 
     def holds(self, answer: Answer, ip4_length: int, ip6_length: int) -> bool:
@@ -324,13 +345,6 @@ class Evaluation:
         return False
 
     # --- mechanisms (RFC 7208 section 5) ---
-
-    def match_answer(self, step: Lookup, question: Question, answer: Answer) -> bool:
-        """Whether the answer that a term asked for makes it match; where there is nothing, it is a void lookup."""
-        if self.answered(question, answer):
-            return _MATCHES_ANSWER[type(step.term)](self, step.term, answer)
-        self.count_void()
-        return False
 
     def match_a(self, term: Any, answer: Answer) -> bool:
         """RFC 7208 section 5.3: one of the addresses of a name."""
@@ -368,7 +382,6 @@ class Evaluation:
             return False
         answer: Answer = yield question
         if not self.answered(question, answer):
-            self.count_void()
             return False
         if len(answer.exchanges) > self.policy.max_mx_hosts:
             # RFC 7208 section 4.6.4; erratum 5227: the limit is on the hosts of one "mx".
@@ -384,10 +397,11 @@ class Evaluation:
                 continue
             question = Question(name, self.client.address_type)
             answer: Answer = yield question
-            if not self.answered(question, answer):
-                void = True
-            elif self.holds(answer, term.ip4_length, term.ip6_length):
+            if answer.failed:
+                raise _dns_trouble(question, answer)
+            if self.holds(answer, term.ip4_length, term.ip6_length):
                 return True
+            void = void or answer.void
         if void:
             # RFC 7208 section 4.6.4 limits the number of terms for which there is nothing, so a term counts once.
             self.count_void()
