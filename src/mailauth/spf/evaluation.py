@@ -181,24 +181,21 @@ class Evaluation:
         explanation = None
         if result is _FAIL and record.explanation is not None and self.policy.explain:
             explanation = yield from self.explain(record, where)
-        return result_of(
-            {
-                "result": result,
-                "reason": _DEFAULT if directive is None else _MATCHED,
-                "directive": directive,
-                "record": record,
-                "record_domain": where,
-                "explanation": explanation,
-                **self.evidence(),
-            }
-        )
+        values = self.evidence(result, _DEFAULT if directive is None else _MATCHED)
+        values["directive"], values["record"], values["record_domain"] = directive, record, where
+        values["explanation"] = explanation
+        return result_of(values)
 
     def without_verdict(self, result: Result, reason: Reason, problem: str) -> SpfResult:
         """No record decided."""
-        return result_of({"result": result, "reason": reason, "problem": problem, **self.evidence()})
+        values = self.evidence(result, reason)
+        values["problem"] = problem
+        return result_of(values)
 
-    def evidence(self) -> dict[str, Any]:
+    def evidence(self, result: Result, reason: Reason) -> dict[str, Any]:
         return {
+            "result": result,
+            "reason": reason,
             "identity": self.identity,
             "domain": self.domain,
             "sender": f"{self.local_part}@{self.domain or self.given_domain}",
@@ -276,11 +273,13 @@ class Evaluation:
                 if found is not None:
                     raise Stop(Result.PERMERROR, Reason.SEVERAL_RECORDS, f"{domain} has several SPF records")
                 found = record
+        if type(found) is Record:
+            return found
         if isinstance(found, Problem):
             # RFC 7208 section 4.6: a syntax error anywhere is a permerror, before anything is evaluated.
             raise Stop(Result.PERMERROR, Reason.SYNTAX_ERROR, f"the record of {domain} is in error at {found}")
         self.missing = Reason.NO_RECORD
-        return found
+        return None
 
     # --- limits (RFC 7208 section 4.6.4) ---
 
@@ -307,12 +306,8 @@ class Evaluation:
 
         RFC 7208 section 4.8: without a domain-spec, the <domain> is the target.
         """
-        name = domain if not step.parts else self.expanded(step.parts, step.letters, domain)
+        name = domain if not step.parts else target_name(expand_name(step.parts, self.values(step.letters, domain)))
         return None if name is None else Question(name, step.rtype if self.client.is_ip4 else step.rtype6)
-
-    def expanded(self, parts: Parts, letters: frozenset[str], domain: str) -> str | None:
-        """The name that a macro string gives (RFC 7208 sections 4.8 and 7); None if it is no name."""
-        return target_name(expand_name(parts, self.values(letters, domain)))
 
     def prepare_validated_name(self, domain: str) -> Plan[None]:
         """Set the value of %{p}. RFC 7208 section 4.6.4: its PTR question counts like that of "ptr"."""
@@ -439,7 +434,7 @@ class Evaluation:
         spec = record.explanation.domain_spec
         if "p" in spec.letters:
             yield from self.prepare_validated_name(domain)
-        name = self.expanded(spec.parts, spec.letters, domain)
+        name = target_name(expand_name(spec.parts, self.values(spec.letters, domain)))
         if name is None:
             return None
         answer: Answer = yield Question(name, "TXT")
@@ -501,13 +496,13 @@ class Evaluation:
         if values is None:
             values = self.macro_values = {"l": self.local_part, "o": self.domain, "i": self.client.dotted}
         values["d"] = domain
-        for letter in letters:
+        for letter in letters - _AT_HAND:
             if letter not in values:
                 values[letter] = _VALUES[letter](self)
         return values
 
 
-# The letters "p" and "d" are set elsewhere.
+_AT_HAND = frozenset("lodip")
 _VALUES: Mapping[str, Callable[[Evaluation], str]] = {
     "s": lambda evaluation: f"{evaluation.local_part}@{evaluation.domain}",
     "c": lambda evaluation: str(evaluation.client.ip),

@@ -28,11 +28,11 @@ _MAX_DIGITS = 5
 # macro-letter     = "s" / "l" / "o" / "d" / "i" / "p" / "h" / "c" / "r" / "t" / "v"
 # transformers     = *DIGIT [ "r" ]
 # delimiter        = "." / "-" / "+" / "," / "/" / "_" / "="
-# The groups: all of it, literal, letter, digits, reverse, delimiters, special.
+# The groups: literal, letter, digits, reverse, delimiters, special.
 _EXPAND = r"%\{([slodiphcrtv])([0-9]*)(r?)([-.+,/_=]*)\}|%([%_-])"
-_TOKEN = re.compile(rf"(([\x21-\x24\x26-\x7e]+)|{_EXPAND})", re.ASCII | re.IGNORECASE)
+_TOKEN = re.compile(rf"([\x21-\x24\x26-\x7e]+)|{_EXPAND}", re.ASCII | re.IGNORECASE)
 # explain-string   = *( macro-string / SP )
-_TEXT_TOKEN = re.compile(rf"(([\x20-\x24\x26-\x7e]+)|{_EXPAND})", re.ASCII | re.IGNORECASE)
+_TEXT_TOKEN = re.compile(rf"([\x20-\x24\x26-\x7e]+)|{_EXPAND}", re.ASCII | re.IGNORECASE)
 _SPECIAL = {"%": "%", "_": " ", "-": "%20"}
 
 
@@ -81,26 +81,30 @@ def _parse(token: re.Pattern[str], text: str, start: int) -> tuple[Parts, str]:
     """The parts, and the literal text behind the last macro-expand."""
     parts: list[str | Macro] = []
     length, tail = 0, ""
-    for whole, literal, letter, digits, reverse, delimiters, special in token.findall(text):
-        length += len(whole)
-        tail = literal
-        if letter:
+    for literal, letter, digits, reverse, delimiters, special in token.findall(text):
+        if literal:
+            parts.append(literal)
+            length += len(literal)
+        elif letter:
             lower = letter.lower()
-            keep = _number(digits, whole, start) if digits else 0
-            parts.append(Macro(lower, keep, bool(reverse), delimiters, letter != lower))
+            keep = _number(digits, start) if digits else 0
+            parts.append(Macro(lower, keep, reverse != "", delimiters, letter != lower))
+            length += len(digits) + len(reverse) + len(delimiters) + len("%{s}")
         else:
-            parts.append(literal or _SPECIAL[special])
+            parts.append(_SPECIAL[special])
+            length += len("%%")
+        tail = literal
     if length != len(text):
         # Something between two tokens is none.
         raise _bad_macro(token, text, start)
     return tuple(parts), tail
 
 
-def _number(digits: str, macro: str, start: int) -> int:
+def _number(digits: str, start: int) -> int:
     # RFC 7208 section 7.3: "If a DIGIT is specified, the value MUST be nonzero."
     significant = digits.lstrip("0")
     if not significant:
-        raise TermError("bad-macro", "the number in a macro must not be zero", start, len(macro))
+        raise TermError("bad-macro", "the number in a macro must not be zero", start, 1)
     return int(significant[:_MAX_DIGITS])
 
 
@@ -135,7 +139,7 @@ _NO_LETTERS: frozenset[str] = frozenset()
 
 def letters_of(parts: Parts) -> frozenset[str]:
     """The macro letters of a macro string, in lower case."""
-    return frozenset([part.letter for part in parts if type(part) is Macro])
+    return frozenset([part[0] for part in parts if type(part) is Macro])
 
 
 # domain-spec      = macro-string domain-end
@@ -145,7 +149,7 @@ _PLAIN = re.compile(r"[\x21-\x24\x26-\x7e]+\Z")
 
 def parse_domain_spec(text: str, start: int = 0) -> DomainSpec:
     """Parse ``domain-spec``; `start` is where it stands in its term. Raises `TermError`."""
-    if _PLAIN.match(text):
+    if "%" not in text and _PLAIN.match(text):
         tail, spec = text, DomainSpec(text, (text,), _NO_LETTERS)
     else:
         parts, tail = _parse(_TOKEN, text, start)
