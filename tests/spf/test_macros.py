@@ -20,7 +20,13 @@ VALUES = {
     "h": "mx.example.org",
     "p": "mx.example.org",
 }
-SIX = {**VALUES, "i": ".".join("20010db800000000000000000000cb01"), "v": "ip6"}
+VALUES["ir"] = "3.2.0.192"
+SIX = {
+    **VALUES,
+    "i": ".".join("20010db800000000000000000000cb01"),
+    "ir": ".".join(reversed("20010db800000000000000000000cb01")),
+    "v": "ip6",
+}
 
 
 @pytest.mark.parametrize(

@@ -261,7 +261,7 @@ def test_any_macro_string(text: str, value: str) -> None:
         parts = parse_macro_string(text)
     except TermError:
         return
-    table = dict.fromkeys("slodiphcrtv", value)
+    table = dict.fromkeys([*"slodiphcrtv", "ir"], value)
     name = target_name(expand_name(parts, table))
     assert name is None or unaskable(name) is None
     whole = "".join(part if isinstance(part, str) else part.expand(table) for part in parts)

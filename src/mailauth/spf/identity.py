@@ -20,7 +20,7 @@ UNKNOWN = "unknown"
 class Client:
     """The <ip> of check_host(), in the forms that an evaluation needs."""
 
-    __slots__ = ("address", "address_type", "dotted", "ip", "is_ip4", "number")
+    __slots__ = ("address", "address_type", "dotted", "dotted_reversed", "ip", "is_ip4", "number")
 
     def __init__(self, ip: IPAddress) -> None:
         self.ip = ip
@@ -32,6 +32,7 @@ class Client:
         self.address_type: RecordType = "A" if self.is_ip4 else "AAAA"
         # RFC 7208 section 7.3: a dot-format address, for %{i}.
         self.dotted = str(ip) if self.is_ip4 else ".".join(ip.exploded.replace(":", ""))
+        self.dotted_reversed = ".".join(reversed(self.dotted.split(".")))
 
 
 def client_of(ip: str | IPAddress) -> Client:

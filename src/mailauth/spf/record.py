@@ -443,6 +443,7 @@ class Lookup:
         self.question6: Question | None = None
         """What an IPv6 client makes it ask."""
         self.parts: Parts = ()
+        """Its domain-spec; empty: it has none, and is about the <domain>."""
         self.letters: frozenset[str] = frozenset()
         spec = term.domain_spec
         if spec is not None:
