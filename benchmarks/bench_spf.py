@@ -60,10 +60,16 @@ def _cases() -> list[Case]:
         ("example.org", "TXT"): ["v=spf1 exists:%{ir}.%{l1r+}._spf.%{d} -all"],
         ("1.2.0.192.ann._spf.example.org", "A"): ["127.0.0.2"],
     }
+    # The macro string of RFC 7208 section 7.4 that uses most of what there is.
+    rich: Zone = {
+        ("example.org", "TXT"): ["v=spf1 exists:%{ir}.%{v}.%{l1r+-}.lp._spf.%{d2} -all"],
+        ("1.2.0.192.in-addr.ann.lp._spf.example.org", "A"): ["127.0.0.2"],
+    }
     return [
         Case("include chain, 7 records, 75 networks", "192.0.2.1", ann, helo, _chain(), "pass"),
         Case("plain ip4", "192.0.2.1", ann, helo, plain, "pass"),
-        Case("exists with macros", "192.0.2.1", ann, helo, exists, "pass"),
+        Case("exists, three macros", "192.0.2.1", ann, helo, exists, "pass"),
+        Case("exists, four macros (RFC 7208, 7.4)", "192.0.2.1", ann, helo, rich, "pass"),
         Case("10 lookups, fail", "192.0.2.1", ann, helo, _ten(), "fail"),
     ]
 

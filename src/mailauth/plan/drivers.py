@@ -139,7 +139,7 @@ def run(
     require_fresh(plan)
     if not callable(getattr(resolver, "lookup", None)):
         raise _unfit(resolver, "lookup", "run", "use run_async")
-    deadline = None if time_limit is None else clock() + _seconds(time_limit)
+    deadline = None if time_limit is None else clock() + (time_limit if time_limit >= 0 else _seconds(time_limit))
     now: Callable[[Question], Answer | None] = getattr(resolver, "lookup_now", _nothing_at_hand)
     try:
         # The short way, as far as every answer is at hand: no bookkeeping at all.

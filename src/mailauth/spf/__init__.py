@@ -1,5 +1,5 @@
-# What belongs here: the public names of the SPF module. What an evaluation does not need (lint, build, the
-# Received-SPF field) is imported when it is first named.
+# What belongs here: the public names of the SPF module. What an evaluation does not need (lint, the Received-SPF
+# field, the trace) is imported when it is first named.
 """SPF, RFC 7208: evaluate, explain, check and write records.
 
 `check_host` (MAIL FROM) and `check_helo` return plans; `mailauth.plan.run` and `run_async` run them.
@@ -13,20 +13,28 @@ from mailauth.spf.evaluation import check_helo, check_host
 from mailauth.spf.policy import SpfPolicy
 from mailauth.spf.problem import Problem, RecordError
 from mailauth.spf.record import Record
-from mailauth.spf.reply import SmtpReply, reply
-from mailauth.spf.result import Reason, SpfResult
+from mailauth.spf.result import Identity, Reason, SpfResult
+from mailauth.spf.smtp import SmtpReply, reply
 from mailauth.spf.terms import Qualifier, Result
 
 if TYPE_CHECKING:
+    from mailauth.spf.advice import Finding, LintReport, Severity, lint, lint_text
+    from mailauth.spf.build import zone_line
+    from mailauth.spf.header import ReceivedSpf, parse_received_spf, received_spf
     from mailauth.spf.trace import TraceQuestion, TraceRecord, TraceTerm
 
 __all__ = [
+    "Finding",
+    "Identity",
+    "LintReport",
     "Problem",
     "Qualifier",
     "Reason",
+    "ReceivedSpf",
     "Record",
     "RecordError",
     "Result",
+    "Severity",
     "SmtpReply",
     "SpfPolicy",
     "SpfResult",
@@ -35,13 +43,27 @@ __all__ = [
     "TraceTerm",
     "check_helo",
     "check_host",
+    "lint",
+    "lint_text",
+    "parse_received_spf",
+    "received_spf",
     "reply",
+    "zone_line",
 ]
 
 _HOME = {
+    "Finding": "advice",
+    "LintReport": "advice",
+    "ReceivedSpf": "header",
+    "Severity": "advice",
     "TraceQuestion": "trace",
     "TraceRecord": "trace",
     "TraceTerm": "trace",
+    "lint": "advice",
+    "lint_text": "advice",
+    "parse_received_spf": "header",
+    "received_spf": "header",
+    "zone_line": "build",
 }
 
 

@@ -151,11 +151,17 @@ class Evaluation:
         now: float | None,
     ) -> None:
         self.client = client
-        self.identity, self.helo = identity, helo
         self.policy = policy
-        self.local_part, self.given_domain = split_sender(mail_from, helo)
-        self.question = question = record_question(self.given_domain)
-        self.domain = "" if question is None else question.name
+        self.local_part, given_domain = split_sender(mail_from, helo)
+        self.question = record_question(given_domain)
+        self.domain = domain = given_domain if self.question is None else self.question.name
+        self.evidence: dict[str, Any] = {
+            "identity": identity,
+            "domain": "" if self.question is None else domain,
+            "sender": f"{self.local_part}@{domain}",
+            "helo": helo,
+            "ip": client.ip,
+        }
         if receiver is not None:
             self.receiver = receiver
         if now is not None:
@@ -165,7 +171,7 @@ class Evaluation:
         """check_host() for the <domain> of the sender, and the explanation if it fails."""
         if self.question is None:
             # RFC 7208 section 4.3: malformed or not a multi-label name.
-            return self.without_verdict(_NONE, Reason.NO_DOMAIN, _no_domain(self.identity, self.given_domain))
+            return self.without_verdict(_NONE, Reason.NO_DOMAIN, _no_domain(self.evidence["identity"], self.domain))
         try:
             answer: Answer = yield self.question
             record = self.record_of(self.domain, answer)
@@ -178,30 +184,23 @@ class Evaluation:
         except Stop as stop:
             return self.without_verdict(stop.result, stop.reason, stop.problem)
         result, directive, record, where = verdict
-        values = self.evidence(result, _DEFAULT if directive is None else _MATCHED)
-        values["directive"], values["record"], values["record_domain"] = directive, record, where
+        evidence = self.evidence
+        evidence["directive"], evidence["record"], evidence["record_domain"] = directive, record, where
         if result is _FAIL and record.explanation is not None and self.policy.explain:
-            values["explanation"] = yield from self.explain(record, where)
-        return result_of(values)
+            evidence["explanation"] = yield from self.explain(record, where)
+        return self.finished(result, _DEFAULT if directive is None else _MATCHED)
 
     def without_verdict(self, result: Result, reason: Reason, problem: str) -> SpfResult:
         """No record decided."""
-        values = self.evidence(result, reason)
-        values["problem"] = problem
-        return result_of(values)
+        self.evidence["problem"] = problem
+        return self.finished(result, reason)
 
-    def evidence(self, result: Result, reason: Reason) -> dict[str, Any]:
-        return {
-            "result": result,
-            "reason": reason,
-            "identity": self.identity,
-            "domain": self.domain,
-            "sender": f"{self.local_part}@{self.domain or self.given_domain}",
-            "helo": self.helo,
-            "ip": self.client.ip,
-            "lookups": self.lookups,
-            "void_lookups": self.void_lookups,
-        }
+    def finished(self, result: Result, reason: Reason) -> SpfResult:
+        evidence = self.evidence
+        evidence["result"], evidence["reason"] = result, reason
+        if self.lookups:
+            evidence["lookups"], evidence["void_lookups"] = self.lookups, self.void_lookups
+        return result_of(evidence)
 
     def decide(self, record: Record, domain: str) -> Verdict:
         """What a record says that asks nothing (`Record.asks`): it holds networks and an end."""
@@ -213,7 +212,8 @@ class Evaluation:
 
     def evaluate(self, record: Record, domain: str) -> Plan[Verdict]:
         """What a record says (RFC 7208 section 4.6). Errors end the whole evaluation: `Stop`."""
-        number, is_ip4, ascii_local_part = self.client.number, self.client.is_ip4, self.local_part.isascii()
+        number, is_ip4, max_lookups = self.client.number, self.client.is_ip4, self.policy.max_lookups
+        ascii_local_part = self.local_part.isascii()
         # A tracer looks over our shoulder; it hands us the same steps.
         steps = record.program if self.tracer is None else self.tracer.follow(record, domain)
         # RFC 7208 section 4.6.2: each mechanism is considered in turn from left to right.
@@ -223,16 +223,25 @@ class Evaluation:
                     term = step.first_match(number)
                     return term.qualifier.result, term, record, domain
                 continue
-            self.count_lookup()
-            if "p" in step.letters:
-                yield from self.prepare_validated_name(domain)
-            if not ascii_local_part and not self.can_match(step):
-                continue
+            self.lookups += 1
+            if self.lookups > max_lookups:
+                raise self.too_many_lookups()
+            if step.letters:
+                if "p" in step.letters:
+                    yield from self.prepare_validated_name(domain)
+                if not ascii_local_part and not self.can_match(step):
+                    continue
             question = (step.question if is_ip4 else step.question6) or self.question_of(step, domain)
-            if step.one_answer:
-                matched = question is not None and self.match_answer(step, question, (yield question))
-            else:
+            if not step.one_answer:
                 matched = yield from _MATCHES[type(step.term)](self, step, domain, question)
+            elif question is None:
+                continue
+            else:
+                answer: Answer = yield question
+                if answer.outcome is not _FOUND:
+                    self.nothing(question, answer)
+                    continue
+                matched = _MATCHES_ANSWER[type(step.term)](self, step.term, answer)
             if matched:
                 directive = cast("Mechanism", step.term)
                 return directive.qualifier.result, directive, record, domain
@@ -263,19 +272,25 @@ class Evaluation:
                 if found is not None:
                     raise Stop(Result.PERMERROR, Reason.SEVERAL_RECORDS, f"{domain} has several SPF records")
                 found = record
+        if type(found) is Record:
+            return found
         if isinstance(found, Problem):
             # RFC 7208 section 4.6: a syntax error anywhere is a permerror, before anything is evaluated.
             raise Stop(Result.PERMERROR, Reason.SYNTAX_ERROR, f"the record of {domain} is in error at {found}")
         self.missing = Reason.NO_RECORD
-        return found
+        return None
 
     # --- limits (RFC 7208 section 4.6.4) ---
 
+    def too_many_lookups(self) -> Stop:
+        self.lookups = self.policy.max_lookups
+        words = f"more than {self.lookups} terms ask the DNS"
+        return Stop(Result.PERMERROR, Reason.TOO_MANY_LOOKUPS, words)
+
     def count_lookup(self) -> None:
-        if self.lookups >= self.policy.max_lookups:
-            words = f"more than {self.policy.max_lookups} terms ask the DNS"
-            raise Stop(Result.PERMERROR, Reason.TOO_MANY_LOOKUPS, words)
         self.lookups += 1
+        if self.lookups > self.policy.max_lookups:
+            raise self.too_many_lookups()
 
     def count_void(self) -> None:
         self.void_lookups += 1
@@ -290,12 +305,10 @@ class Evaluation:
 
         RFC 7208 section 4.8: without a domain-spec, the <domain> is the target.
         """
-        name = domain if not step.parts else self.expanded(step.parts, step.letters, domain)
+        name: str | None = domain
+        if step.parts:
+            name = target_name(expand_name(step.parts, self.values(step.letters, domain)))
         return None if name is None else Question(name, step.rtype if self.client.is_ip4 else step.rtype6)
-
-    def expanded(self, parts: Parts, letters: frozenset[str], domain: str) -> str | None:
-        """The name that a macro string gives (RFC 7208 sections 4.8 and 7); None if it is no name."""
-        return target_name(expand_name(parts, self.values(letters, domain)))
 
     def prepare_validated_name(self, domain: str) -> Plan[None]:
         """Set the value of %{p}. RFC 7208 section 4.6.4: its PTR question counts like that of "ptr"."""
@@ -304,13 +317,14 @@ class Evaluation:
         name = yield from self.validated_name(domain)
         self.values(frozenset(), domain)["p"] = name
 
-    def answered(self, question: Question, answer: Answer) -> bool:
-        """Whether there are records; "no such name" is the same as none (RFC 7208 section 5). Errors: `Stop`."""
-        if answer.outcome is _FOUND:
-            return True
+    def nothing(self, question: Question, answer: Answer) -> None:
+        """A term asked for what is not there: a void lookup (section 4.6.4).
+
+        RFC 7208 section 5: "no such name" is the same as no records, everything else is a temperror.
+        """
         if answer.failed:
             raise _dns_trouble(question, answer)
-        return False
+        self.count_void()
 
     def holds(self, answer: Answer, ip4_length: int, ip6_length: int) -> bool:
         """Whether an answer to A or AAAA holds the client's address, as far as the prefix length says (section 5)."""
@@ -324,13 +338,6 @@ class Evaluation:
         return False
 
     # --- mechanisms (RFC 7208 section 5) ---
-
-    def match_answer(self, step: Lookup, question: Question, answer: Answer) -> bool:
-        """Whether the answer that a term asked for makes it match; where there is nothing, it is a void lookup."""
-        if self.answered(question, answer):
-            return _MATCHES_ANSWER[type(step.term)](self, step.term, answer)
-        self.count_void()
-        return False
 
     def match_a(self, term: Any, answer: Answer) -> bool:
         """RFC 7208 section 5.3: one of the addresses of a name."""
@@ -367,8 +374,8 @@ class Evaluation:
         if question is None:
             return False
         answer: Answer = yield question
-        if not self.answered(question, answer):
-            self.count_void()
+        if answer.outcome is not _FOUND:
+            self.nothing(question, answer)
             return False
         if len(answer.exchanges) > self.policy.max_mx_hosts:
             # RFC 7208 section 4.6.4; erratum 5227: the limit is on the hosts of one "mx".
@@ -384,10 +391,11 @@ class Evaluation:
                 continue
             question = Question(name, self.client.address_type)
             answer: Answer = yield question
-            if not self.answered(question, answer):
-                void = True
-            elif self.holds(answer, term.ip4_length, term.ip6_length):
+            if answer.failed:
+                raise _dns_trouble(question, answer)
+            if self.holds(answer, term.ip4_length, term.ip6_length):
                 return True
+            void = void or answer.void
         if void:
             # RFC 7208 section 4.6.4 limits the number of terms for which there is nothing, so a term counts once.
             self.count_void()
@@ -425,7 +433,7 @@ class Evaluation:
         spec = record.explanation.domain_spec
         if "p" in spec.letters:
             yield from self.prepare_validated_name(domain)
-        name = self.expanded(spec.parts, spec.letters, domain)
+        name = target_name(expand_name(spec.parts, self.values(spec.letters, domain)))
         if name is None:
             return None
         answer: Answer = yield Question(name, "TXT")
@@ -485,20 +493,22 @@ class Evaluation:
         """The values of these macro letters, among others."""
         values = self.macro_values
         if values is None:
-            values = self.macro_values = {"l": self.local_part, "o": self.domain, "i": self.client.dotted}
+            client = self.client
+            values = {"l": self.local_part, "o": self.domain, "i": client.dotted, "ir": client.dotted_reversed}
+            self.macro_values = values
         values["d"] = domain
-        for letter in letters:
+        for letter in letters - _AT_HAND:
             if letter not in values:
                 values[letter] = _VALUES[letter](self)
         return values
 
 
-# The letters "p" and "d" are set elsewhere.
+_AT_HAND = frozenset("lodip")
 _VALUES: Mapping[str, Callable[[Evaluation], str]] = {
     "s": lambda evaluation: f"{evaluation.local_part}@{evaluation.domain}",
     "c": lambda evaluation: str(evaluation.client.ip),
     "v": lambda evaluation: "in-addr" if evaluation.client.is_ip4 else "ip6",
-    "h": lambda evaluation: _helo_value(evaluation.helo),
+    "h": lambda evaluation: _helo_value(evaluation.evidence["helo"]),
     "r": lambda evaluation: _receiver_value(evaluation.receiver or ""),
     "t": lambda evaluation: str(int(evaluation.now or 0)),
 }

@@ -20,7 +20,7 @@ UNKNOWN = "unknown"
 class Client:
     """The <ip> of check_host(), in the forms that an evaluation needs."""
 
-    __slots__ = ("address", "address_type", "dotted", "ip", "is_ip4", "number")
+    __slots__ = ("address", "address_type", "dotted", "dotted_reversed", "ip", "is_ip4", "number")
 
     def __init__(self, ip: IPAddress) -> None:
         self.ip = ip
@@ -32,11 +32,12 @@ class Client:
         self.address_type: RecordType = "A" if self.is_ip4 else "AAAA"
         # RFC 7208 section 7.3: a dot-format address, for %{i}.
         self.dotted = str(ip) if self.is_ip4 else ".".join(ip.exploded.replace(":", ""))
+        self.dotted_reversed = ".".join(reversed(self.dotted.split(".")))
 
 
 def client_of(ip: str | IPAddress) -> Client:
     """The client at an address; raises `ValueError` or `TypeError` for what is no address."""
-    return _client_at(ip) if isinstance(ip, str) else Client(parse_ip(ip))
+    return _client_at(ip) if type(ip) is str else Client(parse_ip(ip))
 
 
 @lru_cache(maxsize=4096)
@@ -49,36 +50,34 @@ def split_sender(mail_from: str, helo: str) -> tuple[str, str]:
 
     A null reverse-path is postmaster at the HELO name (RFC 7208 section 2.4), and so is the HELO identity.
     """
-    mailbox = mail_from if mail_from[:1] not in _MARKS else _unwrapped(mail_from)
-    if not mailbox:
-        return POSTMASTER, helo[:MAX_ADDRESS_CHARACTERS]
-    if len(mailbox) > MAX_ADDRESS_CHARACTERS:
+    if mail_from[:1] in _MARKS:
+        mail_from = _unwrapped(mail_from)
+        if not mail_from:
+            return POSTMASTER, helo[:MAX_ADDRESS_CHARACTERS]
+    if len(mail_from) > MAX_ADDRESS_CHARACTERS:
         return POSTMASTER, ""
-    local_part, _, domain = mailbox.rpartition("@")
+    local_part, _, domain = mail_from.rpartition("@")
     # RFC 7208 section 4.3: "If the <sender> has no local-part, substitute the string "postmaster"".
     return local_part or POSTMASTER, domain
 
 
-_MARKS = frozenset(["<", "@"])
+_MARKS = frozenset(["", "<", "@"])
 
 
 def _unwrapped(mailbox: str) -> str:
-    if mailbox[0] == "<" and mailbox[-1:] == ">":
+    if mailbox[:1] == "<" and mailbox[-1:] == ">":
         mailbox = mailbox[1:-1]
     # RFC 5321 section 4.1.1.3: a source route is ignored.
     return mailbox.partition(":")[2] if mailbox[:1] == "@" and ":" in mailbox else mailbox
 
 
+@lru_cache(maxsize=4096)
 def record_question(domain: str) -> Question | None:
     """The question for the record of a domain, as A-labels; None for what is not a multi-label domain name.
 
     RFC 7208 section 4.3: malformed and single-label names give "none"; so do address literals, which section 2.3
     expects, and names that are no host names. RFC 8616 section 4: U-labels become A-labels.
+    `split_sender` has cut the domain to a length that may be remembered.
     """
-    return _record_question(domain) if len(domain) <= MAX_ADDRESS_CHARACTERS else None
-
-
-@lru_cache(maxsize=4096)
-def _record_question(domain: str) -> Question | None:
     name = to_ascii(domain)
     return Question(name, "TXT") if name is not None and is_fqdn(name) else None

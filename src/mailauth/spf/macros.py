@@ -28,11 +28,11 @@ _MAX_DIGITS = 5
 # macro-letter     = "s" / "l" / "o" / "d" / "i" / "p" / "h" / "c" / "r" / "t" / "v"
 # transformers     = *DIGIT [ "r" ]
 # delimiter        = "." / "-" / "+" / "," / "/" / "_" / "="
-# The groups: all of it, literal, letter, digits, reverse, delimiters, special.
+# The groups: literal, letter, digits, reverse, delimiters, special.
 _EXPAND = r"%\{([slodiphcrtv])([0-9]*)(r?)([-.+,/_=]*)\}|%([%_-])"
-_TOKEN = re.compile(rf"(([\x21-\x24\x26-\x7e]+)|{_EXPAND})", re.ASCII | re.IGNORECASE)
+_TOKEN = re.compile(rf"([\x21-\x24\x26-\x7e]+)|{_EXPAND}", re.ASCII | re.IGNORECASE)
 # explain-string   = *( macro-string / SP )
-_TEXT_TOKEN = re.compile(rf"(([\x20-\x24\x26-\x7e]+)|{_EXPAND})", re.ASCII | re.IGNORECASE)
+_TEXT_TOKEN = re.compile(rf"([\x20-\x24\x26-\x7e]+)|{_EXPAND}", re.ASCII | re.IGNORECASE)
 _SPECIAL = {"%": "%", "_": " ", "-": "%20"}
 
 
@@ -54,12 +54,13 @@ class Macro(NamedTuple):
         value = values[letter]
         if keep or reverse or delimiters:
             # RFC 7208 section 7.3: no special treatment of leading, trailing or consecutive delimiters.
-            for other in delimiters[1:]:
-                value = value.replace(other, delimiters[0])
-            labels = value.split(delimiters[0] if delimiters else ".")
+            if len(delimiters) > 1:
+                for other in delimiters[1:]:
+                    value = value.replace(other, delimiters[0])
+            labels = value.split(delimiters[:1] or ".")
             if reverse:
                 labels.reverse()
-            value = ".".join(labels[-keep:])
+            value = ".".join(labels[-keep:] if keep else labels)
         return _url_escape(value) if escape else value
 
 
@@ -77,30 +78,43 @@ def parse_explain_string(text: str) -> Parts:
     return _parse(_TEXT_TOKEN, text, 0)[0]
 
 
-def _parse(token: re.Pattern[str], text: str, start: int) -> tuple[Parts, str]:
-    """The parts, and the literal text behind the last macro-expand."""
+def _parse(token: re.Pattern[str], text: str, start: int) -> tuple[Parts, str, str]:
+    """The parts, the macro letters in them, and the literal text behind the last macro-expand."""
     parts: list[str | Macro] = []
-    length, tail = 0, ""
-    for whole, literal, letter, digits, reverse, delimiters, special in token.findall(text):
-        length += len(whole)
-        tail = literal
-        if letter:
-            lower = letter.lower()
-            keep = _number(digits, whole, start) if digits else 0
-            parts.append(Macro(lower, keep, bool(reverse), delimiters, letter != lower))
+    length, letters, tail = 0, "", ""
+    for tail, letter, digits, reverse, delimiters, special in token.findall(text):
+        if tail:
+            parts.append(tail)
+            length += len(tail)
+        elif letter:
+            letters += letter
+            length += len(digits) + len(reverse) + len(delimiters) + len("%{s}")
+            if letter == "i" and reverse and not digits and not delimiters:
+                parts.append(_REVERSED_IP)
+            elif digits or reverse or delimiters:
+                keep = _number(digits, start) if digits else 0
+                parts.append(Macro(letter.lower(), keep, reverse != "", delimiters, letter.isupper()))
+            else:
+                parts.append(_BARE[letter])
         else:
-            parts.append(literal or _SPECIAL[special])
+            parts.append(_SPECIAL[special])
+            length += len("%%")
     if length != len(text):
         # Something between two tokens is none.
         raise _bad_macro(token, text, start)
-    return tuple(parts), tail
+    return tuple(parts), letters.lower(), tail
 
 
-def _number(digits: str, macro: str, start: int) -> int:
+# %{ir} is what nearly every "exists" begins with, as a query to a DNS list does: the client has it ready.
+_REVERSED_IP = Macro("ir")
+_BARE = {letter: Macro(letter.lower(), escape=letter.isupper()) for letter in "slodiphcrtvSLODIPHCRTV"}
+
+
+def _number(digits: str, start: int) -> int:
     # RFC 7208 section 7.3: "If a DIGIT is specified, the value MUST be nonzero."
     significant = digits.lstrip("0")
     if not significant:
-        raise TermError("bad-macro", "the number in a macro must not be zero", start, len(macro))
+        raise TermError("bad-macro", "the number in a macro must not be zero", start, 1)
     return int(significant[:_MAX_DIGITS])
 
 
@@ -135,7 +149,7 @@ _NO_LETTERS: frozenset[str] = frozenset()
 
 def letters_of(parts: Parts) -> frozenset[str]:
     """The macro letters of a macro string, in lower case."""
-    return frozenset([part.letter for part in parts if type(part) is Macro])
+    return frozenset([part[0] for part in parts if type(part) is Macro])
 
 
 # domain-spec      = macro-string domain-end
@@ -145,11 +159,11 @@ _PLAIN = re.compile(r"[\x21-\x24\x26-\x7e]+\Z")
 
 def parse_domain_spec(text: str, start: int = 0) -> DomainSpec:
     """Parse ``domain-spec``; `start` is where it stands in its term. Raises `TermError`."""
-    if _PLAIN.match(text):
+    if "%" not in text and _PLAIN.match(text):
         tail, spec = text, DomainSpec(text, (text,), _NO_LETTERS)
     else:
-        parts, tail = _parse(_TOKEN, text, start)
-        spec = DomainSpec(text, parts, letters_of(parts))
+        parts, letters, tail = _parse(_TOKEN, text, start)
+        spec = DomainSpec(text, parts, frozenset(letters))
         if not EXPLANATION_LETTERS.isdisjoint(spec.letters):
             # RFC 7208 section 7.2: "The following macro letters are allowed only in "exp" text".
             words = "%{c}, %{r} and %{t} are allowed in explanation texts only"
@@ -182,9 +196,9 @@ def _ends_in_toplabel(literal: str) -> bool:
 
 
 def expand_name(parts: Parts, values: Mapping[str, str]) -> str:
-    """The expansion for use as a name: no more than its last 254 octets, which `target_name` needs to see."""
+    """The expansion for use as a name: at least its last 254 octets, which `target_name` needs to see."""
     if len(parts) <= _FEW_PARTS:
-        return "".join([part if isinstance(part, str) else part.expand(values) for part in parts])
+        return "".join([part if type(part) is str else part.expand(values) for part in parts])  # type: ignore[union-attr]
     expanded: list[str] = []
     length = 0
     for part in reversed(parts):
@@ -224,7 +238,7 @@ def target_name(expanded: str) -> str | None:
     if len(name) > MAX_NAME_OCTETS:
         name = name[-MAX_NAME_OCTETS - 1 :].partition(".")[2]
     # RFC 1035 section 2.3.4: labels of 1 to 63 octets.
-    if not name or name[0] == "." or ".." in name or not name.isascii() or not name.isprintable():
+    if not name or name[0] == "." or name[-1] == "." or ".." in name or not name.isascii() or not name.isprintable():
         return None
     if len(name) > MAX_LABEL_OCTETS and max(map(len, name.split("."))) > MAX_LABEL_OCTETS:
         return None

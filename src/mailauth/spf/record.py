@@ -77,13 +77,30 @@ class Record:
         if not has_version(text):
             words = f'a record begins with "{VERSION}", followed by a space or nothing'
             raise RecordError(Problem("no-version", words, 0, max(1, len(text.split(" ", 1)[0]))))
-        terms: list[Term] = []
-        for problem in parse_terms(text, terms):
-            raise RecordError(problem)
+        try:
+            terms = [parse_term(word) for word in text[len(VERSION) :].split(" ") if word]
+            if "=" in text[len(VERSION) :]:
+                _require_single_modifiers(terms)
+        except TermError:
+            # Once more, slowly, to say where.
+            raise RecordError(next(parse_terms(text, []))) from None
         return _record(tuple(terms))
+
+    @staticmethod
+    def build(**what: Any) -> Record:
+        """A record for these hosts; see `mailauth.spf.build.build`, whose arguments it takes."""
+        from mailauth.spf.build import build
+
+        return build(**what)
 
     def __str__(self) -> str:
         return " ".join([VERSION, *map(str, self.terms)])
+
+    def strings(self) -> list[str]:
+        """The record as the strings of a TXT record, each of at most 255 octets (RFC 7208 section 3.3)."""
+        from mailauth.spf.build import strings
+
+        return strings(self)
 
     def __post_init__(self) -> None:
         # One pass; frozen dataclasses take values for derived fields only this way.
@@ -111,41 +128,52 @@ def has_version(text: str) -> bool:
 def parse_terms(text: str, terms: list[Term]) -> Iterator[Problem]:
     """Parse what follows the version: valid terms are added to `terms`, errors are yielded as they are met."""
     offset = len(VERSION)
-    single: dict[type[Term], str] = {}
+    modifiers: list[Term] = []
     for word in text[offset:].split(" "):
         if word:
             try:
                 term = parse_term(word)
                 if type(term) in _ONCE:
-                    _require_single(term, single)
+                    modifiers.append(term)
+                    _require_single_modifiers(modifiers)
                 terms.append(term)
             except TermError as error:
                 yield error.at(offset, word)
         offset += len(word) + 1
 
 
-_ONCE = frozenset({Redirect, Explanation})
+_ONCE: tuple[type[Term], ...] = (Redirect, Explanation)
 
 
-def _require_single(term: Term, seen: dict[type[Term], str]) -> None:
+def _require_single_modifiers(terms: list[Term]) -> None:
     # RFC 7208 section 6: "These two modifiers MUST NOT appear in a record more than once each."
-    name = str(term).partition("=")[0]
-    if type(term) in seen:
-        raise TermError("repeated-modifier", f"{name}= may stand in a record only once", 0, len(str(term)))
-    seen[type(term)] = name
+    kinds: list[type[Term]] = [type(term) for term in terms]
+    for kind in _ONCE:
+        if kinds.count(kind) > 1:
+            name = str(terms[kinds.index(kind)]).partition("=")[0]
+            raise TermError("repeated-modifier", f"{name}= may stand in a record only once", 0, len(str(terms[-1])))
 
 
 # directive        = [ qualifier ] mechanism
 # name             = ALPHA *( ALPHA / DIGIT / "-" / "_" / "." )
 _TERM = re.compile(r"([-+?~]?)([A-Za-z][A-Za-z0-9_.-]*)(.*)\Z", re.DOTALL)
-_QUALIFIERS = {"": Qualifier.PASS, **{member.value: member for member in Qualifier}}
+_PASS = Qualifier.PASS
+_COMMON: dict[str, Term] = {
+    **{f"{member.value}all": All(member) for member in Qualifier},
+    "all": All(),
+    "a": A(),
+    "mx": Mx(),
+}
+QUALIFIERS = {"": Qualifier.PASS, **{member.value: member for member in Qualifier}}
 
 
 def parse_term(word: str) -> Term:
     """One term, without the spaces around it. Raises `TermError`."""
+    # What most terms of most records are.
     if word[:4] == "ip4:" and (match := _IP4.match(word, 3)) is not None:
-        # Most terms of most records are this one.
-        return _ip4(Qualifier.PASS, match)
+        return _ip4(_PASS, match)
+    if word in _COMMON:
+        return _COMMON[word]
     match = _TERM.match(word)
     if match is None:
         raise _not_a_term(word)
@@ -155,7 +183,7 @@ def parse_term(word: str) -> Term:
     parse = _MECHANISMS.get(name) or _MECHANISMS.get(name.lower())
     if parse is None:
         raise _unknown_mechanism(sign, name, rest)
-    return parse(_QUALIFIERS[sign], rest, len(sign) + len(name))
+    return parse(QUALIFIERS[sign], rest, len(sign) + len(name))
 
 
 def _not_a_term(word: str) -> TermError:
@@ -355,7 +383,7 @@ class Networks:
 
     def __init__(self, terms: Sequence[Ip4 | Ip6]) -> None:
         self.terms = terms
-        self.ranges = [_range(term) for term in terms]
+        self.ranges = [network_range(term) for term in terms]
         self.bounds = merged(self.ranges)
 
     def covers(self, number: int) -> bool:
@@ -376,7 +404,7 @@ IP6_OFFSET = 1 << IP4_BITS
 """What is added to an IPv6 address to make it a number behind those of IPv4."""
 
 
-def _range(term: Ip4 | Ip6) -> tuple[int, int]:
+def network_range(term: Ip4 | Ip6) -> tuple[int, int]:
     if type(term) is Ip4:
         shift = IP4_BITS - term.prefix_length
         first = term.address >> shift << shift
@@ -415,6 +443,7 @@ class Lookup:
         self.question6: Question | None = None
         """What an IPv6 client makes it ask."""
         self.parts: Parts = ()
+        """Its domain-spec; empty: it has none, and is about the <domain>."""
         self.letters: frozenset[str] = frozenset()
         spec = term.domain_spec
         if spec is not None:
@@ -446,45 +475,45 @@ Step: TypeAlias = Networks | Lookup
 
 def _derived(terms: tuple[Term, ...]) -> dict[str, Any]:
     """The fields of a `Record` that follow from its terms."""
-    found: dict[type[Term], Any] = {}
+    end: All | None = None
+    redirect: Redirect | None = None
+    explanation: Explanation | None = None
     directives: list[Mechanism] = []
     program: list[Step] = []
     run: list[Ip4 | Ip6] = []
+    asks = False
     for term in terms:
         kind = type(term)
-        if kind in _MODIFIERS:
-            found.setdefault(kind, term)
+        if kind is Redirect or kind is Explanation or kind is UnknownModifier:
+            redirect = cast("Redirect", term) if kind is Redirect else redirect
+            explanation = cast("Explanation", term) if kind is Explanation else explanation
             continue
         directives.append(cast("Mechanism", term))
+        if end is not None:
+            continue  # RFC 7208 section 5.1: mechanisms behind "all" are ignored
         if kind is Ip4 or kind is Ip6:
             run.append(cast("Ip4 | Ip6", term))
-            continue
-        if All in found:
             continue
         if run:
             program.append(Networks(run))
             run = []
         if kind is All:
-            found[All] = term
+            end = cast("All", term)
         else:
             program.append(Lookup(cast("Asking", term)))
-    if run and All not in found:
+            asks = True
+    if run:
         program.append(Networks(run))
-    return {"directives": tuple(directives), "program": tuple(program), **_endings(found, program)}
-
-
-_MODIFIERS = frozenset([Redirect, Explanation, UnknownModifier])
-
-
-def _endings(found: dict[type[Term], Any], program: list[Step]) -> dict[str, Any]:
     # RFC 7208 section 5.1: redirect is ignored when there is an "all", wherever it stands.
-    redirect = None if All in found else found.get(Redirect)
+    redirect = None if end is not None else redirect
     return {
-        "all": found.get(All),
+        "directives": tuple(directives),
+        "program": tuple(program),
+        "all": end,
         "redirect": redirect,
         "redirect_step": None if redirect is None else Lookup(redirect),
-        "explanation": found.get(Explanation),
-        "asks": redirect is not None or any(type(step) is Lookup for step in program),
+        "explanation": explanation,
+        "asks": asks or redirect is not None,
     }
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from mailauth.plan.dns import IPAddress
-from mailauth.spf.reply import SmtpReply, reply
+from mailauth.spf.smtp import SmtpReply, reply
 from mailauth.spf.terms import Mechanism, Result
 
 if TYPE_CHECKING:

@@ -261,7 +261,7 @@ class Tracer:
 
 def traced(evaluation: Evaluation, plan: Plan[SpfResult]) -> Plan[SpfResult]:
     """The same plan, with the trace in its result."""
-    tracer = evaluation.tracer = Tracer(evaluation.domain, evaluation.client.number)
+    tracer = evaluation.tracer = Tracer(evaluation.evidence["domain"], evaluation.client.number)
     answer: Answer | None = None
     while True:
         try:

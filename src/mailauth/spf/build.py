@@ -1,0 +1,120 @@
+# What belongs here: writing records: from what an author has to the terms of a valid record, and from a record to the
+# lines of a zone. The opposite of the parser; it asks nothing.
+"""Builds SPF records and prints them for a zone file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from typing import Literal, TypeAlias
+
+from mailauth.domain import to_ascii
+from mailauth.spf.macros import DomainSpec, parse_domain_spec
+from mailauth.spf.policy import MAX_LOOKUPS
+from mailauth.spf.problem import TermError
+from mailauth.spf.record import QUALIFIERS, Record
+from mailauth.spf.terms import (
+    A,
+    All,
+    Exists,
+    Explanation,
+    Include,
+    Ip4,
+    Ip6,
+    Mx,
+    Qualifier,
+    Redirect,
+    Term,
+)  # fmt: skip
+
+MAX_STRING_OCTETS = 255
+"""RFC 1035 section 3.3: a character-string has at most 255 octets; RFC 7208 section 3.3 joins several."""
+
+Hosts: TypeAlias = bool | Iterable[str | None]
+
+
+def build(
+    *,
+    ip: Iterable[str | IPv4Network | IPv6Network] = (),
+    a: Hosts = False,
+    mx: Hosts = False,
+    include: Iterable[str] = (),
+    exists: Iterable[str] = (),
+    redirect: str | None = None,
+    explanation: str | None = None,
+    all: Literal["-", "~", "?", "+"] | None = "-",
+) -> Record:
+    """A valid record that authorises these hosts.
+
+    `ip`: addresses and networks of both families; those that touch or overlap are put together. `a`, `mx`: True
+    for the domain's own, or other domains (None among them: the own). `include`, `exists`, `redirect`,
+    `explanation`: domains, which may hold macros; U-labels become A-labels. `all`: the qualifier for everybody else;
+    a redirect takes its place. What asks nothing comes first (RFC 7208 section 10.1.1).
+
+    Raises `ValueError` for what is no network or domain, and for a record that alone asks more than ten times.
+    """
+    terms: list[Term] = list(_networks(ip))
+    terms += [A(domain_spec=spec) for spec in _hosts(a)]
+    terms += [Mx(domain_spec=spec) for spec in _hosts(mx)]
+    terms += [Include(Qualifier.PASS, domain_spec(name)) for name in include]
+    terms += [Exists(Qualifier.PASS, domain_spec(name)) for name in exists]
+    if redirect is not None:
+        terms.append(Redirect(domain_spec(redirect)))
+    elif all is not None:
+        terms.append(All(QUALIFIERS[all]))
+    if explanation is not None:
+        terms.append(Explanation(domain_spec(explanation)))
+    _require_few_lookups(terms)
+    return Record(tuple(dict.fromkeys(terms)))
+
+
+def _networks(given: Iterable[str | IPv4Network | IPv6Network]) -> Iterator[Ip4 | Ip6]:
+    networks = [ip_network(each, strict=False) for each in given]
+    four = [network for network in networks if isinstance(network, IPv4Network)]
+    six = [network for network in networks if isinstance(network, IPv6Network)]
+    for network4 in collapse_addresses(four):
+        yield Ip4(Qualifier.PASS, int(network4.network_address), network4.prefixlen)
+    for network6 in collapse_addresses(six):
+        yield Ip6(Qualifier.PASS, int(network6.network_address), network6.prefixlen)
+
+
+def _hosts(hosts: Hosts) -> Iterator[DomainSpec | None]:
+    if isinstance(hosts, bool):
+        if hosts:
+            yield None
+        return
+    for name in hosts:
+        yield None if name is None else domain_spec(name)
+
+
+def domain_spec(name: str) -> DomainSpec:
+    """A domain, or a text with macros, as a record holds it. Raises `ValueError`."""
+    text = name if "%" in name else to_ascii(name)
+    try:
+        return parse_domain_spec(text or "")
+    except TermError as error:
+        raise ValueError(f"{name!r}: {error.words}") from None
+
+
+def _require_few_lookups(terms: Iterable[Term]) -> None:
+    asking = sum(isinstance(term, A | Mx | Include | Exists | Redirect) for term in terms)
+    if asking > MAX_LOOKUPS:
+        raise ValueError(f"{asking} terms ask the DNS; receivers stop after {MAX_LOOKUPS} (RFC 7208 section 4.6.4)")
+
+
+def strings(record: Record | str, limit: int = MAX_STRING_OCTETS) -> list[str]:
+    """The text of a record as the strings of one TXT record; joined, they give it back (RFC 7208 section 3.3)."""
+    text = str(record)
+    parts = []
+    while len(text) > limit:
+        # Between two terms where that is possible; the space goes with the term before it.
+        cut = text.rfind(" ", 0, limit) + 1 or limit
+        parts.append(text[:cut])
+        text = text[cut:]
+    return [*parts, text]
+
+
+def zone_line(domain: str, record: Record | str) -> str:
+    """The record as a line of a master file (RFC 1035 section 5.1)."""
+    quoted = ('"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"' for part in strings(record))
+    return f"{domain.removesuffix('.')}. IN TXT {' '.join(quoted)}"
