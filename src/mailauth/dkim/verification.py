@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from mailauth.dkim.body import BodyHash
 from mailauth.dkim.header import canonicalizer, own_octets, select
@@ -27,11 +27,14 @@ from mailauth.plan import Answer, Plan, Question, ask, ask_all
 if TYPE_CHECKING:
     from mailauth.dkim.crypto import PublicKey
 
+VerifyPlan: TypeAlias = Plan[list[Signature]]
+"""A plan that ends in one result for each signature of a message, top first."""
+
 _DEFAULT_POLICY = DkimPolicy()
 _QUICK_DOMAIN = re.compile(rb"[:;][ \t\r\n]*+d[ \t\r\n]*+=[ \t\r\n]*+([^; \t\r\n]++)")
 
 
-def verify(message: bytes | BinaryIO, *, now: float, policy: DkimPolicy = _DEFAULT_POLICY) -> Plan[list[Signature]]:
+def verify(message: bytes | BinaryIO, *, now: float, policy: DkimPolicy = _DEFAULT_POLICY) -> VerifyPlan:
     """A plan that verifies every DKIM signature of a message and returns one result each, top first.
 
     `message` is octets, or a binary file, which the plan reads to its end before its first question. `now` is the
@@ -77,7 +80,7 @@ class Verifier:
         for body in self._bodies.values():
             body.feed(octets, start)
 
-    def finish(self) -> Plan[list[Signature]]:
+    def finish(self) -> VerifyPlan:
         """The message is at its end; return the plan that asks for the keys and returns the results."""
         if self._splitter.closed:
             raise ValueError("the verifier was finished before")
@@ -100,7 +103,7 @@ class Verifier:
         # One pass over the body for all signatures with the same canonicalisation.
         self._bodies = {name: BodyHash(name, header.line_end, wanted) for name, wanted in lengths.items()}
 
-    def _ask(self) -> Plan[list[Signature]]:
+    def _ask(self) -> VerifyPlan:
         checks = self._checks or []
         waiting = [check for check in checks if check.parsed is not None]
         if len(waiting) == 1:
