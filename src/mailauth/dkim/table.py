@@ -20,6 +20,7 @@ from mailauth import MailAuthError
 from mailauth.dkim.signing import AnySigner, SigningKey, load_key
 from mailauth.domain import is_fqdn, split_address, to_ascii
 
+SENDERS_DOMAIN = "%"
 _MAX_REMEMBERED = 4096
 
 
@@ -32,8 +33,8 @@ class SigningRule:
     """Senders and the key that signs for them.
 
     `senders` are patterns: ``ann@example.org``, ``example.org`` (or ``*@example.org``), ``*.example.org`` (or
-    ``.example.org``: every domain below), ``*`` (everybody). `domain` is d=; None stands for the domain of the
-    pattern, or for ``*`` the sender's own.
+    ``.example.org``: every domain below), ``*`` (everybody). `domain` is d=; ``%`` stands for the sender's own, None
+    for the domain of the pattern.
     """
 
     senders: tuple[str, ...]
@@ -55,7 +56,7 @@ class SigningTable:
             key = load_key(rule.key)
             for sender in rule.senders:
                 pattern, default = _pattern(sender)
-                entry = (rule.domain or default, rule.selector, key)
+                entry = (None if rule.domain == SENDERS_DOMAIN else rule.domain or default, rule.selector, key)
                 if entry[0] is not None:
                     SigningKey(entry[0], rule.selector, key)  # raises for what is wrong with it
                 self._keys.setdefault(pattern, []).append(entry)
@@ -163,7 +164,7 @@ def _listed_rule(words: list[str], number: int) -> SigningRule:
     parts = words[1].split(":", 2) if len(words) == 2 else words[0].split(":", 2)
     if len(words) == 2 and len(parts) == 3:
         domain, selector, path = parts
-        return SigningRule((words[0],), selector, path, None if domain == "%" else domain)
+        return SigningRule((words[0],), selector, path, domain)
     if len(words) == 2 and len(parts) == 1:
         return SigningRule((words[0],), _selector_of(words[1]), words[1])
     if len(words) == 1 and len(parts) == 3:
