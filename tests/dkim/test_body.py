@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from itertools import pairwise
 
 import pytest
@@ -175,3 +176,21 @@ def test_the_worst_bodies_are_right_and_their_output_is_linear(octets: bytes, ki
     assert emitted <= len(octets) + 2
     if len(octets) < 6_000_000:
         assert digest.digest() == hashlib.sha256(reference(octets, kind)).digest()
+
+
+@pytest.mark.parametrize("octets", WORST.values(), ids=WORST.keys())
+@pytest.mark.parametrize("kind", ["simple", "relaxed"])
+def test_the_worst_bodies_take_linear_time(octets: bytes, kind: str) -> None:
+    """Eight times the body may take about eight times as long; quadratic work would take 64 times."""
+
+    def seconds(size: int) -> float:
+        best = float("inf")
+        for _ in range(3):
+            start = time.process_time()
+            hashed = BodyHash(kind, LineEnd.CRLF, [])
+            hashed.feed(octets[:size])
+            hashed.close()
+            best = min(best, time.process_time() - start)
+        return best
+
+    assert seconds(1_600_000) < 30 * seconds(200_000) + 0.02

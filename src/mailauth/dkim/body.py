@@ -154,7 +154,8 @@ def _reduced(block: bytes) -> bytes:
     if others:
         # What is empty between two pairs of blanks stems from a longer run; an odd run leaves one blank too many.
         block = b" ".join([first, *filter(None, others)]).replace(b"  ", b" ")
-    return block.replace(b" \r\n", _CRLF)
+    # Cheaper than replace(), which goes over the block twice.
+    return _CRLF.join(block.split(b" \r\n"))
 
 
 class LfBody:

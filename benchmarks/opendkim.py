@@ -1,4 +1,5 @@
-# What belongs here: as much of libopendkim's C interface (dkim.h) as it takes to sign and to verify one message.
+# What belongs here: as much of libopendkim's C interface (dkim.h) as it takes to sign and to verify one message, for
+# the benchmark and for the tests.
 """libopendkim through ctypes."""
 
 from __future__ import annotations
@@ -7,8 +8,6 @@ import ctypes
 import ctypes.util
 from functools import cache
 from typing import Any
-
-from tests.servers import missing
 
 CANONICALIZATIONS = {"simple": 0, "relaxed": 1}
 RSA_SHA256 = 1
@@ -20,12 +19,7 @@ _LOOKUP = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctype
 
 @cache
 def _library() -> Any:
-    name = ctypes.util.find_library("opendkim") or "libopendkim.so.11"
-    try:
-        library = ctypes.CDLL(name)
-    except OSError:
-        missing("libopendkim is not installed (Debian: apt-get install libopendkim11)")
-        raise
+    library = ctypes.CDLL(ctypes.util.find_library("opendkim") or "libopendkim.so.11")
     pointer = ctypes.c_void_p
     library.dkim_init.restype = pointer
     library.dkim_init.argtypes = [pointer, pointer]
@@ -47,7 +41,10 @@ def _library() -> Any:
 
 
 class OpenDkim:
-    """Signs and verifies with keys in memory: one record answers for every name."""
+    """Signs and verifies with keys in memory: one record answers for every name.
+
+    Raises `OSError` where the library is not installed (Debian: libopendkim11).
+    """
 
     def __init__(self, record: str = "") -> None:
         self._record = record.encode("ascii")
