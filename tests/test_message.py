@@ -152,7 +152,7 @@ def slowly(octets: bytes) -> tuple[bytes, list[bytes], bytes, bytes]:
     for number, line in enumerate(lines):
         name, colon, _ = line.partition(b":")
         name = name.rstrip(b" \t")
-        if line in (b"\n", b"\r\n"):
+        if line == b"\r\n" or (lf and line == b"\n"):
             return mbox, fields, line, b"".join(lines[number + 1 :])
         if colon and name and all(33 <= octet <= 126 for octet in name):
             fields.append(line)
@@ -167,6 +167,7 @@ def slowly(octets: bytes) -> tuple[bytes, list[bytes], bytes, bytes]:
 
 @given(odd_messages)
 @example(b"From : \n")
+@example(b"A:\r\n\n")
 @example(b"From \r\n\r\n")
 def test_the_obvious_splitter_agrees(octets: bytes) -> None:
     """Any octets: the same parts as the rules, read line by line, demand."""

@@ -141,6 +141,9 @@ class LineEndCounts(NamedTuple):
         )
 
 
+_NO_LINE_ENDS = LineEndCounts()
+
+
 def _present(*tests: tuple[Defect, object]) -> tuple[Defect, ...]:
     return tuple(defect for defect, present in tests if present)
 
@@ -374,7 +377,7 @@ class Splitter:
         if max_header_octets < 1 or max_fields < 1:
             raise ValueError("the bounds of a header are at least 1")
         self.header: Header | None = None
-        self.body_line_ends = LineEndCounts()
+        self.body_line_ends = _NO_LINE_ENDS
         self.closed = False
         self._max_octets = max_header_octets
         self._max_fields = max_fields
@@ -465,7 +468,7 @@ class Splitter:
             self._scanned = match.end()
         separator = syntax.empty_line.match(buffer, self._scanned)
         if separator is not None:
-            return self._conclude(self._scanned, separator.group())
+            return self._conclude(self._scanned, bytes(separator.group()))
         # A whole line that is no header line ends the header; an unfinished one may still become anything.
         whole = buffer.find(syntax.line_end, self._scanned, limit) >= 0
         return whole and self._conclude(self._scanned)
@@ -512,7 +515,9 @@ class Splitter:
         broken_off: Defect | None = None,
     ) -> bool:
         start = self._mbox_end
-        buffer = self._buffer = bytes(self._buffer)
+        buffer = self._buffer
+        if not isinstance(buffer, bytes):
+            buffer = self._buffer = bytes(buffer)
         if fields is None:
             fields = _fields(self._syntax or _CRLF, buffer, start, end, self._max_fields + 1)
         if len(fields) > self._max_fields:
@@ -522,7 +527,7 @@ class Splitter:
         self.header = Header(
             tuple(fields),
             buffer[start:end],
-            bytes(separator),
+            separator,
             LineEnd.LF if self._syntax is _LF else LineEnd.CRLF,
             buffer[:start],
             at_end,
@@ -531,8 +536,9 @@ class Splitter:
         return True
 
     def _rest(self) -> tuple[bytes, int]:
-        octets, self._buffer = bytes(self._buffer), b""
+        octets, self._buffer = self._buffer, b""
         assert self.header is not None
+        assert isinstance(octets, bytes)
         return octets, self.header.octets
 
 
@@ -542,11 +548,11 @@ def _fields(syntax: _Syntax, buffer: bytes, start: int, end: int, most: int) -> 
         pairs = syntax.field.findall(buffer, start, end)
     else:
         pairs = [match.groups() for match in islice(syntax.field.finditer(buffer, start, end), most)]
-    return [_new_field((raw, _NAMES.get(name) or _lower(name))) for raw, name in pairs]
+    # NamedTuple's own constructor costs more than the rest of this line.
+    return [_new(Field, (raw, _NAMES.get(name) or _lower(name))) for raw, name in pairs]
 
 
-def _new_field(pair: tuple[bytes, str]) -> Field:
-    return tuple.__new__(Field, pair)
+_new = tuple.__new__
 
 
 def _lower(name: bytes) -> str:
