@@ -8,8 +8,8 @@
 #   name     = *(length label) (%x00 / pointer)                                     ; 3.1 and 4.1.4
 #
 # SECURITY: packets come from whoever runs the zone that is asked about, and from whoever can forge one. A pointer
-# must point back before the name that it continues, and a name ends at 255 octets, so no name loops; each record is
-# read once, so the work is linear in the packet (at most 64 KiB) but for names, each bounded; `MAX_RECORDS` are kept.
+# must point back before the name that it continues, a name has at most 255 octets and 127 pointers, and each record
+# is read once, so the work is linear in the packet (at most 64 KiB); `MAX_RECORDS` are kept.
 """DNS packets, as far as the short way needs them."""
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _RECORD: Final = struct.Struct("!HHIH")
 _QUESTION_AT: Final = HEADER.size
 _POINTER: Final = 0xC0
 _MAX_WIRE_NAME: Final = 255  # RFC 1035 section 2.3.4
+_MAX_POINTERS: Final = 127  # a name of 255 octets has no more labels
 _MAX_TTL: Final = 2**31 - 1  # RFC 2181 section 8: greater values are to be taken as zero
 
 _IN: Final = 1
@@ -40,6 +41,10 @@ NXDOMAIN: Final = 3
 
 class BadPacket(ValueError):
     """A packet that this reader does not understand."""
+
+
+class HostilePacket(Exception):
+    """A packet that was made to cost time; nobody else should read it, either."""
 
 
 def question_section(question: Question) -> bytes:
@@ -161,7 +166,7 @@ def _is_below(name: bytes, ancestor: bytes) -> bool:
 def _name(packet: bytes, at: int) -> tuple[bytes, int]:
     """A name in lower case, uncompressed as on the wire, and where it ends in the packet."""
     parts: list[bytes] = []
-    size, end, limit = 1, 0, at
+    size, end, limit, pointers = 1, 0, at, 0
     while length := packet[at]:
         if length < 64:
             label = packet[at : at + length + 1]
@@ -175,8 +180,11 @@ def _name(packet: bytes, at: int) -> tuple[bytes, int]:
             raise BadPacket("label of an unknown kind")
         target = (length & 0x3F) << 8 | packet[at + 1]
         end = end or at + 2
+        pointers += 1
         if target >= limit:
             raise BadPacket("a pointer that does not point back")
+        if pointers > _MAX_POINTERS:
+            raise HostilePacket("a name of pointers to pointers")
         at = limit = target
     # Lengths are below 64, so that only letters have a case.
     return b"".join(parts).lower() + b"\0", end or at + 1

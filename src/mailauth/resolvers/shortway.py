@@ -20,8 +20,8 @@ import dns.inet
 import dns.nameserver
 import dns.resolver
 
-from mailauth.plan.dns import Answer, Question
-from mailauth.resolvers.packet import HEADER, NXDOMAIN, BadPacket, question_section, read_answer
+from mailauth.plan.dns import Answer, Outcome, Question
+from mailauth.resolvers.packet import HEADER, NXDOMAIN, BadPacket, HostilePacket, question_section, read_answer
 
 _RESPONSE, _TRUNCATED, _OPCODE, _RCODE = 0x80, 0x02, 0x78, 0x0F  # RFC 1035 section 4.1.1
 _NOERROR = 0
@@ -61,6 +61,8 @@ class Attempt:
             return read_answer(packet, self._question, HEADER.size + len(self._repeated))
         except BadPacket:
             return Verdict.ASK_AGAIN
+        except HostilePacket as error:
+            return Answer(Outcome.SERVER_FAILURE, detail=f"hostile response: {error}")
 
     def _fits(self, packet: bytes) -> bool:
         """Whether it is a response with our id that repeats our question (RFC 5452 section 9.1)."""
