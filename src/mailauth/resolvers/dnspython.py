@@ -14,7 +14,7 @@ import os
 import threading
 import time
 import weakref
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -179,6 +179,8 @@ class _Background:
         self._lock = threading.RLock()
         self._closed = False
         self._loop = asyncio.new_event_loop()
+        if self._twin is None:
+            self._loop.set_default_executor(ThreadPoolExecutor(min(MAX_THREADS, max_in_flight), "mailauth-dns-own"))
         # A daemon, since a thread that is none would be waited for before anything could tell it to end.
         self._thread = threading.Thread(target=self._run, name="mailauth-dns", daemon=True)
         self._thread.start()
