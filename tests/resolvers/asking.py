@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import trio
 
@@ -21,7 +22,8 @@ PATIENT = 10.0
 
 def by_blocking(port: int, questions: Sequence[Question], timeout: float = PATIENT) -> list[Answer]:
     resolver = DnspythonResolver(sync_configuration(port, timeout=timeout, lifetime=2.5 * timeout))
-    return [run(ask(question), resolver, time_limit=None) for question in questions]
+    with ThreadPoolExecutor(12) as threads:
+        return list(threads.map(lambda question: run(ask(question), resolver, time_limit=None), questions))
 
 
 def in_background(port: int, questions: Sequence[Question], timeout: float = PATIENT) -> list[Answer]:

@@ -229,7 +229,8 @@ class _SyncDriver:
                     futures[question] = _begin(submit, question, remaining, done)
                 questions = self.await_one(execution, futures, done, remaining)
         finally:
-            for future in futures.values():
+            # The last first: what still waits for its turn must not get it from those that are given up.
+            for future in reversed(futures.values()):
                 future.cancel()
 
     def await_one(

@@ -14,7 +14,8 @@ import os
 import threading
 import time
 import weakref
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import dns.asyncresolver
@@ -28,7 +29,7 @@ from mailauth.resolvers.shortway import MAX_PACKET, Attempt, Verdict, attempt, o
 from mailauth.resolvers.wire import answer_of, failure_of, query_name, query_type
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
 
 MAX_THREADS = 32
@@ -57,6 +58,7 @@ class DnspythonResolver:
         self._max_in_flight = max_in_flight
         self._lock = threading.Lock()
         self._background: _Background | None = None
+        self._end: Callable[[], object] | None = None
 
     def lookup(self, question: Question, time_limit: float | None = None) -> Answer:
         """Ask one question, in at most `time_limit` seconds."""
@@ -87,9 +89,9 @@ class DnspythonResolver:
     def close(self) -> None:
         """End the background thread; questions that are still open are answered "server failure"."""
         with self._lock:
-            background, self._background = self._background, None
-        if background is not None:
-            background.close()
+            end, self._end, self._background = self._end, None, None
+        if end is not None:
+            end()
 
     def __enter__(self) -> Self:
         return self
@@ -109,7 +111,7 @@ class DnspythonResolver:
             # After a fork the thread lives on in the parent only.
             if self._background is None or self._background.process != os.getpid():
                 self._background = _Background(self._configured(), self._max_in_flight)
-                weakref.finalize(self, self._background.close)
+                self._end = weakref.finalize(self, self._background.close)
             return self._background
 
 
@@ -173,20 +175,35 @@ class _Background:
         self._resolver = resolver
         self._twin = _asynchronous(resolver)
         self._turns = asyncio.Semaphore(max_in_flight)
+        # Reentrant, since the garbage collector may close a dropped resolver in the midst of anything.
+        self._lock = threading.RLock()
         self._closed = False
         self._loop = asyncio.new_event_loop()
+        if self._twin is None:
+            self._loop.set_default_executor(ThreadPoolExecutor(min(MAX_THREADS, max_in_flight), "mailauth-dns-own"))
         # A daemon, since a thread that is none would be waited for before anything could tell it to end.
         self._thread = threading.Thread(target=self._run, name="mailauth-dns", daemon=True)
         self._thread.start()
 
     def submit(self, question: Question, time_limit: float | None) -> Future[Answer]:
         deadline = None if time_limit is None else time.monotonic() + time_limit
-        return asyncio.run_coroutine_threadsafe(self._lookup(question, deadline), self._loop)
+        future: Future[Answer] = Future()
+        # Under the lock, so that nothing is given to the loop after it was told to stop.
+        with self._lock:
+            if self._closed:
+                future.set_result(_CLOSED)
+            else:
+                self._loop.call_soon_threadsafe(self._begin, question, deadline, future)
+        return future
 
     def close(self) -> None:
-        if self.process == os.getpid() and not self._closed:
-            self._closed = True
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        if self.process != os.getpid():
+            return
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._loop.call_soon_threadsafe(self._loop.stop)
+        if threading.current_thread() is not self._thread:
             self._thread.join()
 
     def _run(self) -> None:
@@ -201,6 +218,18 @@ class _Background:
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
             self._loop.close()
 
+    def _begin(self, question: Question, deadline: float | None, future: Future[Answer]) -> None:
+        task = self._loop.create_task(self._lookup(question, deadline))
+        task.add_done_callback(partial(_finish, future))
+        future.add_done_callback(partial(self._give_up, task))
+
+    def _give_up(self, task: asyncio.Task[Answer], future: Future[Answer]) -> None:
+        """The caller has cancelled the future, in the caller's thread; or it is done."""
+        if future.cancelled():
+            with self._lock:
+                if not self._closed:
+                    self._loop.call_soon_threadsafe(task.cancel)
+
     async def _lookup(self, question: Question, deadline: float | None) -> Answer:
         try:
             async with self._turns:
@@ -210,10 +239,6 @@ class _Background:
                 return await self._ask(question, remaining)
         except (dns.exception.DNSException, OSError) as error:
             return failure_of(error, question)
-        except asyncio.CancelledError:
-            if not self._closed:
-                raise
-            return Answer(Outcome.SERVER_FAILURE, detail="the resolver was closed")
 
     def _ask(self, question: Question, time_limit: float | None) -> Coroutine[None, None, Answer]:
         if self._twin is not None:
@@ -228,6 +253,19 @@ def _asynchronous(resolver: dns.resolver.Resolver) -> dns.asyncresolver.Resolver
     twin = dns.asyncresolver.Resolver(configure=False)
     vars(twin).update(vars(resolver))
     return twin
+
+
+_CLOSED = Answer(Outcome.SERVER_FAILURE, detail="the resolver was closed")
+
+
+def _finish(future: Future[Answer], task: asyncio.Task[Answer]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if not future.set_running_or_notify_cancel():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(_CLOSED if task.cancelled() else task.result())
 
 
 async def _all_of(tasks: set[asyncio.Task[Answer]]) -> None:

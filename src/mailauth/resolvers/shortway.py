@@ -30,6 +30,7 @@ from mailauth.plan.dns import Answer, Question
 from mailauth.resolvers.wire import answer_of, query_name, query_type
 
 MAX_PACKET = 65_535
+MIN_PAYLOAD = 512
 
 
 class Verdict(Enum):
@@ -43,7 +44,7 @@ class Verdict(Enum):
 class Attempt:
     """A question on its short way."""
 
-    __slots__ = ("_query", "_question", "destination", "family", "timeout", "wire")
+    __slots__ = ("_payload", "_query", "_question", "destination", "family", "timeout", "wire")
 
     def __init__(self, resolver: dns.resolver.BaseResolver, question: Question, server: tuple[str, int]) -> None:
         self._question = question
@@ -55,11 +56,16 @@ class Attempt:
         if resolver.flags is not None:
             self._query.flags = resolver.flags
         self.wire = self._query.to_wire()
+        # RFC 6891 section 6.2.3, RFC 1035 section 2.3.4: a server may send no more than was offered. Reading a packet
+        # costs more than linear time where its names are pointers to pointers; the bound keeps that small.
+        self._payload = max(resolver.payload if resolver.edns >= 0 else 0, MIN_PAYLOAD)
 
     def judge(self, packet: bytes) -> Answer | Verdict:
         """The answer that `packet` holds, or what to do instead."""
         if packet[:2] != self.wire[:2]:
             return Verdict.WAIT
+        if len(packet) > self._payload:
+            return Verdict.ASK_AGAIN
         try:
             response = dns.message.from_wire(packet)
         except (dns.exception.DNSException, ValueError):

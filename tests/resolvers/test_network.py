@@ -1,0 +1,491 @@
+# Invariant: the network resolvers read the system's configuration late, keep to their caps and deadlines, use what
+# the caller configured, and leave no thread, socket or task behind.
+"""Life and habits of the network resolvers; what they answer is in test_parity.py and test_hostile.py."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dns.asyncresolver
+import dns.exception
+import dns.message
+import dns.resolver
+import pytest
+import trio
+from benchmarks.delayserver import delay_server
+
+from mailauth.plan import Answer, Outcome, Plan, Question, ask, ask_all, run, run_async
+from mailauth.resolvers import AiodnsResolver, AsyncDnspythonResolver, CachingResolver, DnspythonResolver
+from tests.dnsserver import HostileServer, Reply, async_configuration, response_to, sync_configuration
+
+QUESTION = Question("a.example.test", "A")
+
+
+def good(query: bytes, tcp: bool) -> list[Reply]:
+    return [(0, response_to(query, "@ 300 A 192.0.2.1").to_wire())]
+
+
+def silent(query: bytes, tcp: bool) -> list[Reply]:
+    return []
+
+
+def names(server: HostileServer) -> list[str]:
+    return [dns.message.from_wire(query).question[0].name.to_text(omit_final_dot=True) for query, _ in server.queries]
+
+
+def numbered(count: int) -> list[Question]:
+    return [Question(f"n{i}.example.test", "A") for i in range(count)]
+
+
+# Each makes a resolver for a port and runs a plan with it.
+Running = Callable[..., Any]
+
+
+def sync(plan: Plan[Any], port: int, time_limit: float | None = 20, cap: int = 200, **options: Any) -> Any:
+    with DnspythonResolver(sync_configuration(port, **options), max_in_flight=cap) as resolver:
+        return run(plan, resolver, time_limit=time_limit)
+
+
+def under_asyncio(plan: Plan[Any], port: int, time_limit: float | None = 20, cap: int = 200, **options: Any) -> Any:
+    async def main() -> Any:
+        resolver = AsyncDnspythonResolver(async_configuration(port, **options), max_in_flight=cap)
+        return await run_async(plan, resolver, time_limit=time_limit)
+
+    return asyncio.run(main())
+
+
+def under_trio(plan: Plan[Any], port: int, time_limit: float | None = 20, cap: int = 200, **options: Any) -> Any:
+    async def main() -> Any:
+        resolver = AsyncDnspythonResolver(async_configuration(port, **options), max_in_flight=cap)
+        return await run_async(plan, resolver, time_limit=time_limit)
+
+    return trio.run(main)
+
+
+def through_cares(plan: Plan[Any], port: int, time_limit: float | None = 20, cap: int = 200) -> Any:
+    async def main() -> Any:
+        async with AiodnsResolver(["127.0.0.1"], port=port, max_in_flight=cap) as resolver:
+            return await run_async(plan, resolver, time_limit=time_limit)
+
+    return asyncio.run(main())
+
+
+THROUGH_DNSPYTHON = [sync, under_asyncio, under_trio]
+ALL = [*THROUGH_DNSPYTHON, through_cares]
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = threading.active_count()
+    yield
+    gc.collect()
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("mailauth")]
+    assert left == []
+    # c-ares keeps one thread for closing channels.
+    assert threading.active_count() <= before + 1
+
+
+# --- configuration -------------------------------------------------------------------------------------------
+
+
+def broken_configuration(error: Exception) -> Any:
+    def read_resolv_conf(self: Any, f: Any) -> None:
+        raise error
+
+    return read_resolv_conf
+
+
+async def lookup_async(question: Question) -> Answer:
+    return await AsyncDnspythonResolver().lookup_async(question)
+
+
+SYSTEM = [
+    lambda: DnspythonResolver().lookup(QUESTION),
+    lambda: DnspythonResolver().submit(QUESTION).result(),
+    lambda: asyncio.run(lookup_async(QUESTION)),
+    lambda: trio.run(lookup_async, QUESTION),
+]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the system's configuration is a file elsewhere only")
+@pytest.mark.parametrize("look_up", SYSTEM)
+@pytest.mark.parametrize(
+    "error",
+    [dns.resolver.NoResolverConfiguration("cannot open /etc/resolv.conf"), PermissionError(13, "Permission denied")],
+)
+def test_no_configuration_is_a_server_failure(
+    look_up: Callable[[], Answer], error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dns.resolver.BaseResolver, "read_resolv_conf", broken_configuration(error))
+    answer = look_up()
+    assert answer.outcome is Outcome.SERVER_FAILURE
+    assert type(error).__name__ in answer.detail
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the system's configuration is a file elsewhere only")
+def test_the_system_is_asked_by_the_first_question_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with HostileServer(good) as server:
+        reads: list[object] = []
+
+        def read_resolv_conf(self: Any, f: Any) -> None:
+            reads.append(f)
+            self.nameservers, self.port, self.search = ["127.0.0.1"], server.port, []
+
+        monkeypatch.setattr(dns.resolver.BaseResolver, "read_resolv_conf", read_resolv_conf)
+        resolver = DnspythonResolver()
+        asynchronous = AsyncDnspythonResolver()
+        assert reads == []
+        assert resolver.lookup(QUESTION).found
+        assert resolver.lookup(QUESTION).found
+        assert len(reads) == 1
+        assert asyncio.run(asynchronous.lookup_async(QUESTION)).found
+        assert len(reads) == 2
+        # RFC 6891: room for a DKIM key without a second question over TCP
+        assert all(dns.message.from_wire(query).payload == 1232 for query, _ in server.queries)
+
+
+@pytest.mark.parametrize(
+    ("kind", "resolver"),
+    [
+        (DnspythonResolver, dns.asyncresolver.Resolver(configure=False)),
+        (AsyncDnspythonResolver, dns.resolver.Resolver(configure=False)),
+        (DnspythonResolver, "192.0.2.1"),
+        (AsyncDnspythonResolver, "192.0.2.1"),
+    ],
+)
+def test_a_resolver_of_the_other_kind_is_refused(kind: Any, resolver: Any) -> None:
+    with pytest.raises(TypeError, match="expected a dns"):
+        kind(resolver)
+
+
+@pytest.mark.parametrize("kind", [DnspythonResolver, AsyncDnspythonResolver, AiodnsResolver])
+@pytest.mark.parametrize("cap", [0, -1])
+def test_a_cap_is_at_least_one(kind: Any, cap: int) -> None:
+    with pytest.raises(ValueError, match="max_in_flight"):
+        kind(max_in_flight=cap)
+
+
+@pytest.mark.parametrize("running", THROUGH_DNSPYTHON)
+def test_search_lists_are_not_applied(running: Running) -> None:
+    def nobody(query: bytes, tcp: bool) -> list[Reply]:
+        return [(0, response_to(query, rcode=3).to_wire())]
+
+    search = [dns.name.from_text("search.example.")]
+    for options in ({}, {"cache": dns.resolver.Cache()}):
+        with HostileServer(nobody) as server:
+            questions = [Question("short", "A"), Question("two.labels", "A")]
+            answers = running(ask_all(questions), server.port, search=search, ndots=5, **options)
+            assert [answer.outcome for answer in answers] == [Outcome.NO_SUCH_NAME] * 2
+            assert sorted(names(server)) == ["short", "two.labels"]
+
+
+@pytest.mark.parametrize("running", THROUGH_DNSPYTHON)
+def test_the_callers_dnspython_cache_is_used(running: Running) -> None:
+    cache = dns.resolver.Cache()
+    with HostileServer(good) as server:
+        for _ in range(3):
+            assert all(answer.found for answer in running(ask_all(numbered(3)), server.port, cache=cache))
+        assert len(server.queries) == 3
+
+
+@pytest.mark.parametrize("running", THROUGH_DNSPYTHON)
+@pytest.mark.parametrize("first", [None, 2, 5])
+def test_the_next_server_is_asked_where_the_first_is_no_good(running: Running, first: int | None) -> None:
+    """The first server is not there, fails or refuses."""
+
+    def bad(query: bytes, tcp: bool) -> list[Reply]:
+        return [(0, response_to(query, rcode=first or 2).to_wire())]
+
+    with HostileServer(bad) as one, HostileServer(good) as two:
+        ports = {"127.0.0.2": one.port, "127.0.0.1": two.port}
+        if first is not None:
+            # Both listen on 127.0.0.1; only the port tells them apart, so the first is named by another spelling.
+            servers = [dns.nameserver.Do53Nameserver("127.0.0.1", one.port), "127.0.0.1"]
+        else:
+            servers = ["127.0.0.2", "127.0.0.1"]
+        answers = running(ask_all(numbered(2)), two.port, nameservers=servers, nameserver_ports=ports)
+        assert [answer.outcome for answer in answers] == [Outcome.FOUND] * 2
+        assert len(one.queries) == (0 if first is None else 2)
+
+
+def test_a_resolver_of_the_callers_own_kind_is_asked_in_its_own_way() -> None:
+    class Own(dns.resolver.Resolver):
+        asked: list[str] = []
+
+        def resolve(self, qname: Any, *arguments: Any, **options: Any) -> Any:
+            self.asked.append(str(qname))
+            return super().resolve(qname, *arguments, **options)
+
+    with HostileServer(good) as server:
+        own = Own(configure=False)
+        own.nameservers, own.port = ["127.0.0.1"], server.port
+        with DnspythonResolver(own) as resolver:
+            assert run(ask(QUESTION), resolver).found
+            assert all(answer.found for answer in run(ask_all(numbered(20)), resolver))
+        assert len(own.asked) == 21
+
+
+def test_a_type_that_no_plan_asks_for_is_the_callers_mistake() -> None:
+    with pytest.raises(ValueError, match="SRV"):
+        DnspythonResolver(sync_configuration(53)).lookup(Question("a.test", "SRV"))  # type: ignore[arg-type]
+
+
+# --- time and numbers ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("running", ALL)
+def test_what_is_not_answered_by_the_deadline_timed_out(running: Running) -> None:
+    def half(query: bytes, tcp: bool) -> list[Reply]:
+        return good(query, tcp) if b"good" in query else []
+
+    with HostileServer(half) as server:
+        questions = [Question(f"{word}{i}.test", "A") for i in range(3) for word in ("good", "dead")]
+        answers = running(ask_all(questions), server.port, time_limit=0.5)
+    assert [answer.outcome for answer in answers] == [Outcome.FOUND, Outcome.TIMED_OUT] * 3
+
+
+@pytest.mark.parametrize("running", ALL)
+def test_no_more_are_in_flight_than_the_cap(running: Running) -> None:
+    with HostileServer(silent) as server:
+        answers = running(ask_all(numbered(40)), server.port, time_limit=0.3, cap=4)
+        assert {answer.outcome for answer in answers} == {Outcome.TIMED_OUT}
+        assert len(set(names(server))) == 4
+
+
+@pytest.mark.parametrize("running", [under_asyncio, through_cares, sync, under_trio])
+def test_thousands_at_once_lose_nothing(running: Running) -> None:
+    count = 10_000 if running in (under_asyncio, through_cares) else 3_000
+    with delay_server() as port:
+        answers = running(ask_all(numbered(count)), port, time_limit=60)
+    assert sum(answer.found for answer in answers) == count
+
+
+@pytest.mark.parametrize("running", ALL)
+def test_a_cap_of_one_still_answers_all(running: Running) -> None:
+    with HostileServer(good) as server:
+        assert all(answer.found for answer in running(ask_all(numbered(30)), server.port, cap=1))
+
+
+# --- the background thread -----------------------------------------------------------------------------------
+
+
+def background_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "mailauth-dns"]
+
+
+def test_closing_answers_what_is_open() -> None:
+    with HostileServer(silent) as server:
+        resolver = DnspythonResolver(sync_configuration(server.port), max_in_flight=2)
+        futures = [resolver.submit(question) for question in numbered(5)]
+        resolver.close()
+        assert background_threads() == []
+        for future in futures:
+            assert future.result(0).outcome is Outcome.SERVER_FAILURE
+            assert "closed" in future.result(0).detail
+        resolver.close()
+
+
+def test_it_may_be_used_again_after_closing() -> None:
+    with HostileServer(good) as server:
+        resolver = DnspythonResolver(sync_configuration(server.port))
+        for _ in range(3):
+            assert resolver.submit(QUESTION).result(10).found
+            assert len(background_threads()) == 1
+            resolver.close()
+            assert background_threads() == []
+
+
+def test_a_dropped_resolver_ends_its_thread() -> None:
+    with HostileServer(good) as server:
+        resolver = DnspythonResolver(sync_configuration(server.port))
+        assert resolver.submit(QUESTION).result(10).found
+        del resolver
+        gc.collect()
+        assert background_threads() == []
+
+
+def test_looking_up_one_question_starts_no_thread() -> None:
+    with HostileServer(good) as server:
+        resolver = DnspythonResolver(sync_configuration(server.port))
+        assert run(ask(QUESTION), resolver).found
+        assert background_threads() == []
+
+
+def test_a_cancelled_question_leaves_room_for_the_next() -> None:
+    def first_is_silent(query: bytes, tcp: bool) -> list[Reply]:
+        return [] if b"\x02n0" in query else good(query, tcp)
+
+    with (
+        HostileServer(first_is_silent) as server,
+        DnspythonResolver(sync_configuration(server.port), max_in_flight=1) as resolver,
+    ):
+        first, second = (resolver.submit(question, 20) for question in numbered(2))
+        assert first.cancel()
+        assert second.result(10).found
+
+
+def test_no_time_is_no_question() -> None:
+    with HostileServer(good) as server, DnspythonResolver(sync_configuration(server.port)) as resolver:
+        assert resolver.lookup(QUESTION, 0).outcome is Outcome.TIMED_OUT
+        assert resolver.submit(QUESTION, 0).result(10).outcome is Outcome.TIMED_OUT
+        assert server.queries == []
+
+
+PROGRAM = """
+import os, sys
+import dns.resolver
+from mailauth.plan import Question, ask_all, run
+from mailauth.resolvers import DnspythonResolver
+
+configuration = dns.resolver.Resolver(configure=False)
+configuration.nameservers, configuration.port = ["127.0.0.1"], int(sys.argv[1])
+resolver = DnspythonResolver(configuration)
+questions = [Question(f"n{i}.test", "A") for i in range(10)]
+assert all(answer.found for answer in run(ask_all(questions), resolver))
+"""
+FORK = """
+child = os.fork()
+assert all(answer.found for answer in run(ask_all(questions), resolver))
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.parametrize(
+    "more", ["", "resolver.submit(Question('dead.test', 'A'))", FORK], ids=["idle", "busy", "fork"]
+)
+def test_a_program_ends_without_closing_it(more: str) -> None:
+    if "fork" in more and not hasattr(os, "fork"):
+        pytest.skip("no fork here")
+
+    def script(query: bytes, tcp: bool) -> list[Reply]:
+        return [] if b"dead" in query else good(query, tcp)
+
+    source = Path(__file__).parent.parent.parent / "src"
+    with HostileServer(script) as server:
+        command = [
+            sys.executable,
+            "-W",
+            "error",
+            "-W",
+            "ignore:This process:DeprecationWarning",
+            "-c",
+            PROGRAM + more,
+        ]
+        result = subprocess.run(
+            [*command, str(server.port)],
+            env={**os.environ, "PYTHONPATH": str(source)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["resolvers", "resolvers.zone", "resolvers.cache"])
+def test_resolvers_load_only_what_is_named(name: str) -> None:
+    program = textwrap.dedent(f"""
+        import sys, mailauth.{name}
+        from mailauth.resolvers import ZoneResolver, Cache
+        ZoneResolver({{("a.test", "A"): ["192.0.2.1"]}})
+        assert not {{"dns", "pycares", "aiodns", "trio", "asyncio"}} & set(sys.modules), sorted(sys.modules)
+    """)
+    source = str(Path(__file__).parent.parent.parent / "src")
+    subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": source}, check=True)
+
+
+# --- c-ares ----------------------------------------------------------------------------------------------------
+
+
+def test_c_ares_is_for_asyncio_only() -> None:
+    resolver = AiodnsResolver(["127.0.0.1"])
+    with pytest.raises(TypeError, match="under asyncio only"):
+        trio.run(resolver.lookup_async, QUESTION)
+    with pytest.raises(TypeError, match="under asyncio only"):
+        resolver.submit_async(QUESTION)
+
+
+@pytest.mark.parametrize("servers", [["dns.example"], ["192.0.2.1", "x:y"], ["192.0.2.256"], [""]])
+def test_c_ares_is_given_addresses(servers: list[str]) -> None:
+    with pytest.raises(ValueError):
+        AiodnsResolver(servers)
+
+
+def test_c_ares_serves_one_loop_after_the_other() -> None:
+    with HostileServer(good) as server:
+        resolver = AiodnsResolver(["127.0.0.1"], port=server.port)
+
+        async def once() -> list[Answer]:
+            try:
+                return await run_async(ask_all(numbered(3)), resolver)
+            finally:
+                resolver.close()
+
+        for _ in range(3):
+            assert all(answer.found for answer in asyncio.run(once()))
+
+
+def test_closing_c_ares_answers_what_is_open() -> None:
+    async def main(port: int) -> None:
+        resolver = AiodnsResolver(["127.0.0.1"], port=port, max_in_flight=2)
+        futures = [resolver.submit_async(question) for question in numbered(5)]
+        await asyncio.sleep(0)
+        resolver.close()
+        resolver.close()
+        for future in futures:
+            answer = await future
+            assert answer.outcome is Outcome.SERVER_FAILURE
+            assert "closed" in answer.detail
+
+    with HostileServer(silent) as server:
+        asyncio.run(main(server.port))
+
+
+def test_a_question_that_is_given_up_while_it_waits_is_not_sent() -> None:
+    async def main(port: int) -> None:
+        async with AiodnsResolver(["127.0.0.1"], port=port, max_in_flight=1) as resolver:
+            first, second, third = (resolver.submit_async(question) for question in numbered(3))
+            second.cancel()
+            assert (await first).found
+            assert (await third).found
+
+    with HostileServer(good) as server:
+        asyncio.run(main(server.port))
+        assert sorted(names(server)) == ["n0.example.test", "n2.example.test"]
+
+
+@pytest.mark.parametrize("name", ["at@sign.test", 'quo"te.test', "back\\slash.test", "sp ace.test", "ctl\x01.test"])
+def test_names_that_c_ares_refuses_are_asked_all_the_same(name: str) -> None:
+    with HostileServer(good) as server:
+        assert through_cares(ask(Question(name, "A")), server.port).found
+        [(query, _)] = server.queries
+        assert name.split(".")[0].encode() in query
+
+
+def test_a_cache_in_front_of_each_of_them() -> None:
+    async def main(port: int) -> None:
+        async with AiodnsResolver(["127.0.0.1"], port=port) as inner:
+            for resolver in (
+                CachingResolver(inner),
+                CachingResolver(AsyncDnspythonResolver(async_configuration(port))),
+            ):
+                for _ in range(3):
+                    assert all(answer.found for answer in await run_async(ask_all(numbered(5)), resolver))
+
+    with HostileServer(good) as server:
+        asyncio.run(main(server.port))
+        with DnspythonResolver(sync_configuration(server.port)) as inner:
+            resolver = CachingResolver(inner)
+            for _ in range(3):
+                assert all(answer.found for answer in run(ask_all(numbered(5)), resolver))
+        assert len(server.queries) == 15
