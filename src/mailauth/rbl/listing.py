@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import Any, NamedTuple
 
@@ -155,7 +156,22 @@ def judge_answer(rule: Rule, answer: Answer) -> Judgment:
     """What the answer to the A question says, by the rule and by the list's table."""
     if not answer.records:
         return _TROUBLE.get(answer.outcome, _NO_ENTRY)
-    addresses = sorted(answer.addresses)
+    if len(answer.records) <= _MAX_REMEMBERED:
+        return _judge_again(rule, answer.addresses)
+    return _judge(rule, answer.addresses)
+
+
+# Lists give the same few answers all day, and all answers to one query come in at the same moment.
+_MAX_REMEMBERED = 8
+
+
+@lru_cache(maxsize=1024)
+def _judge_again(rule: Rule, addresses: tuple[IPAddress, ...]) -> Judgment:
+    return _judge(rule, addresses)
+
+
+def _judge(rule: Rule, answers: Iterable[IPAddress]) -> Judgment:
+    addresses = sorted(answers)
     shown = _texts(addresses)
     ours = codes_of(addresses)
     errors = errors_of(rule, ours)
