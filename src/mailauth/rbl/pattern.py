@@ -52,11 +52,9 @@ class Pattern:
     """Which answers count: for each of the four octets, the terms of which one must match."""
 
     octets: tuple[Octet, Octet, Octet, Octet]
-    # The same as four sets of 256 bits: every answer of every list is matched, and its time is waited for.
-    _sets: tuple[int, int, int, int] = field(init=False, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_sets", tuple(map(_bits, self.octets)))
+    # The same as four sets of 256 bits, made when first needed: most patterns of the catalogue never are, while
+    # those in use are matched with every answer.
+    _sets: tuple[int, ...] = field(default=(), init=False, compare=False, repr=False)
 
     @classmethod
     def parse(cls, text: str) -> Pattern:
@@ -65,6 +63,8 @@ class Pattern:
 
     def matches(self, address: IPv4Address) -> bool:
         """Whether the answer counts."""
+        if not self._sets:
+            object.__setattr__(self, "_sets", tuple(map(_bits, self.octets)))
         number, (first, second, third, fourth) = int(address), self._sets
         return bool(
             first >> (number >> 24)
