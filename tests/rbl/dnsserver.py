@@ -22,6 +22,8 @@ import dns.name
 import dns.rcode
 import dns.rrset
 
+from tests.servers import free_port
+
 Records: TypeAlias = Mapping[tuple[str, str], Sequence[str]]
 
 
@@ -82,16 +84,17 @@ class DnsServer:
         self._exit = contextlib.ExitStack()
 
     def __enter__(self) -> DnsServer:
-        udp = self._exit.enter_context(socketserver.ThreadingUDPServer((self.address, self.port), self._udp()))
-        self.port = udp.server_address[1]
-        tcp = _TcpServer((self.address, self.port), self._tcp())
-        self._exit.enter_context(tcp)
-        for server in (udp, tcp):
-            server.daemon_threads = True
-            thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-            thread.start()
-            self._exit.callback(thread.join)
-            self._exit.callback(server.shutdown)
+        # One port for both: whatever is open when the second is taken is closed again.
+        with contextlib.ExitStack() as opened:
+            here = (self.address, self.port or free_port(self.address))
+            self.port = here[1]
+            for kind, handler in ((_UdpServer, self._udp()), (_TcpServer, self._tcp())):
+                server = opened.enter_context(kind(here, handler))
+                thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+                thread.start()
+                opened.callback(thread.join)
+                opened.callback(server.shutdown)
+            self._exit = opened.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -196,6 +199,11 @@ class DnsServer:
         return response
 
 
+class _UdpServer(socketserver.ThreadingUDPServer):
+    daemon_threads = True
+
+
 class _TcpServer(socketserver.ThreadingTCPServer):
+    daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 100

@@ -9,12 +9,15 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailauth.plan import TIMED_OUT, Answer, Execution, Outcome, PlanError, Question, run
 from mailauth.rbl import Kind, Listing, RblPolicy, Rule, RuleError, query
 from mailauth.resolvers import ZoneResolver
+
+# A busy machine is no failure.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 KEY = "abcdefghijkl1234mnopqrst56"
 CLIENT = "192.0.2.1"
@@ -147,6 +150,7 @@ DOCUMENTATION = [ip_network(n) for n in ("192.0.2.0/24", "198.51.100.0/24", "203
 DOCUMENTATION.append(ip_network("3fff::/20"))
 
 
+@unhurried
 @given(
     st.one_of(
         st.ip_addresses(v=4),
@@ -348,6 +352,7 @@ def test_at_the_deadline_the_lists_that_answered_count() -> None:
     ]
 
 
+@unhurried
 @given(
     st.lists(st.sampled_from(["listed", "clean", "timeout", "error"]), max_size=12),
     st.randoms(use_true_random=False),
@@ -404,6 +409,7 @@ def test_the_reason_is_made_safe(text: str | bytes, shown: str) -> None:
     assert listing.text == shown
 
 
+@unhurried
 @given(st.lists(st.binary(max_size=600), max_size=20))
 def test_any_reason_is_one_short_line(texts: list[bytes]) -> None:
     """Invariant: whatever octets a list sends, the text is one line of printable ASCII of bounded length."""

@@ -8,11 +8,14 @@ import time
 from ipaddress import IPv4Address
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailauth.rbl import Action, Kind, Pattern, Rule, RuleError, parse_rules
 from mailauth.rbl.pattern import Mask, Range
+
+# A busy machine is no failure.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 KEY = "abcdefghijkl1234mnopqrst56"
 
@@ -89,12 +92,14 @@ terms = st.one_of(st.tuples(octets, octets).map(lambda two: Range(min(two), max(
 patterns = st.builds(Pattern, st.tuples(*[st.lists(terms, min_size=1, max_size=4).map(tuple)] * 4))
 
 
+@unhurried
 @given(patterns)
 def test_text_and_value_are_the_same_pattern(pattern: Pattern) -> None:
     """Invariant: what is printed is read back as the same value."""
     assert Pattern.parse(str(pattern)) == pattern
 
 
+@unhurried
 @given(patterns, st.tuples(octets, octets, octets, octets))
 def test_a_pattern_is_its_octets(pattern: Pattern, address: tuple[int, int, int, int]) -> None:
     """Invariant: an address matches if each of its octets is in the set that the terms spell out."""
@@ -110,6 +115,7 @@ def test_a_pattern_is_its_octets(pattern: Pattern, address: tuple[int, int, int,
     assert pattern.matches(IPv4Address(bytes(address))) == all(o in s for o, s in zip(address, sets, strict=True))
 
 
+@unhurried
 @given(st.one_of(st.text(), st.text("127.0[];&*=-+ reject.example\t", max_size=60)))
 def test_any_text_is_a_rule_or_an_error(text: str) -> None:
     """Invariant: any text is a rule whose notation is read back as the same rule, or a RuleError; nothing else."""

@@ -185,9 +185,9 @@ def test_each_list_is_judged_by_its_own_answer(misbehaving: DnsServer, driver: s
     plan = query(CLIENT, [f"{zone}.example" for zone in ZONES])
     if driver == "run":
         with synchronous(misbehaving.port) as resolver:
-            listings = run(plan, resolver, time_limit=1.5)
+            listings = run(plan, resolver, time_limit=2.0)
     else:
-        listings = asyncio.run(run_async(plan, asynchronous(misbehaving.port), time_limit=1.5))
+        listings = asyncio.run(run_async(plan, asynchronous(misbehaving.port), time_limit=2.0))
     found = judged(listings)
     wrong = found.pop("wrong")
     assert found == EXPECTED

@@ -7,10 +7,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailauth.rbl import Listing, Reason, Result, Rule, Verdict, judge
+
+# A busy machine is no failure.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def listing(rule: str, result: str = "listed", text: str = "") -> Listing:
@@ -99,6 +102,7 @@ kinds = st.sampled_from(["listed", "not-listed", "refused", "temperror"])
 rules = st.tuples(st.integers(-5, 5), st.sampled_from(["score", "reject", "allow"]), kinds)
 
 
+@unhurried
 @given(st.lists(rules, max_size=8), st.integers(-5, 15))
 def test_a_verdict_follows_its_order(given_rules: list[tuple[int, str, str]], threshold: int) -> None:
     """Invariant: allow before reject before score; the score is the sum over the listed; the order is immaterial."""

@@ -57,6 +57,11 @@ class Code:
     meaning: str
     sense: Sense
 
+    @property
+    def is_error(self) -> bool:
+        """Whether such an answer is about the question, not about the subject."""
+        return self.sense is Sense.ERROR
+
     def to_dict(self) -> dict[str, str]:
         """For JSON."""
         return {"pattern": str(self.pattern), "meaning": self.meaning, "sense": self.sense.value}

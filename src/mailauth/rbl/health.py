@@ -14,8 +14,8 @@ from typing import Any
 
 from mailauth.domain import reverse_labels
 from mailauth.plan import Answer, Plan, Question, ask_all, run_all
-from mailauth.rbl.catalogue import Kind, Sense
-from mailauth.rbl.listing import is_code, meanings_of
+from mailauth.rbl.catalogue import Kind
+from mailauth.rbl.listing import codes_of, errors_of
 from mailauth.rbl.rule import Rule, as_rule
 
 
@@ -131,16 +131,12 @@ def _judge(rule: Rule, wrong: Answer, right: list[Answer]) -> HealthResult:
     return HealthResult.TEMPERROR if any(answer.failed for answer in answers) else HealthResult.SILENT
 
 
-def _codes(answer: Answer) -> list[IPv4Address]:
-    return [code for code in answer.addresses if isinstance(code, IPv4Address) and is_code(code)]
-
-
 def _refuses(rule: Rule, answer: Answer) -> bool:
-    return bool(meanings_of(rule, _codes(answer), {Sense.ERROR}))
+    return bool(errors_of(rule, codes_of(answer.addresses)))
 
 
 def _lists(answer: Answer) -> bool:
-    return bool(_codes(answer))
+    return bool(codes_of(answer.addresses))
 
 
 def _sum_up(results: Iterable[HealthResult]) -> HealthResult:

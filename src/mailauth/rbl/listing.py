@@ -8,14 +8,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Address
-from typing import Any
+from typing import Any, NamedTuple
 
-from mailauth.plan import Answer, Outcome
-from mailauth.rbl.catalogue import COMMON_ERRORS, Code, KnownList, Sense
+from mailauth.plan import Answer, IPAddress, Outcome
+from mailauth.rbl.catalogue import COMMON_ERRORS, Code, KnownList
 from mailauth.rbl.rule import Rule
 
 MAX_CODES = 32
@@ -129,48 +130,71 @@ class Listing:
         return words + (f": {self.text}" if self.text else "")
 
 
-def judge_answer(rule: Rule, subject: str, answer: Answer) -> Listing:
+class Judgment(NamedTuple):
+    """What one answer says, before the reason is asked: the middle fields of a `Listing`."""
+
+    result: Result
+    reason: Reason
+    detail: str = ""
+    codes: tuple[str, ...] = ()
+    matched: tuple[str, ...] = ()
+    meanings: tuple[str, ...] = ()
+
+
+_NO_ENTRY = Judgment(Result.NOT_LISTED, Reason.NO_ENTRY, "no entry")
+# The resolver's own words may hold the name that was asked, and so a key: they are not repeated.
+_TROUBLE = {
+    Outcome.TIMED_OUT: Judgment(Result.TEMPERROR, Reason.TIMED_OUT, "no answer in time"),
+    Outcome.SERVER_FAILURE: Judgment(Result.TEMPERROR, Reason.SERVER_FAILURE, "the list's servers fail"),
+    Outcome.REFUSED: Judgment(Result.TEMPERROR, Reason.REFUSED_BY_SERVER, "the DNS refuses the question"),
+}
+_FOREIGN = "the answer is outside 127.0.0.0/8: this is no list, or no longer one"
+_OTHER = "an entry, with a code that does not count here"
+
+
+def judge_answer(rule: Rule, answer: Answer) -> Judgment:
     """What the answer to the A question says, by the rule and by the list's table."""
-    if answer.failed:
-        return _failure(rule, subject, answer.outcome)
-    addresses = sorted(answer.addresses)
-    if not addresses:
-        return Listing(rule, subject, Result.NOT_LISTED, Reason.NO_ENTRY, "no entry")
-    codes = tuple(map(str, addresses[:MAX_CODES]))
-    ours = [address for address in addresses if isinstance(address, IPv4Address) and is_code(address)]
-    errors = meanings_of(rule, ours, {Sense.ERROR})
+    if not answer.records:
+        return _TROUBLE.get(answer.outcome, _NO_ENTRY)
+    if len(answer.records) <= _MAX_REMEMBERED:
+        return _judge_again(rule, answer.addresses)
+    return _judge(rule, answer.addresses)
+
+
+# Lists give the same few answers all day, and all answers to one query come in at the same moment.
+_MAX_REMEMBERED = 8
+
+
+@lru_cache(maxsize=1024)
+def _judge_again(rule: Rule, addresses: tuple[IPAddress, ...]) -> Judgment:
+    return _judge(rule, addresses)
+
+
+def _judge(rule: Rule, answers: Iterable[IPAddress]) -> Judgment:
+    addresses = sorted(answers)
+    shown = _texts(addresses)
+    ours = codes_of(addresses)
+    errors = errors_of(rule, ours)
     if errors:
         # An answer that holds an error is believed in nothing: neither for nor against the subject.
-        detail = "; ".join(errors)
-        return Listing(rule, subject, Result.REFUSED, Reason.ERROR_CODE, detail, codes, meanings=errors)
+        return Judgment(Result.REFUSED, Reason.ERROR_CODE, "; ".join(errors), shown, (), errors)
     if not ours:
-        detail = "the answer is outside 127.0.0.0/8: this is no list, or no longer one"
-        return Listing(rule, subject, Result.NOT_LISTED, Reason.NOT_A_LIST, detail, codes)
-    matched = [address for address in ours if counts(rule, address)]
+        return Judgment(Result.NOT_LISTED, Reason.NOT_A_LIST, _FOREIGN, shown)
+    matched = [code for code in ours if counts(rule, code)]
     meanings = meanings_of(rule, matched or ours)
     if not matched:
-        detail = "an entry, with a code that does not count here"
-        return Listing(rule, subject, Result.NOT_LISTED, Reason.OTHER_CODE, detail, codes, meanings=meanings)
-    shown = tuple(map(str, matched[:MAX_CODES]))
-    detail = "; ".join(meanings) or ", ".join(shown)
-    return Listing(rule, subject, Result.LISTED, Reason.LISTED, detail, codes, shown, meanings)
+        return Judgment(Result.NOT_LISTED, Reason.OTHER_CODE, _OTHER, shown, (), meanings)
+    texts = _texts(matched)
+    return Judgment(Result.LISTED, Reason.LISTED, "; ".join(meanings or texts), shown, texts, meanings)
 
 
-_TROUBLE = {
-    Outcome.TIMED_OUT: (Reason.TIMED_OUT, "no answer in time"),
-    Outcome.SERVER_FAILURE: (Reason.SERVER_FAILURE, "the list's servers fail"),
-    Outcome.REFUSED: (Reason.REFUSED_BY_SERVER, "the DNS refuses the question"),
-}
+def _texts(addresses: Sequence[IPAddress]) -> tuple[str, ...]:
+    return tuple(map(str, addresses[:MAX_CODES]))
 
 
-def _failure(rule: Rule, subject: str, outcome: Outcome) -> Listing:
-    # The resolver's own words may hold the name that was asked, and so the key: they are not repeated.
-    return Listing(rule, subject, Result.TEMPERROR, *_TROUBLE[outcome])
-
-
-def is_code(address: IPv4Address) -> bool:
-    """Whether an answer is in 127.0.0.0/8 (RFC 5782 section 2.3), as all answers of lists are."""
-    return address.packed[0] == 127
+def codes_of(addresses: Iterable[IPAddress]) -> list[IPv4Address]:
+    """The answers in 127.0.0.0/8 (RFC 5782 section 2.3), where all answers of lists are."""
+    return [one for one in addresses if isinstance(one, IPv4Address) and int(one) >> 24 == 127]
 
 
 def counts(rule: Rule, code: IPv4Address) -> bool:
@@ -183,18 +207,26 @@ def counts(rule: Rule, code: IPv4Address) -> bool:
     return any(entry.sense is known.sense and entry.pattern.matches(code) for entry in known.codes)
 
 
-def meanings_of(rule: Rule, codes: Iterable[IPv4Address], senses: Iterable[Sense] = Sense) -> tuple[str, ...]:
-    """What the answers mean, by the errors that all lists share and by the list's own table; each meaning once."""
-    wanted = frozenset(senses)
-    table = [entry for entry in _table(rule) if entry.sense in wanted]
-    found: dict[str, None] = {}
+def errors_of(rule: Rule, codes: Iterable[IPv4Address]) -> tuple[str, ...]:
+    """What those answers mean that are errors, by what all lists share and by the list's own table."""
+    found = []
     for code in codes:
-        common = next((entry for entry in COMMON_ERRORS if entry.pattern.matches(code)), None)
-        if common is not None:
-            found.update(dict.fromkeys([common.meaning] if Sense.ERROR in wanted else []))
+        if int(code) >> 8 == _ERROR_NET:
+            found.append(next(entry.meaning for entry in COMMON_ERRORS if entry.pattern.matches(code)))
         else:
-            found.update(dict.fromkeys(entry.meaning for entry in table if entry.pattern.matches(code)))
-    return tuple(found)
+            found += [entry.meaning for entry in _table(rule) if entry.is_error and entry.pattern.matches(code)]
+    return tuple(dict.fromkeys(found))
+
+
+_ERROR_NET = 0x7FFFFF  # 127.255.255.0/24, all of which COMMON_ERRORS covers
+
+
+def meanings_of(rule: Rule, codes: Iterable[IPv4Address]) -> tuple[str, ...]:
+    """What the answers mean by the list's table; each meaning once."""
+    table = _table(rule)
+    if not table:
+        return ()
+    return tuple(dict.fromkeys(entry.meaning for code in codes for entry in table if entry.pattern.matches(code)))
 
 
 def _table(rule: Rule) -> tuple[Code, ...]:

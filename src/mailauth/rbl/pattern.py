@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache, reduce
 from ipaddress import IPv4Address
+from operator import or_
 from typing import NamedTuple, TypeAlias
 
 from mailauth.rbl.errors import RuleError
@@ -22,8 +24,8 @@ class Range(NamedTuple):
     first: int
     last: int
 
-    def matches(self, octet: int) -> bool:
-        return self.first <= octet <= self.last
+    def octets(self) -> Iterable[int]:
+        return range(self.first, self.last + 1)
 
     def __str__(self) -> str:
         return str(self.first) if self.first == self.last else f"{self.first}..{self.last}"
@@ -34,8 +36,8 @@ class Mask(NamedTuple):
 
     bits: int
 
-    def matches(self, octet: int) -> bool:
-        return bool(octet & self.bits)
+    def octets(self) -> Iterable[int]:
+        return (octet for octet in range(256) if octet & self.bits)
 
     def __str__(self) -> str:
         return f"&{self.bits}"
@@ -50,6 +52,9 @@ class Pattern:
     """Which answers count: for each of the four octets, the terms of which one must match."""
 
     octets: tuple[Octet, Octet, Octet, Octet]
+    # The same as four sets of 256 bits, made when first needed: most patterns of the catalogue never are, while
+    # those in use are matched with every answer.
+    _sets: tuple[int, ...] = field(default=(), init=False, compare=False, repr=False)
 
     @classmethod
     def parse(cls, text: str) -> Pattern:
@@ -58,13 +63,24 @@ class Pattern:
 
     def matches(self, address: IPv4Address) -> bool:
         """Whether the answer counts."""
-        for terms, octet in zip(self.octets, address.packed, strict=True):
-            if not any(term.matches(octet) for term in terms):
-                return False
-        return True
+        if not self._sets:
+            object.__setattr__(self, "_sets", tuple(map(_bits, self.octets)))
+        number, (first, second, third, fourth) = int(address), self._sets
+        return bool(
+            first >> (number >> 24)
+            & second >> (number >> 16 & 255)
+            & third >> (number >> 8 & 255)
+            & fourth >> (number & 255)
+            & 1
+        )
 
     def __str__(self) -> str:
         return ".".join(map(_octet_text, self.octets))
+
+
+@lru_cache(maxsize=256)
+def _bits(terms: Octet) -> int:
+    return reduce(or_, (1 << octet for term in terms for octet in term.octets()), 0)
 
 
 def _octet_text(terms: Octet) -> str:

@@ -9,12 +9,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 
 from mailauth.domain import is_fqdn, is_within, parse_ip, reverse_labels, to_ascii
-from mailauth.plan import Answer, IPAddress, Plan, Question, run_all, unaskable
+from mailauth.plan import MAX_NAME_OCTETS, Answer, IPAddress, Plan, Question, run_all
 from mailauth.rbl.catalogue import Kind
 from mailauth.rbl.listing import Listing, Reason, Result, judge_answer, safe_text
 from mailauth.rbl.rule import Rule, as_rule
@@ -151,11 +151,13 @@ def _ask_list(subject: Subject, rule: Rule, policy: RblPolicy) -> Plan[Listing]:
     if unasked is not None:
         return unasked
     name = f"{subject.labels}.{rule.zone}"
-    listing = judge_answer(rule, subject.text, (yield Question(name, "A")))
-    if listing.listed and policy.ask_text:
-        answer: Answer = yield Question(name, "TXT")
-        listing = replace(listing, text=safe_text(rule, answer.texts))
-    return listing
+    answer: Answer = yield Question(name, "A")
+    judgment = judge_answer(rule, answer)
+    text = ""
+    if judgment.result is Result.LISTED and policy.ask_text:
+        answer = yield Question(name, "TXT")
+        text = safe_text(rule, answer.texts)
+    return Listing(rule, subject.text, *judgment, text)
 
 
 def _unasked(subject: Subject, rule: Rule) -> Listing | None:
@@ -167,7 +169,8 @@ def _unasked(subject: Subject, rule: Rule) -> Listing | None:
     if not why and rule.kind is not None and rule.kind is not subject.kind:
         # A list of domains would be told the addresses of all clients, and answer them with an error code.
         why = f"a list of {_PLURAL[rule.kind]} is not asked about {_PLURAL[subject.kind]}"
-    if not why and unaskable(f"{subject.labels}.{rule.zone}"):
+    # Both parts are host names: only their sum can be too much.
+    if not why and len(subject.labels) + 1 + len(rule.zone) > MAX_NAME_OCTETS:
         why = "the name is too long for the DNS"
     return Listing(rule, subject.text, Result.NOT_LISTED, Reason.NOT_ASKED, why) if why else None
 

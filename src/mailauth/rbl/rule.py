@@ -65,6 +65,10 @@ class Rule:
         if abs(self.points) > MAX_WEIGHT:
             raise RuleError(f"a weight is at most {MAX_WEIGHT}", str(self))
 
+    def __hash__(self) -> int:
+        # Rules of one zone are few, and the hash of a string is remembered.
+        return hash(self.zone)
+
     @classmethod
     def parse(cls, text: str) -> Rule:
         """Read ``zone=pattern*weight action``, all but the zone optional. Raises `RuleError`, which says where.
