@@ -1,5 +1,5 @@
-# Invariant: every store, from every kind of caller, keeps what it acknowledged and swaps one record for another only if
-# the one that is expected is there.
+# Invariant: every store, from every kind of caller, keeps what it acknowledged and swaps one record for another only
+# if the one that is expected is there.
 """The contract of the stores; the same tests for all of them."""
 
 from __future__ import annotations
@@ -406,7 +406,8 @@ def test_drivers_load_only_when_a_store_of_their_kind_is_opened() -> None:
     program = """
 import sys
 from mailauth.stores import open_store
-def loaded(): return sorted({name.split(".")[0] for name in sys.modules} & {"sqlite3", "redis", "psycopg", "asyncio", "trio"})
+heavy = {"sqlite3", "redis", "psycopg", "asyncio", "trio"}
+def loaded(): return sorted({name.split(".")[0] for name in sys.modules} & heavy)
 before = loaded()
 open_store("memory:")
 assert loaded() == before == [], loaded()
