@@ -36,10 +36,14 @@ def check(greylist: Greylist, at: float = 0, sender: str = "ann@example.org") ->
 def in_trouble(greylist: Greylist, trouble: Trouble) -> Decision:
     """The decision of a check of something new, while the store has this trouble."""
     record = Record(State.WAITING, T, T, 1, 0, int(T) + 5000)
-    with pytest.raises(StoreError) as caught:
+
+    def fill() -> None:
         # On a full disk a page may still have room for a few.
         for i in range(500):
             greylist.store.compare_and_set(f"probe{i}", None, record)
+
+    with pytest.raises(StoreError) as caught:
+        fill()
     assert caught.value.trouble is trouble, caught.value
     return check(greylist, sender="stranger@example.org")
 

@@ -1,5 +1,5 @@
-# Invariant: however many processes decide at once, and however one of them ends, no acknowledged decision is lost, none
-# is counted twice, and nothing is accepted early.
+# Invariant: however many processes decide at once, and however one of them ends, no acknowledged decision is lost,
+# none is counted twice, and nothing is accepted early.
 """Several processes on one store; processes killed at random moments."""
 
 from __future__ import annotations

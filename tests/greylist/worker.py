@@ -1,5 +1,5 @@
 # What belongs here: a process of its own that decides, for the tests of races and of sudden death.
-"""``python -m tests.greylist.worker race|endless URL ...``: decisions as JSON lines, each printed when acknowledged."""
+"""``python -m tests.greylist.worker race|endless URL ...``: a JSON line for each acknowledged decision."""
 
 from __future__ import annotations
 
