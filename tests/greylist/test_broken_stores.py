@@ -116,13 +116,16 @@ def test_a_locked_database(greylist: Greylist, path: Path) -> None:
 def test_a_lock_that_is_given_up_in_time_is_waited_for(path: Path) -> None:
     greylist = Greylist(open_store(f"sqlite://{path}", time_limit=30))
     check(greylist)
+    greylist.close()
+    # This lock keeps readers out, too.
     program = """
         import sqlite3, sys
         other = sqlite3.connect(sys.argv[1], isolation_level=None)
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
         print("locked", flush=True)
         sys.stdin.readline()
-        other.execute("ROLLBACK")
+        other.close()
     """
     command = [sys.executable, "-c", textwrap.dedent(program), str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
@@ -130,6 +133,8 @@ def test_a_lock_that_is_given_up_in_time_is_waited_for(path: Path) -> None:
         assert other.stdout.readline() == "locked\n"
         import threading
 
+        impatient = Greylist(open_store(f"sqlite://{path}", time_limit=0.01))
+        assert check(impatient, 1).reason == "store-error"
         # The lock is given up while the check waits, or before it begins; it comes to its decision in both cases.
         timer = threading.Timer(0.05, lambda: other.communicate("now\n"))
         timer.start()

@@ -135,7 +135,7 @@ class SqliteStore:
         if not self._writes and self._write_lock.acquire(blocking=False):
             # Nobody else has anything to write. What comes meanwhile is written by the next that gets the lock.
             try:
-                return self._with_connection(lambda connection: self._when_free(work, connection))
+                return self._with_connection(work)
             finally:
                 self._write_lock.release()
         mine = _Write(work)
@@ -160,7 +160,7 @@ class SqliteStore:
             if not write.abandoned:
                 batch.append(write)
         try:
-            results = self._with_connection(lambda connection: self._transaction(connection, batch))
+            results = self._with_connection(lambda connection: _transaction(connection, batch))
             for write, result in zip(batch, results, strict=True):
                 write.result = result
         except BaseException as error:
@@ -172,22 +172,11 @@ class SqliteStore:
             for write in batch:
                 write.done = True
 
-    def _transaction(self, connection: sqlite3.Connection, batch: list[_Write]) -> list[Any]:
-        if len(batch) == 1:
-            # One statement is a transaction of its own.
-            return [self._when_free(batch[0].work, connection)]
-        self._when_free(_begin, connection)
-        try:
-            results = [write.work(connection) for write in batch]
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        return results
-
     def _when_free(self, work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
-        """Do what needs the write lock, again and again while another process has it."""
+        """Do something, again and again while another process has the lock that it needs.
+
+        Reading needs one, too, for a moment: while the last process to close the file tidies up, or after a crash.
+        """
         deadline: float | None = None
         while True:
             try:
@@ -208,7 +197,7 @@ class SqliteStore:
         connection: sqlite3.Connection | None = None
         try:
             connection, identity = self._take()
-            result = work(connection)
+            result = self._when_free(work, connection)
         except (sqlite3.Error, OSError, StoreError, KeyError) as error:
             if connection is not None:
                 connection.close()
@@ -288,8 +277,20 @@ def _schema_of(connection: sqlite3.Connection) -> tuple[int, int]:
     )
 
 
-def _begin(connection: sqlite3.Connection) -> None:
+def _transaction(connection: sqlite3.Connection, batch: list[_Write]) -> list[Any]:
+    """Do all the writes or none."""
+    if len(batch) == 1:
+        # One statement is a transaction of its own.
+        return [batch[0].work(connection)]
     connection.execute("BEGIN IMMEDIATE")
+    try:
+        results = [write.work(connection) for write in batch]
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return results
 
 
 def _create(connection: sqlite3.Connection, path: str) -> None:
