@@ -53,10 +53,11 @@ _UPDATE = (
 _DELETE = f"DELETE FROM greylist WHERE key = ? AND {_SAME}"
 _EXPIRE = f"""DELETE FROM greylist WHERE key IN (
     SELECT key FROM greylist WHERE expires < ? ORDER BY expires LIMIT ?) RETURNING key, {_COLUMNS}"""
+_ANY_DUE = "SELECT 1 FROM greylist WHERE expires < ? LIMIT 1"
 _SCAN = f"SELECT key, {_COLUMNS} FROM greylist WHERE key > ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
 
 CACHE_KIB = 16 * 1024
-LOCK_INTERVAL = 0.002
+LOCK_INTERVAL = 0.0005
 """Seconds: on average so long until a busy write lock is asked for again."""
 LOOK_INTERVAL = 1.0
 """Seconds: so often a store looks whether its file was removed or replaced."""
@@ -114,6 +115,9 @@ class SqliteStore:
 
     def expire(self, now: float, limit: int) -> Sequence[Entry]:
         """See `mailauth.greylist.Store`."""
+        # Read before write: nearly always there is nothing to do, and nobody need be kept waiting for that.
+        if not self._with_connection(lambda connection: connection.execute(_ANY_DUE, (now,)).fetchall()):
+            return []
         return self._write(lambda c: [(row[0], _record(row)) for row in c.execute(_EXPIRE, (now, limit)).fetchall()])
 
     def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
@@ -340,10 +344,15 @@ def _swap(key: str, expected: Record | None, record: Record | None) -> tuple[str
     if record is None:
         if expected is None:
             return "UPDATE greylist SET key = key WHERE FALSE", ()
-        return _DELETE, (key, *expected)
+        return _DELETE, (key, *_row(expected))
     if expected is None:
-        return _INSERT, (key, *record)
-    return _UPDATE, (*record, key, *expected)
+        return _INSERT, (key, *_row(record))
+    return _UPDATE, (*_row(record), key, *_row(expected))
+
+
+def _row(record: Record) -> tuple[Any, ...]:
+    # A plain str: for a subclass the driver first looks for an adapter, each time.
+    return record.state.value, *record[1:]
 
 
 # --- errors --------------------------------------------------------------------------------------------------
