@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -151,10 +152,8 @@ def test_mistakes_are_named(text: str, words: str) -> None:
 @given(st.text(max_size=200) | st.text(alphabet='delay=[exmpt]."@5\n', max_size=80))
 def test_any_text(text: str) -> None:
     """Invariant: any text is settings or a SettingsError."""
-    try:
+    with contextlib.suppress(SettingsError):
         assert isinstance(Settings.from_toml(text), Settings)
-    except SettingsError as error:
-        assert str(error)
 
 
 @given(st.text(max_size=300), st.text(max_size=300), st.text(max_size=300))

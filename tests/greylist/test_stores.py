@@ -1,5 +1,5 @@
-# Invariant: every store, from every kind of caller, keeps what it acknowledged and swaps one record for another only if
-# the one that is expected is there.
+# Invariant: every store, from every kind of caller, keeps what it acknowledged and swaps one record for another only
+# if the one that is expected is there.
 """The contract of the stores; the same tests for all of them."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailauth.greylist import Greylist, GreylistPolicy, Record, State, Store, StoreError
-from mailauth.stores import open_async_store, open_store
+from mailauth.stores import open_async_store, open_store, sqlite
 from mailauth.stores.urls import parse_url, redact
 from tests.greylist.conftest import ALL_STORES, SHARED_STORES, open_for
 
@@ -265,18 +265,18 @@ def test_the_file_is_set_up_right(tmp_path: Path, durability: str, synchronous: 
     store.close()
 
 
-def test_concurrent_decisions_share_a_commit(tmp_path: Path) -> None:
+def test_concurrent_decisions_share_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted, not timed: while one transaction is held up, the writes of fifty threads pile up, then share few."""
     store: Any = open_store(f"sqlite://{tmp_path}/greylist.db?durability=full")
     store.compare_and_set("k", None, A)
     transactions: list[int] = []
-    run_transaction = store._transaction
+    run_transaction = sqlite._transaction
 
     def counted(connection: Any, batch: list[Any]) -> Any:
         transactions.append(len(batch))
         return run_transaction(connection, batch)
 
-    store._transaction = counted
+    monkeypatch.setattr(sqlite, "_transaction", counted)
     store._write_lock.acquire()
     threads = [threading.Thread(target=store.compare_and_set, args=(f"k{i}", None, A)) for i in range(50)]
     for thread in threads:
@@ -384,6 +384,8 @@ def test_urls(url: str, kind: str, rest: str) -> None:
         ("sqlite:x.db?time_limit=soon", "time_limit is a number of seconds"),
         ("sqlite:x.db?time_limit=0", "more than 0"),
         ("memory:?durability=full", "has no option"),
+        ("redis://host:port/0", "[Pp]ort"),
+        ("postgresql://host/db?durabilty=full", "invalid URI query parameter"),
     ],
 )
 def test_urls_that_make_no_sense(url: str, words: str) -> None:
@@ -406,7 +408,8 @@ def test_drivers_load_only_when_a_store_of_their_kind_is_opened() -> None:
     program = """
 import sys
 from mailauth.stores import open_store
-def loaded(): return sorted({name.split(".")[0] for name in sys.modules} & {"sqlite3", "redis", "psycopg", "asyncio", "trio"})
+heavy = {"sqlite3", "redis", "psycopg", "asyncio", "trio"}
+def loaded(): return sorted({name.split(".")[0] for name in sys.modules} & heavy)
 before = loaded()
 open_store("memory:")
 assert loaded() == before == [], loaded()

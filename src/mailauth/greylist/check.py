@@ -67,7 +67,14 @@ def judge(keys: Keys, now: float, policy: GreylistPolicy) -> StorePlan[Decision]
             return decision
         if decision.reason is Reason.KNOWN:
             return (yield from _write_down(keys.triplet, record, decision, after))
-        if (yield CompareAndSet(keys.triplet, record, after)):
+        try:
+            swapped = yield CompareAndSet(keys.triplet, record, after)
+        except StoreError as error:
+            # Who has waited has waited. But to defer what cannot be written down would be to defer it for ever.
+            if decision.deferred:
+                raise
+            return replace(decision, note=f"not written down: {error}")
+        if swapped:
             if decision.reason is Reason.RETRIED and policy.auto_allow:
                 decision = yield from _credit(keys.client, client, now, policy, decision)
             return decision

@@ -39,6 +39,9 @@ class Event(StrEnum):
 Effect = Callable[[Record | None, float, GreylistPolicy], Record]
 
 
+_REASONS = {event: Reason(event.value) for event in Event if event.value in set(Reason)}
+
+
 class Transition(NamedTuple):
     """What follows from an event: the next state, what the client is told (None: nothing yet), the next record."""
 
@@ -167,11 +170,11 @@ def decide(record: Record | None, now: float, policy: GreylistPolicy) -> tuple[D
     state = None if record is None or event is Event.NEW else record.state
     _, action, effect = TRIPLET[state, event]
     after = effect(record, now, policy)
-    if action is ACCEPT:
-        waited = max(0.0, now - after.first_seen) if event is Event.RETRIED else 0.0
-        attempts = after.deferred + after.passed
-        return Decision(ACCEPT, Reason(event.value), 0, after.first_seen, attempts, waited), after
-    return Decision(DEFER, Reason(event.value), _remaining(after, now, policy), after.first_seen, after.deferred), after
+    reason = _REASONS[event]
+    if action is DEFER:
+        return Decision(DEFER, reason, _remaining(after, now, policy), after.first_seen, after.deferred), after
+    waited = max(0.0, now - after.first_seen) if event is Event.RETRIED else 0.0
+    return Decision(ACCEPT, reason, 0, after.first_seen, after.deferred + after.passed, waited), after
 
 
 def _remaining(record: Record, now: float, policy: GreylistPolicy) -> int:

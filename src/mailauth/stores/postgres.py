@@ -73,6 +73,10 @@ class _Wording:
 
     def __init__(self, url: str, durability: str | None, time_limit: float) -> None:
         self._psycopg = _driver()
+        try:
+            self._psycopg.conninfo.conninfo_to_dict(url)
+        except self._psycopg.Error as error:
+            raise ValueError(f"{redact(url)}: {' '.join(str(error).split())}") from None
         self._url = url
         self._shown = redact(url)
         self._time_limit = time_limit

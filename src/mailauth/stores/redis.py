@@ -64,6 +64,10 @@ class _Wording:
     """What the sync and the async store have in common: names, arguments, answers and errors."""
 
     def __init__(self, url: str, prefix: str | None, time_limit: float) -> None:
+        try:
+            _driver().connection.parse_url(url)
+        except ValueError as error:
+            raise ValueError(f"{redact(url)}: {error}") from None
         self._url = url
         self._shown = redact(url)
         self._record_prefix = (DEFAULT_PREFIX if prefix is None else prefix) + "r:"

@@ -53,10 +53,11 @@ _UPDATE = (
 _DELETE = f"DELETE FROM greylist WHERE key = ? AND {_SAME}"
 _EXPIRE = f"""DELETE FROM greylist WHERE key IN (
     SELECT key FROM greylist WHERE expires < ? ORDER BY expires LIMIT ?) RETURNING key, {_COLUMNS}"""
+_ANY_DUE = "SELECT 1 FROM greylist WHERE expires < ? LIMIT 1"
 _SCAN = f"SELECT key, {_COLUMNS} FROM greylist WHERE key > ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
 
 CACHE_KIB = 16 * 1024
-LOCK_INTERVAL = 0.002
+LOCK_INTERVAL = 0.0005
 """Seconds: on average so long until a busy write lock is asked for again."""
 LOOK_INTERVAL = 1.0
 """Seconds: so often a store looks whether its file was removed or replaced."""
@@ -114,6 +115,9 @@ class SqliteStore:
 
     def expire(self, now: float, limit: int) -> Sequence[Entry]:
         """See `mailauth.greylist.Store`."""
+        # Read before write: nearly always there is nothing to do, and nobody need be kept waiting for that.
+        if not self._with_connection(lambda connection: connection.execute(_ANY_DUE, (now,)).fetchall()):
+            return []
         return self._write(lambda c: [(row[0], _record(row)) for row in c.execute(_EXPIRE, (now, limit)).fetchall()])
 
     def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
@@ -135,7 +139,7 @@ class SqliteStore:
         if not self._writes and self._write_lock.acquire(blocking=False):
             # Nobody else has anything to write. What comes meanwhile is written by the next that gets the lock.
             try:
-                return self._with_connection(lambda connection: self._when_free(work, connection))
+                return self._with_connection(work)
             finally:
                 self._write_lock.release()
         mine = _Write(work)
@@ -160,7 +164,7 @@ class SqliteStore:
             if not write.abandoned:
                 batch.append(write)
         try:
-            results = self._with_connection(lambda connection: self._transaction(connection, batch))
+            results = self._with_connection(lambda connection: _transaction(connection, batch))
             for write, result in zip(batch, results, strict=True):
                 write.result = result
         except BaseException as error:
@@ -172,22 +176,11 @@ class SqliteStore:
             for write in batch:
                 write.done = True
 
-    def _transaction(self, connection: sqlite3.Connection, batch: list[_Write]) -> list[Any]:
-        if len(batch) == 1:
-            # One statement is a transaction of its own.
-            return [self._when_free(batch[0].work, connection)]
-        self._when_free(_begin, connection)
-        try:
-            results = [write.work(connection) for write in batch]
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        return results
-
     def _when_free(self, work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
-        """Do what needs the write lock, again and again while another process has it."""
+        """Do something, again and again while another process has the lock that it needs.
+
+        Reading needs one, too, for a moment: while the last process to close the file tidies up, or after a crash.
+        """
         deadline: float | None = None
         while True:
             try:
@@ -208,7 +201,7 @@ class SqliteStore:
         connection: sqlite3.Connection | None = None
         try:
             connection, identity = self._take()
-            result = work(connection)
+            result = self._when_free(work, connection)
         except (sqlite3.Error, OSError, StoreError, KeyError) as error:
             if connection is not None:
                 connection.close()
@@ -288,8 +281,20 @@ def _schema_of(connection: sqlite3.Connection) -> tuple[int, int]:
     )
 
 
-def _begin(connection: sqlite3.Connection) -> None:
+def _transaction(connection: sqlite3.Connection, batch: list[_Write]) -> list[Any]:
+    """Do all the writes or none."""
+    if len(batch) == 1:
+        # One statement is a transaction of its own.
+        return [batch[0].work(connection)]
     connection.execute("BEGIN IMMEDIATE")
+    try:
+        results = [write.work(connection) for write in batch]
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return results
 
 
 def _create(connection: sqlite3.Connection, path: str) -> None:
@@ -339,10 +344,15 @@ def _swap(key: str, expected: Record | None, record: Record | None) -> tuple[str
     if record is None:
         if expected is None:
             return "UPDATE greylist SET key = key WHERE FALSE", ()
-        return _DELETE, (key, *expected)
+        return _DELETE, (key, *_row(expected))
     if expected is None:
-        return _INSERT, (key, *record)
-    return _UPDATE, (*record, key, *expected)
+        return _INSERT, (key, *_row(record))
+    return _UPDATE, (*_row(record), key, *_row(expected))
+
+
+def _row(record: Record) -> tuple[Any, ...]:
+    # A plain str: for a subclass the driver first looks for an adapter, each time.
+    return record.state.value, *record[1:]
 
 
 # --- errors --------------------------------------------------------------------------------------------------
