@@ -20,9 +20,7 @@ from weakref import WeakKeyDictionary
 try:
     import pycares
 except ModuleNotFoundError as _error:
-    raise ModuleNotFoundError(
-        "AiodnsResolver needs c-ares: pip install 'mailauth[aiodns]'", name="pycares"
-    ) from _error
+    raise ModuleNotFoundError("AiodnsResolver needs c-ares: pip install 'mailauth[aiodns]'", name="pycares") from _error
 
 from mailauth.plan.dns import MAX_CHAIN, MAX_RECORDS, Answer, Exchange, Outcome, Question, not_asked
 from mailauth.resolvers.packet import TYPES, label_text
