@@ -16,12 +16,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from itertools import islice
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
 
 from mailauth.domain import to_ascii
 
@@ -86,6 +85,24 @@ class Field(NamedTuple):
 
 _LINE_ENDS = re.compile(rb"\r?\n")
 
+T = TypeVar("T")
+
+
+class _lazy(Generic[T]):
+    """An attribute that is worked out once, when it is first asked for.
+
+    `functools.cached_property` takes a lock for it in Python 3.11, which costs more than most of what is cached here.
+    """
+
+    def __init__(self, work: Callable[[Any], T]) -> None:
+        self._work = work
+        self._name = work.__name__
+        self.__doc__ = work.__doc__
+
+    def __get__(self, owner: object, _kind: type | None = None) -> T:
+        value = owner.__dict__[self._name] = self._work(owner)
+        return value
+
 
 class LineEndCounts(NamedTuple):
     """How often each octet pair of line ends was seen."""
@@ -137,28 +154,28 @@ class Header:
     """
 
     fields: tuple[Field, ...]
+    raw: bytes  # the octets of all fields
     separator: bytes
     line_end: LineEnd
     mbox_line: bytes = b""
     at_end: bool = False  # the input ended with the header
     broken_off: Defect | None = None
 
-    @cached_property
-    def raw(self) -> bytes:
-        """The octets of all fields."""
-        return b"".join([field.raw for field in self.fields])
-
-    @cached_property
+    @property
     def octets(self) -> int:
         """How many octets stand before the body."""
-        return len(self.mbox_line) + sum(len(field.raw) for field in self.fields) + len(self.separator)
+        return len(self.mbox_line) + len(self.raw) + len(self.separator)
 
-    @cached_property
+    @_lazy
     def by_name(self) -> Mapping[str, Sequence[Field]]:
         """The fields of each name (lower case), from top to bottom."""
         index: dict[str, list[Field]] = {}
         for field in self.fields:
-            index.setdefault(field.name, []).append(field)
+            others = index.get(field.name)
+            if others is None:
+                index[field.name] = [field]
+            else:
+                others.append(field)
         return index
 
     def all(self, name: str) -> tuple[Field, ...]:
@@ -180,22 +197,22 @@ class Header:
         """The From fields: one in every good message; see `Defect.NO_FROM` and `Defect.SEVERAL_FROM`."""
         return self.all("from")
 
-    @cached_property
+    @_lazy
     def line_ends(self) -> LineEndCounts:
         """The line ends within the header fields."""
         return LineEndCounts.of(self.raw)
 
-    @cached_property
+    @_lazy
     def bare_cr(self) -> int:
         """CR that end no line."""
         return self.line_ends.bare_cr
 
-    @cached_property
+    @_lazy
     def bare_lf(self) -> int:
         """LF that end no line: none in an LF message."""
         return self.line_ends.bare_lf if self.line_end is LineEnd.CRLF else 0
 
-    @cached_property
+    @_lazy
     def defects(self) -> tuple[Defect, ...]:
         """What is odd about the header, in the order of `Defect`."""
         raw, lf = self.raw, self.line_end is LineEnd.LF
@@ -414,7 +431,7 @@ class Splitter:
             news = self._ends_a_line(before, data)
             before += data
         # Only a piece that ends a line is scanned, so that one long line in many pieces costs linear time.
-        if news and self._scan():
+        if news and (self._at_once() if not before else self._scan()):
             return self._rest()
         # Two octets more than the bound, since an empty line may stand right behind it.
         if len(self._buffer) >= self._max_octets + 2 and self._overflow():
@@ -425,6 +442,17 @@ class Splitter:
         if self._syntax is _CRLF:
             return b"\r\n" in data or (before.endswith(b"\r") and data.startswith(b"\n"))
         return b"\n" in data
+
+    def _at_once(self) -> bool:
+        """The usual case in one step: the whole header is there, lines end in CRLF, and all of it is fields."""
+        buffer = self._buffer
+        end = buffer.find(b"\r\n\r\n", 0, self._max_octets) + 2
+        if end > 1 and buffer[buffer.find(b"\n") - 1] == 0x0D:
+            fields = _fields(_CRLF, bytes(buffer), 0, end, self._max_fields + 1)
+            if sum([len(field.raw) for field in fields]) == end:
+                self._syntax = _CRLF
+                return self._conclude(end, b"\r\n", fields=fields)
+        return self._scan()
 
     def _scan(self) -> bool:
         """Go over the whole lines that are there; whether the header ended."""
@@ -475,24 +503,28 @@ class Splitter:
         return octets[start:], 0
 
     def _conclude(
-        self, end: int, separator: bytes = b"", *, at_end: bool = False, broken_off: Defect | None = None
+        self,
+        end: int,
+        separator: bytes = b"",
+        *,
+        fields: list[Field] | None = None,
+        at_end: bool = False,
+        broken_off: Defect | None = None,
     ) -> bool:
-        syntax = self._syntax or _CRLF
+        start = self._mbox_end
         buffer = self._buffer = bytes(self._buffer)
-        if buffer.count(b"\n", 0, end) <= self._max_fields:
-            pairs = syntax.field.findall(buffer, self._mbox_end, end)
-        else:
-            pairs = [
-                m.groups() for m in islice(syntax.field.finditer(buffer, self._mbox_end, end), self._max_fields + 1)
-            ]
-            if len(pairs) > self._max_fields:
-                pairs.pop()
-                separator, at_end, broken_off = b"", False, Defect.TOO_MANY_FIELDS
+        if fields is None:
+            fields = _fields(self._syntax or _CRLF, buffer, start, end, self._max_fields + 1)
+        if len(fields) > self._max_fields:
+            fields.pop()
+            end = start + sum(len(field.raw) for field in fields)
+            separator, at_end, broken_off = b"", False, Defect.TOO_MANY_FIELDS
         self.header = Header(
-            tuple([Field(raw, name.decode("ascii").lower()) for raw, name in pairs]),
+            tuple(fields),
+            buffer[start:end],
             bytes(separator),
-            LineEnd.LF if syntax is _LF else LineEnd.CRLF,
-            buffer[: self._mbox_end],
+            LineEnd.LF if self._syntax is _LF else LineEnd.CRLF,
+            buffer[:start],
             at_end,
             broken_off,
         )
@@ -504,6 +536,32 @@ class Splitter:
         return octets, self.header.octets
 
 
+def _fields(syntax: _Syntax, buffer: bytes, start: int, end: int, most: int) -> list[Field]:
+    """At most `most` of the fields that stand between `start` and `end`."""
+    if buffer.count(b"\n", start, end) < most:
+        pairs = syntax.field.findall(buffer, start, end)
+    else:
+        pairs = [match.groups() for match in islice(syntax.field.finditer(buffer, start, end), most)]
+    return [_new_field((raw, _NAMES.get(name) or _lower(name))) for raw, name in pairs]
+
+
+def _new_field(pair: tuple[bytes, str]) -> Field:
+    return tuple.__new__(Field, pair)
+
+
+def _lower(name: bytes) -> str:
+    lower = name.lower().decode("ascii")
+    if len(_NAMES) < _MAX_REMEMBERED_NAMES and len(name) <= _MAX_REMEMBERED_OCTETS:
+        _NAMES[name] = lower
+    return lower
+
+
+# Names of fields in lower case: the same few come again and again. Bounded, since the peer chooses them.
+_NAMES: dict[bytes, str] = {}
+_MAX_REMEMBERED_NAMES = 1000
+_MAX_REMEMBERED_OCTETS = 40
+
+
 @dataclass(frozen=True)
 class Message:
     """A whole message in memory, split: ``octets[:header.octets]`` is the header, the rest the body."""
@@ -512,7 +570,7 @@ class Message:
     header: Header
     body_line_ends: LineEndCounts
 
-    @cached_property
+    @_lazy
     def body(self) -> bytes:
         """The octets of the body."""
         return self.octets[self.header.octets :]

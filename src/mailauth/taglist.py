@@ -6,7 +6,7 @@
 #   tag-name  =  ALPHA *ALNUMPUNC                           ; ALNUMPUNC = ALPHA / DIGIT / "_"
 #   tag-value =  [ tval *( 1*(WSP / FWS) tval ) ]           ; no blanks at the beginning and at the end
 #   tval      =  1*VALCHAR                                  ; printable ASCII except ";"; UTF-8 by RFC 8616
-#   FWS       =  [*WSP CRLF] 1*WSP                          ; several folds in a row are taken as well
+#   FWS       =  [*WSP CRLF] 1*WSP                          ; unfolded before parsing: only WSP is left
 #
 # SECURITY: lists come from messages and from the DNS. The tags are counted before anything is allocated for them,
 # and every step is linear in the length of the list.
@@ -21,20 +21,12 @@ from typing import NamedTuple
 MAX_TAGS = 64
 """Tags in one list. RFC 6376 knows 14 for a signature; real ones have at most about 20."""
 
-_FWS = b" \t\r\n"
-_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9_]*+\Z")
-# Printable ASCII, blanks, line ends and 8-bit octets: what is left over is a control character.
-_ALLOWED = bytes([*range(0x20, 0x7F), *b"\t\r\n", *range(0x80, 0x100)])
-# CR and LF have a place only in folds. An LF message has LF alone.
-_BARE = re.compile(rb"\r(?!\n)|\n(?![ \t])")
-
-
-class Tag(NamedTuple):
-    """One tag: its value without the blanks around it, and the place of value and blanks in the list."""
-
-    value: bytes
-    start: int
-    end: int
+_WSP = b" \t"
+# Printable ASCII, blanks and 8-bit octets: what is left over is a control character, or a CR or LF out of place.
+_ALLOWED = bytes([*range(0x20, 0x7F), 0x09, *range(0x80, 0x100)])
+# One tag-spec where one may begin; a list is right if there are as many of these as there are places.
+_TAG_SPEC = re.compile(rb"(?:\A|;)[ \t]*+([A-Za-z][A-Za-z0-9_]*+)[ \t]*+=[ \t]*+([^;]*+)")
+_EMPTY_SPECS = re.compile(rb";[ \t]*+(?=;|\Z)|\A[ \t]*+;")
 
 
 class Problem(StrEnum):
@@ -51,51 +43,42 @@ class BadTagList(NamedTuple):
     detail: str
 
 
-def parse(text: bytes, *, allow_empty: bool = False) -> dict[str, Tag] | BadTagList:
-    """The tags of a list by their names (which are case-sensitive), in the order of the list.
+def parse(text: bytes, *, allow_empty: bool = False) -> dict[str, bytes] | BadTagList:
+    """The values of a list by their tags' names (which are case-sensitive), in the order of the list.
 
-    `text` may be folded; it ends without a line end. `allow_empty` lets empty tag-specs pass (``a=1;;b=2``).
-    A duplicate makes the whole list invalid (RFC 6376 section 3.2).
+    `text` is unfolded; values come without the blanks around them. `allow_empty` lets empty tag-specs pass
+    (``a=1;;b=2``). A duplicate makes the whole list invalid (RFC 6376 section 3.2).
     """
     if text.count(b";") > MAX_TAGS:
         return BadTagList(Problem.SYNTAX, f"more than {MAX_TAGS} tags")
     if text.translate(None, _ALLOWED):
         return BadTagList(Problem.SYNTAX, "a control character")
-    if _BARE.search(text):
-        return BadTagList(Problem.SYNTAX, "a bare CR or LF")
-    specs = text.split(b";")
-    if len(specs) > 1 and not specs[-1].strip(_FWS):
-        specs.pop()
-    return _collect(specs, allow_empty)
-
-
-def _collect(specs: list[bytes], allow_empty: bool) -> dict[str, Tag] | BadTagList:
-    tags: dict[str, Tag] = {}
-    at = 0
-    for spec in specs:
-        end = at + len(spec)
-        raw_name, equals, value = spec.partition(b"=")
-        name = raw_name.strip(_FWS)
-        if not equals or _NAME.match(name) is None:
-            if not (allow_empty and not equals and not name):
-                return BadTagList(Problem.SYNTAX, f"no tag: {_shown(spec)}")
-        else:
-            key = name.decode("ascii")
-            if key in tags:
-                return BadTagList(Problem.DUPLICATE, f"{key}= stands there twice")
-            tags[key] = Tag(value.strip(_FWS), at + len(raw_name) + 1, end)
-        at = end + 1
+    if allow_empty:
+        text = _EMPTY_SPECS.sub(b"", text)
+    pairs = _TAG_SPEC.findall(text)
+    tags = {name.decode("ascii"): value.rstrip(_WSP) for name, value in pairs}
+    # The last specification may end in a semicolon.
+    if len(pairs) != text.count(b";") + 1 and not (
+        text.rstrip(_WSP).endswith(b";") and len(pairs) == text.count(b";")
+    ):
+        return BadTagList(Problem.SYNTAX, f"no tag: {_first_bad(text)}")
+    if len(tags) != len(pairs):
+        names = [name.decode("ascii") for name, _ in pairs]
+        return BadTagList(Problem.DUPLICATE, f"{next(n for n in names if names.count(n) > 1)}= stands there twice")
     return tags
 
 
-def _shown(spec: bytes) -> str:
-    """A few octets of what is wrong, for people."""
-    return ascii(spec.strip(_FWS)[:30].decode("utf-8", "replace"))
+def _first_bad(text: bytes) -> str:
+    """A few octets of the first specification that is none, for people."""
+    for spec in text.split(b";"):
+        if _TAG_SPEC.match(spec) is None:
+            return ascii(spec.strip(_WSP)[:30].decode("utf-8", "replace"))
+    return "''"
 
 
 def without_blanks(value: bytes) -> bytes:
-    """A value whose blanks and folds do not count, such as base64 (RFC 6376 section 2.10)."""
-    return value.translate(None, _FWS)
+    """A value whose blanks do not count, such as base64 (RFC 6376 section 2.10)."""
+    return value.translate(None, _WSP)
 
 
 def items(value: bytes, limit: int) -> list[bytes] | None:
@@ -105,4 +88,4 @@ def items(value: bytes, limit: int) -> list[bytes] | None:
     """
     if value.count(b":") >= limit:
         return None
-    return [part.strip(_FWS) for part in value.split(b":")]
+    return [part.strip(_WSP) for part in value.split(b":")]

@@ -7,13 +7,16 @@
 
 from __future__ import annotations
 
+from binascii import Error as Base64Error
+from binascii import a2b_base64
 from functools import lru_cache
+from typing import TypeAlias
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 MAX_EXPONENT_BITS = 64
@@ -84,3 +87,99 @@ def _ed25519(octets: bytes) -> PublicKey:
         return PublicKey(Ed25519PublicKey.from_public_bytes(octets))
     except ValueError:
         raise BadKey("p= is no Ed25519 public key") from None
+
+
+class PrivateKey:
+    """A private key in this process; one implementation of the `Signer` interface.
+
+    `algorithm` is "rsa-sha256" or "ed25519-sha256"; `bits` is the size of an RSA modulus, 256 for Ed25519.
+    """
+
+    __slots__ = ("_key", "algorithm", "bits")
+
+    def __init__(self, key: RSAPrivateKey | Ed25519PrivateKey) -> None:
+        if isinstance(key, RSAPrivateKey):
+            if key.key_size < MIN_SIGNING_BITS:
+                raise ValueError(
+                    f"an RSA key of {key.key_size} bits; at least {MIN_SIGNING_BITS} (RFC 8301 section 3.2)"
+                )
+            self.algorithm, self.bits = "rsa-sha256", key.key_size
+        else:
+            self.algorithm, self.bits = "ed25519-sha256", ED25519_OCTETS * 8
+        self._key = key
+
+    def sign(self, digest: bytes) -> bytes:
+        """The signature over a SHA-256 digest."""
+        if isinstance(self._key, RSAPrivateKey):
+            return self._key.sign(digest, _PKCS1, _SHA256)
+        return self._key.sign(digest)
+
+    def public(self) -> PublicKey:
+        """The public half."""
+        return PublicKey(self._key.public_key())
+
+    def pem(self) -> bytes:
+        """The key as PKCS#8 PEM, without a password."""
+        return self._key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+    def __repr__(self) -> str:
+        return f"<PrivateKey {self.algorithm} {self.bits} bits>"
+
+
+MIN_SIGNING_BITS = 1024
+"""RFC 8301 section 3.2: signers MUST use at least 1024 bits; 2048 are recommended."""
+
+KeyMaterial: TypeAlias = bytes | str | RSAPrivateKey | Ed25519PrivateKey
+
+
+def private_key(material: object, password: bytes | None = None) -> PrivateKey:
+    """A private key from PEM (`str` or `bytes`), DER, PKCS#1, PKCS#8, an Ed25519 seed, or a loaded key.
+
+    A seed is 32 octets, or their base64. Parsed keys are kept, since parsing costs as much as a hundred signatures.
+    Raises `ValueError` for what is no such key, without showing it, and `TypeError` for another type.
+    """
+    if isinstance(material, PrivateKey):
+        return material
+    if isinstance(material, RSAPrivateKey | Ed25519PrivateKey):
+        return PrivateKey(material)
+    if isinstance(material, str):
+        material = material.encode("utf-8")
+    if not isinstance(material, bytes):
+        raise TypeError(f"a private key is PEM or DER octets or a loaded key, not {type(material).__name__}")
+    return _parsed_key(material, password)
+
+
+@lru_cache(maxsize=64)
+def _parsed_key(octets: bytes, password: bytes | None) -> PrivateKey:
+    key: object = None
+    try:
+        if octets.lstrip().startswith(b"-----BEGIN "):
+            key = serialization.load_pem_private_key(octets, password)
+        else:
+            seed = _seed(octets)
+            key = seed if seed is not None else serialization.load_der_private_key(octets, password)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        # Of the library's own words only those about passwords help; others may show what should not be shown.
+        words = "a password is needed, or none" if isinstance(error, TypeError) else "not PEM, DER or an Ed25519 seed"
+        raise ValueError(f"the private key cannot be read: {words}") from None
+    if not isinstance(key, RSAPrivateKey | Ed25519PrivateKey):
+        raise ValueError("the private key is neither RSA nor Ed25519")
+    return PrivateKey(key)
+
+
+def _seed(octets: bytes) -> Ed25519PrivateKey | None:
+    if len(octets) != ED25519_OCTETS:
+        try:
+            octets = a2b_base64(octets.strip(), strict_mode=True)
+        except Base64Error:
+            return None
+    return Ed25519PrivateKey.from_private_bytes(octets) if len(octets) == ED25519_OCTETS else None
+
+
+def generate(key_type: str, bits: int) -> PrivateKey:
+    """A new key: "rsa" with so many bits, or "ed25519"."""
+    if key_type == "ed25519":
+        return PrivateKey(Ed25519PrivateKey.generate())
+    return PrivateKey(rsa.generate_private_key(65537, bits))  # RFC 6376 section 3.3.2: SHOULD be 65537

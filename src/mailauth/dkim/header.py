@@ -45,7 +45,8 @@ def _simple_lf(field: Field) -> bytes:
 
 def _relaxed(field: Field) -> bytes:
     # RFC 6376 section 3.4.2, all its steps at once.
-    return b"%b:%b\r\n" % (field.name.encode("ascii"), b" ".join(field.value.split()))
+    name, _, value = field.raw.partition(b":")
+    return name.rstrip().lower() + b":" + b" ".join(value.split()) + b"\r\n"
 
 
 def _relaxed_odd(field: Field) -> bytes:

@@ -12,12 +12,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
 
 from mailauth.dkim.result import Reason
 from mailauth.dkim.signature import decode_base64, shown
-from mailauth.taglist import BadTagList, Tag, items
+from mailauth.taglist import BadTagList, items
 from mailauth.taglist import parse as parse_tags
 
 MAX_RECORD_OCTETS = 16 * 1024
@@ -27,6 +28,7 @@ MAX_KEY_OCTETS = 4096
 """p= decoded: more than the largest key that any policy allows."""
 
 _MAX_ITEMS = 32
+_FOLD = re.compile(rb"\r?\n(?=[ \t])")
 
 
 class KeyRecord(NamedTuple):
@@ -63,7 +65,8 @@ def parse_record(text: bytes) -> KeyRecord | BadRecord:
 # The record of a busy sender is asked again and again, and parsing it costs more than looking it up in a cache.
 @lru_cache(maxsize=512)
 def _known_record(text: bytes) -> KeyRecord | BadRecord:
-    tags = parse_tags(text, allow_empty=True)
+    # A TXT record may have been pasted with its line ends; folds are blanks (RFC 6376 section 3.2).
+    tags = parse_tags(_FOLD.sub(b" ", text), allow_empty=True)
     if isinstance(tags, BadTagList):
         # A record that at least tries to be one is worth a word; others are none of DKIM's business.
         foreign = b"p=" not in text and not text.lstrip().startswith(b"v=DKIM1")
@@ -71,23 +74,23 @@ def _known_record(text: bytes) -> KeyRecord | BadRecord:
     return _bad_version(tags) or _read(tags)
 
 
-def _bad_version(tags: dict[str, Tag]) -> BadRecord | None:
+def _bad_version(tags: dict[str, bytes]) -> BadRecord | None:
     """RFC 6376 section 3.6.1: v= is DKIM1 to the letter, and stands first; other versions MUST be discarded."""
     version = tags.get("v")
     if version is None:
         return None
-    if version.value != b"DKIM1":
-        foreign = not version.value.upper().startswith(b"DKIM")
-        return BadRecord(Reason.KEY_MALFORMED, f"v={shown(version.value)} is not DKIM1", foreign)
+    if version != b"DKIM1":
+        foreign = not version.upper().startswith(b"DKIM")
+        return BadRecord(Reason.KEY_MALFORMED, f"v={shown(version)} is not DKIM1", foreign)
     if next(iter(tags)) != "v":
         return BadRecord(Reason.KEY_MALFORMED, "v= is not the first tag")
     return None
 
 
-def _read(tags: dict[str, Tag]) -> KeyRecord | BadRecord:
+def _read(tags: dict[str, bytes]) -> KeyRecord | BadRecord:
     if "p" not in tags:
         return BadRecord(Reason.KEY_MALFORMED, "p= is missing", foreign="v" not in tags)
-    key = decode_base64(tags["p"].value, MAX_KEY_OCTETS)
+    key = decode_base64(tags["p"], MAX_KEY_OCTETS)
     if key is None:
         return BadRecord(Reason.KEY_MALFORMED, "p= is no base64, or too long")
     hash_names = _list(tags, "h") if "h" in tags else None
@@ -95,17 +98,17 @@ def _read(tags: dict[str, Tag]) -> KeyRecord | BadRecord:
     if hash_names == () or services == ():
         return BadRecord(Reason.KEY_MALFORMED, f"{'s=' if hash_names else 'h='} is an empty list")
     return KeyRecord(
-        key_type=tags["k"].value.lower().decode("ascii", "replace") if "k" in tags else "rsa",
+        key_type=tags["k"].lower().decode("ascii", "replace") if "k" in tags else "rsa",
         key=key,
         hash_names=hash_names,
         services=services,
         flags=flags,
-        notes=tags["n"].value.decode("utf-8", "replace") if "n" in tags else "",
+        notes=tags["n"].decode("utf-8", "replace") if "n" in tags else "",
     )
 
 
-def _list(tags: dict[str, Tag], name: str, default: bytes = b"") -> tuple[str, ...]:
+def _list(tags: dict[str, bytes], name: str, default: bytes = b"") -> tuple[str, ...]:
     """The items of a list, lower case; unknown ones are the reader's to ignore."""
-    value = tags[name].value if name in tags else default
+    value = tags.get(name, default)
     parts = items(value.lower(), _MAX_ITEMS) or []
     return tuple(part.decode("ascii", "replace") for part in parts if part)

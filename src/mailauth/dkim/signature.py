@@ -1,5 +1,5 @@
 # What belongs here: one DKIM-Signature field, parsed into an immutable value or into the reason why it cannot be.
-# No DNS, no hashing, no judgement about time or strength: that is verify.py's.
+# No DNS, no hashing, no judgement about time or strength: that is verification.py's.
 #
 # RFC 6376 section 3.5, with RFC 8463 (a=) and RFC 8616 (U-labels and UTF-8 in d=, s=, i=):
 #   v= 1*DIGIT, only "1"            a= k "-" h                      b=, bh= base64string
@@ -24,8 +24,8 @@ from typing import Any, NamedTuple, TypeAlias
 from mailauth.dkim.result import Reason
 from mailauth.domain import is_fqdn, is_within, to_ascii
 from mailauth.message import Field, LineEnd
-from mailauth.plan import unaskable
-from mailauth.taglist import BadTagList, Problem, Tag, items, without_blanks
+from mailauth.plan import MAX_NAME_OCTETS, unaskable
+from mailauth.taglist import BadTagList, Problem, items, without_blanks
 from mailauth.taglist import parse as parse_tags
 
 MAX_SIGNED_NAMES = 1000
@@ -40,6 +40,10 @@ MAX_IDENTITY_OCTETS = 1024
 _DIGEST_OCTETS = {"sha256": 32, "sha1": 20}
 _REQUIRED = ("v", "a", "b", "bh", "d", "h", "s")  # RFC 6376 section 6.1.1
 _FIELD_NAMES = re.compile(rb"[!-9;-~]++(?::[!-9;-~]++)*+\Z")
+# The value of b= with the blanks around it, only where a tag begins: neither bh=, nor a tag whose name ends in b, nor
+# a "b=" within another value (h= may list a field of that name).
+_B_FIRST = re.compile(rb"[ \t\r\n]*+b[ \t\r\n]*+=([^;]*+)")
+_B_LATER = re.compile(rb";[ \t\r\n]*+b[ \t\r\n]*+=([^;]*+)")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
 _HEX_OCTET = re.compile(rb"=([0-9A-F]{2})")
@@ -91,7 +95,7 @@ class SignatureField(NamedTuple):
         return self.algorithm.partition("-")[2]
 
 
-_Tags: TypeAlias = dict[str, Tag]
+_Tags: TypeAlias = dict[str, bytes]
 
 
 def parse(field: Field, line_end: LineEnd, evidence: dict[str, Any]) -> SignatureField:
@@ -101,9 +105,9 @@ def parse(field: Field, line_end: LineEnd, evidence: dict[str, Any]) -> Signatur
     """
     raw = field.raw
     start, end = raw.index(b":") + 1, end_of_text(raw, line_end)
-    if line_end is LineEnd.CRLF and raw.count(b"\n", start, end) != raw.count(b"\r\n", start, end):
-        raise Refusal(Reason.MALFORMED_TAG_LIST, "a bare LF")
-    tags = parse_tags(raw[start:end])
+    # Whatever ends a line within a field is a fold; a CR or LF that is left over is data, and wrong here.
+    text = raw[start:end].replace(b"\r\n", b"")
+    tags = parse_tags(text if line_end is LineEnd.CRLF else text.replace(b"\n", b""))
     if isinstance(tags, BadTagList):
         raise Refusal(_TAG_LIST_REASONS[tags.problem], tags.detail)
     domain, selector = _key_place(tags, evidence)
@@ -111,12 +115,13 @@ def parse(field: Field, line_end: LineEnd, evidence: dict[str, Any]) -> Signatur
     for name in _REQUIRED:
         if name not in tags:
             raise Refusal(Reason.MISSING_TAG, f"{name}= is missing")
-    b = tags["b"]
-    algorithm = _algorithm(tags["a"].value, evidence)
+    b_place = _B_LATER.search(raw, start, end) or _B_FIRST.match(raw, start, end)
+    assert b_place is not None  # it is among the tags
+    algorithm = _algorithm(tags["a"], evidence)
     header_canonicalization, body_canonicalization = _canonicalizations(tags, evidence)
-    signature = _base64("b", b.value, MAX_SIGNATURE_OCTETS)
-    evidence["signature_data"] = without_blanks(b.value[:64])[:8].decode("ascii")
-    signed_fields = evidence["signed_fields"] = _names(tags["h"].value)
+    signature = _base64("b", tags["b"], MAX_SIGNATURE_OCTETS)
+    evidence["signature_data"] = without_blanks(tags["b"][:64])[:8].decode("ascii")
+    signed_fields = evidence["signed_fields"] = _names(tags["h"])
     body_length = evidence["body_length"] = _number(tags, "l", _MAX_LENGTH_DIGITS)
     signed_at = evidence["signed_at"] = _number(tags, "t", _MAX_TIME_DIGITS)
     expires_at = evidence["expires_at"] = _number(tags, "x", _MAX_TIME_DIGITS)
@@ -125,12 +130,12 @@ def parse(field: Field, line_end: LineEnd, evidence: dict[str, Any]) -> Signatur
     _query_methods(tags)
     return SignatureField(
         field,
-        start + b.start,
-        start + b.end,
+        b_place.start(1),
+        b_place.end(1),
         end,
         algorithm,
         signature,
-        _body_hash(tags["bh"].value, algorithm),
+        _body_hash(tags["bh"], algorithm),
         header_canonicalization,
         body_canonicalization,
         domain,
@@ -162,17 +167,17 @@ def shown(value: bytes) -> str:
 
 def _version(tags: _Tags) -> None:
     version = tags.get("v")
-    if version is not None and version.value != b"1":
-        raise Refusal(Reason.UNSUPPORTED_VERSION, f"v={shown(version.value)} is not 1")
+    if version is not None and version != b"1":
+        raise Refusal(Reason.UNSUPPORTED_VERSION, f"v={shown(version)} is not 1")
 
 
 def _key_place(tags: _Tags, evidence: dict[str, Any]) -> tuple[str, str]:
     """d= and s=, first of all, so that every later refusal can name them."""
     domain, selector = "", ""
     if "d" in tags:
-        domain = evidence["domain"] = _domain("d", tags["d"].value)
+        domain = evidence["domain"] = _domain("d", tags["d"])
     if "s" in tags:
-        selector = evidence["selector"] = _selector(tags["s"].value)
+        selector = evidence["selector"] = _selector(tags["s"])
     if domain and selector:
         reason = unaskable(f"{selector}._domainkey.{domain}")
         if reason is not None:
@@ -180,27 +185,44 @@ def _key_place(tags: _Tags, evidence: dict[str, Any]) -> tuple[str, str]:
     return domain, selector
 
 
-def _text(tag: str, value: bytes) -> str:
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Refusal(Reason.MALFORMED_TAG, f"{tag}= is not UTF-8") from None
-
-
 def _domain(tag: str, value: bytes) -> str:
-    # RFC 8616 section 5: U-labels are allowed, and become A-labels before the look-up.
-    text = _text(tag, value)
-    domain = None if text.endswith(".") else to_ascii(text)
-    if domain is None or not is_fqdn(domain):
+    domain = _known_domain(value) if len(value) <= MAX_NAME_OCTETS else None
+    if domain is None:
         raise Refusal(Reason.MALFORMED_TAG, f"{tag}={shown(value)} is no domain name")
     return domain
 
 
+@lru_cache(maxsize=4096)
+def _known_domain(value: bytes) -> str | None:
+    # RFC 8616 section 5: U-labels are allowed, and become A-labels before the look-up.
+    domain = _ascii_name(value)
+    return domain if domain is not None and is_fqdn(domain) else None
+
+
+def _ascii_name(value: bytes) -> str | None:
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return None if text.endswith(".") else to_ascii(text)
+
+
 def _selector(value: bytes) -> str:
-    selector = to_ascii(_text("s", value))
-    if selector is None or _SELECTOR.match(selector) is None or value.endswith(b"."):
+    selector = _known_selector(value) if len(value) <= MAX_NAME_OCTETS else None
+    if selector is None:
         raise Refusal(Reason.MALFORMED_TAG, f"s={shown(value)} is no selector")
     return selector
+
+
+@lru_cache(maxsize=4096)
+def _known_selector(value: bytes) -> str | None:
+    selector = _ascii_name(value)
+    return selector if selector is not None and is_selector(selector) else None
+
+
+def is_selector(text: str) -> bool:
+    """Whether the text is a selector (RFC 6376 section 3.1; underscores tolerated), as A-labels in lower case."""
+    return _SELECTOR.match(text) is not None
 
 
 def _algorithm(value: bytes, evidence: dict[str, Any]) -> str:
@@ -217,7 +239,7 @@ _ALGORITHMS = frozenset({b"rsa-sha256", b"ed25519-sha256", b"rsa-sha1"})
 
 def _canonicalizations(tags: _Tags, evidence: dict[str, Any]) -> tuple[str, str]:
     tag = tags.get("c")
-    value = tag.value.lower() if tag is not None else b"simple/simple"
+    value = tag.lower() if tag is not None else b"simple/simple"
     both = _CANONICALIZATIONS.get(value)
     if both is None:
         raise Refusal(Reason.UNSUPPORTED_CANONICALIZATION, f"c={shown(value)} is not known")
@@ -289,12 +311,12 @@ def _identity(tags: _Tags, domain: str, evidence: dict[str, Any]) -> str:
     if tag is None:
         evidence["identity"] = "@" + domain  # RFC 6376 section 3.5, i=
         return domain
-    if len(tag.value) > MAX_IDENTITY_OCTETS:
+    if len(tag) > MAX_IDENTITY_OCTETS:
         raise Refusal(Reason.MALFORMED_TAG, f"i= is longer than {MAX_IDENTITY_OCTETS} octets")
-    identity = _unquoted(tag.value)
+    identity = _unquoted(tag)
     local_part, at, raw_domain = identity.rpartition("@")
     if not at or _BAD_LOCAL_PART.search(local_part):
-        raise Refusal(Reason.MALFORMED_TAG, f"i={shown(tag.value)} is no address")
+        raise Refusal(Reason.MALFORMED_TAG, f"i={shown(tag)} is no address")
     evidence["identity"] = identity
     identity_domain = _domain("i", raw_domain.encode("utf-8"))
     if not is_within(identity_domain, domain):
@@ -313,24 +335,27 @@ def _unquoted(value: bytes) -> str:
         if _QUOTED.fullmatch(text) is None:
             raise Refusal(Reason.MALFORMED_TAG, f"i={shown(value)} is no dkim-quoted-printable")
         text = _HEX_OCTET.sub(lambda match: bytes([int(match[1], 16)]), text)
-    return _text("i", text)
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Refusal(Reason.MALFORMED_TAG, "i= is not UTF-8") from None
 
 
 def _number(tags: _Tags, name: str, digits: int) -> int | None:
     tag = tags.get(name)
     if tag is None:
         return None
-    if not tag.value.isdigit() or len(tag.value) > digits:
-        raise Refusal(Reason.MALFORMED_TAG, f"{name}={shown(tag.value)} is not 1 to {digits} digits")
-    return int(tag.value)
+    if not tag.isdigit() or len(tag) > digits:
+        raise Refusal(Reason.MALFORMED_TAG, f"{name}={shown(tag)} is not 1 to {digits} digits")
+    return int(tag)
 
 
 def _query_methods(tags: _Tags) -> None:
     """Unknown methods are passed over; dns/txt must be among them (RFC 6376 section 3.5, q=)."""
     tag = tags.get("q")
-    if tag is not None and tag.value.lower() != b"dns/txt":
-        methods = items(tag.value.lower(), MAX_SIGNED_NAMES)
+    if tag is not None and tag.lower() != b"dns/txt":
+        methods = items(tag.lower(), MAX_SIGNED_NAMES)
         if methods is None or b"" in methods:
-            raise Refusal(Reason.MALFORMED_TAG, f"q={shown(tag.value)} is no list of methods")
+            raise Refusal(Reason.MALFORMED_TAG, f"q={shown(tag)} is no list of methods")
         if b"dns/txt" not in methods:
-            raise Refusal(Reason.UNSUPPORTED_QUERY_METHOD, f"q={shown(tag.value)} has no dns/txt")
+            raise Refusal(Reason.UNSUPPORTED_QUERY_METHOD, f"q={shown(tag)} has no dns/txt")

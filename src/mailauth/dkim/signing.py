@@ -1,0 +1,430 @@
+# What belongs here: making DKIM-Signature fields. No clock (`now` is an argument), no DNS, no keys: whoever signs is
+# asked through the `Signer` interface, with a digest and nothing else.
+#
+# SECURITY: the message may come from a user of the signing system. All that it can put into the field are names that
+# are on the list of names to sign; every parameter is checked for what could end a tag or start a line.
+"""Signing messages (RFC 6376 section 5)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from base64 import b64encode
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
+
+from mailauth import MailAuthError
+from mailauth.dkim.body import BodyHash
+from mailauth.dkim.header import canonicalizer, select
+from mailauth.dkim.signature import MAX_SIGNATURE_OCTETS, MAX_SIGNED_NAMES, is_selector
+from mailauth.domain import is_fqdn, is_within, to_ascii
+from mailauth.message import Field, Header, LineEnd, Splitter, blocks
+from mailauth.plan import unaskable
+
+if TYPE_CHECKING:
+    from mailauth.dkim.crypto import KeyMaterial
+
+SIGNED_FIELDS = (
+    "from", "sender", "reply-to", "subject", "date", "message-id", "to", "cc",
+    "mime-version", "content-type", "content-transfer-encoding", "content-id", "content-description",
+    "content-disposition", "resent-date", "resent-from", "resent-sender", "resent-to", "resent-cc",
+    "resent-message-id", "in-reply-to", "references", "list-id", "list-help", "list-unsubscribe",
+    "list-unsubscribe-post", "list-subscribe", "list-post", "list-owner", "list-archive",
+)  # fmt: skip
+"""Signed where present, every one of them (RFC 6376 section 5.4.1; RFC 8058 section 4 for List-Unsubscribe-Post)."""
+
+OVERSIGNED_FIELDS = ("from", "reply-to", "subject", "to", "cc")
+"""Named once more than they are present, so that nobody can add another one (RFC 6376 sections 5.4 and 8.15)."""
+
+OVERSIGNED_IF_PRESENT = (
+    "sender", "date", "message-id", "mime-version", "content-type", "content-transfer-encoding", "in-reply-to",
+    "references",
+)  # fmt: skip
+"""The same, but only if present: a relay may add a missing Date or Message-ID (RFC 6409 section 8), and gateways add
+missing MIME fields."""
+
+MAX_COLUMNS = 78  # RFC 5322 section 2.1.1
+_CANONICALIZATIONS = ("simple", "relaxed")
+_FIELD_NAME = re.compile(r"[!-9;-~]+\Z")
+# What has no place in a parameter: blanks, controls and the end of a tag.
+_FORBIDDEN = re.compile(r"[\x00-\x20;\x7f]")
+
+
+class SigningError(MailAuthError, ValueError):
+    """The message cannot be signed as it is (no From, for example); the text says why."""
+
+
+class Signer(Protocol):
+    """Whoever holds a private key: this process, an HSM, a remote service.
+
+    `algorithm` is "rsa-sha256" or "ed25519-sha256". `sign` gets the SHA-256 digest of the signed header (32 octets)
+    and returns the signature over it: RSASSA-PKCS1-v1_5 with the digest as that of the message (RFC 6376 section
+    3.3.2), or PureEdDSA with the digest as the message (RFC 8463 section 3).
+    """
+
+    @property
+    def algorithm(self) -> str: ...
+
+    def sign(self, digest: bytes) -> bytes: ...
+
+
+class AsyncSigner(Protocol):
+    """The same for a signer that is awaited."""
+
+    @property
+    def algorithm(self) -> str: ...
+
+    def sign(self, digest: bytes) -> Awaitable[bytes]: ...
+
+
+AnySigner: TypeAlias = Signer | AsyncSigner
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """A key with the domain and selector under which its public half is published.
+
+    `key` is a `Signer`, or whatever `load_key` takes. `domain` and `selector` may hold U-labels; A-labels are kept.
+    Raises `ValueError` for a domain or selector that is none, and what `load_key` raises.
+    """
+
+    domain: str
+    selector: str
+    key: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "domain", _checked_domain(self.domain))
+        object.__setattr__(self, "selector", _checked_selector(self.selector))
+        object.__setattr__(self, "key", load_key(self.key))
+        reason = unaskable(f"{self.selector}._domainkey.{self.domain}")
+        if reason is not None:
+            raise ValueError(f"selector and domain together: {reason}")
+
+
+def load_key(key: KeyMaterial | AnySigner, password: bytes | None = None) -> AnySigner:
+    """A signer from a private key: PEM, DER, PKCS#1, PKCS#8, an Ed25519 seed, or a loaded `cryptography` key.
+
+    What is a signer already is returned as it is. Parsed keys are kept. Raises `ValueError` for what is no such key,
+    without showing it, and `TypeError` for another type.
+    """
+    if hasattr(key, "algorithm") and hasattr(key, "sign"):
+        if key.algorithm not in ("rsa-sha256", "ed25519-sha256"):
+            raise ValueError(f"a signer's algorithm is rsa-sha256 or ed25519-sha256, not {key.algorithm!r}")
+        return cast("AnySigner", key)
+    from mailauth.dkim import crypto
+
+    return crypto.private_key(key, password)
+
+
+@dataclass(frozen=True)
+class SigningOptions:
+    """How to sign; the defaults suit mail to the world.
+
+    `header` and `body` are "relaxed" or "simple". `signed_fields` are signed where present, all of them;
+    `oversigned_fields` are named once more than they are present, `oversigned_if_present` only if they are. From is
+    always signed. `now` (seconds since the epoch) gives t=, and `expires_after` (seconds) x= as well. `identity`
+    gives i=; its local part may be empty, and its domain is the signing domain or below it. `body_length` gives l=,
+    which lets anybody append to the message: avoid it. Raises `ValueError` for what makes no sense.
+    """
+
+    header: str = "relaxed"
+    body: str = "relaxed"
+    signed_fields: tuple[str, ...] = SIGNED_FIELDS
+    oversigned_fields: tuple[str, ...] = OVERSIGNED_FIELDS
+    oversigned_if_present: tuple[str, ...] = OVERSIGNED_IF_PRESENT
+    now: float | None = None
+    expires_after: float | None = None
+    identity: str | None = None
+    body_length: bool = False
+
+    def __post_init__(self) -> None:
+        for word in (self.header, self.body):
+            if word not in _CANONICALIZATIONS:
+                raise ValueError(f"a canonicalization is simple or relaxed, not {word!r}")
+        for attribute, default in _DEFAULT_NAMES:
+            names = getattr(self, attribute)
+            if names is not default:
+                object.__setattr__(self, attribute, _checked_names(names))
+        if self.expires_after is not None and (self.now is None or self.expires_after < 1):
+            raise ValueError("expires_after is in seconds, at least 1, and needs now")
+        if self.now is not None and not 0 <= self.now < 10**12:
+            raise ValueError("now is in seconds since the epoch")
+
+
+_DEFAULT_NAMES = (
+    ("signed_fields", SIGNED_FIELDS),
+    ("oversigned_fields", OVERSIGNED_FIELDS),
+    ("oversigned_if_present", OVERSIGNED_IF_PRESENT),
+)
+
+
+def _checked_names(names: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise ValueError("field names are given as a list, not as one string")
+    checked = tuple(name.lower() for name in names)
+    for name in checked:
+        if _FIELD_NAME.match(name) is None or ";" in name:
+            raise ValueError(f"{name!r} is no field name")
+        if name == "dkim-signature":
+            # RFC 6376 section 5.4: error-prone, since relays reorder them.
+            raise ValueError("DKIM-Signature is not signed by name")
+    return checked
+
+
+def _checked_domain(domain: str) -> str:
+    ascii_domain = to_ascii(domain)
+    if ascii_domain is None or not is_fqdn(ascii_domain):
+        raise ValueError(f"{domain!r} is no domain name")
+    return ascii_domain
+
+
+def _checked_selector(selector: str) -> str:
+    ascii_selector = to_ascii(selector)
+    if ascii_selector is None or not is_selector(ascii_selector) or selector.endswith("."):
+        raise ValueError(f"{selector!r} is no selector")
+    return ascii_selector
+
+
+def _checked_identity(identity: str, domain: str) -> str:
+    """i= in dkim-quoted-printable (RFC 6376 section 2.11)."""
+    local_part, at, raw_domain = identity.rpartition("@")
+    if not at or _FORBIDDEN.search(identity):
+        raise ValueError(
+            f"{identity!r} is no identity: an address, its local part possibly empty, without blanks and ;"
+        )
+    identity_domain = to_ascii(raw_domain)
+    if identity_domain is None or not is_fqdn(identity_domain) or not is_within(identity_domain, domain):
+        raise ValueError(f"the identity {identity!r} is not within {domain}")
+    octets = local_part.encode("utf-8")
+    quoted = "".join(chr(o) if 0x21 <= o <= 0x7E and o not in b"=|" else f"={o:02X}" for o in octets)
+    return f"{quoted}@{identity_domain}"
+
+
+def sign(
+    message: bytes | BinaryIO,
+    key: KeyMaterial | AnySigner | SigningKey | Sequence[SigningKey],
+    *,
+    domain: str | None = None,
+    selector: str | None = None,
+    options: SigningOptions | None = None,
+    **settings: Any,
+) -> bytes:
+    """The DKIM-Signature fields to put in front of a message, one for each key, with its line ends.
+
+    `message` is octets, or a binary file that is read to its end. `key` is a private key or signer with its `domain`
+    and `selector`, or one or several `SigningKey` that carry their own (RSA and Ed25519 together, say); the body is
+    hashed once for all. Further `settings` are those of `SigningOptions`. Raises `SigningError` for a message that
+    cannot be signed, `ValueError` and `TypeError` for wrong parameters.
+    """
+    signer = MessageSigner(key, domain=domain, selector=selector, options=options, **settings)
+    for block in blocks(message):
+        signer.feed(block)
+    return signer.finish()
+
+
+class MessageSigner:
+    """Signs a message that is pushed in pieces; memory does not grow with the message. Parameters as for `sign`.
+
+    ::
+
+        signer = MessageSigner(key, domain="example.org", selector="2026a")
+        for piece in pieces:
+            signer.feed(piece)
+        header = signer.finish()             # or: await signer.finish_async()
+    """
+
+    def __init__(
+        self,
+        key: KeyMaterial | AnySigner | SigningKey | Sequence[SigningKey],
+        *,
+        domain: str | None = None,
+        selector: str | None = None,
+        options: SigningOptions | None = None,
+        **settings: Any,
+    ) -> None:
+        if options is not None and settings:
+            raise TypeError("give either options or single settings")
+        self._options = SigningOptions(**settings) if options is None else options
+        self._keys = _signing_keys(key, domain, selector)
+        self._identities = [
+            None if self._options.identity is None else _checked_identity(self._options.identity, key.domain)
+            for key in self._keys
+        ]
+        self._splitter = Splitter(count_line_ends=False)
+        self._body: BodyHash | None = None
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Take the next piece of the message. Raises `SigningError` as soon as its header cannot be signed."""
+        octets, start = self._splitter.take(data if isinstance(data, bytes) else bytes(data))
+        if self._body is None and self._splitter.header is not None:
+            self._begin(self._splitter.header)
+        if self._body is not None:
+            self._body.feed(octets, start)
+
+    def _begin(self, header: Header) -> None:
+        _require_signable(header)
+        self._body = BodyHash(self._options.body, header.line_end, ())
+
+    def prepare(self) -> list[Unsigned]:
+        """The message is at its end: return what is to be signed, one for each key.
+
+        Each is completed with the signature over its `digest`. This is the interface for signers that are neither
+        called nor awaited here.
+        """
+        if self._splitter.closed:
+            raise ValueError("the message was finished before")
+        rest = self._splitter.close()
+        header = self._splitter.header
+        assert header is not None
+        if self._body is None:
+            self._begin(header)
+        assert self._body is not None
+        self._body.feed(rest)
+        self._body.close()
+        return self._prepare(header, self._body)
+
+    def finish(self) -> bytes:
+        """The message is at its end: sign it; return the fields to put in front of it."""
+        fields = []
+        for unsigned in self.prepare():
+            signature = unsigned.signer.sign(unsigned.digest)
+            if not isinstance(signature, bytes):
+                if isawaitable(signature):
+                    getattr(signature, "close", bool)()
+                raise TypeError("this signer must be awaited: use finish_async, or the aio facade")
+            fields.append(unsigned.complete(signature))
+        return b"".join(fields)
+
+    async def finish_async(self) -> bytes:
+        """The same with signers that are awaited; others are called."""
+        fields = []
+        for unsigned in self.prepare():
+            signature = unsigned.signer.sign(unsigned.digest)
+            fields.append(unsigned.complete(signature if isinstance(signature, bytes) else await signature))
+        return b"".join(fields)
+
+    def _prepare(self, header: Header, body: BodyHash) -> list[Unsigned]:
+        names = _names_to_sign(header, self._options)
+        canonicalize = canonicalizer(self._options.header, header)
+        # The same fields are hashed for every key; only the signature field differs.
+        signed = hashlib.sha256(b"".join(map(canonicalize, select(names, header, None))))
+        body_hash = body.digest(None)
+        assert body_hash is not None
+        unsigned = []
+        for key, identity in zip(self._keys, self._identities, strict=True):
+            field = _field(self._options, key, identity, names, body_hash, body.length)
+            if header.line_end is LineEnd.LF:
+                field = field.replace(b"\r\n", b"\n")
+            whole = signed.copy()
+            whole.update(canonicalize(Field(field, "dkim-signature"))[:-2])
+            unsigned.append(Unsigned(key.key, whole.digest(), field, header.line_end))
+        return unsigned
+
+
+def _signing_keys(key: Any, domain: str | None, selector: str | None) -> list[SigningKey]:
+    if isinstance(key, SigningKey):
+        key = [key]
+    if isinstance(key, list | tuple):
+        if domain is not None or selector is not None:
+            raise TypeError("domain and selector are those of the SigningKey")
+        if not key or not all(isinstance(one, SigningKey) for one in key):
+            raise TypeError("several keys are given as SigningKey objects, at least one")
+        return list(key)
+    if domain is None or selector is None:
+        raise TypeError("a key needs its domain and its selector")
+    return [SigningKey(domain, selector, key)]
+
+
+def _require_signable(header: Header) -> None:
+    """RFC 6376 sections 3.8, 5.3 and 5.4: only a message that others read as we do is worth signing."""
+    number = len(header.from_fields)
+    if header.broken_off is not None:
+        raise SigningError(f"the header cannot be read to its end: {header.broken_off}")
+    if number != 1:
+        raise SigningError(f"the message has {number or 'no'} From field{'s' if number else ''}, not one")
+    if header.mbox_line:
+        raise SigningError('the message begins with the "From " line of an mbox file')
+    if not header.separator and not header.at_end:
+        raise SigningError("no empty line stands between header and body")
+
+
+def _names_to_sign(header: Header, options: SigningOptions) -> list[str]:
+    """h=: each name as often as it is present, and once more if it is oversigned."""
+    by_name = header.by_name
+    names: list[str] = []
+    for name in dict.fromkeys(("from", *options.signed_fields, *options.oversigned_fields)):
+        present = len(by_name.get(name, ()))
+        once_more = name in options.oversigned_fields or (present and name in options.oversigned_if_present)
+        names += [name] * (present + bool(once_more))
+    if len(names) > MAX_SIGNED_NAMES:
+        raise SigningError(f"more than {MAX_SIGNED_NAMES} fields to sign")
+    return names
+
+
+def _field(
+    options: SigningOptions, key: SigningKey, identity: str | None, names: list[str], body_hash: bytes, length: int
+) -> bytes:
+    """The field with an empty b=, folded, with a CRLF at its end."""
+    tags = [
+        f"a={key.key.algorithm};",
+        f"c={options.header}/{options.body};",
+        f"d={key.domain};",
+        f"s={key.selector};",
+    ]
+    if identity is not None:
+        tags.append(f"i={identity};")
+    if options.now is not None:
+        tags.append(f"t={int(options.now)};")
+        if options.expires_after is not None:
+            tags.append(f"x={int(options.now + options.expires_after)};")
+    if options.body_length:
+        tags.append(f"l={length};")
+    *first_names, last_name = names
+    h = [f"{name}:" for name in first_names] + [f"{last_name};"]
+    lines = _fold(["DKIM-Signature: v=1;"], tags, " ")
+    lines = _fold(lines, ["h=" + h[0]], " ")
+    lines = _fold(lines, h[1:], "")
+    lines = _fold(lines, [f"bh={b64encode(body_hash).decode('ascii')};"], " ")
+    return "\r\n".join([*lines, " b="]).encode("ascii") + b"\r\n"
+
+
+def _fold(lines: list[str], words: Sequence[str], glue: str) -> list[str]:
+    """Append words to the last line, or begin a new one where it would get too long."""
+    for word in words:
+        if len(lines[-1]) + len(glue) + len(word) < MAX_COLUMNS:
+            lines[-1] += glue + word
+        else:
+            lines.append(" " + word)
+    return lines
+
+
+@dataclass(frozen=True)
+class Unsigned:
+    """A signature field that lacks its signature.
+
+    `signer` is who is to sign; `digest` is what: 32 octets.
+    """
+
+    signer: AnySigner
+    digest: bytes
+    _field: bytes  # with an empty b= at its end
+    _line_end: LineEnd
+
+    def complete(self, signature: bytes) -> bytes:
+        """The whole field with its signature, folded, with its line end. Raises `ValueError` for what is none."""
+        if not isinstance(signature, bytes):
+            raise TypeError(f"a signature is bytes, not {type(signature).__name__}")
+        if len(signature) > MAX_SIGNATURE_OCTETS or len(signature) < ED25519_SIGNATURE_OCTETS:
+            raise ValueError(f"the signer returned {len(signature)} octets, which is no signature")
+        text = b64encode(signature)
+        first = MAX_COLUMNS - len(" b=") - 1
+        rest = range(first, len(text), MAX_COLUMNS - 2)
+        end = b"\n" if self._line_end is LineEnd.LF else b"\r\n"
+        chunks = [text[:first], *(text[at : at + MAX_COLUMNS - 2] for at in rest)]
+        # The blanks of the folds belong to the value of b=, which is not hashed (RFC 6376 section 3.7).
+        return self._field[: -len(end)] + (end + b" ").join(chunks) + end
+
+
+ED25519_SIGNATURE_OCTETS = 64  # RFC 8032 section 5.1.6; RSA signatures are longer

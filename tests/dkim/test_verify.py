@@ -1,0 +1,832 @@
+# Invariant: a signature passes exactly if RFC 6376 and the policy say so, and every other one has its reason.
+"""Verification, rule by rule."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailauth.dkim import AuthorMatch, DkimPolicy, Reason, Result, Signature, Verifier, verify
+from mailauth.dkim.result import RESULT_OF
+from mailauth.message import LineEnd
+from mailauth.plan import TIMED_OUT, Question, run
+from mailauth.resolvers import ZoneResolver
+from tests.dkim.makers import (
+    MESSAGE,
+    NOW,
+    b64,
+    check,
+    ed_key,
+    ed_record,
+    only,
+    rsa_key,
+    rsa_record,
+    signed,
+    spki,
+    zone,
+)
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+
+
+@pytest.mark.parametrize(("name", "number"), [("rfc6376-a2.eml", 1), ("rfc8463-a3.eml", 2)])
+def test_the_examples_of_the_rfcs(name: str, number: int) -> None:
+    dns = ZoneResolver.from_file(EXAMPLES / "keys.zone-fragment")
+    octets = (EXAMPLES / name).read_bytes()
+    assert b"\r\n" in octets, "git must keep the line ends"
+    results = run(verify(octets, now=NOW), dns)
+    assert [signature.result for signature in results] == ["pass"] * number
+    changed = run(verify(octets.replace(b"hungry", b"hungrY"), now=NOW), dns)
+    assert [signature.reason for signature in changed] == ["body-hash-differs"] * number
+    changed = run(verify(octets.replace(b"Suzie Q <", b"Suzie P <"), now=NOW), dns)
+    assert [signature.reason for signature in changed] == ["signature-differs"] * number
+
+
+def test_no_signature() -> None:
+    assert check(MESSAGE) == []
+    assert check(b"") == []
+
+
+@pytest.mark.parametrize("c", ["simple/simple", "simple/relaxed", "relaxed/simple", "relaxed/relaxed"])
+@pytest.mark.parametrize("kind", ["rsa", "ed25519"])
+def test_canonicalizations_and_algorithms(c: str, kind: str) -> None:
+    key, record = (rsa_key(), rsa_record()) if kind == "rsa" else (ed_key(), ed_record())
+    signature = only(signed(tags={"c": c}, key=key), record)
+    assert (signature.result, signature.reason) == ("pass", "verified")
+    assert f"{signature.header_canonicalization}/{signature.body_canonicalization}" == c
+    assert signature.key_bits == (2048 if kind == "rsa" else 256)
+
+
+@pytest.mark.parametrize(("c", "passes"), [("simple", False), ("relaxed", True)])
+def test_relaxed_tolerates_what_simple_does_not(c: str, passes: bool) -> None:
+    message = signed(tags={"c": f"{c}/{c}"})
+    assert only(message).result == "pass"
+    assert (only(message.replace(b"Hello  Bob, ", b"Hello Bob,")).result == "pass") is passes
+    assert (only(message.replace(b"lines  of it \r\n", b"lines\r\n of it\r\n")).result == "pass") is passes
+    assert (only(message.replace(b"To: Bob", b"TO :  Bob")).result == "pass") is passes
+    assert only(message + b"\r\n\r\n").result == "pass", "empty lines at the end count in neither"
+    assert only(message.replace(b"Hello  Bob", b"HelloBob")).result == "fail"
+
+
+def test_evidence() -> None:
+    tags = {"i": "ann@mail.example.org", "t": "1699999000", "x": "1700001000", "q": "dns/txt", "zz": "unknown"}
+    message = signed(tags=tags | {"d": "Example.ORG", "h": "From:to:Subject:date:from:x-none"})
+    assert only(message, dns=zone(rsa_record(extra="t=y; "))).to_dict() == {
+        "result": "pass",
+        "reason": "verified",
+        "detail": "",
+        "domain": "example.org",
+        "selector": "sel",
+        "identity": "ann@mail.example.org",
+        "algorithm": "rsa-sha256",
+        "key_bits": 2048,
+        "header_canonicalization": "relaxed",
+        "body_canonicalization": "relaxed",
+        "signed_fields": ["from", "to", "subject", "date", "from", "x-none"],
+        "author_match": "same",
+        "body_length": None,
+        "unsigned_octets": 0,
+        "key_flags": ["y"],
+        "signed_at": 1699999000,
+        "expires_at": 1700001000,
+        "signature_data": message.split(b"; b=")[1][:8].decode(),
+        "line_end": "crlf",
+        "index": 0,
+    }
+
+
+def test_a_result_is_no_truth_value() -> None:
+    with pytest.raises(TypeError, match="compare its result"):
+        bool(only(signed()))
+
+
+def test_every_reason_has_its_result() -> None:
+    assert set(RESULT_OF) == set(Reason)
+    assert {RESULT_OF[reason] for reason in Reason} == set(Result)
+
+
+# --- the field: RFC 6376 section 6.1.1 -------------------------------------------------------------------------
+
+BAD_TAGS = [
+    ("v= missing", {"v": None}, "missing-tag"),
+    ("v=2", {"v": "2"}, "unsupported-version"),
+    ("v=1.0", {"v": "1.0"}, "unsupported-version"),
+    ("v= empty", {"v": ""}, "unsupported-version"),
+    ("a= missing", {"a": None}, "missing-tag"),
+    ("a= unknown", {"a": "rsa-sha512"}, "unsupported-algorithm"),
+    ("a= half", {"a": "rsa"}, "unsupported-algorithm"),
+    ("rsa-sha1", {"a": "rsa-sha1", "bh": b64(bytes(20))}, "algorithm-not-allowed"),
+    ("b= missing", {"b": None}, "missing-tag"),
+    ("bh= missing", {"bh": None}, "missing-tag"),
+    ("bh= empty", {"bh": ""}, "malformed-tag"),
+    ("bh= no base64", {"bh": "&" * 44}, "malformed-tag"),
+    ("bh= too short", {"bh": b64(bytes(31))}, "malformed-tag"),
+    ("bh= too long", {"bh": b64(bytes(33))}, "malformed-tag"),
+    ("bh= of SHA-1's length", {"bh": b64(bytes(20))}, "malformed-tag"),
+    ("bh= other", {"bh": b64(bytes(32))}, "body-hash-differs"),
+    ("c= unknown header", {"c": "nowsp/simple"}, "unsupported-canonicalization"),
+    ("c= unknown body", {"c": "simple/nowsp"}, "unsupported-canonicalization"),
+    ("c= three parts", {"c": "simple/simple/simple"}, "unsupported-canonicalization"),
+    ("c= empty", {"c": ""}, "unsupported-canonicalization"),
+    ("d= missing", {"d": None}, "missing-tag"),
+    ("d= empty", {"d": ""}, "malformed-tag"),
+    ("d= one label", {"d": "org"}, "malformed-tag"),
+    ("d= with a final dot", {"d": "example.org."}, "malformed-tag"),
+    ("d= with a blank", {"d": "example. org"}, "malformed-tag"),
+    ("d= an address", {"d": "192.0.2.1"}, "malformed-tag"),
+    ("d= empty label", {"d": "example..org"}, "malformed-tag"),
+    ("d= label over 63", {"d": "a" * 64 + ".org"}, "malformed-tag"),
+    ("d= over 253", {"d": "a." * 130 + "org"}, "malformed-tag"),
+    ("s= missing", {"s": None}, "missing-tag"),
+    ("s= empty", {"s": ""}, "malformed-tag"),
+    ("s= with a slash", {"s": "a/b"}, "malformed-tag"),
+    ("s= too long with d=", {"s": ".".join(["a" * 60] * 4)}, "malformed-tag"),
+    ("h= missing", {"h": None}, "missing-tag"),
+    ("h= empty", {"h": ""}, "malformed-tag"),
+    ("h= with an empty name", {"h": "from::to"}, "malformed-tag"),
+    ("h= with a colon at its end", {"h": "from:to:"}, "malformed-tag"),
+    ("h= with a blank in a name", {"h": "from:to subject"}, "malformed-tag"),
+    ("h= not ASCII", {"h": "from:t\u00f6"}, "malformed-tag"),
+    ("h= of 1001 names", {"h": ":".join(["from"] * 1001)}, "malformed-tag"),
+    ("From not in h=", {"h": "to:subject:date"}, "from-not-signed"),
+    ("i= outside d=", {"i": "ann@example.net"}, "identity-outside-domain"),
+    ("i= ends like d=, but not by labels", {"i": "ann@badexample.org"}, "identity-outside-domain"),
+    ("i= above d=", {"i": "ann@org", "d": "example.org"}, "malformed-tag"),
+    ("i= without @", {"i": "example.org"}, "malformed-tag"),
+    ("i= bad quoting", {"i": "a=zz@example.org"}, "malformed-tag"),
+    ("i= lower-case hex", {"i": "a=3d@example.org"}, "malformed-tag"),
+    ("i= a line end, quoted", {"i": "a=0D=0Ab@example.org"}, "malformed-tag"),
+    ("i= not UTF-8", {"i": "a=FF@example.org"}, "malformed-tag"),
+    ("i= over the bound", {"i": "a" * 1100 + "@example.org"}, "malformed-tag"),
+    ("l= negative", {"l": "-1"}, "malformed-tag"),
+    ("l= empty", {"l": ""}, "malformed-tag"),
+    ("l= of 77 digits", {"l": "0" * 77}, "malformed-tag"),
+    ("l= other digits", {"l": "\u0661"}, "malformed-tag"),
+    ("t= no number", {"t": "now"}, "malformed-tag"),
+    ("t= of 13 digits", {"t": "1" * 13}, "malformed-tag"),
+    ("x= no number", {"x": "1e9"}, "malformed-tag"),
+    ("x= not after t=", {"t": str(NOW), "x": str(NOW)}, "malformed-tag"),
+    ("q= unknown", {"q": "https"}, "unsupported-query-method"),
+    ("q= without /txt", {"q": "dns"}, "unsupported-query-method"),
+    ("q= empty item", {"q": "dns/txt:"}, "malformed-tag"),
+    ("a NUL", {"z": "a\0b"}, "malformed-tag-list"),
+    ("a form feed", {"z": "a\x0cb"}, "malformed-tag-list"),
+    ("a tag that begins with a digit", {"1a": "x"}, "malformed-tag-list"),
+    ("a hyphen in a tag's name", {"a-b": "x"}, "malformed-tag-list"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tags", "reason"), [c[1:] for c in BAD_TAGS], ids=[c[0] for c in BAD_TAGS])
+def test_bad_tags(tags: dict[str, str | None], reason: str) -> None:
+    signature = only(signed(tags=tags))
+    assert signature.reason == reason
+    assert signature.result is RESULT_OF[signature.reason]
+    assert signature.detail
+    assert signature.detail.isprintable()
+
+
+GOOD_TAGS: list[tuple[str, dict[str, str | None]]] = [
+    ("c= absent", {"c": None}),
+    ("c= half", {"c": "relaxed"}),
+    ("c= upper case", {"c": "RELAXED/Relaxed"}),
+    ("a= upper case", {"a": "RSA-SHA256"}),
+    ("h= names that are absent", {"h": "from:x-none:from:from:x-none"}),
+    ("h= with blanks", {"h": "from : to\t:\r\n subject"}),
+    ("h= lists DKIM-Signature", {"h": "from:dkim-signature:dkim-signature"}),
+    ("h= lists a name with an equals sign", {"h": "from:b=c:to"}),
+    ("i= a subdomain", {"i": "@a.b.example.org"}),
+    ("i= no local part", {"i": "@example.org"}),
+    ("i= quoted local part with @", {"i": '"a@b.example"@example.org'}),
+    ("i= quoted-printable", {"i": "ann=3Dx=C3=B6@example.org"}),
+    ("i= UTF-8", {"i": "\u00e4nn@example.org"}),
+    ("q= a list", {"q": "x/y : dns/txt"}),
+    ("q= upper case", {"q": "DNS/TXT"}),
+    ("l= the whole body", {"l": "19"}),
+    ("z= with b= in it", {"z": "From:a@b|Subject:b=3D1|b=x"}),
+    ("unknown tags", {"xb": "1", "_": None, "a_1": "2"}),
+    ("tags that end in b", {"xb": "abc", "mb": "def"}),
+    ("t= now", {"t": str(NOW)}),
+    ("t= within the skew", {"t": str(NOW + 300)}),
+    ("x= within the skew", {"x": str(NOW - 300)}),
+    ("l= of 76 digits", {"l": "19".zfill(76)}),
+]
+
+
+@pytest.mark.parametrize("tags", [case[1] for case in GOOD_TAGS], ids=[case[0] for case in GOOD_TAGS])
+def test_good_tags(tags: dict[str, str | None]) -> None:
+    lower = {name: value and (value.lower() if name in "ac" else value) for name, value in tags.items()}
+    message = signed(tags=tags | {"c": lower.get("c", "relaxed/relaxed")})
+    for name in set("ac") & set(tags):
+        if tags[name] != lower[name]:
+            # The field is signed as it is written, so it is signed again in that way.
+            field = (
+                "; ".join(f"{k}={v}" for k, v in TEMPLATE.items() if k != name) + f"; {name}={tags[name]}"
+            ).encode()
+            message = signed(template=b"DKIM-Signature: " + field + b"; b=%(b)s")
+    signature = only(message)
+    assert (signature.result, signature.detail) == ("pass", "")
+
+
+TEMPLATE = {
+    "v": "1", "a": "rsa-sha256", "c": "relaxed/relaxed", "d": "example.org", "s": "sel", "h": "from:to:subject:date",
+    "bh": "%(bh)s",
+}  # fmt: skip
+FIXED = b"v=1; a=rsa-sha256; c=simple/simple; d=example.org; s=sel; h=from:to:subject:date; bh=%(bh)s"
+RELAXED = FIXED.replace(b"simple/simple", b"relaxed/relaxed")
+
+ODD_FORMS = [
+    ("b= in the middle", RELAXED + b"; b=%(b)s; t=1"),
+    ("blanks around b=", RELAXED + b"; b =  %(b)s \r\n ; t=1"),
+    ("folded between b and =", RELAXED + b";\r\n b\r\n =\r\n\t%(b)s"),
+    ("tags ending in b around it", b"xb=1; " + RELAXED + b"; ab=2; b=%(b)s; bb=3"),
+    ("semicolon at the end", RELAXED + b"; b=%(b)s;"),
+    ("semicolon and blanks at the end", RELAXED + b"; b=%(b)s ; \t"),
+    ("folds of blanks alone", RELAXED + b";\r\n \t\r\n b=%(b)s"),
+    ("blanks in bh=", RELAXED.replace(b"%(bh)s", b" %(bh)s ").replace(b"; d", b" ;\td") + b"; b=%(b)s"),
+    ("no blanks at all", RELAXED.replace(b" ", b"") + b";b=%(b)s"),
+]
+
+
+@pytest.mark.parametrize("canonicalization", ["simple", "relaxed"])
+@pytest.mark.parametrize("field", [case[1] for case in ODD_FORMS], ids=[case[0] for case in ODD_FORMS])
+def test_only_the_real_b_is_emptied(field: bytes, canonicalization: str) -> None:
+    how = canonicalization.encode()
+    field = field.replace(b"relaxed/relaxed", how + b"/" + how)
+    tags: dict[str, str | None] = {"c": f"{canonicalization}/{canonicalization}"}
+    for name in (b"DKIM-Signature:", b"DKIM-Signature: ", b"dkim-SIGNATURE :\t"):
+        if canonicalization == "relaxed" or name.startswith(b"DKIM"):
+            message = signed(template=name + field, tags=tags)
+            assert only(message).reason == "verified", message
+    # FWS anywhere in base64
+    found = re.search(rb";\s*b\s*=\s*", message)
+    assert found is not None
+    signature = found.end() + 12
+    assert only(message[:signature] + b" \r\n\t " + message[signature:]).reason == "verified"
+
+
+def test_b_as_the_first_tag() -> None:
+    message = signed(template=b"DKIM-Signature: v=1; " + RELAXED[5:] + b"; b=%(b)s")
+    assert only(message).result == "pass"
+    first = signed(template=b"DKIM-Signature: x=9999999999; b=%(b)s; " + RELAXED)
+    assert only(first).result == "pass"
+    # The same, with b= in front of everything: its place is found there, too.
+    assert only(first.replace(b" x=9999999999; b=", b" b=")).reason == "signature-differs"
+
+
+BAD_LISTS = [
+    ("duplicate d=", RELAXED + b"; d=example.org; b=%(b)s", "duplicate-tag"),
+    ("duplicate unknown tag", RELAXED + b"; u=1; u=1; b=%(b)s", "duplicate-tag"),
+    ("D= is not d=", RELAXED.replace(b"d=", b"D=") + b"; b=%(b)s", "missing-tag"),
+    ("an empty tag", RELAXED + b";; b=%(b)s", "malformed-tag-list"),
+    ("no equals sign", RELAXED + b"; junk; b=%(b)s", "malformed-tag-list"),
+    ("a blank in a name", RELAXED + b"; u v=1; b=%(b)s", "malformed-tag-list"),
+    ("no list at all", b"hello", "malformed-tag-list"),
+    ("empty", b"", "malformed-tag-list"),
+    ("a bare CR", RELAXED + b"; u=\r1; b=%(b)s", "malformed-tag-list"),
+    ("a bare LF", RELAXED + b"; u=\n 1; b=%(b)s", "malformed-tag-list"),
+    ("70 tags", RELAXED + b"".join(b"; u%d=1" % i for i in range(70)) + b"; b=%(b)s", "malformed-tag-list"),
+    ("b= empty", RELAXED + b"; b=", "malformed-tag"),
+    ("b= only padding", RELAXED + b"; b===", "malformed-tag"),
+    ("b= padding in the middle", RELAXED + b"; b=QUI=QUJD", "malformed-tag"),
+    ("b= too long", RELAXED + b"; b=" + b"QUJD" * 1000, "malformed-tag"),
+]
+
+
+@pytest.mark.parametrize(("field", "reason"), [c[1:] for c in BAD_LISTS], ids=[c[0] for c in BAD_LISTS])
+def test_bad_lists(field: bytes, reason: str) -> None:
+    # The first line end of a message decides how lines end, so it stands above.
+    signature = only(b"X-Top: 1\r\n" + signed(template=b"DKIM-Signature: " + field))
+    assert signature.reason == reason
+    assert signature.result == "neutral"
+
+
+# --- h= and the header ------------------------------------------------------------------------------------------
+
+
+def test_fields_are_taken_from_the_bottom() -> None:
+    three = MESSAGE.replace(b"To:", b"X: <A>\r\nX: <B>\r\nX: <C>\r\nTo:")
+    message = signed(three, {"h": "from:x:x"})
+    assert only(message).result == "pass"
+    assert only(message.replace(b"<A>", b"<a>")).result == "pass", "the third from below is not signed"
+    assert only(message.replace(b"<B>", b"<b>")).result == "fail"
+    assert only(message.replace(b"X: <A>", b"X: <0>\r\nX: <A>")).result == "pass", "added above"
+    assert only(message.replace(b"To:", b"X: <D>\r\nTo:")).result == "fail", "added below"
+    swapped = message.replace(b"<B>", b"<->").replace(b"<C>", b"<B>").replace(b"<->", b"<C>")
+    assert only(swapped).result == "fail"
+
+
+def test_oversigning() -> None:
+    message = signed(tags={"h": "from:to:subject:date:subject:x-none"})
+    assert only(message).result == "pass"
+    assert only(message.replace(b"Date:", b"Subject: other\r\nDate:")).reason == "signature-differs"
+    assert only(b"Subject: other\r\n" + message).reason == "signature-differs"
+    assert only(b"X-None:\r\n" + message).reason == "signature-differs", "even an empty field"
+
+
+def test_its_own_field_is_never_signed_by_name() -> None:
+    first = signed()
+    second = signed(first, {"h": "from:dkim-signature:dkim-signature", "s": "sel"})
+    assert [signature.result for signature in check(second)] == ["pass", "pass"]
+    assert [s.result for s in check(second.replace(b"h=from:to", b"h=from: to"))] == ["fail", "fail"]
+
+
+def test_from() -> None:
+    without = MESSAGE.replace(b"From: Ann <ann@example.org>\r\n", b"")
+    assert only(signed(without)).reason == "from-not-signed"
+    assert only(signed(without)).result == "permerror"
+    for second in (b"From: eve@example.net\r\n", b"from : eve@example.net\r\n"):
+        for message in (second + signed(), signed(second + MESSAGE), signed(second + MESSAGE, {"h": "from:from"})):
+            assert only(message).reason == "several-from"
+            assert only(message).result == "policy"
+    allowing = DkimPolicy(allow_several_from=True)
+    assert only(signed(second + MESSAGE, {"h": "from:from"}), policy=allowing).result == "pass"
+
+
+AUTHORS = [
+    (b"ann@example.org", "same"),
+    (b"Ann <ann@example.org>", "same"),
+    (b'"Ann, of @example.net" <ann@EXAMPLE.org>', "same"),
+    (b"ann@mail.example.org", "parent"),
+    (b"ann@org", "child"),
+    (b"ann@badexample.org", "none"),
+    (b"a@example.org, b@example.org", "none"),
+    (b"(ann@example.org) eve@example.net", "none"),
+    (b"ann@example.org <eve@example.net>", "none"),
+    (b'"ann@example.org', "none"),
+    (b"<ann@example.org", "none"),
+    (b"", "none"),
+]
+
+
+@pytest.mark.parametrize(("value", "match"), AUTHORS)
+def test_author_match(value: bytes, match: str) -> None:
+    message = MESSAGE.replace(b"Ann <ann@example.org>", value)
+    assert only(signed(message)).author_match == match
+
+
+def test_policy_on_fields() -> None:
+    message = signed(tags={"h": "from:to"})
+    policy = DkimPolicy(required_fields=("Subject", "Reply-To"))
+    assert only(message, policy=policy).reason == "field-not-signed"
+    assert only(signed(), policy=policy).result == "pass", "Reply-To is not there"
+
+
+def test_a_header_over_the_bound_has_no_verdict() -> None:
+    signature = only(signed(), policy=DkimPolicy(max_header_octets=600))
+    assert (signature.result, signature.reason) == ("permerror", "header-too-large")
+
+
+@pytest.mark.parametrize("octet", [b"\x0b", b"\x0c"])
+def test_vt_and_ff_are_no_blanks(octet: bytes) -> None:
+    message = MESSAGE.replace(b"lines", octet + b" x").replace(b"bye", b"b" + octet + b"ye" + octet)
+    assert only(signed(message)).result == "pass"
+    assert only(signed(message).replace(octet, b"")).result == "fail"
+
+
+@pytest.mark.parametrize("c", ["simple/simple", "relaxed/relaxed"])
+def test_bare_cr_and_lf_in_the_body_are_data(c: str) -> None:
+    message = signed(MESSAGE.replace(b"Bob, ", b"Bob\n,\r"), {"c": c})
+    assert only(message).result == "pass"
+    assert only(message.replace(b"Bob\n", b"Bob\r\n")).reason == "body-hash-differs"
+    assert only(message.replace(b"Bob\n", b"Bob ")).reason == "body-hash-differs"
+
+
+@pytest.mark.parametrize("c", ["simple", "relaxed"])
+@pytest.mark.parametrize("octets", [b"\r", b"\n", b" \n ", b"\r \r"])
+def test_bare_cr_and_lf_in_the_header_are_data(c: str, octets: bytes) -> None:
+    from mailauth.dkim.header import canonicalizer
+    from mailauth.message import split
+
+    header = split(b"A: 1\r\nB:  x" + octets + b"y \r\n\r\n").header
+    expected = b"B:  x" + octets + b"y \r\n" if c == "simple" else b"b:x" + octets + b"y\r\n"
+    assert canonicalizer(c, header)(header.fields[1]) == expected
+
+
+@pytest.mark.parametrize("c", ["simple/simple", "relaxed/relaxed"])
+def test_lf_messages_are_hashed_with_crlf(c: str) -> None:
+    message = signed(tags={"c": c}).replace(b"\r\n", b"\n")
+    signature = only(message)
+    assert signature.result == "pass"
+    assert signature.line_end is LineEnd.LF
+    mixed = only(message.replace(b"bye\n", b"bye\r\n").replace(b"example.org>\n", b"example.org>\r\n"))
+    assert mixed.result == "pass"
+
+
+# --- time -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tags", "now", "reason"),
+    [
+        ({"x": "1000"}, 1300, "verified"),
+        ({"x": "1000"}, 1301, "expired"),
+        ({"t": "1000"}, 700, "verified"),
+        ({"t": "1000"}, 699, "from-the-future"),
+        ({"t": "1000", "x": "999999999999"}, 1000, "verified"),
+    ],
+)
+def test_time(tags: dict[str, str | None], now: float, reason: str) -> None:
+    assert only(signed(tags=tags), now=now).reason == reason
+    if reason != "verified":
+        assert only(signed(tags=tags), now=now).result == "policy"
+        assert only(signed(tags=tags), now=now, policy=DkimPolicy(clock_skew=302)).result == "pass"
+
+
+# --- l= ---------------------------------------------------------------------------------------------------------
+
+
+def test_length() -> None:
+    message = signed(tags={"l": "5"})
+    signature = only(message)
+    assert (signature.result, signature.reason) == ("policy", "unsigned-content")
+    assert (signature.body_length, signature.unsigned_octets) == (5, 14)
+    assert only(message, policy=DkimPolicy(allow_unsigned_content=True)).result == "pass"
+    assert only(message.replace(b"Hello", b"HellO")).result == "fail"
+    assert only(signed(tags={"l": "0"})).reason == "unsigned-content"
+    assert only(signed(tags={"l": "19"})).result == "pass"
+    assert only(signed(tags={"l": "20"})).reason == "body-too-short"
+    assert only(signed(tags={"l": "9" * 76})).reason == "body-too-short"
+    appended = only(signed(tags={"l": "19"}) + b"buy now\r\n")
+    assert (appended.reason, appended.unsigned_octets) == ("unsigned-content", 9 + 4)
+
+
+# --- keys: RFC 6376 sections 3.6.1 and 6.1.2 --------------------------------------------------------------------
+
+P = b64(spki(rsa_key()))
+KEYS: list[tuple[str, str | bytes | list[str | bytes], str]] = [
+    ("plain", f"p={P}", "verified"),
+    ("all tags", f"v=DKIM1; h=sha1 : sha256; k=rsa; n=for =3B us; s=email:x; t=s; g=*; p={P};", "verified"),
+    ("v= not first", f"k=rsa; v=DKIM1; p={P}", "key-malformed"),
+    ("v= other", f"v=DKIM2; p={P}", "key-malformed"),
+    ("v= in lower case", f"v=dkim1; p={P}", "key-malformed"),
+    ("v=DKIM1.0", f"v=DKIM1.0; p={P}", "key-malformed"),
+    ("p= missing", "v=DKIM1; k=rsa", "key-malformed"),
+    ("revoked", "v=DKIM1; p=", "key-revoked"),
+    ("revoked, with blanks", "v=DKIM1; p= \t;", "key-revoked"),
+    ("p= no base64", "v=DKIM1; p=&&&&", "key-malformed"),
+    ("p= no key", "v=DKIM1; p=QUJDRA==", "key-malformed"),
+    ("p= cut short", f"v=DKIM1; p={P[:200]}", "key-malformed"),
+    ("p= with blanks", f"v=DKIM1; p={P[:60]} \t {P[60:]}", "verified"),
+    ("p= without padding", f"v=DKIM1; p={P.rstrip('=')}", "verified"),
+    ("duplicate tags", f"v=DKIM1; k=rsa; k=rsa; p={P}", "key-malformed"),
+    ("an empty tag is let pass", f"v=DKIM1;; k=rsa; p={P};;", "verified"),
+    ("unknown tags", f"v=DKIM1; u=1; p={P}", "verified"),
+    ("h= without sha256", f"v=DKIM1; h=sha1; p={P}", "key-hash-not-allowed"),
+    ("h= unknown only", f"v=DKIM1; h=sha512:x; p={P}", "key-hash-not-allowed"),
+    ("h= empty", f"v=DKIM1; h=; p={P}", "key-malformed"),
+    ("h= upper case", f"v=DKIM1; h=SHA256; p={P}", "verified"),
+    ("k= other", f"v=DKIM1; k=ed25519; p={P}", "key-type-differs"),
+    ("k= unknown", f"v=DKIM1; k=dsa; p={P}", "key-type-differs"),
+    ("s= other", f"v=DKIM1; s=tlsrpt; p={P}", "key-not-for-email"),
+    ("s= star in a list", f"v=DKIM1; s=tlsrpt:*; p={P}", "verified"),
+    ("g= is ignored", f"v=DKIM1; g=bob; p={P}", "verified"),
+    ("t= unknown flags", f"v=DKIM1; t=q:z; p={P}", "verified"),
+    ("not DKIM at all", "v=spf1 -all", "no-key"),
+    ("free text", "hello world", "no-key"),
+    ("8-bit octets", b"\xff\xfe", "no-key"),
+    ("too long", b"p=" + b"A" * 20_000, "key-malformed"),
+    ("another TXT beside it", ["v=spf1 -all", f"v=DKIM1; p={P}", "x" * 300], "verified"),
+    ("a wrong key beside it", [f"v=DKIM1; p={P}", "v=DKIM1; p=QUJD"], "verified"),
+    ("a revoked key beside it", ["v=DKIM1; p=", f"v=DKIM1; p={P}"], "verified"),
+    ("several others only", ["v=spf1 -all", "x"], "no-key"),
+    ("an EC key", "p=MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE" + b64(bytes(64)), "key-malformed"),
+]
+
+
+@pytest.mark.parametrize(("record", "reason"), [case[1:] for case in KEYS], ids=[case[0] for case in KEYS])
+def test_key_records(record: Any, reason: str) -> None:
+    signature = only(signed(), record)
+    assert signature.reason == reason
+    assert signature.result is RESULT_OF[signature.reason]
+
+
+def test_bare_rsa_public_key() -> None:
+    from cryptography.hazmat.primitives import serialization
+
+    pkcs1 = rsa_key().public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.PKCS1)
+    assert only(signed(), f"v=DKIM1; p={b64(pkcs1)}").result == "pass"
+
+
+def test_ed25519_keys_are_raw() -> None:
+    message = signed(key=ed_key())
+    assert only(message, ed_record()).result == "pass"
+    assert only(message, f"v=DKIM1; k=ed25519; p={b64(spki(ed_key()))}").reason == "key-malformed"
+    assert only(message, f"v=DKIM1; k=ed25519; p={b64(bytes(32))}").reason == "signature-differs"
+    assert only(message, rsa_record()).reason == "key-type-differs"
+    assert only(signed(), ed_record()).reason == "key-type-differs"
+
+
+def test_subdomain_flag() -> None:
+    record = rsa_record(extra="t=y:s; ")
+    assert only(signed(tags={"i": "a@x.example.org"}), record).reason == "key-forbids-subdomains"
+    assert only(signed(tags={"i": "a@example.org"}), record).result == "pass"
+    assert only(signed(), record).result == "pass"
+
+
+def test_keys_in_test_mode() -> None:
+    record = rsa_record(extra="t=y; ")
+    assert only(signed(), record).result == "pass"
+    assert only(signed(), record).testing
+    assert only(signed(), record, policy=DkimPolicy(allow_testing_keys=False)).reason == "testing-key"
+    broken = only(signed() + b"x", record)
+    assert (broken.result, broken.reason) == ("neutral", "body-hash-differs")
+
+
+@pytest.mark.parametrize(("bits", "reason"), [(512, "key-too-small"), (1023, "key-too-small"), (1024, "verified")])
+def test_small_keys(bits: int, reason: str) -> None:
+    from tests.dkim.small_keys import small_key
+
+    signature = only(signed(key=small_key(bits)), rsa_record(small_key(bits)))
+    assert (signature.reason, signature.key_bits) == (reason, bits)
+
+
+def test_key_sizes_by_policy() -> None:
+    assert only(signed(), policy=DkimPolicy(min_rsa_bits=2049)).reason == "key-too-small"
+    assert only(signed(), policy=DkimPolicy(max_rsa_bits=2047)).reason == "key-too-large"
+
+
+def _rsa_der(modulus: int, exponent: int) -> bytes:
+    def integer(value: int) -> bytes:
+        octets = value.to_bytes(value.bit_length() // 8 + 1, "big")
+        return b"\x02" + length(octets) + octets
+
+    def length(octets: bytes) -> bytes:
+        size = len(octets)
+        if size < 128:
+            return bytes([size])
+        encoded = size.to_bytes((size.bit_length() + 7) // 8, "big")
+        return bytes([0x80 | len(encoded)]) + encoded
+
+    body = integer(modulus) + integer(exponent)
+    return b"\x30" + length(body) + body
+
+
+@pytest.mark.parametrize(
+    ("modulus_bits", "exponent_bits", "reason"),
+    [
+        (4097, 17, "key-too-large"),
+        (16384, 17, "key-too-large"),
+        (40_000, 17, "key-malformed"),
+        (2048, 2000, "key-malformed"),
+        (2048, 65, "key-malformed"),
+        (2048, 64, "signature-differs"),
+    ],
+)
+def test_keys_are_measured_before_arithmetic(
+    modulus_bits: int, exponent_bits: int, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mailauth.dkim import crypto
+
+    verified = []
+    original = crypto.PublicKey.verify
+
+    def counted(self: crypto.PublicKey, signature: bytes, digest: bytes) -> bool:
+        verified.append(self.bits)
+        return original(self, signature, digest)
+
+    monkeypatch.setattr(crypto.PublicKey, "verify", counted)
+    der = _rsa_der((1 << (modulus_bits - 1)) | 1, (1 << (exponent_bits - 1)) | 1)
+    assert only(signed(), f"p={b64(der)}").reason == reason
+    assert bool(verified) == (reason == "signature-differs")
+
+
+# --- DNS --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failure", ["timeout", "servfail", "refused"])
+def test_dns_trouble_is_temporary(failure: Any) -> None:
+    dns = ZoneResolver({}, failures={("sel._domainkey.example.org", "TXT"): failure})
+    signature = only(signed(), dns=dns)
+    assert (signature.result, signature.reason) == ("temperror", "key-unavailable")
+    assert signature.domain == "example.org"
+
+
+def test_no_key_is_a_fact() -> None:
+    for dns in (ZoneResolver({}), ZoneResolver({("x.sel._domainkey.example.org", "A"): ["192.0.2.1"]})):
+        signature = only(signed(), dns=dns)
+        assert (signature.result, signature.reason) == ("permerror", "no-key")
+
+
+def test_cnames_are_followed() -> None:
+    dns = ZoneResolver(
+        {("sel._domainkey.example.org", "CNAME"): ["k.example.net"], ("k.example.net", "TXT"): [rsa_record()]}
+    )
+    assert only(signed(), dns=dns).result == "pass"
+
+
+def test_idn_is_asked_as_a_labels() -> None:
+    message = signed(tags={"d": "b\u00fccher.example", "s": "\u00e4", "i": "\u00f6@mail.b\u00fccher.example"})
+    name = "xn--4ca._domainkey.xn--bcher-kva.example"
+    signature = only(message, dns=zone(name=name))
+    assert signature.result == "pass"
+    assert (signature.domain, signature.selector) == ("xn--bcher-kva.example", "xn--4ca")
+    assert signature.identity == "\u00f6@mail.b\u00fccher.example"
+
+
+def test_keys_are_asked_side_by_side_and_once() -> None:
+    message = signed(signed(signed(tags={"s": "a"}), {"s": "b"}), {"s": "a"})
+    plan = verify(message, now=NOW)
+    request = next(plan)
+    assert [str(part) for part in request.parts] == [  # type: ignore[union-attr]
+        "a._domainkey.example.org TXT", "b._domainkey.example.org TXT", "a._domainkey.example.org TXT",
+    ]  # fmt: skip
+    plan.close()
+    # Nothing is asked for what cannot pass.
+    with pytest.raises(StopIteration) as stop:
+        next(verify(signed(tags={"v": "2"}), now=NOW))
+    assert [signature.reason for signature in stop.value.value] == ["unsupported-version"]
+
+
+# --- several signatures -----------------------------------------------------------------------------------------
+
+
+def test_every_signature_has_its_own_result_top_first() -> None:
+    message = signed(signed(signed(tags={"s": "none"}), {"v": "3"}), {"h": "from:to"})
+    results = check(message)
+    assert [signature.reason for signature in results] == ["verified", "unsupported-version", "no-key"]
+    assert [signature.index for signature in results] == [0, 1, 2]
+
+
+def test_too_many_signatures_and_who_goes_first() -> None:
+    good = signed()
+    junk = b"".join(b"DKIM-Signature: v=1; d=junk%d.example; s=x; b=QQ==\r\n" % i for i in range(1000))
+    results = check(junk + good)
+    assert len(results) == 1001
+    assert results[1000].result == "pass", "the one that matches From is looked at first"
+    assert [r.reason for r in results[:1000]].count(Reason.TOO_MANY_SIGNATURES) == 991
+    assert {r.result for r in results[:1000]} == {"policy", "neutral"}
+
+
+def test_one_body_pass_for_two_hundred_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mailauth.dkim import verification
+
+    made = []
+
+    class Counted(verification.BodyHash):
+        def __init__(self, *arguments: Any) -> None:
+            made.append(arguments)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(verification, "BodyHash", Counted)
+    body = b"x" * 70 + b"\r\n"
+    message = MESSAGE + body * 100
+    field = signed(message, {"l": "100"}).partition(b"Received")[0]
+    many = b"".join(field.replace(b"l=100", b"l=%d" % i) for i in range(200)) + message
+    results = check(many, policy=DkimPolicy(max_signatures=200, allow_unsigned_content=True))
+    assert len(made) == 1
+    assert [i for i, r in enumerate(results) if r.reason != "body-hash-differs"] == [100]
+
+
+# --- streaming --------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 2000), max_size=10), st.booleans())
+def test_cuts_do_not_matter(cuts: list[int], lf: bool) -> None:
+    """Any cuts: the same results."""
+    message = signed(signed(tags={"c": "simple/relaxed"}), {"l": "7", "c": "simple/simple"})
+    message = message.replace(b"\r\n", b"\n") if lf else message
+    verifier = Verifier(now=NOW)
+    edges = [0, *sorted(cuts), len(message)]
+    for a, b in pairwise(edges):
+        verifier.feed(message[a:b])
+    assert run(verifier.finish(), zone()) == check(message)
+
+
+def test_files_are_read_in_blocks() -> None:
+    class File(io.BytesIO):
+        largest = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            assert size is not None
+            assert size > 0
+            self.largest = max(self.largest, size)
+            return super().read(size)
+
+    file = File(signed(MESSAGE + b"x\r\n" * 100_000))
+    assert run(verify(file, now=NOW), zone())[0].result == "pass"
+    assert file.largest <= 65536
+
+
+def test_a_verifier_is_finished_once() -> None:
+    verifier = Verifier(now=NOW)
+    verifier.feed(bytearray(signed()))
+    assert verifier.header is not None
+    verifier.finish().close()
+    with pytest.raises(ValueError, match="finished before"):
+        verifier.finish()
+    with pytest.raises(ValueError, match="closed"):
+        verifier.feed(b"x")
+
+
+def test_caller_mistakes() -> None:
+    with pytest.raises(TypeError, match="bytes or a binary file"):
+        next(verify("From: a", now=NOW))  # type: ignore[arg-type]
+    for settings, text in [
+        ({"min_rsa_bits": 512}, "at least 1024"),
+        ({"max_rsa_bits": 1000}, "max_rsa_bits"),
+        ({"max_rsa_bits": 1 << 20}, "max_rsa_bits"),
+        ({"algorithms": ("rsa-sha1",)}, "RFC 8301"),
+        ({"algorithms": "rsa-sha256"}, "tuple"),
+        ({"required_fields": "subject"}, "tuple"),
+        ({"clock_skew": -1}, "clock_skew"),
+        ({"clock_skew": float("nan")}, "clock_skew"),
+        ({"max_signatures": 0}, "at least 1"),
+    ]:
+        with pytest.raises(ValueError, match=text):
+            DkimPolicy(**settings)  # type: ignore[arg-type]
+
+
+# --- hostile input ----------------------------------------------------------------------------------------------
+
+tag_words = st.sampled_from(
+    ["v=1", "a=rsa-sha256", "b=QUJD", "bh=QUJD", "c=relaxed", "d=example.org", "s=sel", "h=from", "i=@example.org",
+     "l=3", "t=1", "x=2", "q=dns/txt", ";", ";", ":", "=", "\r\n\t", "\n", "\r", "\0", "\xff"]
+)  # fmt: skip
+
+
+@given(st.lists(tag_words, max_size=30).map(lambda words: "".join(words).encode("latin-1")), st.binary(max_size=40))
+def test_any_field_and_any_key_have_a_result(value: bytes, record: bytes) -> None:
+    """Any octets as DKIM-Signature, any octets as key: one result each, which JSON can hold."""
+    message = b"DKIM-Signature:" + value + b"\r\n" + MESSAGE
+    for signature in check(message, record):
+        assert isinstance(signature, Signature)
+        assert signature.result != "pass"
+        json.dumps(signature.to_dict())
+
+
+@given(st.binary(max_size=300))
+def test_any_octets_have_results(message: bytes) -> None:
+    """Any octets: a list of results, never an exception."""
+    assert all(isinstance(signature, Signature) for signature in check(message))
+
+
+@given(st.binary(max_size=120), st.sampled_from(["rsa", "ed25519", "x"]))
+def test_any_key_octets_have_a_result(octets: bytes, kind: str) -> None:
+    """Any octets in p=: a result, never an exception, never a pass."""
+    message = signed(key=ed_key()) if kind == "ed25519" else signed()
+    assert only(message, f"k={kind}; p={b64(octets)}").result in ("permerror", "fail", "policy")
+
+
+@given(st.data())
+def test_no_changed_octet_of_what_is_signed_passes(data: st.DataObject) -> None:
+    """Any octet of a simple/simple signed message, changed: never a pass."""
+    message = signed(tags={"c": "simple/simple", "h": "received:from:to:subject:date"})
+    place = data.draw(st.integers(0, len(message.rstrip(b"\r\n")) - 1))
+    octet = data.draw(st.integers(0, 255).filter(lambda o: o != message[place]))
+    changed = message[:place] + bytes([octet]) + message[place + 1 :]
+    b_start, b_end = message.index(b"b=", message.index(b"bh=") + 47), message.index(b"\r\n")
+    results = [signature.result for signature in check(changed)]
+    if b_start <= place < b_end and octet in b" \t":
+        return  # blanks in b= do not count, and may stand for padding
+    assert "pass" not in results
+
+
+WORST_FIELDS = {
+    "b= of 200 KB of blanks": RELAXED + b"; b=" + b" " * 200_000 + b"QUJD",
+    "h= of blanks": RELAXED.replace(b"h=from", b"h=from" + b" " * 200_000) + b"; b=QUJD",
+    "h= of blanks in a name": RELAXED.replace(b"h=from", b"h=from" + b" " * 200_000 + b"x") + b"; b=QUJD",
+    "100,000 folds": RELAXED + b"; b=" + b"\r\n " * 100_000 + b"QUJD",
+    "100,000 semicolons": b";" * 100_000,
+    "100,000 colons in h=": RELAXED.replace(b"h=from", b"h=from" + b":" * 100_000) + b"; b=QUJD",
+    "100,000 digits": RELAXED + b"; t=" + b"9" * 100_000 + b"; b=QUJD",
+    "i= of 200 KB": RELAXED + b"; i=" + b"=" * 200_000 + b"; b=QUJD",
+    "200 KB of names": RELAXED.replace(b"h=from", b"h=from:" + b"x" * 200_000) + b"; b=QUJD",
+    "blanks before colons": b" " * 200_000,
+}
+
+
+@pytest.mark.parametrize("value", WORST_FIELDS.values(), ids=WORST_FIELDS.keys())
+def test_the_worst_fields_take_linear_time(value: bytes) -> None:
+    """Ten times the field may take ten times as long; quadratic work would take a hundred times."""
+    import time
+
+    def seconds(octets: bytes) -> float:
+        message = b"DKIM-Signature: " + octets + b"\r\n" + MESSAGE
+        best = float("inf")
+        for _ in range(3):
+            start = time.perf_counter()
+            check(message)
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    run_of = max((b" ", b"\r\n ", b";", b":", b"9", b"=", b"x"), key=lambda run: value.count(run * 50))
+    short = value.replace(run_of * 1000, run_of * 100)
+    assert len(short) * 5 < len(value)
+    assert seconds(value) < 50 * seconds(short) + 0.05
+
+
+def test_question_and_timeout_are_what_the_plan_sees() -> None:
+    plan = verify(signed(), now=NOW)
+    assert next(plan) == Question("sel._domainkey.example.org", "TXT")
+    with pytest.raises(StopIteration) as stop:
+        plan.send(TIMED_OUT)
+    assert stop.value.value[0].result == "temperror"
+    assert stop.value.value[0].author_match is AuthorMatch.SAME
