@@ -24,8 +24,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     check = commands.add_parser(
         "check",
         help="find every mistake, or say what the file sets up",
-        description="Read a configuration file and the files that it names. Prints every mistake with its line, or what "
-        "the file sets up.",
+        description="Read a configuration file and the files that it names. Prints every mistake with its line, or "
+        "what the file sets up.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -82,6 +82,7 @@ def _summary(config: Config) -> Iterator[tuple[str, Any]]:
     lists = lists_of(config)
     for phase in ("client", "helo", "sender", "recipient", "data"):
         yield f"{phase}", list(getattr(lists, phase))
+    yield "signing", [f"d={entry.domain} s={entry.selector} ({entry.key})" for entry in config.signing]
     deadlines = config.deadlines
     yield (
         "deadlines",

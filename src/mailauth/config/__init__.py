@@ -32,6 +32,7 @@ from mailauth.config.schema import (
     RblConfig,
     ResolverConfig,
     RestrictionConfig,
+    SigningConfig,
 )
 from mailauth.config.values import DeliveryUrl, parse_delivery_url
 
@@ -46,6 +47,7 @@ __all__ = [
     "RblConfig",
     "ResolverConfig",
     "RestrictionConfig",
+    "SigningConfig",
     "async_authenticator",
     "async_resolver",
     "authenticator",

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from mailauth import MailAuthError
 from mailauth.config.lists import lists_of, read_lists, refuses_relaying
 from mailauth.config.restrictions import NotSet
-from mailauth.config.schema import Config
+from mailauth.config.schema import Config, SigningConfig
 
 KeyPath = tuple[str | int, ...]
 Finding = tuple[KeyPath, str, KeyPath]
@@ -59,17 +60,25 @@ def _texts(config: Config) -> list[str]:
 
 def _files(config: Config) -> Iterator[Finding]:
     if config.resolver.zone is not None:
-        yield from _tried(("resolver", "zone"), config.resolver.zone, _read_zone)
+        yield from _tried(("resolver", "zone"), config.resolver.zone, partial(_read_zone, config.resolver.zone))
     if config.greylist.settings is not None:
-        yield from _tried(("greylist", "settings"), config.greylist.settings, _read_settings)
+        path = config.greylist.settings
+        yield from _tried(("greylist", "settings"), path, partial(_read_settings, path))
+    for index, entry in enumerate(config.signing):
+        yield from _tried(("signing", index, "key"), entry.key, partial(_read_key, entry))
     if config.listen is not None and config.listen.tls_certificate is not None:
         yield from _tls(config.listen.tls_certificate, config.listen.tls_key)
 
 
-def _tried(where: KeyPath, path: Path, read: object) -> Iterator[Finding]:
-    assert callable(read)
+def _read_key(entry: SigningConfig) -> None:
+    from mailauth.dkim import SigningKey
+
+    SigningKey(entry.domain, entry.selector, entry.key.read_bytes())
+
+
+def _tried(where: KeyPath, path: Path, read: Callable[[], object]) -> Iterator[Finding]:
     try:
-        read(path)
+        read()
     except OSError as error:
         yield where, f"cannot read {path}: {error.strerror or error}", ()
     except (MailAuthError, ValueError) as error:

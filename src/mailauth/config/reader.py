@@ -7,7 +7,6 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -34,8 +33,7 @@ class Slot:
         return self.field.default is MISSING and self.field.default_factory is MISSING
 
 
-@cache
-def slots_of(cls: Any) -> dict[str, Slot]:
+def slots_of(cls: type[Any]) -> dict[str, Slot]:
     """The keys of a table; those of a field called ``policy`` belong to the table itself."""
     hints = get_type_hints(cls, include_extras=True)
     slots: dict[str, Slot] = {}

@@ -20,6 +20,7 @@ from mailauth.config.values import (
     Port,
     RestrictionText,
     Seconds,
+    SelectorText,
     StoreText,
 )
 from mailauth.dkim import DkimPolicy
@@ -96,6 +97,19 @@ class RestrictionConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SigningConfig:
+    """``[[signing]]``: one key that signs mail of our own clients. Every table whose `senders` fit signs."""
+
+    domain: HostName
+    """The signing domain (d=)."""
+    selector: SelectorText
+    key: Path
+    """The private key: PEM or DER."""
+    senders: tuple[DomainName, ...] = ()
+    """The domains of authors that it signs for; without any, the signing domain itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class ListenConfig:
     """``[listen]``: a server of ours: where it takes connections, its bounds, and where it hands messages on."""
 
@@ -138,4 +152,5 @@ class Config:
     dkim: DkimPolicy = field(default_factory=DkimPolicy)
     greylist: GreylistConfig = field(default_factory=GreylistConfig)
     restrictions: RestrictionConfig | None = None
+    signing: tuple[SigningConfig, ...] = ()
     listen: ListenConfig | None = None

@@ -43,6 +43,17 @@ def _check_domain(text: str) -> None:
         raise ValueError(f"{text!r} is no domain; write example.net, or .example.net for everything below it")
 
 
+_SELECTOR_LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_SELECTOR = re.compile(rf"{_SELECTOR_LABEL}(?:\.{_SELECTOR_LABEL})*")
+
+
+def _check_selector(text: str) -> None:
+    # RFC 6376 section 3.1: sub-domain *( "." sub-domain )
+    name = domain.to_ascii(text)
+    if name is None or not _SELECTOR.fullmatch(name):
+        raise ValueError(f"{text!r} is no selector, such as 2026a")
+
+
 def _check_address(text: str) -> None:
     try:
         ip_address(text)
@@ -94,6 +105,7 @@ def parse_delivery_url(url: str) -> DeliveryUrl:
 
 HostName = Annotated[str, Checked(_check_hostname, "host name")]
 DomainName = Annotated[str, Checked(_check_domain, "domain")]
+SelectorText = Annotated[str, Checked(_check_selector, "selector")]
 AddressText = Annotated[str, Checked(_check_address, "IP address")]
 Port = Annotated[int, Checked(_check_port, "port")]
 Count = Annotated[int, Checked(_check_positive, "whole number, at least 1")]
