@@ -112,9 +112,9 @@ class MailauthHandler:
 
     def client_ip(self, session: SmtpSession) -> IPAddress:
         """The client's address. Raises `ValueError` where there is none (a unix socket): override it there."""
-        proxy = session.proxy_data
-        if proxy is not None and proxy.src_addr:
-            return domain.parse_ip(str(proxy.src_addr))
+        source = getattr(session.proxy_data, "src_addr", None)  # of the PROXY protocol
+        if source is not None:
+            return domain.parse_ip(str(source))
         peer = session.peer
         return domain.parse_ip(str(peer[0]) if isinstance(peer, tuple) else str(peer))
 

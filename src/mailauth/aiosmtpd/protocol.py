@@ -28,6 +28,8 @@ _log = logging.getLogger("mailauth.aiosmtpd")
 MAX_COMMAND_OCTETS = 1000
 """RFC 5321 section 4.5.3.1.4 asks for 512, and extensions for more; one number is enough for all of them."""
 BLOCK_OCTETS = 65536
+LAST_WORDS_SECONDS = 5.0
+"""For so long a closed connection waits for the client to read the last reply."""
 
 # RFC 2920 section 3.1: these may stand anywhere in a group of commands; what is not here may only end one.
 _MAY_BE_FOLLOWED = frozenset({"MAIL", "RCPT", "RSET"})
@@ -62,7 +64,7 @@ class MailauthMixin(SMTP):
             self.talked_too_early = self._waiting() > 0
             await super()._handle_client()
         else:
-            await self._hang_up("421 4.7.0 Too many connections; please try again later")
+            self._close("421 4.7.0 Too many connections; please try again later")
 
     def _welcome(self) -> bool:
         """Count the connection. STARTTLS begins anew on the same one, which is counted already."""
@@ -85,15 +87,19 @@ class MailauthMixin(SMTP):
         super().connection_lost(error)
 
     def _timeout_cb(self) -> None:
-        # RFC 5321 section 3.8: 421 before closing, if it still gets through.
-        if self.transport is not None and not self.transport.is_closing():
-            self._writer.write(b"421 4.4.2 You were silent for too long\r\n")
-            super()._timeout_cb()  # type: ignore[no-untyped-call]
+        self._close("421 4.4.2 You were silent for too long")
 
-    async def _hang_up(self, line: str) -> None:
-        await super().push(line)
-        if self.transport is not None:
-            self.transport.close()
+    def _close(self, line: str) -> None:
+        """Tell the client why (RFC 5321 section 3.8), and close; one that does not even read is cut off."""
+        transport = self.transport
+        if not isinstance(transport, asyncio.WriteTransport):
+            return
+        if transport.is_closing() or transport.get_write_buffer_size():
+            transport.abort()
+        else:
+            transport.write(reply_line(line) + b"\r\n")
+            transport.close()
+            self._reset_timeout(LAST_WORDS_SECONDS)
 
     async def push(self, status: str | bytes) -> None:
         """Send one reply line, made safe; the client that collects refusals is sent away."""
@@ -103,7 +109,7 @@ class MailauthMixin(SMTP):
             self._errors += 1
             if self._errors == self.event_handler.limits.max_errors:
                 _log.info("%r: too many errors", self.session and self.session.peer)
-                await self._hang_up("421 4.7.0 Too many errors")
+                self._close("421 4.7.0 Too many errors")
 
     # --- early talkers ----------------------------------------------------------------------------------------
 
@@ -176,7 +182,7 @@ class MailauthMixin(SMTP):
                         self._unread(rest)
                         return content
         except TimeoutError:
-            await self._hang_up("421 4.4.2 The message took too long")
+            self._close("421 4.4.2 The message took too long")
         return None
 
 
