@@ -80,6 +80,7 @@ class Server:
         self.clock = Clock()
         self.on_delivery: Callable[[Accepted], Awaitable[Any]] | None = None
         self._loop = loop
+        self._raw: list[Raw] = []
         parsed = parse(config)
         resolver = arguments.pop("resolver", ZONE)
         self.handler = handler_of(parsed, self._deliver, resolver=resolver, clock=self.clock)
@@ -102,7 +103,9 @@ class Server:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Take no more connections, and end ours."""
+        for connection in self._raw:
+            connection.close()
         self.call(self._stop())
 
     async def _stop(self) -> None:
@@ -117,7 +120,9 @@ class Server:
 
     def raw(self, source: str = GOOD) -> Raw:
         """A bare connection, after the greeting."""
-        return Raw(self.port, source)
+        connection = Raw(self.port, source)
+        self._raw.append(connection)
+        return connection
 
 
 class Raw:
@@ -126,7 +131,7 @@ class Raw:
     def __init__(self, port: int, source: str) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), 30, source_address=(source, 0))
         self._file = self.socket.makefile("rb")
-        assert self.line().startswith(b"220 ")
+        self.greeting = self.line()
 
     def line(self) -> bytes:
         """The next line, with its end; empty at the end of the connection."""
@@ -182,4 +187,6 @@ def restrictions(**lists: list[str]) -> str:
     return "[restrictions]\n" + "".join(f"{name} = {items!r}\n" for name, items in own.items())
 
 
+# A line begins with a dot: smtplib doubles it, a bare connection says STUFFED.
 MESSAGE = b"From: ann@good.example\r\nTo: bob@here.example\r\nSubject: hello\r\n\r\nHello\r\n.dot\r\n"
+STUFFED = MESSAGE.replace(b"\r\n.", b"\r\n..")
