@@ -65,6 +65,10 @@ class Evidence:
         for key in keys:
             self._results.pop(key, None)
 
+    def keep(self, wanted: Callable[[Hashable], bool]) -> None:
+        """Drop every result whose key is not `wanted`, so that a long session neither grows nor judges by old facts."""
+        self._results = {key: result for key, result in self._results.items() if wanted(key)}
+
     def gather(self, needs: Iterable[Need]) -> Steps[None]:
         """Make the checks that were not made yet, side by side: the time of the slowest, not the sum."""
         missing = {need.key: need for need in needs if need.key not in self._results}

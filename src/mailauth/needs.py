@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from mailauth import dkim, iprev, rbl, spf
 from mailauth.evidence import Evidence, Need
+from mailauth.plan import IPAddress
 
 IPREV: Hashable = "iprev"
 SPF_HELO: Hashable = "spf-helo"
@@ -35,9 +36,13 @@ class SenderDomainKey(NamedTuple):
     domain: str | None
 
 
-# What the next HELO, and what the next transaction, must not inherit.
+# What the next HELO must not inherit.
 HELO_KEYS: tuple[Hashable, ...] = (SPF_HELO,)
-TRANSACTION_KEYS: tuple[Hashable, ...] = (SPF_MAIL_FROM, DKIM)
+
+
+def of_connection(key: Hashable, ip: IPAddress) -> bool:
+    """Whether the next transaction of the session may inherit the result: it is about the client or its HELO alone."""
+    return key in (IPREV, SPF_HELO) or (isinstance(key, RblKey) and key.subject == str(ip))
 
 
 def need_iprev(evidence: Evidence) -> Need:

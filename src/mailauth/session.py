@@ -124,7 +124,7 @@ class SessionSteps:
         evidence.mail_from = evidence.recipient = evidence.message = None
         evidence.recipients = []
         evidence.pipelined = False
-        evidence.forget(*needs.TRANSACTION_KEYS)
+        evidence.keep(lambda key: needs.of_connection(key, evidence.ip))
         self._verdicts.forget("sender", "recipient", "data")
 
     def _phase(self, phase: Phase) -> Steps[Decision]:

@@ -18,6 +18,7 @@ _COMMANDS = {
     "dkim": "verify and sign messages, make and test keys",
     "rbl": "ask block lists about an address or a domain",
     "greylist": "look into a greylist store and mend it",
+    "config": "check a configuration file",
 }
 
 

@@ -1,0 +1,304 @@
+# What belongs here: from aiosmtpd's hooks to the phases of an mailauth session, and from its decisions to replies. What
+# is decided is the session's; what only the protocol object can see or do is protocol.py's.
+#
+# SECURITY: the peer calls the hooks in any order that SMTP commands can come in, as often as it likes, and may be gone
+# at any time. So a phase is told to the session only where the session stands ready for it, whatever aiosmtpd believes;
+# what raises is logged and answered 451, with nothing of it in the reply.
+"""`MailauthHandler`: an aiosmtpd handler that authenticates mail and hands it on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakKeyDictionary
+
+from mailauth import authres, domain
+from mailauth.aiosmtpd.connections import Connections
+from mailauth.aiosmtpd.content import bare_line_end
+from mailauth.aiosmtpd.fields import Transaction, protocol_word, trace_fields
+from mailauth.aiosmtpd.replies import reply_line
+from mailauth.config.schema import DEFAULT_FIELDS, TraceField
+from mailauth.message import split
+from mailauth.plan import IPAddress
+from mailauth.report import Report
+from mailauth.smtp import Reply
+from mailauth.verdict import Decision
+
+if TYPE_CHECKING:
+    from aiosmtpd.smtp import SMTP, Envelope
+    from aiosmtpd.smtp import Session as SmtpSession
+
+    from mailauth.aio import Authenticator, Session
+
+_log = logging.getLogger("mailauth.aiosmtpd")
+
+LOCAL_ERROR = Reply(451, "4.3.0", "Temporary local problem; please try again later")
+MAX_HOPS = 100
+"""RFC 5321 section 6.3: a message with more Received fields than this goes round in circles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of a server. Times are in seconds; the defaults are those of the ``[listen]`` table."""
+
+    max_recipients: int = 1000
+    max_connections: int = 500
+    max_connections_per_client: int = 50
+    max_errors: int = 100
+    data: float = 1800.0
+    delivery: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A message that was accepted, as it is handed on.
+
+    `content` has our fields on top, forged ones of our name removed, and every other octet as it came. `mail_from` is
+    ``""`` for the null sender. `trusted` says that the client is one of our own; such mail was signed where a key
+    fits. `id` stands in Received and in the log.
+    """
+
+    id: str
+    content: bytes
+    mail_from: str
+    rcpt_to: tuple[str, ...]
+    report: Report
+    smtputf8: bool = False
+    trusted: bool = False
+
+
+Deliver: TypeAlias = Callable[[Accepted], Awaitable[Reply | str | None]]
+"""Takes charge of a message: returns None or a reply, or raises (then the client is told to come back)."""
+Sign: TypeAlias = Callable[[bytes, float], Awaitable[bytes]]
+"""The DKIM-Signature fields for a message, which may be empty; the second argument is the time."""
+
+
+class MailauthHandler:
+    """Joins an `mailauth.aio.Authenticator` to an aiosmtpd server. One handler serves all connections.
+
+    `deliver` is awaited with each message that is accepted. `networks` are our own clients: their mail, and that of
+    clients that authenticated, is signed by `sign`, and gets only those of `fields` that do not judge a stranger.
+    `refuse_bare_line_ends` refuses messages with a CR or LF that is not part of a CRLF (RFC 5321 section 2.3.8).
+
+    Works with any aiosmtpd server; `MailauthServer` adds what needs the protocol object: judging pipelining, reading
+    large messages in bounded memory, time limits, the bounds of `limits`.
+    """
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        deliver: Deliver,
+        *,
+        networks: Iterable[IPv4Network | IPv6Network] = (),
+        sign: Sign | None = None,
+        fields: Iterable[TraceField] = DEFAULT_FIELDS,
+        limits: Limits | None = None,
+        refuse_bare_line_ends: bool = True,
+    ) -> None:
+        self.authenticator = authenticator
+        self.deliver = deliver
+        self.networks = tuple(networks)
+        self.sign = sign
+        self.fields = tuple(fields)
+        self.limits = limits or Limits()
+        self.refuse_bare_line_ends = refuse_bare_line_ends
+        self.connections = Connections(self.limits.max_connections, self.limits.max_connections_per_client)
+        self._sessions: WeakKeyDictionary[SmtpSession, Session] = WeakKeyDictionary()
+
+    def client_ip(self, session: SmtpSession) -> IPAddress:
+        """The client's address. Raises `ValueError` where there is none (a unix socket): override it there."""
+        source = getattr(session.proxy_data, "src_addr", None)  # of the PROXY protocol
+        if source is not None:
+            return domain.parse_ip(str(source))
+        peer = session.peer
+        return domain.parse_ip(str(peer[0]) if isinstance(peer, tuple) else str(peer))
+
+    def is_ours(self, ip: IPAddress) -> bool:
+        """Whether the address is in one of our networks."""
+        return any(ip.version == network.version and ip in network for network in self.networks)
+
+    def session_of(self, session: SmtpSession) -> Session:
+        """The authenticator's session of this connection; it knows by now who has authenticated."""
+        found = self._sessions.get(session)
+        if found is None:
+            found = self._sessions[session] = self.authenticator.session(self.client_ip(session))
+        if session.authenticated and found.evidence.authenticated is None:
+            found.authenticate(_identity(session))
+        return found
+
+    # --- aiosmtpd's hooks -------------------------------------------------------------------------------------
+
+    async def handle_HELO(self, server: SMTP, session: SmtpSession, envelope: Envelope, hostname: str) -> str:
+        """HELO."""
+        refusal = await self._hello(server, session, hostname)
+        if refusal is None:
+            return f"250 {server.hostname}"
+        return refusal
+
+    async def handle_EHLO(
+        self, server: SMTP, session: SmtpSession, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """EHLO: the extensions, or a refusal."""
+        refusal = await self._hello(server, session, hostname)
+        if refusal is not None:
+            return [refusal]
+        extensions = [f"250-{word}" for word in getattr(server, "extensions", ())]
+        return [*responses[:-1], *extensions, responses[-1]]
+
+    async def _hello(self, server: SMTP, session: SmtpSession, hostname: str) -> str | None:
+        ours = self.session_of(session)
+        decision = await ours.helo(hostname)
+        _note_pipelining(server, ours)
+        if decision.reply is not None:
+            session.host_name = None
+            return self._refusal(server, ours, decision)
+        session.host_name = hostname
+        return None
+
+    async def handle_MAIL(
+        self, server: SMTP, session: SmtpSession, envelope: Envelope, address: str, mail_options: list[str]
+    ) -> str:
+        """MAIL FROM."""
+        trouble = _utf8_trouble(address, envelope)
+        if trouble is not None:
+            return trouble
+        ours = self.session_of(session)
+        ours.reset()  # whatever came before: a MAIL that was refused, a message that raised
+        _note_pipelining(server, ours)
+        decision = await ours.mail(address)
+        if decision.reply is not None:
+            refusal = self._refusal(server, ours, decision)
+            ours.reset()
+            return refusal
+        envelope.mail_from = address
+        envelope.mail_options.extend(mail_options)
+        return "250 2.1.0 Sender OK"
+
+    async def handle_RCPT(
+        self, server: SMTP, session: SmtpSession, envelope: Envelope, address: str, rcpt_options: list[str]
+    ) -> str:
+        """RCPT TO, for each recipient."""
+        ours = self.session_of(session)
+        if ours.evidence.mail_from is None:
+            return "503 5.5.1 Need MAIL first"
+        if not address.strip("<>"):
+            return "501 5.1.3 A recipient is needed"
+        if len(envelope.rcpt_tos) >= self.limits.max_recipients:
+            return "452 4.5.3 Too many recipients"  # RFC 5321 section 4.5.3.1.10
+        trouble = _utf8_trouble(address, envelope)
+        if trouble is not None:
+            return trouble
+        _note_pipelining(server, ours)
+        decision = await ours.rcpt(address)
+        if decision.reply is not None:
+            return self._refusal(server, ours, decision)
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(rcpt_options)
+        return "250 2.1.5 Recipient OK"
+
+    async def handle_RSET(self, server: SMTP, session: SmtpSession, envelope: Envelope) -> str:
+        """RSET."""
+        self.session_of(session).reset()
+        return "250 2.0.0 OK"
+
+    async def handle_DATA(self, server: SMTP, session: SmtpSession, envelope: Envelope) -> str:
+        """The content of a message: judged, and handed on if it is accepted."""
+        ours = self.session_of(session)
+        try:
+            return await self._message(server, session, envelope, ours)
+        except Exception as error:  # noqa: BLE001  the peer gets an answer whatever happens, and the log the traceback
+            return await self.handle_exception(error)
+        finally:
+            ours.reset()
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Something of ours failed: the log gets the traceback, the client 451."""
+        _log.error("an SMTP command failed: %s", type(error).__name__, exc_info=error)
+        return str(LOCAL_ERROR)
+
+    # --- a message --------------------------------------------------------------------------------------------
+
+    async def _message(self, server: SMTP, session: SmtpSession, envelope: Envelope, ours: Session) -> str:
+        content = envelope.original_content or b""
+        if not ours.evidence.recipients:
+            return "503 5.5.1 Need RCPT first"
+        bare = bare_line_end(content) if self.refuse_bare_line_ends else None
+        if bare is not None:
+            return f"550 5.5.2 Bare <{bare}> received: lines end in CRLF"
+        if len(split(content).header.all("received")) > MAX_HOPS:
+            return "554 5.4.6 Too many hops: this message goes round in circles"
+        _note_pipelining(server, ours)
+        decision = await ours.data(content)
+        if decision.reply is not None:
+            return self._refusal(server, ours, decision)
+        message = await self._accepted(session, envelope, ours, content)
+        async with asyncio.timeout(self.limits.delivery):
+            answer = await self.deliver(message)
+        reply = answer or Reply(250, "2.0.0", f"OK, received as {message.id}")
+        _log.info("%s: from=%r to=%r: %s", message.id, message.mail_from, message.rcpt_to, reply_line(reply))
+        return str(reply)
+
+    async def _accepted(self, session: SmtpSession, envelope: Envelope, ours: Session, content: bytes) -> Accepted:
+        report, evidence = ours.report(), ours.evidence
+        trusted = evidence.authenticated is not None or self.is_ours(evidence.ip)
+        protocol = protocol_word(
+            extended=session.extended_smtp,
+            tls=session.ssl is not None,
+            authenticated=evidence.authenticated is not None,
+            utf8=envelope.smtp_utf8,
+        )
+        now = self.authenticator.clock()
+        transaction = Transaction(protocol, secrets.token_hex(8), now)
+        content = authres.remove_forged(content, self.authenticator.settings.hostname).message
+        signatures = await self.sign(content, now) if self.sign is not None and trusted else b""
+        # Of our own clients nobody needs to be told who they are and whether they may send; the world should not be.
+        wanted = tuple(name for name in self.fields if name == "received") if trusted else self.fields
+        return Accepted(
+            id=transaction.id,
+            content=trace_fields(report, transaction, wanted) + signatures + content,
+            mail_from=report.mail_from or "",
+            rcpt_to=report.rcpt_to,
+            report=report,
+            smtputf8=envelope.smtp_utf8,
+            trusted=trusted,
+        )
+
+    def _refusal(self, server: SMTP, ours: Session, decision: Decision) -> str:
+        evidence = ours.evidence
+        _log.info(
+            "refused: client=%s helo=%.100r from=%.320r to=%.320r: %s (%s): %s",
+            *(evidence.ip, evidence.helo, evidence.mail_from, evidence.recipient),
+            *(decision.restriction, decision.reason, decision.reply and reply_line(decision.reply)),
+        )
+        assert decision.reply is not None
+        return reply_line(decision.reply, utf8=server.enable_SMTPUTF8 and not _is_ascii(evidence)).decode("utf-8")
+
+
+def _is_ascii(evidence: Any) -> bool:
+    return (evidence.mail_from or "").isascii() and (evidence.recipient or "").isascii()
+
+
+def _note_pipelining(server: SMTP, ours: Session) -> None:
+    if getattr(server, "talked_too_early", False):
+        ours.note_pipelining()
+
+
+def _utf8_trouble(address: str, envelope: Envelope) -> str | None:
+    """RFC 6531 section 3.5: an address that is not ASCII needs SMTPUTF8 at MAIL."""
+    if address.isascii() or envelope.smtp_utf8:
+        return None
+    return "553 5.6.7 The address is not ASCII; MAIL did not say SMTPUTF8"
+
+
+def _identity(session: SmtpSession) -> str:
+    """The name that AUTH proved; authenticators leave it in several places."""
+    data: Any = session.auth_data
+    login = getattr(data, "login", data)
+    if isinstance(login, bytes):
+        return login.decode("utf-8", "replace")
+    return login if isinstance(login, str) else "authenticated"

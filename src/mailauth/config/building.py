@@ -1,0 +1,128 @@
+# What belongs here: from a configuration to the objects that do the work. Libraries are imported when they
+# are needed.
+"""Authenticators, resolvers and greylists as a configuration wants them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mailauth.config.lists import read_lists
+from mailauth.config.schema import Config, ResolverConfig
+from mailauth.greylist import Settings as GreylistSettings
+from mailauth.greylist import SettingsFile, SettingsSource
+
+if TYPE_CHECKING:
+    from mailauth import aio, sync
+    from mailauth.plan import AsyncResolver, Resolver
+    from mailauth.resolvers import ZoneResolver
+
+
+def authenticator(
+    config: Config,
+    *,
+    resolver: Resolver | None = None,
+    trace: bool = False,
+    clock: Callable[[], float] = time.time,
+) -> sync.Authenticator:
+    """The `mailauth.sync.Authenticator` that the configuration describes. One serves a whole process.
+
+    `resolver` takes the place of the configured one, `clock` gives the time. Raises `ValueError` or `OSError` where
+    a file has changed for the worse since the configuration was read, `MailAuthError` where a driver is missing.
+    """
+    from mailauth import sync
+
+    greylist = None
+    if config.greylist.store is not None:
+        greylist = sync.Greylist(config.greylist.store, **_greylist_arguments(config, clock))
+    own = sync_resolver(config.resolver) if resolver is None else resolver
+    return sync.Authenticator(greylist=greylist, resolver=own, **_arguments(config, trace, clock))
+
+
+def async_authenticator(
+    config: Config,
+    *,
+    resolver: AsyncResolver | None = None,
+    trace: bool = False,
+    clock: Callable[[], float] = time.time,
+) -> aio.Authenticator:
+    """The `mailauth.aio.Authenticator` that the configuration describes; the arguments of `authenticator`."""
+    from mailauth import aio
+
+    greylist = None
+    if config.greylist.store is not None:
+        greylist = aio.Greylist(config.greylist.store, **_greylist_arguments(config, clock))
+    own = async_resolver(config.resolver) if resolver is None else resolver
+    return aio.Authenticator(greylist=greylist, resolver=own, **_arguments(config, trace, clock))
+
+
+def _arguments(config: Config, trace: bool, clock: Callable[[], float]) -> dict[str, Any]:
+    restrictions, wrong = read_lists(config)
+    for _, _, error in wrong:  # of a Config that was made by hand; those from a file were checked
+        raise error
+    return {
+        "hostname": config.hostname,
+        "rbl": config.rbl.lists,
+        "restrictions": restrictions,
+        "delay_reject": config.delay_reject,
+        "trace": trace,
+        "spf_policy": config.spf,
+        "dkim_policy": config.dkim,
+        "rbl_policy": config.rbl.policy,
+        "time_limit": config.deadlines.evaluation,
+        "clock": clock,
+    }
+
+
+def _greylist_arguments(config: Config, clock: Callable[[], float]) -> dict[str, Any]:
+    return {"settings": _greylist_settings(config), "on_error": config.greylist.on_error, "clock": clock}
+
+
+def _greylist_settings(config: Config) -> SettingsSource:
+    if config.greylist.settings is None:
+        return GreylistSettings(policy=config.greylist.policy)
+    return SettingsFile(config.greylist.settings, config.greylist.policy)
+
+
+def sync_resolver(config: ResolverConfig) -> Resolver:
+    """The resolver of the ``[resolver]`` table, for synchronous callers."""
+    from mailauth.resolvers import DnspythonResolver
+
+    if config.zone is not None:
+        return _zone(config.zone)
+    resolver: Resolver = DnspythonResolver()
+    if config.nameservers:
+        from mailauth.resolvers.nameservers import asking
+
+        resolver = asking(config.nameservers, config.port)
+    cached: Resolver = _cached(resolver, config.cache)
+    return cached
+
+
+def async_resolver(config: ResolverConfig) -> AsyncResolver:
+    """The resolver of the ``[resolver]`` table, for asynchronous callers."""
+    from mailauth.resolvers import AsyncDnspythonResolver
+
+    if config.zone is not None:
+        return _zone(config.zone)
+    resolver: AsyncResolver = AsyncDnspythonResolver()
+    if config.nameservers:
+        from mailauth.resolvers.nameservers import asking_async
+
+        resolver = asking_async(config.nameservers, config.port)
+    cached: AsyncResolver = _cached(resolver, config.cache)
+    return cached
+
+
+def _zone(path: Path) -> ZoneResolver:
+    from mailauth.resolvers import ZoneResolver
+
+    return ZoneResolver.from_file(path)
+
+
+def _cached(inner: Any, entries: int) -> Any:
+    from mailauth.resolvers import Cache, CachingResolver
+
+    return CachingResolver(inner, Cache(entries)) if entries else inner

@@ -1,0 +1,111 @@
+# What belongs here: what no key can say alone: whether the keys fit together, the restrictions can be made, and the
+# files that are named can be used.
+"""Checks of a whole configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from mailauth import MailAuthError
+from mailauth.config.lists import lists_of, read_lists, refuses_relaying
+from mailauth.config.restrictions import NotSet
+from mailauth.config.schema import Config, SigningConfig
+
+KeyPath = tuple[str | int, ...]
+Finding = tuple[KeyPath, str, KeyPath]
+"""Where, what is wrong, and the key that it hangs on (empty: none)."""
+
+
+def findings(config: Config) -> Iterator[Finding]:
+    """Everything that is wrong with a configuration whose values are right, each for itself."""
+    yield from _restrictions(config)
+    yield from _relaying(config)
+    yield from _dependencies(config)
+    yield from _files(config)
+
+
+def _restrictions(config: Config) -> Iterator[Finding]:
+    for phase, index, error in read_lists(config)[1]:
+        yield ("restrictions", phase, index), str(error), error.path if isinstance(error, NotSet) else ()
+
+
+def _relaying(config: Config) -> Iterator[Finding]:
+    if config.listen is None or refuses_relaying(config):
+        return
+    if config.restrictions is None:
+        yield ("domains",), "a server needs to know what it receives mail for: set domains", ("domains",)
+    else:
+        words = "anybody could relay through this server: put reject_unauth_destination into a list"
+        yield ("restrictions", "recipient"), words, ("restrictions",)
+
+
+def _dependencies(config: Config) -> Iterator[Finding]:
+    if config.resolver.zone is not None and config.resolver.nameservers:
+        yield ("resolver", "nameservers"), "the zone answers everything: leave out one of the two", ()
+    if config.greylist.settings is not None and config.greylist.store is None:
+        yield ("greylist", "settings"), "settings without a store do nothing: set store", ("greylist", "store")
+    if config.greylist.store is not None and not any(text.startswith("greylist") for text in _texts(config)):
+        words = "nothing is greylisted: put greylist into a list of [restrictions]"
+        yield ("greylist", "store"), words, ("restrictions",)
+    if config.listen is not None and config.listen.tls_key and not config.listen.tls_certificate:
+        yield ("listen", "tls_key"), "a key without tls_certificate", ("listen", "tls_certificate")
+
+
+def _texts(config: Config) -> list[str]:
+    lists = lists_of(config)
+    return [*lists.client, *lists.helo, *lists.sender, *lists.recipient, *lists.data]
+
+
+def _files(config: Config) -> Iterator[Finding]:
+    if config.resolver.zone is not None:
+        yield from _tried(("resolver", "zone"), config.resolver.zone, partial(_read_zone, config.resolver.zone))
+    if config.greylist.settings is not None:
+        path = config.greylist.settings
+        yield from _tried(("greylist", "settings"), path, partial(_read_settings, path))
+    for index, entry in enumerate(config.signing):
+        yield from _tried(("signing", index, "key"), entry.key, partial(_read_key, entry))
+    if config.listen is not None and config.listen.tls_certificate is not None:
+        yield from _tls(config.listen.tls_certificate, config.listen.tls_key)
+
+
+def _read_key(entry: SigningConfig) -> None:
+    from mailauth.dkim import SigningKey
+
+    SigningKey(entry.domain, entry.selector, entry.key.read_bytes())
+
+
+def _tried(where: KeyPath, path: Path, read: Callable[[], object]) -> Iterator[Finding]:
+    try:
+        read()
+    except OSError as error:
+        yield where, f"cannot read {path}: {error.strerror or error}", ()
+    except (MailAuthError, ValueError) as error:
+        yield where, str(error), ()
+
+
+def _read_zone(path: Path) -> None:
+    from mailauth.resolvers import ZoneResolver
+
+    ZoneResolver.from_file(path)
+
+
+def _read_settings(path: Path) -> None:
+    from mailauth.greylist import SettingsFile
+
+    SettingsFile(path)
+
+
+def _no_password() -> str:
+    # Without this, OpenSSL asks at the terminal for the password of an encrypted key.
+    return ""
+
+
+def _tls(certificate: Path, key: Path | None) -> Iterator[Finding]:
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
+    except OSError as error:  # ssl.SSLError among them
+        yield ("listen", "tls_certificate"), f"cannot use the certificate and its key: {error.strerror or error}", ()

@@ -1,0 +1,156 @@
+# What belongs here: what may stand in a configuration file: each table as a frozen dataclass, each key as a field with
+# its type and default. A field called ``policy`` lends its own fields to the table. docs/configuration.md describes
+# every key; a test compares the two.
+"""The schema of the configuration file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from mailauth.config.values import (
+    AddressText,
+    Count,
+    CountOrNone,
+    DeliveryText,
+    DomainName,
+    HostName,
+    Network,
+    Port,
+    RestrictionText,
+    Seconds,
+    SelectorText,
+    StoreText,
+)
+from mailauth.dkim import DkimPolicy
+from mailauth.greylist import Action as GreylistAction
+from mailauth.greylist import GreylistPolicy
+from mailauth.plan import DEFAULT_TIME_LIMIT
+from mailauth.rbl import DEFAULT_THRESHOLD, RblPolicy, Rule
+from mailauth.spf import SpfPolicy
+
+TraceField: TypeAlias = Literal["authentication-results", "received-spf", "x-greylist", "received"]
+"""The fields that a server of ours can put on top of a message."""
+DEFAULT_FIELDS: tuple[TraceField, ...] = ("authentication-results", "received")
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """``[deadlines]``: how long each thing may take, in seconds."""
+
+    evaluation: Seconds = DEFAULT_TIME_LIMIT
+    """All look-ups of one phase of the SMTP dialogue, or of one whole message."""
+    idle: Seconds = 300.0
+    """A client that says nothing for so long is let go."""
+    data: Seconds = 1800.0
+    """The content of a message from the reply to DATA to its last octet."""
+    delivery: Seconds = 300.0
+    """Handing a message on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolverConfig:
+    """``[resolver]``: where DNS answers come from; without `zone` and `nameservers` from the system's name servers."""
+
+    zone: Path | None = None
+    """A master file that answers everything, for tests."""
+    nameservers: tuple[AddressText, ...] = ()
+    port: Port = 53
+    """The port of `nameservers`."""
+    cache: CountOrNone = 10_000
+    """Answers kept in memory; 0: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class RblConfig:
+    """``[rbl]``: the block lists."""
+
+    lists: tuple[Rule, ...] = ()
+    """In Postfix's notation, with a weight and a word for the action."""
+    threshold: int = DEFAULT_THRESHOLD
+    """The sum of weights that rejects, where `reject_rbl` does not say otherwise."""
+    policy: RblPolicy = field(default_factory=RblPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class GreylistConfig:
+    """``[greylist]``: greylisting, where a store is named."""
+
+    store: StoreText | None = None
+    settings: Path | None = None
+    """A TOML file of exemptions and settings per recipient, read again when it changes."""
+    on_error: GreylistAction = GreylistAction.ACCEPT
+    """What a store in trouble does to the mail."""
+    policy: GreylistPolicy = field(default_factory=GreylistPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class RestrictionConfig:
+    """``[restrictions]``: the five lists of Postfix; each item is a restriction's name and its words."""
+
+    client: tuple[RestrictionText, ...] = ()
+    helo: tuple[RestrictionText, ...] = ()
+    sender: tuple[RestrictionText, ...] = ()
+    recipient: tuple[RestrictionText, ...] = ()
+    data: tuple[RestrictionText, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SigningConfig:
+    """``[[signing]]``: one key that signs mail of our own clients. Every table whose `senders` fit signs."""
+
+    domain: HostName
+    """The signing domain (d=)."""
+    selector: SelectorText
+    key: Path
+    """The private key: PEM or DER."""
+    senders: tuple[DomainName, ...] = ()
+    """The domains of authors that it signs for; without any, the signing domain itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenConfig:
+    """``[listen]``: a server of ours: where it takes connections, its bounds, and where it hands messages on."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8025
+    deliver_to: DeliveryText | None = None
+    max_size: Count = 32 * 1024 * 1024
+    """Octets of a message."""
+    max_recipients: Count = 1000
+    max_connections: Count = 500
+    max_connections_per_client: Count = 50
+    """Of one address; the clients in `networks` are not counted."""
+    max_errors: Count = 100
+    """Replies of 4xx and 5xx in one session, before it is ended."""
+    fields: tuple[TraceField, ...] = DEFAULT_FIELDS
+    """What is put on top of messages."""
+    refuse_bare_line_ends: bool = True
+    """Refuse messages with a CR or LF that is not part of CRLF."""
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    """Where the key is not in the file of the certificate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration file."""
+
+    hostname: HostName
+    """This server: the authserv-id of RFC 8601, and the name in its greeting."""
+    networks: tuple[Network, ...] = ()
+    """Our own clients."""
+    domains: tuple[DomainName, ...] = ()
+    """What we receive mail for."""
+    delay_reject: bool = True
+    """Speak every verdict at RCPT, where sender and recipient are known and can be logged."""
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    resolver: ResolverConfig = field(default_factory=ResolverConfig)
+    rbl: RblConfig = field(default_factory=RblConfig)
+    spf: SpfPolicy = field(default_factory=SpfPolicy)
+    dkim: DkimPolicy = field(default_factory=DkimPolicy)
+    greylist: GreylistConfig = field(default_factory=GreylistConfig)
+    restrictions: RestrictionConfig | None = None
+    signing: tuple[SigningConfig, ...] = ()
+    listen: ListenConfig | None = None
