@@ -39,6 +39,8 @@ _FAILURES = {
     Outcome.REFUSED: (Reason.DNS_REFUSED, "was refused"),
 }
 
+_new = tuple.__new__
+
 _LOCAL_PART = frozenset("sl")
 _RECEIVER = re.compile(r"[\x21-\x7e]{1,255}\Z")
 _PRINTABLE = re.compile(r"[\x20-\x7e]+\Z")
@@ -308,7 +310,10 @@ class Evaluation:
         name: str | None = domain
         if step.parts:
             name = target_name(expand_name(step.parts, self.values(step.letters, domain)))
-        return None if name is None else Question(name, step.rtype if self.client.is_ip4 else step.rtype6)
+            if name is None:
+                return None
+        # Question(...) without the detour of a named tuple's constructor.
+        return _new(Question, (name, step.rtype if self.client.is_ip4 else step.rtype6))
 
     def prepare_validated_name(self, domain: str) -> Plan[None]:
         """Set the value of %{p}. RFC 7208 section 4.6.4: its PTR question counts like that of "ptr"."""
@@ -494,12 +499,15 @@ class Evaluation:
         values = self.macro_values
         if values is None:
             client = self.client
-            values = {"l": self.local_part, "o": self.domain, "i": client.dotted, "ir": client.dotted_reversed}
-            self.macro_values = values
-        values["d"] = domain
-        for letter in letters - _AT_HAND:
-            if letter not in values:
-                values[letter] = _VALUES[letter](self)
+            values = self.macro_values = {
+                "l": self.local_part, "o": self.domain, "i": client.dotted, "ir": client.dotted_reversed, "d": domain,
+            }  # fmt: skip
+        else:
+            values["d"] = domain
+        if not letters <= _AT_HAND:
+            for letter in letters - _AT_HAND:
+                if letter not in values:
+                    values[letter] = _VALUES[letter](self)
         return values
 
 
