@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from mailauth.plan.dns import TIMED_OUT, Answer, Question
@@ -110,8 +111,9 @@ def run(
     Raises `PlanError` for a plan that was run before, `TypeError` for what is no plan or no resolver, and
     whatever the resolver raises; the plan is closed in every case.
     """
-    require_fresh(plan)
-    if not callable(getattr(resolver, "lookup", None)):
+    if type(plan) is not GeneratorType or plan.gi_frame is None or plan.gi_suspended or plan.gi_running:
+        require_fresh(plan)
+    if getattr(resolver, "lookup", None) is None:
         raise _unfit(resolver, "lookup", "run", "use run_async")
     deadline = None if time_limit is None else clock() + (time_limit if time_limit >= 0 else _seconds(time_limit))
     now: Callable[[Question], Answer | None] = getattr(resolver, "lookup_now", _nothing_at_hand)

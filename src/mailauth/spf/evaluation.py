@@ -20,7 +20,7 @@ from mailauth.plan.execution import Plan
 from mailauth.spf.identity import UNKNOWN, Client, client_of, record_question, split_sender
 from mailauth.spf.macros import Parts, expand_name, expand_text, letters_of, parse_explain_string, target_name
 from mailauth.spf.policy import DEFAULT_POLICY, SpfPolicy
-from mailauth.spf.problem import Problem, TermError
+from mailauth.spf.problem import Problem, TermError, shown
 from mailauth.spf.record import Lookup, Networks, Record, parse_octets
 from mailauth.spf.result import Identity, Reason, SpfResult, result_of
 from mailauth.spf.terms import IP4_BITS, IP6_BITS, A, Asking, Exists, Include, Mechanism, Mx, Ptr, Result
@@ -570,7 +570,7 @@ def _receiver_value(receiver: str) -> str:
 
 def _no_record(reason: Reason, step: Lookup, domain: str, question: Question | None) -> Stop:
     name = "what it names" if question is None else question.name
-    return Stop(Result.PERMERROR, reason, f"{step.term} in the record of {domain}: {name} has no SPF record")
+    return Stop(Result.PERMERROR, reason, f"{shown(step.term)} in the record of {domain}: {name} has no SPF record")
 
 
 def _dns_trouble(question: Question, answer: Answer) -> Stop:
