@@ -129,8 +129,9 @@ def run(
     except StopIteration as stop:
         result: T = stop.value
         return result
-    finally:
+    except BaseException:
         plan.close()
+        raise
 
 
 class _SyncDriver:

@@ -72,8 +72,11 @@ class Macro(NamedTuple):
                     value = value.replace(other, delimiters[0])
             labels = value.split(delimiters[:1] or ".")
             if reverse:
-                labels.reverse()
-            value = ".".join(labels[-keep:] if keep else labels)
+                # The last parts after reversal are the first ones before it.
+                labels = labels[keep - 1 :: -1] if keep else labels[::-1]
+            elif keep:
+                labels = labels[-keep:]
+            value = ".".join(labels)
         return _url_escape(value) if escape else value
 
 
@@ -246,7 +249,7 @@ def target_name(expanded: str) -> str | None:
     if len(name) > MAX_NAME_OCTETS:
         name = name[-MAX_NAME_OCTETS - 1 :].partition(".")[2]
     # RFC 1035 section 2.3.4: labels of 1 to 63 octets.
-    if not name or name[0] == "." or name[-1] == "." or ".." in name or not name.isascii() or not name.isprintable():
+    if ".." in f".{name}." or not name.isascii() or not name.isprintable():
         return None
     if len(name) > MAX_LABEL_OCTETS and max(map(len, name.split("."))) > MAX_LABEL_OCTETS:
         return None
