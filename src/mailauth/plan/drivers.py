@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import time
-from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from mailauth.plan.dns import TIMED_OUT, Answer, Question
@@ -66,14 +65,17 @@ def _instant(resolver: object) -> Callable[[Question], Answer | None]:
     return getattr(resolver, "lookup_now", _nothing_at_hand)
 
 
-def _unfit(resolver: object, method: str, driver: str, other: str) -> TypeError:
-    return TypeError(f"{driver} needs a resolver with {method}(); {type(resolver).__name__} has none ({other})")
+def _require(resolver: object, method: str, driver: str, other: str) -> None:
+    if not callable(getattr(resolver, method, None)):
+        raise TypeError(f"{driver} needs a resolver with {method}(); {type(resolver).__name__} has none ({other})")
 
 
-def _seconds(time_limit: float) -> float:
+def _deadline(time_limit: float | None, clock: Callable[[], float]) -> float | None:
+    if time_limit is None:
+        return None
     if not time_limit >= 0:
         raise ValueError(f"time_limit is in seconds, not negative: {time_limit!r}")
-    return time_limit
+    return clock() + time_limit
 
 
 def _settle(
@@ -111,50 +113,35 @@ def run(
     Raises `PlanError` for a plan that was run before, `TypeError` for what is no plan or no resolver, and
     whatever the resolver raises; the plan is closed in every case.
     """
-    if type(plan) is not GeneratorType or plan.gi_frame is None or plan.gi_suspended or plan.gi_running:
-        require_fresh(plan)
-    if getattr(resolver, "lookup", None) is None:
-        raise _unfit(resolver, "lookup", "run", "use run_async")
-    deadline = None if time_limit is None else clock() + (time_limit if time_limit >= 0 else _seconds(time_limit))
-    now: Callable[[Question], Answer | None] = getattr(resolver, "lookup_now", _nothing_at_hand)
+    require_fresh(plan)
+    _require(resolver, "lookup", "run", "use run_async")
+    driver = _SyncDriver(resolver, _deadline(time_limit, clock), clock)
     try:
-        # The short way, as far as every answer is at hand: no bookkeeping at all.
-        send = plan.send
-        answer: Answer | None = None
-        while True:
-            request: Request = send(answer)
-            answer = now(request) if type(request) is Question else None
-            if answer is None:
-                return _SyncDriver(resolver, now, deadline, clock).run(plan, request)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-    except BaseException:
+        return driver.run(plan)
+    finally:
         plan.close()
-        raise
 
 
 class _SyncDriver:
     __slots__ = ("clock", "deadline", "now", "resolver")
 
-    def __init__(
-        self,
-        resolver: Resolver,
-        now: Callable[[Question], Answer | None],
-        deadline: float | None,
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, resolver: Resolver, deadline: float | None, clock: Callable[[], float]) -> None:
         self.resolver = resolver
-        self.now = now
+        self.now = _instant(resolver)
         self.deadline = deadline
         self.clock = clock
 
-    def run(self, plan: Plan[T], request: Request) -> T:
-        """Go on with a plan whose last request is not at hand. Raises `StopIteration` where the plan ends simply."""
-        answer: Answer | None = None
-        while type(request) is Question:
-            request = plan.send(self.lookup(request) if answer is None else answer)
-            answer = self.now(request) if type(request) is Question else None
+    def run(self, plan: Plan[T]) -> T:
+        # The short way, for plans that ask one question after another: no bookkeeping at all.
+        now, send = self.now, plan.send
+        try:
+            request: Request = next(plan)
+            while type(request) is Question:
+                answer = now(request)
+                request = send(self.lookup(request) if answer is None else answer)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
         execution = Execution.adopt(plan, request)
         try:
             self.converse(execution)
@@ -231,10 +218,8 @@ async def run_async(plan: Plan[T], resolver: AsyncResolver, *, time_limit: float
     closes the plan at once. Raises what `run` raises.
     """
     require_fresh(plan)
-    if not callable(getattr(resolver, "lookup_async", None)):
-        raise _unfit(resolver, "lookup_async", "run_async", "use run, in a thread if need be")
-    if time_limit is not None:
-        _seconds(time_limit)
+    _require(resolver, "lookup_async", "run_async", "use run, in a thread if need be")
+    _deadline(time_limit, time.monotonic)
     execution = Execution(plan)
     try:
         questions = _settle(execution, execution.start(), _instant(resolver))

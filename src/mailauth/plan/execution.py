@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Generator, Iterable
-from types import GeneratorType
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 from mailauth import MailAuthError
@@ -85,10 +85,9 @@ def require_fresh(plan: Plan[Any]) -> None:
 
     Raises `TypeError` or `PlanError`.
     """
-    if type(plan) is not GeneratorType:
+    if not inspect.isgenerator(plan):
         raise TypeError(f"a plan is a generator, not {type(plan).__name__}")
-    # What inspect.getgeneratorstate() looks at, in half its time: not finished, not running, not started.
-    if plan.gi_frame is None or plan.gi_running or plan.gi_suspended:
+    if inspect.getgeneratorstate(plan) != inspect.GEN_CREATED:
         raise PlanError(f"the plan {plan.__qualname__} was run before; make a new one")
 
 
