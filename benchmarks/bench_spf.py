@@ -114,7 +114,7 @@ def main() -> None:
     for case in _cases():
         ours = _ours(case)
         times = seconds_per_call(
-            {"pyspf": _pyspf(case), "ours": ours, "cold": partial(_forgetful, ours)}, rounds=150, seconds=0.004
+            {"pyspf": _pyspf(case), "ours": ours, "cold": partial(_forgetful, ours)}, rounds=300, seconds=0.002
         )
         peer, us, cold = times["pyspf"], times["ours"], times["cold"]
         rows.append(

@@ -18,7 +18,7 @@ from mailauth.plan.execution import Plan, ask_all
 from mailauth.spf.build import MAX_STRING_OCTETS
 from mailauth.spf.macros import target_name
 from mailauth.spf.policy import MAX_LOOKUPS, MAX_MX_HOSTS, MAX_VOID_LOOKUPS
-from mailauth.spf.problem import Problem, RecordError
+from mailauth.spf.problem import Problem, RecordError, shown
 from mailauth.spf.record import IP6_OFFSET, Record, has_version, merged, network_range, parse_terms
 from mailauth.spf.terms import (
     IP4_BITS,
@@ -197,7 +197,7 @@ def _covered(placed: Sequence[_Placed], domain: str) -> Iterator[Finding]:
             around.pop()
         earlier = [other for _, other_position, other in around if other_position < position]
         if earlier:
-            yield each.finding(Severity.WARNING, "covered", f"{earlier[0].term} covers this already", domain)
+            yield each.finding(Severity.WARNING, "covered", f"{shown(earlier[0].term)} covers this already", domain)
         around.append((behind, position, each))
 
 
@@ -375,7 +375,7 @@ class _Walk:
 
     def other(self, each: _Placed, name: str, domain: str, path: tuple[str, ...], qualifier: Qualifier) -> Plan[None]:
         if name in path:
-            words = f"{each.term} leads back to where it comes from"
+            words = f"{shown(each.term)} leads back to where it comes from"
             self.note(Severity.ERROR, "loop", words, domain, each.start, each.length)
         else:
             yield from self.domain(name, path, qualifier)
@@ -407,14 +407,14 @@ class _Walk:
         """Count what finds nothing, and tell of what finds nothing for anybody."""
         for answer in (ip4, ip6):
             if answer is not None and answer.failed:
-                words = f"{each.term} cannot be asked: {answer.outcome}"
+                words = f"{shown(each.term)} cannot be asked: {answer.outcome}"
                 self.note(Severity.WARNING, "dns-trouble", words, domain, each.start, each.length)
                 return
         void4, void6 = ip4 is not None and ip4.void, ip6 is not None and ip6.void
         self.void_ip4 += void4
         self.void_ip6 += void6
         if void4 and void6:
-            words = f"{each.term} finds nothing in the DNS"
+            words = f"{shown(each.term)} finds nothing in the DNS"
             self.note(Severity.WARNING, "void", words, domain, each.start, each.length)
 
     def report(self, domain: str, text: str | None) -> LintReport:

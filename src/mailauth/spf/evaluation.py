@@ -20,7 +20,7 @@ from mailauth.plan.execution import Plan
 from mailauth.spf.identity import UNKNOWN, Client, client_of, record_question, split_sender
 from mailauth.spf.macros import Parts, expand_name, expand_text, letters_of, parse_explain_string, target_name
 from mailauth.spf.policy import DEFAULT_POLICY, SpfPolicy
-from mailauth.spf.problem import Problem, TermError
+from mailauth.spf.problem import Problem, TermError, shown
 from mailauth.spf.record import Lookup, Networks, Record, parse_octets
 from mailauth.spf.result import Identity, Reason, SpfResult, result_of
 from mailauth.spf.terms import IP4_BITS, IP6_BITS, A, Asking, Exists, Include, Mechanism, Mx, Ptr, Result
@@ -38,6 +38,8 @@ _FAILURES = {
     Outcome.SERVER_FAILURE: (Reason.DNS_SERVER_FAILURE, "got a server failure"),
     Outcome.REFUSED: (Reason.DNS_REFUSED, "was refused"),
 }
+
+_new = tuple.__new__
 
 _LOCAL_PART = frozenset("sl")
 _RECEIVER = re.compile(r"[\x21-\x7e]{1,255}\Z")
@@ -308,7 +310,10 @@ class Evaluation:
         name: str | None = domain
         if step.parts:
             name = target_name(expand_name(step.parts, self.values(step.letters, domain)))
-        return None if name is None else Question(name, step.rtype if self.client.is_ip4 else step.rtype6)
+            if name is None:
+                return None
+        # Question(...) without the detour of a named tuple's constructor.
+        return _new(Question, (name, step.rtype if self.client.is_ip4 else step.rtype6))
 
     def prepare_validated_name(self, domain: str) -> Plan[None]:
         """Set the value of %{p}. RFC 7208 section 4.6.4: its PTR question counts like that of "ptr"."""
@@ -494,12 +499,15 @@ class Evaluation:
         values = self.macro_values
         if values is None:
             client = self.client
-            values = {"l": self.local_part, "o": self.domain, "i": client.dotted, "ir": client.dotted_reversed}
-            self.macro_values = values
-        values["d"] = domain
-        for letter in letters - _AT_HAND:
-            if letter not in values:
-                values[letter] = _VALUES[letter](self)
+            values = self.macro_values = {
+                "l": self.local_part, "o": self.domain, "i": client.dotted, "ir": client.dotted_reversed, "d": domain,
+            }  # fmt: skip
+        else:
+            values["d"] = domain
+        if not letters <= _AT_HAND:
+            for letter in letters - _AT_HAND:
+                if letter not in values:
+                    values[letter] = _VALUES[letter](self)
         return values
 
 
@@ -562,7 +570,7 @@ def _receiver_value(receiver: str) -> str:
 
 def _no_record(reason: Reason, step: Lookup, domain: str, question: Question | None) -> Stop:
     name = "what it names" if question is None else question.name
-    return Stop(Result.PERMERROR, reason, f"{step.term} in the record of {domain}: {name} has no SPF record")
+    return Stop(Result.PERMERROR, reason, f"{shown(step.term)} in the record of {domain}: {name} has no SPF record")
 
 
 def _dns_trouble(question: Question, answer: Answer) -> Stop:

@@ -28,11 +28,24 @@ _MAX_DIGITS = 5
 # macro-letter     = "s" / "l" / "o" / "d" / "i" / "p" / "h" / "c" / "r" / "t" / "v"
 # transformers     = *DIGIT [ "r" ]
 # delimiter        = "." / "-" / "+" / "," / "/" / "_" / "="
-# The groups: literal, letter, digits, reverse, delimiters, special.
-_EXPAND = r"%\{([slodiphcrtv])([0-9]*)(r?)([-.+,/_=]*)\}|%([%_-])"
-_TOKEN = re.compile(rf"([\x21-\x24\x26-\x7e]+)|{_EXPAND}", re.ASCII | re.IGNORECASE)
+_FLAGS = re.ASCII | re.IGNORECASE
+_VISIBLE = r"[\x21-\x24\x26-\x7e]"
 # explain-string   = *( macro-string / SP )
-_TEXT_TOKEN = re.compile(rf"([\x20-\x24\x26-\x7e]+)|{_EXPAND}", re.ASCII | re.IGNORECASE)
+_VISIBLE_OR_SPACE = r"[\x20-\x24\x26-\x7e]"
+
+
+def _grammar(literal: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """A pattern for all of a macro string (possessive: it never backtracks), and one for its tokens.
+
+    The groups of a token: literal, letter, digits, reverse, delimiters, special.
+    """
+    whole = rf"(?:{literal}++|%\{{[slodiphcrtv][0-9]*r?[-.+,/_=]*\}}|%[%_-])*+"
+    token = rf"({literal}+)|%\{{([slodiphcrtv])([0-9]*)(r?)([-.+,/_=]*)\}}|%([%_-])"
+    return re.compile(whole, _FLAGS), re.compile(token, _FLAGS)
+
+
+_MACRO_STRING = _grammar(_VISIBLE)
+_EXPLAIN_STRING = _grammar(_VISIBLE_OR_SPACE)
 _SPECIAL = {"%": "%", "_": " ", "-": "%20"}
 
 
@@ -59,8 +72,11 @@ class Macro(NamedTuple):
                     value = value.replace(other, delimiters[0])
             labels = value.split(delimiters[:1] or ".")
             if reverse:
-                labels.reverse()
-            value = ".".join(labels[-keep:] if keep else labels)
+                # The last parts after reversal are the first ones before it.
+                labels = labels[keep - 1 :: -1] if keep else labels[::-1]
+            elif keep:
+                labels = labels[-keep:]
+            value = ".".join(labels)
         return _url_escape(value) if escape else value
 
 
@@ -70,25 +86,29 @@ Parts: TypeAlias = tuple[str | Macro, ...]
 
 def parse_macro_string(text: str, start: int = 0) -> Parts:
     """Parse a ``macro-string``; `start` is where it stands in its term. Raises `TermError`."""
-    return _parse(_TOKEN, text, start)[0]
+    return _parse(_MACRO_STRING, text, start)[0]
 
 
 def parse_explain_string(text: str) -> Parts:
     """Parse an ``explain-string``: a macro string with spaces. Raises `TermError`."""
-    return _parse(_TEXT_TOKEN, text, 0)[0]
+    return _parse(_EXPLAIN_STRING, text, 0)[0]
 
 
-def _parse(token: re.Pattern[str], text: str, start: int) -> tuple[Parts, str, str]:
+def _parse(grammar: tuple[re.Pattern[str], re.Pattern[str]], text: str, start: int) -> tuple[Parts, str, str]:
     """The parts, the macro letters in them, and the literal text behind the last macro-expand."""
+    whole, token = grammar
+    end = whole.match(text).end()  # type: ignore[union-attr]  # it matches the empty text
+    if end != len(text):
+        raise _bad_macro(text, end, start)
     parts: list[str | Macro] = []
-    length, letters, tail = 0, "", ""
+    letters = tail = ""
     for tail, letter, digits, reverse, delimiters, special in token.findall(text):
         if tail:
             parts.append(tail)
-            length += len(tail)
-        elif letter:
+        elif special:
+            parts.append(_SPECIAL[special])
+        else:
             letters += letter
-            length += len(digits) + len(reverse) + len(delimiters) + len("%{s}")
             if letter == "i" and reverse and not digits and not delimiters:
                 parts.append(_REVERSED_IP)
             elif digits or reverse or delimiters:
@@ -96,12 +116,6 @@ def _parse(token: re.Pattern[str], text: str, start: int) -> tuple[Parts, str, s
                 parts.append(Macro(letter.lower(), keep, reverse != "", delimiters, letter.isupper()))
             else:
                 parts.append(_BARE[letter])
-        else:
-            parts.append(_SPECIAL[special])
-            length += len("%%")
-    if length != len(text):
-        # Something between two tokens is none.
-        raise _bad_macro(token, text, start)
     return tuple(parts), letters.lower(), tail
 
 
@@ -118,10 +132,7 @@ def _number(digits: str, start: int) -> int:
     return int(significant[:_MAX_DIGITS])
 
 
-def _bad_macro(token: re.Pattern[str], text: str, start: int) -> TermError:
-    position = 0
-    while match := token.match(text, position):
-        position = match.end()
+def _bad_macro(text: str, position: int, start: int) -> TermError:
     if text[position] != "%":
         return TermError("bad-character", f"{text[position]!a} is not allowed here", start + position, 1)
     end = text.find("}", position) + 1 if text.startswith("%{", position) else min(position + 2, len(text))
@@ -162,7 +173,7 @@ def parse_domain_spec(text: str, start: int = 0) -> DomainSpec:
     if "%" not in text and _PLAIN.match(text):
         tail, spec = text, DomainSpec(text, (text,), _NO_LETTERS)
     else:
-        parts, letters, tail = _parse(_TOKEN, text, start)
+        parts, letters, tail = _parse(_MACRO_STRING, text, start)
         spec = DomainSpec(text, parts, frozenset(letters))
         if not EXPLANATION_LETTERS.isdisjoint(spec.letters):
             # RFC 7208 section 7.2: "The following macro letters are allowed only in "exp" text".
@@ -238,7 +249,7 @@ def target_name(expanded: str) -> str | None:
     if len(name) > MAX_NAME_OCTETS:
         name = name[-MAX_NAME_OCTETS - 1 :].partition(".")[2]
     # RFC 1035 section 2.3.4: labels of 1 to 63 octets.
-    if not name or name[0] == "." or name[-1] == "." or ".." in name or not name.isascii() or not name.isprintable():
+    if ".." in f".{name}." or not name.isascii() or not name.isprintable():
         return None
     if len(name) > MAX_LABEL_OCTETS and max(map(len, name.split("."))) > MAX_LABEL_OCTETS:
         return None

@@ -23,7 +23,17 @@ class Problem:
     """What to write instead of the marked octets; empty if there is no good guess."""
 
     def __str__(self) -> str:
-        return f"{ascii(self.term)[1:-1]}: {self.words}" if self.term else self.words
+        return f"{shown(self.term)}: {self.words}" if self.term else self.words
+
+
+MAX_SHOWN = 100
+"""A term in words for people; it may be as long as a TXT record."""
+
+
+def shown(term: object) -> str:
+    """A term for people: printable US-ASCII, cut if it is long."""
+    text = ascii(str(term)[:MAX_SHOWN])[1:-1]
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
 
 
 class RecordError(MailAuthError, ValueError):

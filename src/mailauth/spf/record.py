@@ -128,14 +128,14 @@ def has_version(text: str) -> bool:
 def parse_terms(text: str, terms: list[Term]) -> Iterator[Problem]:
     """Parse what follows the version: valid terms are added to `terms`, errors are yielded as they are met."""
     offset = len(VERSION)
-    modifiers: list[Term] = []
+    seen: list[Term] = []
     for word in text[offset:].split(" "):
         if word:
             try:
                 term = parse_term(word)
                 if type(term) in _ONCE:
-                    modifiers.append(term)
-                    _require_single_modifiers(modifiers)
+                    _require_single_modifiers([*seen, term])
+                    seen.append(term)
                 terms.append(term)
             except TermError as error:
                 yield error.at(offset, word)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from mailauth.plan.dns import IPAddress
+from mailauth.spf.problem import shown
 from mailauth.spf.smtp import SmtpReply, reply
 from mailauth.spf.terms import Mechanism, Result
 
@@ -85,7 +86,9 @@ class SpfResult:
         if self.problem:
             return self.problem
         where = f"the record of {self.record_domain}"
-        return f"no mechanism in {where} matches" if self.directive is None else f"{self.directive} in {where} matches"
+        if self.directive is None:
+            return f"no mechanism in {where} matches"
+        return f"{shown(self.directive)} in {where} matches"
 
     @property
     def reply(self) -> SmtpReply | None:

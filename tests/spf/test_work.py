@@ -1,0 +1,109 @@
+# Invariant: what a peer sends costs time in proportion to its length. Shown by the ratio of two sizes, with a wide
+# margin: eight times the size may take up to forty times as long, quadratic work would take sixty-four times.
+"""Work is linear in what hostile records, senders and header fields hold."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+
+import pytest
+
+from mailauth.spf import Record, RecordError, Result, lint_text, parse_received_spf
+from mailauth.spf.evaluation import check_host
+from mailauth.spf.macros import expand_name, expand_text, parse_macro_string
+from tests.spf.world import record
+
+SIZE = 8_000  # eight times this is a whole TXT record
+
+
+def parse(text: str) -> None:
+    with contextlib.suppress(RecordError):
+        Record.parse(text)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda n: "v=spf1 " + "ip4:1.2.3.4 " * (n // 12),
+        lambda n: "v=spf1 " + "a " * (n // 2),
+        lambda n: "v=spf1 " + " " * n,
+        lambda n: "v=spf1 a:" + "x" * n,
+        lambda n: "v=spf1 a:" + "x." * (n // 2) + "1",
+        lambda n: "v=spf1 a:" + "1" * n,
+        lambda n: "v=spf1 a:" + "-" * n,
+        lambda n: "v=spf1 a" + "/" * n,
+        lambda n: "v=spf1 a" + "/24" * (n // 3) + "x",
+        lambda n: "v=spf1 a:%{" + "9" * n,
+        lambda n: "v=spf1 a:%{d" + "9" * n + "}",
+        lambda n: "v=spf1 a:" + "%{d}" * (n // 4) + "%",
+        lambda n: "v=spf1 a:" + "%%" * (n // 2) + "\x00",
+        lambda n: "v=spf1 ip6:" + ":" * n,
+        lambda n: "v=spf1 ip4:" + "1." * (n // 2),
+        lambda n: "v=spf1 " + "x" * n,
+        lambda n: "v=spf1 " + "x=" * (n // 2),
+        lambda n: "v=spf1 " + "redirect=a.b " * (n // 13),
+        lambda n: "v=spf1 " + "exp=a.b redirect=a.b " * (n // 21),
+    ],
+)
+@pytest.mark.parametrize("work", [parse, lint_text])
+def test_records(shape: Callable[[int], str], work: Callable[[str], object]) -> None:
+    assert ratio(work, shape(SIZE), shape(8 * SIZE)) < 40
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda n: "pass " + "(" * n,
+        lambda n: "pass " + "()" * (n // 2),
+        lambda n: "pass (" + "\\" * n,
+        lambda n: 'pass a="' + "x" * n,
+        lambda n: 'pass a="' + '\\"' * (n // 2),
+        lambda n: "pass " + "a=b;" * (n // 4),
+        lambda n: "pass " + "\r\n " * (n // 3),
+        lambda n: "pass a" + "=" * n,
+    ],
+)
+def test_received_spf(shape: Callable[[int], str]) -> None:
+    assert ratio(parse_received_spf, shape(1_900), shape(8 * 1_900)) < 40
+
+
+def test_expansion_does_not_grow_with_the_record() -> None:
+    """Ten thousand macros, each of a thousand characters: the parts that can matter are put together, and no more."""
+    values = {"l": "y" * 1000}
+    expansions = 0
+
+    class Counted(dict[str, str]):
+        def __getitem__(self, letter: str) -> str:
+            nonlocal expansions
+            expansions += 1
+            return values[letter]
+
+    parts = parse_macro_string("%{l}." * 10_000)
+    assert len(expand_name(parts, Counted())) < 3000
+    assert len(expand_text(parts, Counted(), 400)) == 400
+    assert expansions <= 4
+
+
+def test_words_do_not_grow_with_the_record() -> None:
+    for text in ("include:" + "x." * 9000 + "org", "a:" + "x" * 9000, "y" * 9000, "exists:" + "%{d}" * 9000):
+        assert len(record(f"v=spf1 {text}").detail) < 600
+
+
+def test_a_long_sender_is_no_domain() -> None:
+    assert record("v=spf1 -all", mail_from="x" * 2_000_000 + "@example.org").result is Result.NONE
+    check_host("192.0.2.1", helo="x" * 2_000_000, mail_from="").close()
+
+
+def ratio(work: Callable[[str], object], small: str, large: str) -> float:
+    return best(work, large) / best(work, small)
+
+
+def best(work: Callable[[str], object], text: str) -> float:
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        work(text)
+        times.append(time.perf_counter() - start)
+    return max(min(times), 20e-6)
