@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Protocol, TypeAlias
 
 from mailauth.message import CrlfConverter, LineEnd
@@ -177,14 +177,14 @@ class LfBody:
 
 
 class BodyHash:
-    """SHA-256 over one canonical form of the body, for any number of different lengths in one pass."""
+    """SHA-256 over one canonical form of the body: of all of it, and of its first octets for each of `lengths`."""
 
-    def __init__(self, canonicalization: str, line_end: LineEnd, lengths: Iterable[int | None]) -> None:
+    def __init__(self, canonicalization: str, line_end: LineEnd, lengths: Collection[int] = ()) -> None:
         self._hash = hashlib.sha256()
         self.length = 0
         self._digests: dict[int, bytes] = {}
         # The lengths still to come, the next one last.
-        self._lengths = sorted({length for length in lengths if length is not None}, reverse=True)
+        self._lengths = sorted(set(lengths), reverse=True) if lengths else []
         kind = RelaxedBody if canonicalization == "relaxed" else SimpleBody
         inner = kind(self._count)
         self._canonicalizer: Canonicalizer = LfBody(inner) if line_end is LineEnd.LF else inner
