@@ -30,6 +30,9 @@ MAX_HEADER_OCTETS = 4 * 1024 * 1024
 MAX_HEADER_FIELDS = 10_000
 """Fields that are kept; real messages have tens, long-forwarded ones a few hundred."""
 
+MAX_ADDRESS_FIELD_OCTETS = 64 * 1024
+"""More than a thousand addresses in one From; nobody writes that."""
+
 BLOCK_OCTETS = 64 * 1024
 """How much is read from a stream at a time."""
 
@@ -252,7 +255,12 @@ _ADDRESS_TOKEN = re.compile(rb"""(?s)"(?:[^"\\]++|\\.)*+"|\[[^\[\]]*+\]|[^\s"()\
 
 
 def address_domains(value: bytes) -> tuple[str, ...] | None:
-    """The domains of all addresses in a field such as From, as A-labels; None if it cannot be read without doubt."""
+    """The domains of all addresses in a field such as From, as A-labels; None if it cannot be read without doubt.
+
+    A value of more than `MAX_ADDRESS_FIELD_OCTETS` is not read.
+    """
+    if len(value) > MAX_ADDRESS_FIELD_OCTETS:
+        return None
     usual = _USUAL_ADDRESS.match(value)
     domains = [usual[1] or usual[2]] if usual else _address_domains(value)
     if domains is None:

@@ -98,10 +98,12 @@ class Verifier:
     def _begin(self, header: Header) -> None:
         """The header is complete: judge the signatures by what they say, and see what must be hashed."""
         self._checks = _checks(header, self._policy, self._now)
-        lengths: dict[str, list[int | None]] = {}
+        lengths: dict[str, list[int]] = {}
         for check in self._checks:
             if check.parsed is not None:
-                lengths.setdefault(check.parsed.body_canonicalization, []).append(check.parsed.body_length)
+                wanted = lengths.setdefault(check.parsed.body_canonicalization, [])
+                if check.parsed.body_length is not None:
+                    wanted.append(check.parsed.body_length)
         # One pass over the body for all signatures with the same canonicalisation.
         self._bodies = {name: BodyHash(name, header.line_end, wanted) for name, wanted in lengths.items()}
 
@@ -154,9 +156,12 @@ def _to_try(fields: Sequence[Field], author: str | None, most: int) -> Collectio
 
 
 def _quick_match(field: Field, author: str | None) -> int:
-    """Where a signature stands in the queue, by a glance at its d= alone."""
+    """Where a signature stands in the queue, by a glance at its d= alone.
+
+    U-labels stand last: there may be thousands of signatures, and to convert their domains takes time.
+    """
     found = _QUICK_DOMAIN.search(field.raw)
-    domain = to_ascii(found[1].decode("utf-8", "replace")) if found else None
+    domain = to_ascii(found[1].decode("ascii")) if found and found[1].isascii() else None
     return _RANKS[_author_match(domain, author)]
 
 
@@ -280,7 +285,10 @@ def _records(answer: Answer, most: int) -> list[KeyRecord | BadRecord]:
     """
     if answer.failed:
         raise Refusal(Reason.KEY_UNAVAILABLE, f"the key could not be asked for: {answer.outcome}")
-    records = [parse_record(text) for text in sorted(set(answer.texts))[:_MAX_RECORDS]]
+    texts = answer.texts
+    if len(texts) > 1:
+        texts = tuple(sorted(set(texts))[:_MAX_RECORDS])
+    records = [parse_record(text) for text in texts]
     if len(records) == 1 and isinstance(records[0], KeyRecord):
         return records
     records = [record for record in records if not (isinstance(record, BadRecord) and record.foreign)]
