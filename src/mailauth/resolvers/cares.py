@@ -104,7 +104,7 @@ class AiodnsResolver:
         channel = self._channels.get(loop)
         if channel is None:
             channel = self._channels[loop] = _Channel(loop, self._options, self._max_in_flight)
-        channel.ask(question, future)
+        channel.add(question, future)
         return future
 
     def _unusual(self) -> AsyncDnspythonResolver:
@@ -157,7 +157,7 @@ class _Channel:
         self._closed = False
         self._channel: Any = pycares.Channel(sock_state_cb=self._socket_changed, **options)
 
-    def ask(self, question: Question, future: asyncio.Future[Answer]) -> None:
+    def add(self, question: Question, future: asyncio.Future[Answer]) -> None:
         if self._free:
             self._start(question, future)
         else:

@@ -72,7 +72,7 @@ class AsyncDnspythonResolver:
         async with self._turns.here():
             try:
                 resolver = self._configured()
-                return await ask(resolver, question, resolver.lifetime)
+                return await exchange(resolver, question, resolver.lifetime)
             except (dns.exception.DNSException, OSError) as error:
                 return failure_of(error, question)
 
@@ -107,7 +107,7 @@ def running_trio() -> Any:
     return trio if trio is not None and trio.lowlevel.in_trio_task() else None
 
 
-async def ask(resolver: dns.asyncresolver.Resolver, question: Question, lifetime: float) -> Answer:
+async def exchange(resolver: dns.asyncresolver.Resolver, question: Question, lifetime: float) -> Answer:
     """Ask one question, within `lifetime` seconds; raises dnspython's exceptions and `OSError`."""
     way = attempt(resolver, question) if type(resolver) is dns.asyncresolver.Resolver else None
     if way is None:
