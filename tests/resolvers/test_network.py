@@ -435,6 +435,23 @@ def test_c_ares_serves_one_loop_after_the_other() -> None:
             assert all(answer.found for answer in asyncio.run(once()))
 
 
+def test_loops_that_are_gone_are_forgotten() -> None:
+    """Many calls of asyncio.run() with one resolver, which is never closed: nothing piles up."""
+
+    def half(query: bytes, tcp: bool) -> list[Reply]:
+        return good(query, tcp) if b"n0" in query else []
+
+    with HostileServer(half) as server:
+        cares = AiodnsResolver(["127.0.0.1"], port=server.port, max_in_flight=2)
+        plain = AsyncDnspythonResolver(async_configuration(server.port), max_in_flight=2)
+        for _ in range(5):
+            for resolver in (cares, plain):
+                answers = asyncio.run(run_async(ask_all(numbered(4)), resolver, time_limit=0.1))
+                assert [answer.found for answer in answers] == [True, False, False, False]
+        assert len(cares._channels) == 1
+        assert len(plain._turns._semaphores) <= 1
+
+
 def test_closing_c_ares_answers_what_is_open() -> None:
     async def main(port: int) -> None:
         resolver = AiodnsResolver(["127.0.0.1"], port=port, max_in_flight=2)
