@@ -87,9 +87,9 @@ ALL = [*THROUGH_DNSPYTHON, through_cares]
 def no_thread_is_left() -> Iterator[None]:
     before = threading.active_count()
     yield
-    gc.collect()
-    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("mailauth")]
-    assert left == []
+    if background_threads():
+        gc.collect()
+    assert background_threads() == []
     # c-ares keeps one thread for closing channels.
     assert threading.active_count() <= before + 1
 
@@ -279,7 +279,7 @@ def test_a_cap_of_one_still_answers_all(running: Running) -> None:
 
 
 def background_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "mailauth-dns"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("mailauth")]
 
 
 def test_closing_answers_what_is_open() -> None:
@@ -433,6 +433,23 @@ def test_c_ares_serves_one_loop_after_the_other() -> None:
 
         for _ in range(3):
             assert all(answer.found for answer in asyncio.run(once()))
+
+
+def test_loops_that_are_gone_are_forgotten() -> None:
+    """Many calls of asyncio.run() with one resolver, which is never closed: nothing piles up."""
+
+    def half(query: bytes, tcp: bool) -> list[Reply]:
+        return good(query, tcp) if b"n0" in query else []
+
+    with HostileServer(half) as server:
+        cares = AiodnsResolver(["127.0.0.1"], port=server.port, max_in_flight=2)
+        plain = AsyncDnspythonResolver(async_configuration(server.port), max_in_flight=2)
+        for _ in range(5):
+            for resolver in (cares, plain):
+                answers = asyncio.run(run_async(ask_all(numbered(4)), resolver, time_limit=0.1))
+                assert [answer.found for answer in answers] == [True, False, False, False]
+        assert len(cares._channels) == 1
+        assert len(plain._turns._semaphores) <= 1
 
 
 def test_closing_c_ares_answers_what_is_open() -> None:

@@ -323,14 +323,14 @@ class _AsyncioConversation:
         loop = self.end.get_loop()
         timer = None if time_limit is None else loop.call_later(time_limit, self.expire)
         try:
-            self.ask(questions)
+            self.look_up(questions)
             await self.end
         finally:
             if timer is not None:
                 timer.cancel()
             await self.give_up()
 
-    def ask(self, questions: Iterable[Question]) -> None:
+    def look_up(self, questions: Iterable[Question]) -> None:
         for question in questions:
             future = self.submit(question)
             self.open[future] = question
@@ -341,7 +341,7 @@ class _AsyncioConversation:
         if question is None:
             return
         try:
-            self.ask(_settle(self.execution, self.execution.answer(question, future.result()), self.now))
+            self.look_up(_settle(self.execution, self.execution.answer(question, future.result()), self.now))
         except BaseException as error:  # noqa: BLE001 - it is the caller's, who waits for the end
             self.finish(error)
         else:

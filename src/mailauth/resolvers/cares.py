@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import threading
 from collections import deque
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, Self
-from weakref import WeakKeyDictionary
 
 try:
     import pycares
@@ -83,7 +83,8 @@ class AiodnsResolver:
         self._options = options
         self._max_in_flight = max_in_flight
         self._substitute: AsyncDnspythonResolver | None = None
-        self._channels: WeakKeyDictionary[asyncio.AbstractEventLoop, _Channel] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+        self._channels: dict[asyncio.AbstractEventLoop, _Channel] = {}
 
     async def lookup_async(self, question: Question) -> Answer:
         """Ask one question."""
@@ -101,9 +102,17 @@ class AiodnsResolver:
             return loop.create_task(self._unusual().lookup_async(question))
         channel = self._channels.get(loop)
         if channel is None:
-            channel = self._channels[loop] = _Channel(loop, self._options, self._max_in_flight)
-        channel.ask(question, future)
+            channel = self._open(loop)
+        channel.add(question, future)
         return future
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> _Channel:
+        # Under a lock, since every thread may have a loop of its own.
+        with self._lock:
+            for other in [other for other in self._channels if other.is_closed()]:
+                self._channels.pop(other).abandon()
+            channel = self._channels[loop] = _Channel(loop, self._options, self._max_in_flight)
+        return channel
 
     def _unusual(self) -> AsyncDnspythonResolver:
         """Who is asked for names that c-ares refuses."""
@@ -151,11 +160,12 @@ class _Channel:
         self._loop = loop
         self._cap = self._free = max_in_flight
         self._waiting: deque[tuple[Question, asyncio.Future[Answer]]] = deque()
+        self._starting = False
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._channel: Any = pycares.Channel(sock_state_cb=self._socket_changed, **options)
 
-    def ask(self, question: Question, future: asyncio.Future[Answer]) -> None:
+    def add(self, question: Question, future: asyncio.Future[Answer]) -> None:
         if self._free:
             self._start(question, future)
         else:
@@ -167,9 +177,13 @@ class _Channel:
         for _, future in waiting:
             _settle(future, _CLOSED)
         self._channel.cancel()
-        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Let c-ares close its sockets, in a thread of its own; from here on its callbacks do nothing."""
+        self._closed = True
         self._channel.close()
 
     def _start(self, question: Question, future: asyncio.Future[Answer]) -> None:
@@ -185,13 +199,17 @@ class _Channel:
 
     def _done(self, name: str, question: Question, future: asyncio.Future[Answer], result: Any, error: Any) -> None:
         """c-ares' callback. It may come from within `query`, so it starts nothing itself."""
+        if self._closed:
+            return
         self._free += 1
-        if self._waiting:
+        if self._waiting and not self._starting:
+            self._starting = True
             self._loop.call_soon(self._start_waiting)
         if not future.done():
             future.set_result(_answer(name, question, result, error))
 
     def _start_waiting(self) -> None:
+        self._starting = False
         while self._waiting and self._free and not self._closed:
             question, future = self._waiting.popleft()
             if not future.done():

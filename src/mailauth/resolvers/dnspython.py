@@ -24,7 +24,7 @@ import dns.resolver
 
 from mailauth.plan.dns import TIMED_OUT, Answer, Outcome, Question, not_asked
 from mailauth.resolvers.dnspython_async import MAX_IN_FLIGHT, system_resolver
-from mailauth.resolvers.dnspython_async import ask as ask_async
+from mailauth.resolvers.dnspython_async import exchange as exchange_async
 from mailauth.resolvers.shortway import MAX_PACKET, Attempt, Verdict, attempt, open_socket, others_first
 from mailauth.resolvers.wire import answer_of, failure_of, query_name, query_type
 
@@ -69,7 +69,7 @@ class DnspythonResolver:
             return TIMED_OUT
         try:
             resolver = self._configured()
-            return ask(resolver, question, _lifetime(resolver, time_limit))
+            return exchange(resolver, question, _lifetime(resolver, time_limit))
         except (dns.exception.DNSException, OSError) as error:
             return failure_of(error, question)
 
@@ -115,7 +115,7 @@ class DnspythonResolver:
             return self._background
 
 
-def ask(resolver: dns.resolver.Resolver, question: Question, lifetime: float) -> Answer:
+def exchange(resolver: dns.resolver.Resolver, question: Question, lifetime: float) -> Answer:
     """Ask one question, within `lifetime` seconds; raises dnspython's exceptions and `OSError`."""
     way = attempt(resolver, question) if type(resolver) is dns.resolver.Resolver else None
     if way is None:
@@ -242,8 +242,8 @@ class _Background:
 
     def _ask(self, question: Question, time_limit: float | None) -> Coroutine[None, None, Answer]:
         if self._twin is not None:
-            return ask_async(self._twin, question, _lifetime(self._twin, time_limit))
-        return asyncio.to_thread(ask, self._resolver, question, _lifetime(self._resolver, time_limit))
+            return exchange_async(self._twin, question, _lifetime(self._twin, time_limit))
+        return asyncio.to_thread(exchange, self._resolver, question, _lifetime(self._resolver, time_limit))
 
 
 def _asynchronous(resolver: dns.resolver.Resolver) -> dns.asyncresolver.Resolver | None:

@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import socket
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -72,7 +73,7 @@ class AsyncDnspythonResolver:
         async with self._turns.here():
             try:
                 resolver = self._configured()
-                return await ask(resolver, question, resolver.lifetime)
+                return await exchange(resolver, question, resolver.lifetime)
             except (dns.exception.DNSException, OSError) as error:
                 return failure_of(error, question)
 
@@ -89,13 +90,22 @@ class _Turns:
         if cap < 1:
             raise ValueError(f"max_in_flight is at least 1, not {cap!r}")
         self._cap = cap
+        self._lock = threading.Lock()
         self._semaphores: WeakKeyDictionary[Any, AbstractAsyncContextManager[Any]] = WeakKeyDictionary()
 
     def here(self) -> AbstractAsyncContextManager[Any]:
         trio = running_trio()
         loop: Any = asyncio.get_running_loop() if trio is None else trio.lowlevel.current_trio_token()
         semaphore = self._semaphores.get(loop)
-        if semaphore is None:
+        return self._first_in(loop) if semaphore is None else semaphore
+
+    def _first_in(self, loop: Any) -> AbstractAsyncContextManager[Any]:
+        trio = running_trio()
+        # Under a lock, since every thread may have a loop of its own.
+        with self._lock:
+            # A semaphore of asyncio holds its loop, so that weak keys alone would keep every loop for ever.
+            for other in [other for other in self._semaphores if getattr(other, "is_closed", bool)()]:
+                del self._semaphores[other]
             semaphore = asyncio.Semaphore(self._cap) if trio is None else trio.Semaphore(self._cap)
             self._semaphores[loop] = semaphore
         return semaphore
@@ -107,7 +117,7 @@ def running_trio() -> Any:
     return trio if trio is not None and trio.lowlevel.in_trio_task() else None
 
 
-async def ask(resolver: dns.asyncresolver.Resolver, question: Question, lifetime: float) -> Answer:
+async def exchange(resolver: dns.asyncresolver.Resolver, question: Question, lifetime: float) -> Answer:
     """Ask one question, within `lifetime` seconds; raises dnspython's exceptions and `OSError`."""
     way = attempt(resolver, question) if type(resolver) is dns.asyncresolver.Resolver else None
     if way is None:
