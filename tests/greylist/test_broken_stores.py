@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -217,7 +218,7 @@ def run_program(program: str, *arguments: str, **options: Any) -> None:
 NOBODY = 65534
 
 
-def test_a_folder_that_may_only_be_read(tmp_path: Path) -> None:
+def test_a_folder_that_may_only_be_read() -> None:
     """Run as nobody where the tests run as root, whom no permission stops."""
     program = """
         import os, sys
@@ -250,18 +251,12 @@ def test_a_folder_that_may_only_be_read(tmp_path: Path) -> None:
         os.chmod(folder, 0o700)
         assert [check(at) for at in (1, 300, 301)] == ["too-early", "retried", "known"]
     """
-    folder = tmp_path / "state"
-    folder.mkdir()
-    above = [tmp_path, *tmp_path.parents]
-    modes = {place: place.stat().st_mode for place in above if place.stat().st_uid == os.getuid()}
-    uid = NOBODY if os.geteuid() == 0 else 0
-    try:
-        for place in modes if uid else ():
-            place.chmod(modes[place] | 0o011)
-        run_program(program, str(folder / "greylist.db"), str(uid))
-    finally:
-        for place, mode in modes.items():
-            place.chmod(mode)
+    # Not below tmp_path: nobody may not enter the folders of another user's tests.
+    with tempfile.TemporaryDirectory() as above:
+        os.chmod(above, 0o755)
+        folder = Path(above) / "state"
+        folder.mkdir()
+        run_program(program, str(folder / "greylist.db"), str(NOBODY if os.geteuid() == 0 else 0))
 
 
 def test_a_folder_that_is_missing_and_comes(tmp_path: Path) -> None:

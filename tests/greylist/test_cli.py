@@ -173,7 +173,9 @@ def test_stats_before_and_after_expiry(url: str, capsys: pytest.CaptureFixture[s
 )
 def test_mistakes(words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = f"sqlite://{tmp_path}/greylist.db"
-    open_store(store).get(["k"])
+    made = open_store(store)
+    made.get(["k"])
+    made.close()
     status, out, err = run(capsys, *[store if word == "FILE" else word for word in words])
     assert (status, out, len(err.splitlines())) == (2, "", 1)
     assert message in err
