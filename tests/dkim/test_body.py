@@ -112,9 +112,7 @@ def test_cuts_and_blocks_do_not_matter(octets: bytes, places: list[int], kind: s
         body.BLOCK_OCTETS = usual
 
 
-@given(
-    bodies, cut_places, st.sampled_from(["simple", "relaxed"]), st.lists(st.none() | st.integers(0, 90), max_size=6)
-)
+@given(bodies, cut_places, st.sampled_from(["simple", "relaxed"]), st.lists(st.none() | st.integers(0, 90), max_size=6))
 def test_lengths(octets: bytes, places: list[int], kind: str, lengths: list[int | None]) -> None:
     """Any body, any cuts, any lengths: the digest of so many octets of the reference, or None."""
     hashed = BodyHash(kind, LineEnd.CRLF, lengths)
