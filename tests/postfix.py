@@ -173,8 +173,11 @@ class Postfix:
 
     def port_of(self, name: str) -> int:
         """The port that stands for ``{name}`` in master.cf, chosen when first named."""
-        if name not in self._ports:
-            self._ports[name] = free_port()
+        while name not in self._ports:
+            port = free_port()
+            # It is not taken before Postfix starts, so the same one may be offered again.
+            if port not in self._ports.values():
+                self._ports[name] = port
         return self._ports[name]
 
     def __enter__(self) -> Postfix:

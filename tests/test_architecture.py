@@ -21,7 +21,7 @@ SHARED = {"", "plan", "domain", "idna", "message", "taglist", "smtp"}
 PROTOCOLS = {"spf", "dkim", "rbl", "iprev", "greylist", "authres"}
 FACADE = {
     "sync", "aio", "restrictions", "authenticator", "session", "report", "config", "steps", "evidence", "needs",
-    "settings", "verdict",
+    "settings", "verdict", "author",
 }  # fmt: skip
 ALLOWED = {
     **dict.fromkeys(SHARED, SHARED),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, TypeVar
 
 from mailauth import dkim, domain, iprev, rbl, spf
@@ -14,11 +14,13 @@ from mailauth.authenticator import AuthenticatorBase, check_message
 from mailauth.greylist import Action as GreylistAction
 from mailauth.greylist import AsyncGreylist as _Greylist
 from mailauth.greylist import AsyncStore, GreylistPolicy, SettingsSource
+from mailauth.message import blocks
 from mailauth.plan import DEFAULT_TIME_LIMIT, AsyncResolver, IPAddress, run_async
 from mailauth.report import Report
 from mailauth.session import SessionBase
-from mailauth.steps import AskGreylist, Call, Effect, RunPlan, Steps
+from mailauth.steps import AskGreylist, Call, Effect, ReadMessage, RunPlan, Steps
 from mailauth.stores import open_async_store
+from mailauth.stores.threads import running_trio
 from mailauth.verdict import Decision
 
 __all__ = [
@@ -93,8 +95,46 @@ async def verify_dkim(
 
     `message` is the whole message, or a binary file that is read in blocks. `now` is in seconds since the epoch.
     """
-    plan = dkim.verify(message, now=time.time() if now is None else now, policy=policy or dkim.DkimPolicy())
-    return await run_async(plan, _given(resolver), time_limit=time_limit)
+    verifier = dkim.Verifier(now=time.time() if now is None else now, policy=policy or dkim.DkimPolicy())
+    await _read(message, verifier.feed)
+    return await run_async(verifier.finish(), _given(resolver), time_limit=time_limit)
+
+
+AT_ONCE = 256 * 1024
+"""Octets that are read and hashed without leaving the event loop: about a millisecond's work, less than a thread
+takes to begin on a busy machine. Larger messages go through a thread in pieces of this size."""
+
+
+async def _read(message: bytes | BinaryIO, feed: Callable[[bytes], object]) -> None:
+    """Feed the whole message, without blocking the event loop for long; between pieces it can be cancelled."""
+    if isinstance(message, bytes) and len(message) <= AT_ONCE:
+        feed(message)
+        return
+    pieces = _pieces(message) if isinstance(message, bytes) else blocks(message, AT_ONCE)
+
+    def step() -> bool:
+        piece = next(pieces, None)
+        if piece is not None:
+            feed(piece)
+        return piece is not None
+
+    while await in_thread(step):
+        pass
+
+
+def _pieces(message: bytes) -> Iterator[bytes]:
+    return (message[start : start + AT_ONCE] for start in range(0, len(message), AT_ONCE))
+
+
+async def in_thread(function: Callable[[], T]) -> T:
+    """Call the function in a worker thread, under asyncio or trio. Cancellation waits for it."""
+    if running_trio():
+        import trio
+
+        return await trio.to_thread.run_sync(function)
+    import asyncio
+
+    return await asyncio.to_thread(function)
 
 
 async def query_rbl(
@@ -158,14 +198,18 @@ class Authenticator(AuthenticatorBase[AsyncResolver, Greylist]):
         *,
         ip: str | IPAddress,
         helo: str | None = None,
-        mail_from: str = "",
+        mail_from: str | None = None,
         rcpt_to: str | Sequence[str] = (),
         authenticated: str | None = None,
         now: float | None = None,
     ) -> Report:
-        """Authenticate a whole message: reverse DNS, RBL, SPF, DKIM side by side, then the verdict.
+        """Authenticate a whole message: reverse DNS, block lists, SPF and DKIM side by side, then the verdict.
 
-        `message` is bytes or a binary file. Raises `ValueError` if `ip` is no address.
+        `message` is bytes or a binary file, read to its end. `helo` and `mail_from` are None where they are not known;
+        the null sender is ``""``. `rcpt_to` is one recipient or several; each is judged. `authenticated` is the
+        identity that SMTP AUTH proved. `now` (seconds since the epoch) is the clock's where it is not given. Raises
+        `ValueError` if `ip` is no address, `TypeError` for what is no text or no message, and what reading the file
+        raises.
         """
         now = self.clock() if now is None else now
         return await self.perform(
@@ -182,32 +226,35 @@ class Authenticator(AuthenticatorBase[AsyncResolver, Greylist]):
         )
 
     def session(self, ip: str | IPAddress, *, authenticated: str | None = None) -> Session:
-        """A new SMTP session of the client at `ip`. Raises `ValueError` if `ip` is no address."""
+        """A new SMTP session of the client at `ip`; it waits for nothing. Raises `ValueError` if `ip` is no address."""
         return Session(self, domain.parse_ip(ip), authenticated)
 
     async def perform(self, steps: Steps[T]) -> T:
-        """Perform what the steps yield until they return."""
+        """Perform what the steps yield until they return; the time limit holds for all their plans together."""
+        deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
         try:
             effect = next(steps)
             while True:
-                effect = steps.send(await self._effect(effect))
+                effect = steps.send(await self._effect(effect, deadline))
         except StopIteration as stop:
             result: T = stop.value
             return result
         finally:
             steps.close()
 
-    async def _effect(self, effect: Effect) -> Any:
+    async def _effect(self, effect: Effect, deadline: float | None) -> Any:
         match effect:
             case RunPlan(plan):
-                return await run_async(plan, _given(self.resolver), time_limit=self.time_limit)
-            case AskGreylist(ip, sender, recipient, options):
-                if self.greylist is None:
-                    return None
+                remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+                return await run_async(plan, _given(self.resolver), time_limit=remaining)
+            case ReadMessage(message, feed):
+                await _read(message, feed)
+            case AskGreylist(ip, sender, recipient, options) if self.greylist is not None:
                 return await self.greylist.check(ip, sender, recipient, **options)
             case Call(function, argument):
                 result = function(argument)
                 return await result if inspect.isawaitable(result) else result
+        return None
 
 
 class Session(SessionBase):
@@ -224,6 +271,10 @@ class Session(SessionBase):
     async def _perform(self, steps: Steps[Decision], now: float | None) -> Decision:
         self._steps.evidence.now = self._authenticator.clock() if now is None else now
         return await self._authenticator.perform(steps)
+
+    async def connect(self, *, now: float | None = None) -> Decision:
+        """The client has connected: judge the list of the client before anything is said. It may be left out."""
+        return await self._perform(self._steps.connect(), now)
 
     async def helo(self, name: str, *, now: float | None = None) -> Decision:
         """The client said HELO or EHLO with `name`, as it came."""

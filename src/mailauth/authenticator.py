@@ -10,7 +10,7 @@ from typing import BinaryIO, Generic, TypeVar
 
 from mailauth import domain, needs
 from mailauth.dkim import DkimPolicy
-from mailauth.evidence import Evidence
+from mailauth.evidence import Evidence, bare_address, text_of
 from mailauth.plan import DEFAULT_TIME_LIMIT, IPAddress
 from mailauth.rbl import RblPolicy, Rule
 from mailauth.rbl.query import rules_of
@@ -22,11 +22,13 @@ from mailauth.restrictions import (
     permit_authenticated,
     reject_rbl,
 )
-from mailauth.session import Verdicts
-from mailauth.settings import Restrictions, Settings
+from mailauth.restrictions.base import PHASES, needs_of
+from mailauth.restrictions.phases import Restrictions
+from mailauth.session import Verdicts, require_message, worst
+from mailauth.settings import Settings
 from mailauth.spf import SpfPolicy
 from mailauth.steps import Steps
-from mailauth.verdict import NOTHING, Action, Decision
+from mailauth.verdict import Decision
 
 ResolverT = TypeVar("ResolverT")
 GreylistT = TypeVar("GreylistT")
@@ -37,9 +39,9 @@ class AuthenticatorBase(Generic[ResolverT, GreylistT]):
 
     `hostname` is this server's name (the authserv-id of RFC 8601 and the receiver of RFC 7208), `rbl` the block lists
     to ask, `greylist` a `Greylist`, `restrictions` what rejects or defers (default: `default_restrictions`).
-    `delay_reject` speaks every verdict at RCPT, as Postfix does. `trace` keeps
-    the whole SPF evaluation in the report. `resolver` is the system's where none is given;
-    `time_limit` (seconds) holds for each phase or whole check; `clock` gives seconds since the epoch.
+    `delay_reject` speaks what is found early at RCPT, as Postfix does. `trace` keeps the whole SPF evaluation in the
+    report. `resolver` is the system's where none is given; `time_limit` (seconds) holds for the DNS of each phase or
+    whole check; `clock` gives seconds since the epoch.
 
     Raises `ValueError` or `TypeError` for arguments that make no sense.
     """
@@ -60,6 +62,8 @@ class AuthenticatorBase(Generic[ResolverT, GreylistT]):
         time_limit: float | None = DEFAULT_TIME_LIMIT,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        if restrictions is not None and not isinstance(restrictions, Restrictions):
+            raise TypeError(f"restrictions is a Restrictions, not {type(restrictions).__name__}")
         rules = tuple(rules_of(rbl))
         if restrictions is None:
             restrictions = default_restrictions(rbl=bool(rules), greylisting=greylist is not None)
@@ -101,43 +105,41 @@ def check_message(
     ip: str | IPAddress,
     *,
     helo: str | None,
-    mail_from: str,
+    mail_from: str | None,
     rcpt_to: str | Sequence[str],
     authenticated: str | None,
     now: float,
 ) -> Steps[Report]:
-    """Authenticate one whole message: every check side by side, then the verdict of the restrictions."""
-    recipients = [rcpt_to] if isinstance(rcpt_to, str) else list(rcpt_to)
+    """Authenticate one whole message. Raises, when called, for the caller's mistakes."""
+    require_message(message)
     evidence = Evidence(
         domain.parse_ip(ip),
         settings,
         now=now,
-        helo=helo,
-        mail_from=_bare(mail_from),
-        authenticated=authenticated,
+        helo=None if helo is None else text_of("a HELO name", helo),
+        mail_from=None if mail_from is None else bare_address(mail_from),
+        authenticated=None if authenticated is None else text_of("an identity", authenticated),
         message=message,
     )
-    evidence.recipients = [_bare(recipient) for recipient in recipients]
-    yield from evidence.gather(needs.everything(evidence))
-    verdicts = Verdicts(settings)
+    recipients = [rcpt_to] if isinstance(rcpt_to, str) else rcpt_to
+    evidence.recipients = [bare_address(recipient) for recipient in recipients]
+    return _check(settings, evidence)
+
+
+def _check(settings: Settings, evidence: Evidence) -> Steps[Report]:
+    """Every check side by side, those that the restrictions need included, then the verdict for each recipient."""
+    everybody: list[str | None] = [*dict.fromkeys(evidence.recipients)] or [None]
+    evidence.recipient = everybody[0]
+    restrictions = [item for phase in PHASES for item in settings.restrictions.of(phase)]
+    yield from evidence.gather([*needs.everything(evidence), *needs_of(restrictions, evidence)])
+    verdicts = Verdicts(settings.restrictions)
+    spoken: dict[str, Decision] = {}
     decisions = []
-    everybody: list[str | None] = [*evidence.recipients] or [None]
     for recipient in everybody:
         evidence.recipient = recipient
         verdicts.forget("recipient")
-        decisions.append((yield from verdicts.judge("data", evidence)))
-    return make_report(evidence, _whole(decisions))
-
-
-def _bare(address: str) -> str:
-    """The address without the angle brackets of the SMTP command."""
-    return address.strip().removeprefix("<").removesuffix(">")
-
-
-def _whole(decisions: Sequence[Decision]) -> Decision:
-    """One reply for all recipients after DATA: a rejection of any, else a deferral of any, else the last word."""
-    for action in (Action.REJECT, Action.DEFER, Action.PERMIT):
-        for decision in decisions:
-            if decision.action is action:
-                return decision
-    return decisions[0] if decisions else NOTHING
+        decision = yield from verdicts.up_to("data", evidence)
+        decisions.append(decision)
+        if recipient is not None:
+            spoken[recipient] = decision
+    return make_report(evidence, worst(decisions), spoken)

@@ -244,7 +244,10 @@ class Header:
 
 # RFC 5322 section 3.4, as far as it takes to find the domains:
 #   address-list = address *("," address)      group   = display-name ":" [mailbox-list] ";"
-#   mailbox      = [display-name] "<" [obs-route] local-part "@" domain ">" / local-part "@" domain
+#   mailbox      = [display-name] "<" local-part "@" domain ">" / local-part "@" domain
+# Programs differ on everything else (a "@" in a bare display name, a second one in an address, blanks and comments
+# inside it, a route, control characters): one shows this address to its user, another checks that one. So all of it is
+# doubt, also where RFC 5322 section 4.4 has it as obsolete syntax.
 # The usual form goes in one step: no quoting, no comment, one address in angle brackets or bare.
 _USUAL_ADDRESS = re.compile(
     rb"""[ \t\r\n]*+(?:(?:"[^"\\]*+"|[^"(),:;<>@\\\[\]]*+)[ \t\r\n]*+<[^"(),:;<>@\\\[\]\s]++@([^"(),:;<>@\\\[\]\s]++)>
@@ -252,14 +255,16 @@ _USUAL_ADDRESS = re.compile(
     re.VERBOSE,
 )
 _ADDRESS_TOKEN = re.compile(rb"""(?s)"(?:[^"\\]++|\\.)*+"|\[[^\[\]]*+\]|[^\s"()\[\]<>,:;@\\]++|\s++|\\.|.""")
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
+_BLANK = b" "
 
 
 def address_domains(value: bytes) -> tuple[str, ...] | None:
     """The domains of all addresses in a field such as From, as A-labels; None if it cannot be read without doubt.
 
-    A value of more than `MAX_ADDRESS_FIELD_OCTETS` is not read.
+    A value of more than `MAX_ADDRESS_FIELD_OCTETS` is not read, nor one with control characters in it.
     """
-    if len(value) > MAX_ADDRESS_FIELD_OCTETS:
+    if len(value) > MAX_ADDRESS_FIELD_OCTETS or _CONTROL.search(value):
         return None
     usual = _USUAL_ADDRESS.match(value)
     domains = [usual[1] or usual[2]] if usual else _address_domains(value)
@@ -275,38 +280,60 @@ def address_domains(value: bytes) -> tuple[str, ...] | None:
 def _address_domains(value: bytes) -> list[bytes] | None:
     domains: list[bytes] = []
     address: list[bytes] = []
-    brackets = 0  # 1 within angle brackets, 2 behind them
+    in_group = in_brackets = False
     for token in _without_comments(value):
-        if token == b"<" and not brackets:
-            address, brackets = [], 1
-        elif token == b">" and brackets == 1:
-            brackets = 2
-        elif token in (b",", b";") and brackets != 1:
+        if token == b":" and not in_brackets:
+            if in_group or b"@" in address:
+                return None
+            in_group, address = True, []
+        elif not in_brackets and (token == b"," or (token == b";" and in_group)):
             if not _end_of_address(address, domains):
                 return None
-            address, brackets = [], 0
-        elif token == b":" and not brackets:
-            address = []  # what stood before was the name of a group
-        elif token in (b"<", b">", b'"', b"[", b"]", b"\\", b"(", b")"):
-            return None
-        elif brackets != 2:
+            in_group, address = in_group and token == b",", []
+        else:
+            in_brackets = token == b"<" or (in_brackets and token != b">")
             address.append(token)
-    return domains if brackets != 1 and _end_of_address(address, domains) else None
+    return domains if not in_group and _end_of_address(address, domains) else None
 
 
 def _end_of_address(address: list[bytes], domains: list[bytes]) -> bool:
     """Add the domain of one address, if there is one; whether it makes sense."""
-    if not address:
+    words = _trimmed(address)
+    if not words:
         return True
-    if b"@" not in address:
+    if b"<" in words:
+        start = words.index(b"<")
+        # What stands before the brackets is a name, and nothing may stand behind them.
+        if words[-1] != b">" or b"@" in words[:start] or not _UNPAIRED.isdisjoint(words[:start]):
+            return False
+        words = _trimmed(words[start + 1 : -1])
+    if not _is_address(words):
         return False
-    at = len(address) - 1 - address[::-1].index(b"@")
-    domains.append(b"".join(address[at + 1 :]))
-    return 0 < at < len(address) - 1
+    domains.append(b"".join(words[words.index(b"@") + 1 :]))
+    return True
+
+
+# What ends a name or an address before its time.
+_UNPAIRED = frozenset((b"<", b">", b'"', b"[", b"]", b"\\", b"(", b")", b":", b";", b","))
+
+
+def _is_address(words: list[bytes]) -> bool:
+    """Whether this is local-part "@" domain, without a blank, a comment or another "@" in it."""
+    whole = words.count(b"@") == 1 and 0 < words.index(b"@") < len(words) - 1
+    return whole and _BLANK not in words and _UNPAIRED.isdisjoint(words) and not words[-1].startswith(b'"')
+
+
+def _trimmed(words: list[bytes]) -> list[bytes]:
+    start, end = 0, len(words)
+    while start < end and words[start] == _BLANK:
+        start += 1
+    while end > start and words[end - 1] == _BLANK:
+        end -= 1
+    return words[start:end]
 
 
 def _without_comments(value: bytes) -> Iterator[bytes]:
-    """The tokens without blanks and comments; a bracket that is never closed comes as a token of its own."""
+    """The tokens, blanks and comments as `_BLANK`; what is never closed, and what is escaped, as one character."""
     depth = 0
     for match in _ADDRESS_TOKEN.finditer(value):
         token = match.group()
@@ -314,8 +341,10 @@ def _without_comments(value: bytes) -> Iterator[bytes]:
             depth += 1
         elif depth:
             depth -= token == b")"
-        elif not token.isspace():
-            yield token
+        else:
+            yield _BLANK if token.isspace() else token[:1] if token.startswith(b"\\") else token
+        if token == b"(" and depth == 1:
+            yield _BLANK
     if depth:
         yield b"("
 

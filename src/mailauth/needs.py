@@ -5,23 +5,43 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
-from mailauth import dkim, iprev, rbl, spf
-from mailauth.evidence import Evidence, Need
-from mailauth.plan import IPAddress
+from mailauth import dkim, domain, iprev, rbl, spf
+from mailauth.evidence import Evidence, Life, Need
+from mailauth.plan import Plan
+from mailauth.steps import ReadMessage
 
 IPREV: Hashable = "iprev"
 SPF_HELO: Hashable = "spf-helo"
 SPF_MAIL_FROM: Hashable = "spf-mailfrom"
 DKIM: Hashable = "dkim"
+SENDER_DOMAIN: Hashable = "sender-domain"
 
 
 class RblKey(NamedTuple):
-    """The key of the listings of one subject on one set of lists."""
+    """The key of the client's listings on one set of lists."""
 
-    subject: str
     rules: tuple[rbl.Rule, ...]
+
+
+NameOf: TypeAlias = Literal["sender", "helo", "client", "reverse_client"]
+"""A name that lists of domains are asked about: the domain of MAIL FROM, of HELO, the confirmed or the unconfirmed
+name of the client."""
+
+
+class RhsblKey(NamedTuple):
+    """The key of a name's listings on one set of lists."""
+
+    of: NameOf
+    rules: tuple[rbl.Rule, ...]
+
+
+class NameListings(NamedTuple):
+    """The name that was looked up, None where there is none, and what the lists said."""
+
+    name: str | None
+    listings: list[rbl.Listing]
 
 
 class GreylistKey(NamedTuple):
@@ -30,36 +50,44 @@ class GreylistKey(NamedTuple):
     recipient: str
 
 
-class SenderDomainKey(NamedTuple):
-    """The key of what the DNS says of the sender's domain."""
-
-    domain: str | None
-
-
-# What the next HELO must not inherit.
-HELO_KEYS: tuple[Hashable, ...] = (SPF_HELO,)
-
-
-def of_connection(key: Hashable, ip: IPAddress) -> bool:
-    """Whether the next transaction of the session may inherit the result: it is about the client or its HELO alone."""
-    return key in (IPREV, SPF_HELO) or (isinstance(key, RblKey) and key.subject == str(ip))
-
-
 def need_iprev(evidence: Evidence) -> Need:
     """The names of the client, and whether they lead back to it."""
-    return Need(IPREV, lambda: iprev.check(evidence.ip))
+    return Need(IPREV, lambda: iprev.check(evidence.ip), "session")
 
 
-def need_rbl(evidence: Evidence, rules: Iterable[rbl.Rule]) -> Need:
+def need_rbl(evidence: Evidence, rules: tuple[rbl.Rule, ...]) -> Need:
     """The client on block lists."""
-    key = RblKey(str(evidence.ip), tuple(rules))
-    return Need(key, lambda: rbl.query(evidence.ip, key.rules, policy=evidence.settings.rbl_policy))
+    return Need(RblKey(rules), lambda: rbl.query(evidence.ip, rules, policy=evidence.settings.rbl_policy), "session")
 
 
-def need_rhsbl(evidence: Evidence, name: str, rules: Iterable[rbl.Rule]) -> Need:
-    """A domain on block lists of domains."""
-    key = RblKey(name, tuple(rules))
-    return Need(key, lambda: rbl.query(name, key.rules, policy=evidence.settings.rbl_policy))
+_LIVES: dict[NameOf, Life] = {
+    "sender": "transaction",
+    "helo": "helo",
+    "client": "session",
+    "reverse_client": "session",
+}
+
+
+def need_rhsbl(evidence: Evidence, of: NameOf, rules: tuple[rbl.Rule, ...]) -> Need:
+    """One of the peer's names on block lists of domains."""
+    return Need(RhsblKey(of, rules), lambda: _rhsbl(evidence, of, rules), _LIVES[of])
+
+
+def _rhsbl(evidence: Evidence, of: NameOf, rules: tuple[rbl.Rule, ...]) -> Plan[NameListings]:
+    if of in ("client", "reverse_client"):
+        # Beside the check of reverse DNS itself this asks the same questions at the same moment, which the execution
+        # asks once: the two names of the client need no round of their own.
+        found = evidence.result(IPREV)
+        if found is None:
+            found = yield from iprev.check(evidence.ip)
+        names = found.confirmed if of == "client" else found.names
+        name = next((name for name in names if domain.is_hostname(name)), None)
+    else:
+        name = evidence.sender_domain() if of == "sender" else domain.to_ascii(evidence.helo or "")
+    if name is None or not domain.is_hostname(name):
+        return NameListings(None, [])
+    listings = yield from rbl.query(name, rules, policy=evidence.settings.rbl_policy)
+    return NameListings(name, listings)
 
 
 def need_spf_mail_from(evidence: Evidence) -> Need:
@@ -90,29 +118,30 @@ def need_spf_helo(evidence: Evidence) -> Need:
             now=evidence.now,
             trace=evidence.settings.trace,
         ),
+        "helo",
     )
 
 
 def need_dkim(evidence: Evidence) -> Need:
-    """Every signature of the message."""
-    message = evidence.message
-    return Need(
-        DKIM,
-        lambda: dkim.verify(
-            b"" if message is None else message, now=evidence.now, policy=evidence.settings.dkim_policy
-        ),
-    )
+    """Every signature of the message, which is read before the plan is made."""
+    verifier = dkim.Verifier(now=evidence.now, policy=evidence.settings.dkim_policy)
+    message = b"" if evidence.message is None else evidence.message
+
+    def read() -> ReadMessage:
+        evidence.verifier = verifier
+        return ReadMessage(message, verifier.feed)
+
+    return Need(DKIM, verifier.finish, before=read)
 
 
-def everything(evidence: Evidence) -> list[Need]:
-    """Each check for which the facts are there."""
-    needs = [need_iprev(evidence)]
+def everything(evidence: Evidence) -> Iterable[Need]:
+    """Each check that a report tells of, as far as the facts are there."""
+    yield need_iprev(evidence)
     if evidence.settings.rbl:
-        needs.append(need_rbl(evidence, evidence.settings.rbl))
+        yield need_rbl(evidence, evidence.settings.rbl)
     if evidence.helo is not None:
-        needs.append(need_spf_helo(evidence))
+        yield need_spf_helo(evidence)
     if evidence.mail_from is not None:
-        needs.append(need_spf_mail_from(evidence))
+        yield need_spf_mail_from(evidence)
     if evidence.message is not None:
-        needs.append(need_dkim(evidence))
-    return needs
+        yield need_dkim(evidence)

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from mailauth import authres
+from mailauth.author import Author, read_author
 from mailauth.dkim import Result as DkimResult
 from mailauth.dkim import Signature
 from mailauth.evidence import Evidence
@@ -26,8 +28,10 @@ from mailauth.verdict import Action, Decision
 class Report:
     """Everything that was found out about one message, and what it came to.
 
-    Results of checks that were not made are None or empty; `not_evaluated` says of each why. `greylist` has one
-    decision for each recipient that was asked about, in order. `decision` is the verdict.
+    Results of checks that were not made are None or empty; `not_evaluated` says of each why. `rcpt_to` are the
+    recipients of the message, `recipients` the decision for each that was named, refused ones included; `greylist`
+    has the greylist's for those that it was asked about, in the same order. `decision` is the verdict on the whole: one
+    refusal refuses the message, since SMTP has one reply for it. `author` is None where the message was not read.
     """
 
     hostname: str
@@ -36,14 +40,16 @@ class Report:
     mail_from: str | None
     rcpt_to: tuple[str, ...]
     decision: Decision
+    recipients: Mapping[str, Decision] = field(default_factory=dict)
     iprev: IprevResult | None = None
     rbl: tuple[Listing, ...] = ()
     spf: SpfResult | None = None
     spf_helo: SpfResult | None = None
     dkim: tuple[Signature, ...] = ()
+    author: Author | None = None
     greylist: tuple[GreylistDecision, ...] = ()
     authenticated: str | None = None
-    not_evaluated: dict[str, str] = field(default_factory=dict)
+    not_evaluated: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def action(self) -> Action:
@@ -89,13 +95,15 @@ class Report:
             "authenticated": self.authenticated,
             "verdict": self.verdict,
             "decision": self.decision.to_dict(),
+            "recipients": {recipient: decision.to_dict() for recipient, decision in self.recipients.items()},
             "iprev": self.iprev.to_dict() if self.iprev else None,
             "rbl": [listing.to_dict() for listing in self.rbl],
             "spf": self.spf.to_dict() if self.spf else None,
             "spf_helo": self.spf_helo.to_dict() if self.spf_helo else None,
             "dkim": [signature.to_dict() for signature in self.dkim],
+            "author": self.author.to_dict() if self.author else None,
             "greylist": [decision.to_dict() for decision in self.greylist],
-            "not_evaluated": self.not_evaluated,
+            "not_evaluated": dict(self.not_evaluated),
             "authentication_results": self.authentication_results.decode("utf-8"),
             "reply": str(self.reply) if self.reply else None,
         }
@@ -130,50 +138,58 @@ def _dkim_methods(signatures: tuple[Signature, ...]) -> list[authres.MethodResul
     ]
 
 
-def make_report(evidence: Evidence, decision: Decision) -> Report:
-    """The report of what is known by now."""
-    result = evidence.result
-    recipients = tuple(evidence.recipients)
-    # A recipient that was deferred is not among those accepted, and its decision is what people want to see.
-    asked = [*recipients, evidence.recipient] if evidence.recipient not in (None, *recipients) else [*recipients]
-    greylisted = [result(GreylistKey(str(recipient))) for recipient in asked]
+def make_report(evidence: Evidence, decision: Decision, spoken: Mapping[str, Decision]) -> Report:
+    """The report of what is known by now; `spoken` has what was decided for each recipient."""
+    result, settings = evidence.result, evidence.settings
+    greylisted = [result(GreylistKey(recipient)) for recipient in spoken]
+    verifier = evidence.verifier
     return Report(
-        hostname=evidence.settings.hostname,
+        hostname=settings.hostname,
         ip=evidence.ip,
         helo=evidence.helo,
         mail_from=evidence.mail_from,
-        rcpt_to=recipients,
+        rcpt_to=tuple(evidence.recipients),
         decision=decision,
+        recipients=dict(spoken),
         iprev=result(IPREV),
-        rbl=tuple(result(RblKey(str(evidence.ip), evidence.settings.rbl), [])),
+        rbl=tuple(result(RblKey(settings.rbl), [])),
         spf=result(SPF_MAIL_FROM),
         spf_helo=result(SPF_HELO),
         dkim=tuple(result(DKIM, [])),
+        author=None if verifier is None or verifier.header is None else read_author(verifier.header),
         greylist=tuple(found for found in greylisted if found is not None),
         authenticated=evidence.authenticated,
-        not_evaluated=_not_evaluated(evidence, decision, any(greylisted)),
+        not_evaluated=_not_evaluated(evidence, decision, spoken),
     )
 
 
-def _not_evaluated(evidence: Evidence, decision: Decision, greylisted: bool) -> dict[str, str]:
+def _not_evaluated(evidence: Evidence, decision: Decision, spoken: Mapping[str, Decision]) -> dict[str, str]:
     """Each check that was not made, and why."""
-    settings = evidence.settings
-    refused = (
-        f"{decision.action} by {decision.restriction} before it" if decision.reply else "no restriction asks for it"
-    )
-    reasons = {
-        "iprev": None if evidence.known(IPREV) else refused,
-        "rbl": None if evidence.known(RblKey(str(evidence.ip), settings.rbl)) else refused,
-        "spf_helo": None if evidence.known(SPF_HELO) else refused,
-        "spf": None if evidence.known(SPF_MAIL_FROM) else refused,
-        "dkim": None if evidence.known(DKIM) else refused,
-        "greylist": None if greylisted else refused,
+    settings, known = evidence.settings, evidence.known
+    greylisted = any(known(GreylistKey(recipient)) for recipient in spoken)
+    made = {
+        "iprev": known(IPREV),
+        "rbl": known(RblKey(settings.rbl)) and bool(settings.rbl),
+        "spf_helo": known(SPF_HELO),
+        "spf": known(SPF_MAIL_FROM),
+        "dkim": known(DKIM),
+        "greylist": greylisted and settings.greylisting,
     }
-    missing = {
+    impossible = {
         "rbl": None if settings.rbl else "no list is named",
         "spf_helo": "no HELO name is known" if evidence.helo is None else None,
         "spf": "MAIL FROM is not known" if evidence.mail_from is None else None,
         "dkim": "there is no message" if evidence.message is None else None,
-        "greylist": None if settings.greylisting else "no store is named",
+        "greylist": _no_greylist(evidence, spoken),
     }
-    return {name: missing.get(name) or why for name, why in reasons.items() if why is not None}
+    refused = f"{decision.action} by {decision.restriction} before it" if decision.refused else None
+    unwanted = refused or "no restriction asks for it"
+    return {name: impossible.get(name) or unwanted for name, done in made.items() if not done}
+
+
+def _no_greylist(evidence: Evidence, spoken: Mapping[str, Decision]) -> str | None:
+    if not evidence.settings.greylisting:
+        return "no store is named"
+    if evidence.mail_from is None:
+        return "MAIL FROM is not known"
+    return None if spoken else "no recipient is known"

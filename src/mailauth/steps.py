@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 from mailauth.plan import IPAddress, Plan
 
@@ -15,14 +15,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """Run a plan against the authenticator's resolver, under its time limit."""
+    """Run a plan against the authenticator's resolver, in what is left of its time."""
 
     plan: Plan[Any]
 
 
 @dataclass(frozen=True, slots=True)
+class ReadMessage:
+    """Read the message to its end and feed it, piece by piece; in aio without blocking the event loop."""
+
+    message: bytes | BinaryIO
+    feed: Callable[[bytes], object]
+
+
+@dataclass(frozen=True, slots=True)
 class AskGreylist:
-    """Ask the authenticator's greylist about one delivery attempt to one recipient."""
+    """Ask the authenticator's greylist about one delivery attempt to one recipient; None where it has none."""
 
     ip: IPAddress
     sender: str
@@ -38,5 +46,5 @@ class Call:
     argument: Any
 
 
-Effect: TypeAlias = RunPlan | AskGreylist | Call
+Effect: TypeAlias = RunPlan | ReadMessage | AskGreylist | Call
 Steps: TypeAlias = Generator[Effect, Any, T]

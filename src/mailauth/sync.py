@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import inspect
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO, TypeVar
@@ -14,10 +16,11 @@ from mailauth.authenticator import AuthenticatorBase, check_message
 from mailauth.greylist import Action as GreylistAction
 from mailauth.greylist import Greylist as _Greylist
 from mailauth.greylist import GreylistPolicy, SettingsSource, Store
+from mailauth.message import blocks
 from mailauth.plan import DEFAULT_TIME_LIMIT, IPAddress, Resolver, run
 from mailauth.report import Report
 from mailauth.session import SessionBase
-from mailauth.steps import AskGreylist, Call, Effect, RunPlan, Steps
+from mailauth.steps import AskGreylist, Call, Effect, ReadMessage, RunPlan, Steps
 from mailauth.stores import open_store
 from mailauth.verdict import Decision
 
@@ -34,14 +37,16 @@ __all__ = [
 T = TypeVar("T")
 
 _default: list[Resolver] = []
+_making = threading.Lock()
 
 
 def default_resolver() -> Resolver:
     """The system's DNS through dnspython with a cache, made on first use and shared by the process."""
-    if not _default:
-        from mailauth.resolvers import CachingResolver, DnspythonResolver
+    with _making:
+        if not _default:
+            from mailauth.resolvers import CachingResolver, DnspythonResolver
 
-        _default.append(CachingResolver(DnspythonResolver()))
+            _default.append(CachingResolver(DnspythonResolver()))
     return _default[0]
 
 
@@ -158,14 +163,18 @@ class Authenticator(AuthenticatorBase[Resolver, Greylist]):
         *,
         ip: str | IPAddress,
         helo: str | None = None,
-        mail_from: str = "",
+        mail_from: str | None = None,
         rcpt_to: str | Sequence[str] = (),
         authenticated: str | None = None,
         now: float | None = None,
     ) -> Report:
-        """Authenticate a whole message: reverse DNS, RBL, SPF, DKIM side by side, then the verdict.
+        """Authenticate a whole message: reverse DNS, block lists, SPF and DKIM side by side, then the verdict.
 
-        `message` is bytes or a binary file. Raises `ValueError` if `ip` is no address.
+        `message` is bytes or a binary file, read to its end. `helo` and `mail_from` are None where they are not known;
+        the null sender is ``""``. `rcpt_to` is one recipient or several; each is judged. `authenticated` is the
+        identity that SMTP AUTH proved. `now` (seconds since the epoch) is the clock's where it is not given. Raises
+        `ValueError` if `ip` is no address, `TypeError` for what is no text or no message, and what reading the file
+        raises.
         """
         now = self.clock() if now is None else now
         return self.perform(
@@ -182,31 +191,43 @@ class Authenticator(AuthenticatorBase[Resolver, Greylist]):
         )
 
     def session(self, ip: str | IPAddress, *, authenticated: str | None = None) -> Session:
-        """A new SMTP session of the client at `ip`. Raises `ValueError` if `ip` is no address."""
+        """A new SMTP session of the client at `ip`; it waits for nothing. Raises `ValueError` if `ip` is no address."""
         return Session(self, domain.parse_ip(ip), authenticated)
 
     def perform(self, steps: Steps[T]) -> T:
-        """Perform what the steps yield until they return."""
+        """Perform what the steps yield until they return; the time limit holds for all their plans together."""
+        deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
         try:
             effect = next(steps)
             while True:
-                effect = steps.send(self._effect(effect))
+                effect = steps.send(self._effect(effect, deadline))
         except StopIteration as stop:
             result: T = stop.value
             return result
         finally:
             steps.close()
 
-    def _effect(self, effect: Effect) -> Any:
+    def _effect(self, effect: Effect, deadline: float | None) -> Any:
         match effect:
             case RunPlan(plan):
-                return run(plan, _given(self.resolver), time_limit=self.time_limit)
-            case AskGreylist(ip, sender, recipient, options):
-                if self.greylist is None:
-                    return None
+                remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+                return run(plan, _given(self.resolver), time_limit=remaining)
+            case ReadMessage(message, feed):
+                for block in blocks(message):
+                    feed(block)
+            case AskGreylist(ip, sender, recipient, options) if self.greylist is not None:
                 return self.greylist.check(ip, sender, recipient, **options)
             case Call(function, argument):
-                return function(argument)
+                return _call(function, argument)
+        return None
+
+
+def _call(function: Callable[[Any], Any], argument: object) -> Any:
+    result = function(argument)
+    if inspect.iscoroutine(result):
+        result.close()
+        raise TypeError(f"the restriction {function!r} is asynchronous: use mailauth.aio")
+    return result
 
 
 class Session(SessionBase):
@@ -223,6 +244,10 @@ class Session(SessionBase):
     def _perform(self, steps: Steps[Decision], now: float | None) -> Decision:
         self._steps.evidence.now = self._authenticator.clock() if now is None else now
         return self._authenticator.perform(steps)
+
+    def connect(self, *, now: float | None = None) -> Decision:
+        """The client has connected: judge the list of the client before anything is said. It may be left out."""
+        return self._perform(self._steps.connect(), now)
 
     def helo(self, name: str, *, now: float | None = None) -> Decision:
         """The client said HELO or EHLO with `name`, as it came."""

@@ -19,13 +19,18 @@ class Action(StrEnum):
     DEFER = "defer"
 
 
+_REPLY_CLASSES = {Action.REJECT: 5, Action.DEFER: 4}
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """One verdict and how it came about.
 
-    `reply` is set for reject and defer. `restriction` names who decided, `reason` is a stable code, `detail` says it
-    in words. `if_permit` marks a deferral that acts only where nothing later rejects (trouble in DNS: Postfix's
-    DEFER_IF_PERMIT). `warnings` holds the rejections that `warn_if_reject` turned into words.
+    `reply` is set for reject (5xx) and defer (4xx), and for nothing else. `restriction` names who decided, `reason` is
+    a stable code, `detail` says it in words. `if_permit` marks a deferral that acts only where nothing later rejects
+    (trouble in DNS: Postfix's DEFER_IF_PERMIT). `warnings` holds the refusals that `warn_if_reject` turned into words.
+
+    Raises `ValueError` for a reply that does not belong to the action.
     """
 
     action: Action
@@ -36,11 +41,32 @@ class Decision:
     if_permit: bool = False
     warnings: tuple[Decision, ...] = ()
 
+    def __post_init__(self) -> None:
+        expected = _REPLY_CLASSES.get(self.action)
+        given = None if self.reply is None else self.reply.code // 100
+        if given != expected:
+            wanted = "no reply" if expected is None else f"a reply of class {expected}xx"
+            raise ValueError(f"a decision to {self.action} has {wanted}, not {self.reply}")
+
+    def __bool__(self) -> bool:
+        """Refused: a verdict has four values."""
+        raise TypeError("a Decision is neither true nor false: compare its action, or ask whether it is refused")
+
+    @property
+    def refused(self) -> bool:
+        """Whether it rejects or defers: `reply` is then what the server says."""
+        return self.reply is not None
+
+    @property
+    def final(self) -> bool:
+        """Whether it refuses, whatever the restrictions behind it say."""
+        return self.reply is not None and not self.if_permit
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
         return {
             "action": str(self.action),
-            "reply": str(self.reply) if self.reply else None,
+            "reply": str(self.reply) if self.reply is not None else None,
             "restriction": self.restriction,
             "reason": self.reason,
             "detail": self.detail,
@@ -57,6 +83,6 @@ def permit(restriction: str, reason: str, detail: str = "") -> Decision:
 
 
 def refuse(restriction: str, reason: str, reply: Reply, detail: str = "", *, if_permit: bool = False) -> Decision:
-    """A decision to reject (5xx) or to defer (4xx), as the reply's code says."""
+    """A decision to reject (5xx) or to defer (4xx), as the reply's code says. Raises `ValueError` for other codes."""
     action = Action.DEFER if reply.code < 500 else Action.REJECT
     return Decision(action, reply, restriction, reason, detail or reply.text, if_permit)

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+from mailauth.evidence import Evidence as Evidence
 from mailauth.restrictions.authentication import check_dkim, check_spf
-from mailauth.restrictions.base import Restriction, evaluate_list, warn_if_reject
+from mailauth.restrictions.base import Restriction, warn_if_reject
 from mailauth.restrictions.client import (
     permit_authenticated,
     permit_mynetworks,
@@ -17,14 +18,21 @@ from mailauth.restrictions.client import (
 )
 from mailauth.restrictions.helo import reject_invalid_helo_hostname, reject_non_fqdn_helo_hostname
 from mailauth.restrictions.lists import reject_rbl, reject_rhsbl
+from mailauth.restrictions.phases import Restrictions as Restrictions
 from mailauth.restrictions.recipient import greylist, reject_unauth_destination
 from mailauth.restrictions.sender import reject_non_fqdn_sender, reject_unknown_sender_domain
+from mailauth.smtp import Reply as Reply
+from mailauth.verdict import Action as Action
+from mailauth.verdict import Decision as Decision
+from mailauth.verdict import permit as permit
+from mailauth.verdict import refuse as refuse
 
+# The restrictions by their names in a configuration. The words for writing one's own (`Decision`, `refuse`, ...) and
+# `Restrictions`, which takes them all, are here, too.
 __all__ = [
     "Restriction",
     "check_dkim",
     "check_spf",
-    "evaluate_list",
     "greylist",
     "permit_authenticated",
     "permit_mynetworks",

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from mailauth import dkim, spf
 from mailauth.evidence import Evidence, Need
@@ -27,8 +27,12 @@ def check_spf(
 
     permerror passes by default: RFC 7208 section 8.7 leaves it to the receiver, and a broken record is nobody's forged
     mail. softfail is never refused (section 8.5). The null sender is checked as postmaster@HELO (section 2.4).
+    Raises `ValueError` for another word.
     """
     treatments: dict[str, Treatment] = {"fail": fail, "temperror": temperror, "permerror": permerror}
+    _require_choice("identity", identity, ("mailfrom", "helo"))
+    for name, treatment in treatments.items():
+        _require_choice(name, treatment, get_args(Treatment))
     key = SPF_MAIL_FROM if identity == "mailfrom" else SPF_HELO
     fact: Fact = "mail_from" if identity == "mailfrom" else "helo"
 
@@ -47,6 +51,11 @@ def check_spf(
     return Restriction("check_spf", judge, frozenset({fact}), needs, note=identity)
 
 
+def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is one of {', '.join(choices)}, not {value!r}")
+
+
 def _as(treatment: Treatment, code: int, enhanced: str, text: str) -> Reply:
     """The reply with its class changed where the site treats the result otherwise (RFC 3463 section 2)."""
     if treatment == "reject":
@@ -61,8 +70,12 @@ def check_dkim(
 
     "nothing": the result is only reported, as RFC 6376 section 6.3 advises; "pass": one signature that passes (else
     550 5.7.20, RFC 7372 section 3.1); "author": one that passes and whose domain is that of the author in From, or
-    above it (else 550 5.7.22). Where a key could not be asked for, `temperror` decides.
+    above it (else 550 5.7.22). Where a key could not be asked for, `temperror` decides. It belongs into the list
+    `data`, and raises `ValueError` for another word.
     """
+
+    _require_choice("require", require, ("nothing", "pass", "author"))
+    _require_choice("temperror", temperror, get_args(Treatment))
 
     def judge(evidence: Evidence) -> Decision:
         signatures: list[dkim.Signature] = evidence.result(DKIM)

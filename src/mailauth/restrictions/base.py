@@ -1,4 +1,7 @@
 # What belongs here: what a restriction is, and how a list of them is evaluated. No restriction of its own.
+#
+# SECURITY: replies quote what the peer said. `quoted` makes it printable and short, whatever the reply's own checks
+# do: a line end from the peer must not end our line.
 """Restrictions as values, evaluated in order: the first verdict wins."""
 
 from __future__ import annotations
@@ -15,36 +18,68 @@ from mailauth.verdict import NOTHING, Action, Decision
 _log = logging.getLogger("mailauth.restrictions")
 
 OnTrouble: TypeAlias = Literal["defer", "pass"]
-"""What trouble in DNS does: defer the mail unless something rejects it, or go on as if nothing was asked."""
+"""What trouble in DNS does: defer the mail, or go on as if nothing was asked."""
+
+Phase: TypeAlias = Literal["client", "helo", "sender", "recipient", "data"]
+PHASES: tuple[Phase, ...] = ("client", "helo", "sender", "recipient", "data")
 
 Fact: TypeAlias = Literal["helo", "mail_from", "recipient", "message"]
+FACT_OF: dict[Phase, Fact] = {"helo": "helo", "sender": "mail_from", "recipient": "recipient", "data": "message"}
+"""The fact that becomes known in each phase."""
+
+_PHASE_OF = {fact: PHASES.index(phase) for phase, fact in FACT_OF.items()}
+
+MAX_QUOTED = 200
+"""Characters of the peer's text in a reply, which has 512 octets in all (RFC 5321 section 4.5.3.1.5)."""
 
 
-def _no_needs(evidence: Evidence) -> tuple[Need, ...]:
+def quoted(text: str) -> str:
+    """What the peer said, in angle brackets, fit for a reply of one line."""
+    shown = "".join(char if char.isprintable() else "?" for char in text[: MAX_QUOTED + 1])
+    return f"<{shown}>" if len(shown) <= MAX_QUOTED else f"<{shown[:MAX_QUOTED]}...>"
+
+
+def enhanced(code: int, subject: str) -> str:
+    """The enhanced status code whose class is that of the reply's code (RFC 3463 section 2)."""
+    return f"{code // 100}.{subject}"
+
+
+def require_refusal(code: int) -> int:
+    """The caller's reply code. Raises `ValueError` if it does not refuse."""
+    if not 400 <= code <= 599:
+        raise ValueError(f"a refusal has a code from 400 to 599, not {code!r}")
+    return code
+
+
+def _no_needs(evidence: Evidence) -> Sequence[Need]:
     return ()
-
-
-def _silent(evidence: Evidence) -> Decision:
-    return NOTHING
 
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """One restriction: what it must know, which checks it needs, and how it judges.
+    """One restriction: the facts it must know, the checks it needs, and how it judges.
 
-    `judge` is called when the checks of `needs` were made. `evaluate`, where it is set, takes the place of both.
+    `judge` is called when the checks of `needs` were made; `steps` takes its place where more than checks is to be
+    done.
     """
 
     name: str
-    judge: Callable[[Evidence], Decision] = field(default=_silent, repr=False)
+    judge: Callable[[Evidence], Decision] | None = field(default=None, repr=False)
     requires: frozenset[Fact] = frozenset()
-    needs: Callable[[Evidence], tuple[Need, ...]] = field(default=_no_needs, repr=False)
-    evaluate: Callable[[Evidence], Steps[Decision]] | None = field(default=None, repr=False)
+    needs: Callable[[Evidence], Sequence[Need]] = field(default=_no_needs, repr=False)
+    steps: Callable[[Evidence], Steps[Decision]] | None = field(default=None, repr=False)
     note: str = ""
 
-    def ready(self, evidence: Evidence) -> bool:
-        """Whether the facts that it judges by are there."""
-        return all(getattr(evidence, fact) is not None for fact in self.requires)
+    def missing(self, evidence: Evidence) -> list[Fact]:
+        """The facts that it judges by and that are not known."""
+        return [fact for fact in self.requires if getattr(evidence, fact) is None]
+
+    def evaluate(self, evidence: Evidence) -> Steps[Decision]:
+        """Judge; the checks of `needs` were made."""
+        if self.steps is not None:
+            decision = yield from self.steps(evidence)
+            return decision
+        return NOTHING if self.judge is None else self.judge(evidence)
 
     def __str__(self) -> str:
         return f"{self.name} {self.note}".rstrip()
@@ -62,7 +97,7 @@ def as_restriction(item: Restriction | Caller) -> Restriction:
         raise TypeError(f"a restriction is a value of mailauth.restrictions or a callable, not {item!r}")
     name = getattr(item, "__name__", type(item).__name__)
 
-    def evaluate(evidence: Evidence) -> Steps[Decision]:
+    def steps(evidence: Evidence) -> Steps[Decision]:
         decision = yield Call(item, evidence)
         if decision is None:
             return NOTHING
@@ -70,56 +105,54 @@ def as_restriction(item: Restriction | Caller) -> Restriction:
             raise TypeError(f"the restriction {name} returned {decision!r}, not a Decision or None")
         return decision if decision.restriction else replace(decision, restriction=name)
 
-    return Restriction(name, evaluate=evaluate)
+    return Restriction(name, steps=steps)
 
 
-def evaluate_list(restrictions: Sequence[Restriction], evidence: Evidence) -> Steps[Decision | None]:
-    """The first verdict of the list; `NOTHING` at its end; None where a fact is missing that comes later.
+def evaluate_list(restrictions: Sequence[Restriction], evidence: Evidence, phase: Phase) -> Steps[Decision | None]:
+    """The first verdict of the list; `NOTHING` at its end; None where it must wait for a fact of a later phase.
 
-    Restrictions that need no look-up are judged first, in order; at the first that does, the look-ups of all that
-    follow are made side by side.
+    What is judged without a look-up is judged first, in order; at the first restriction that needs look-ups, those of
+    all that follow are made side by side. A fact that did not come in its phase (a client that said no HELO) will not
+    come: the restriction that judges by it has nothing to say, as in Postfix, and the list goes on.
     """
     warnings: list[Decision] = []
     deferred: Decision | None = None
+    outcome = NOTHING
     for position, restriction in enumerate(restrictions):
-        if not restriction.ready(evidence):
+        missing = restriction.missing(evidence)
+        if any(_PHASE_OF[fact] > PHASES.index(phase) for fact in missing):
             return None
-        decision = yield from _evaluate(restriction, restrictions[position:], evidence)
+        if missing:
+            continue
+        if restriction.needs(evidence):
+            yield from evidence.gather(needs_of(restrictions[position:], evidence))
+        decision = yield from restriction.evaluate(evidence)
         warnings.extend(decision.warnings)
         if decision.if_permit:
-            deferred = deferred or decision
-        elif decision.action is Action.REJECT or decision.action is Action.DEFER:
-            return replace(decision, warnings=tuple(warnings))
-        elif decision.action is Action.PERMIT:
-            return replace(deferred or decision, warnings=tuple(warnings))
-    return replace(deferred or NOTHING, warnings=tuple(warnings))
+            deferred = decision if deferred is None else deferred
+        elif decision.action is not Action.NONE:
+            outcome = decision
+            break
+    if deferred is not None and not outcome.refused:
+        outcome = deferred
+    return replace(outcome, warnings=tuple(warnings))
 
 
-def _evaluate(restriction: Restriction, rest: Sequence[Restriction], evidence: Evidence) -> Steps[Decision]:
-    if restriction.evaluate is not None:
-        decision: Decision = yield from restriction.evaluate(evidence)
-        return decision
-    if restriction.needs(evidence):
-        needs = [need for later in rest if later.ready(evidence) for need in later.needs(evidence)]
-        yield from evidence.gather(needs)
-    return restriction.judge(evidence)
+def needs_of(restrictions: Sequence[Restriction], evidence: Evidence) -> list[Need]:
+    """The checks that these restrictions need, as far as the facts are known."""
+    ready = [restriction for restriction in restrictions if not restriction.missing(evidence)]
+    return [need for restriction in ready for need in restriction.needs(evidence)]
 
 
 def warn_if_reject(restriction: Restriction | Caller) -> Restriction:
-    """The restriction, whose rejections and deferrals are logged and reported, and do nothing else."""
+    """The restriction, whose refusals are logged and reported, and do nothing else. What it permits is permitted."""
     inner = as_restriction(restriction)
 
-    def soften(decision: Decision) -> Decision:
-        if decision.action not in (Action.REJECT, Action.DEFER):
+    def steps(evidence: Evidence) -> Steps[Decision]:
+        decision = yield from inner.evaluate(evidence)
+        if not decision.refused:
             return decision
         _log.warning("would %s: %s (%s)", decision.action, decision.restriction, decision.reason)
-        return Decision(Action.NONE, warnings=(decision,))
+        return Decision(Action.NONE, warnings=(*decision.warnings, replace(decision, warnings=())))
 
-    if inner.evaluate is None:
-        return replace(inner, judge=lambda evidence: soften(inner.judge(evidence)), note=f"{inner.note} (warn)")
-    evaluate_inner = inner.evaluate
-
-    def evaluate(evidence: Evidence) -> Steps[Decision]:
-        return soften((yield from evaluate_inner(evidence)))
-
-    return replace(inner, evaluate=evaluate, note=f"{inner.note} (warn)")
+    return replace(inner, judge=None, steps=steps, note=f"{inner.note} (warn)".lstrip())

@@ -1,16 +1,19 @@
-# What belongs here: restrictions on the client: its address, its names, the block lists, how it talks.
+# What belongs here: restrictions on the client: its address, its names, how it talks.
 """Client restrictions (Postfix: smtpd_client_restrictions)."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from mailauth import iprev
+from mailauth import domain, iprev
 from mailauth.evidence import Evidence, Need
 from mailauth.needs import IPREV, need_iprev
-from mailauth.restrictions.base import OnTrouble, Restriction
+from mailauth.restrictions.base import OnTrouble, Restriction, enhanced, require_refusal
 from mailauth.smtp import Reply
 from mailauth.verdict import NOTHING, Decision, permit, refuse
+
+TROUBLE_CODE = 450
+"""What Postfix says while the DNS does not answer, whatever unknown_client_reject_code is."""
 
 
 def permit_mynetworks(*networks: str | IPv4Network | IPv6Network) -> Restriction:
@@ -29,7 +32,7 @@ def permit_authenticated() -> Restriction:
     """Permit clients that have authenticated (Postfix: permit_sasl_authenticated)."""
 
     def judge(evidence: Evidence) -> Decision:
-        if evidence.authenticated:
+        if evidence.authenticated is not None:
             return permit("permit_authenticated", "authenticated", "the client has authenticated")
         return NOTHING
 
@@ -43,55 +46,54 @@ def _reverse_dns(evidence: Evidence) -> tuple[Need, ...]:
 def reject_unknown_client_hostname(*, code: int = 450, on_trouble: OnTrouble = "defer") -> Restriction:
     """Reject clients without a reverse name that leads back to the address (forward-confirmed reverse DNS).
 
-    `code` is Postfix's unknown_client_reject_code; RFC 7372 section 3.3 has the enhanced code.
+    `code` is Postfix's unknown_client_reject_code; while the DNS does not answer, it is 450. The enhanced code is that
+    of RFC 7372 section 3.3.
     """
     name = "reject_unknown_client_hostname"
+    require_refusal(code)
 
     def judge(evidence: Evidence) -> Decision:
-        found = evidence.result(IPREV)
-        if found.result == iprev.Result.PASS:
+        found: iprev.IprevResult = evidence.result(IPREV)
+        if found.result is iprev.Result.PASS:
             return NOTHING
-        temporary = found.result == iprev.Result.TEMPERROR
+        temporary = found.result is iprev.Result.TEMPERROR
         if temporary and on_trouble == "pass":
             return NOTHING
-        reply = Reply(
-            450 if temporary else code, _class(450 if temporary else code) + ".7.25",
-            f"Client host rejected: cannot find your hostname, [{evidence.ip}]",
-        )  # fmt: skip
-        return refuse(name, f"iprev-{found.result}", reply)
+        spoken = TROUBLE_CODE if temporary else code
+        words = f"Client host rejected: cannot find your hostname, [{evidence.ip}]"
+        return refuse(name, f"iprev-{found.result}", Reply(spoken, enhanced(spoken, "7.25"), words), found.detail)
 
     return Restriction(name, judge, needs=_reverse_dns)
 
 
 def reject_unknown_reverse_client_hostname(*, code: int = 450, on_trouble: OnTrouble = "defer") -> Restriction:
-    """Reject clients whose address has no reverse name at all."""
+    """Reject clients whose address has no reverse name at all, whether it leads back or not.
+
+    `code` is Postfix's unknown_client_reject_code; while the DNS does not answer, it is 450.
+    """
     name = "reject_unknown_reverse_client_hostname"
+    require_refusal(code)
 
     def judge(evidence: Evidence) -> Decision:
-        found = evidence.result(IPREV)
-        if found.names:
+        found: iprev.IprevResult = evidence.result(IPREV)
+        if any(domain.is_hostname(reverse_name) for reverse_name in found.names):
             return NOTHING
-        temporary = found.result == iprev.Result.TEMPERROR
+        temporary = found.result is iprev.Result.TEMPERROR
         if temporary and on_trouble == "pass":
             return NOTHING
-        reply = Reply(
-            450 if temporary else code, _class(450 if temporary else code) + ".7.25",
-            f"Client host rejected: cannot find your reverse hostname, [{evidence.ip}]",
-        )  # fmt: skip
-        return refuse(name, "no-reverse-name", reply)
+        spoken = TROUBLE_CODE if temporary else code
+        words = f"Client host rejected: cannot find your reverse hostname, [{evidence.ip}]"
+        reason = "dns-trouble" if temporary else "no-reverse-name"
+        return refuse(name, reason, Reply(spoken, enhanced(spoken, "7.1"), words), found.detail)
 
     return Restriction(name, judge, needs=_reverse_dns)
-
-
-def _class(code: int) -> str:
-    return str(code)[0]
 
 
 def reject_unauth_pipelining() -> Restriction:
     """Reject clients that sent the next command before they saw the reply to this one (Postfix 503 5.5.0).
 
-    The server tells: `pipelined` says that octets were waiting before the reply was sent, where RFC 2920 section 3.1
-    does not allow it.
+    The server tells, by `Session.note_pipelining`: octets were waiting before the reply was sent, where RFC 2920
+    section 3.1 does not allow it.
     """
 
     def judge(evidence: Evidence) -> Decision:

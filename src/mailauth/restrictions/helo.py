@@ -1,15 +1,34 @@
-# What belongs here: restrictions on the name in HELO or EHLO: its syntax.
+# What belongs here: restrictions on the name in HELO or EHLO: its syntax. The syntax of names, as Postfix judges it, is
+# shared with the restrictions on the sender.
+#
+# SECURITY: the name is the client's, of any length and with any characters; each check is linear and bounded by the
+# length of a name in the DNS.
 """HELO restrictions (Postfix: smtpd_helo_restrictions)."""
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv6Address
 
-from mailauth import domain
 from mailauth.evidence import Evidence
-from mailauth.restrictions.base import Restriction
+from mailauth.plan import MAX_NAME_OCTETS
+from mailauth.restrictions.base import Restriction, quoted
 from mailauth.smtp import Reply
 from mailauth.verdict import NOTHING, Decision, refuse
+
+# name  = label *( "." label ), not of digits and dots alone
+# label = 1*63( ALPHA / DIGIT / "_" / "-" ), without "-" at its ends
+_NAME = re.compile(r"(?![0-9.]*\Z)(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\Z")
+
+
+def is_name(name: str) -> bool:
+    """Whether Postfix takes it for a host name: RFC 1123 section 2.1, with underscores and a numeric last label."""
+    return len(name) <= MAX_NAME_OCTETS and _NAME.match(name) is not None
+
+
+def without_final_dot(name: str) -> str:
+    """The name without one dot at its end; two dots stay, and are an empty label."""
+    return name if name.endswith("..") or name == "." else name.removesuffix(".")
 
 
 def is_address_literal(name: str) -> bool:
@@ -17,38 +36,53 @@ def is_address_literal(name: str) -> bool:
     if not (name.startswith("[") and name.endswith("]")) or len(name) > 64:
         return False
     inner = name[1:-1]
+    return _is_address(inner[5:], 6) if inner[:5].lower() == "ipv6:" else _is_address(inner, 4)
+
+
+def _is_address(text: str, version: int) -> bool:
     try:
-        if inner[:5].lower() == "ipv6:":
-            IPv6Address(inner[5:])
-        else:
-            IPv4Address(inner)
+        IPv4Address(text) if version == 4 else IPv6Address(text)
     except ValueError:
         return False
-    return "%" not in inner
+    return "%" not in text
 
 
 def reject_invalid_helo_hostname() -> Restriction:
-    """Reject a HELO name that is neither a host name nor an address literal (501 5.5.2)."""
+    """Reject a HELO name that is neither a host name nor an address (501 5.5.2).
+
+    An address without brackets passes, as in Postfix: too many clients say it.
+    """
 
     def judge(evidence: Evidence) -> Decision:
         helo = evidence.helo or ""
-        if domain.is_hostname(helo.removesuffix(".")) or is_address_literal(helo):
+        if helo.startswith("["):
+            return _judge_literal("reject_invalid_helo_hostname", helo)
+        if is_name(without_final_dot(helo)) or (len(helo) <= 64 and (_is_address(helo, 4) or _is_address(helo, 6))):
             return NOTHING
-        words = "invalid ip address" if helo.startswith("[") else "Invalid name"
-        reply = Reply(501, "5.5.2", f"<{helo}>: Helo command rejected: {words}")
+        reply = Reply(501, "5.5.2", f"{quoted(helo)}: Helo command rejected: Invalid name")
         return refuse("reject_invalid_helo_hostname", "helo-invalid", reply)
 
     return Restriction("reject_invalid_helo_hostname", judge, frozenset({"helo"}))
 
 
 def reject_non_fqdn_helo_hostname() -> Restriction:
-    """Reject a HELO name that is no fully qualified name and no address literal (504 5.5.2)."""
+    """Reject a HELO name that is no fully qualified name (504 5.5.2) and no address literal (501 5.5.2)."""
 
     def judge(evidence: Evidence) -> Decision:
         helo = evidence.helo or ""
-        if domain.is_fqdn(helo.removesuffix(".")) or is_address_literal(helo):
+        if helo.startswith("["):
+            return _judge_literal("reject_non_fqdn_helo_hostname", helo)
+        name = without_final_dot(helo)
+        if "." in name and is_name(name):
             return NOTHING
-        reply = Reply(504, "5.5.2", f"<{helo}>: Helo command rejected: need fully-qualified hostname")
+        reply = Reply(504, "5.5.2", f"{quoted(helo)}: Helo command rejected: need fully-qualified hostname")
         return refuse("reject_non_fqdn_helo_hostname", "helo-not-fqdn", reply)
 
     return Restriction("reject_non_fqdn_helo_hostname", judge, frozenset({"helo"}))
+
+
+def _judge_literal(restriction: str, helo: str) -> Decision:
+    if is_address_literal(helo):
+        return NOTHING
+    reply = Reply(501, "5.5.2", f"{quoted(helo)}: Helo command rejected: invalid ip address")
+    return refuse(restriction, "helo-invalid", reply)

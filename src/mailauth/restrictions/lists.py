@@ -3,19 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
-from mailauth import domain, rbl
+from mailauth import rbl
 from mailauth.evidence import Evidence, Need
-from mailauth.needs import IPREV, need_iprev, need_rbl, need_rhsbl
+from mailauth.needs import NameListings, NameOf, need_rbl, need_rhsbl
 from mailauth.rbl.query import rules_of
 from mailauth.restrictions.base import Fact, Restriction
 from mailauth.smtp import Reply
-from mailauth.steps import Steps
 from mailauth.verdict import NOTHING, Decision, permit, refuse
-
-NameOf: TypeAlias = Literal["sender", "helo", "client", "reverse_client"]
-"""Which name is looked up: the domain of MAIL FROM, of HELO, the confirmed or the unconfirmed name of the client."""
 
 _REQUIRES: dict[NameOf, frozenset[Fact]] = {
     "sender": frozenset({"mail_from"}),
@@ -30,6 +24,7 @@ def reject_rbl(*zones: str | rbl.Rule, threshold: int = rbl.DEFAULT_THRESHOLD) -
 
     Zones are in Postfix's notation. The weights of all listings are added up, and `threshold` or more rejects; a rule
     with the word ``reject`` rejects alone, one with ``allow`` permits. A list that does not answer says nothing.
+    Raises `ValueError` for a zone that cannot be read.
     """
     rules = tuple(rules_of(zones))
 
@@ -46,23 +41,26 @@ def reject_rbl(*zones: str | rbl.Rule, threshold: int = rbl.DEFAULT_THRESHOLD) -
 def reject_rhsbl(*zones: str | rbl.Rule, of: NameOf = "sender", threshold: int = rbl.DEFAULT_THRESHOLD) -> Restriction:
     """Reject mail whose sender, HELO or client name is on a list of domains (554 5.7.1).
 
-    The null sender, address literals and clients without a name are not looked up.
+    `of` is "sender", "helo", "client" (the confirmed reverse name) or "reverse_client" (the first reverse name,
+    confirmed or not). The null sender, address literals, single labels and clients without a name are not looked up.
+    Raises `ValueError` for another `of`, without zones, and for a zone that cannot be read.
     """
     rules = tuple(rules_of(zones))
+    if of not in _REQUIRES:
+        raise ValueError(f"of is one of {', '.join(_REQUIRES)}, not {of!r}")
+    if not rules:
+        raise ValueError("reject_rhsbl needs at least one list of domains")
     restriction = f"reject_rhsbl_{of}"
 
-    def evaluate(evidence: Evidence) -> Steps[Decision]:
-        if of in ("client", "reverse_client"):
-            yield from evidence.gather([need_iprev(evidence)])
-        name = _name(evidence, of)
-        if name is None:
-            return NOTHING
-        need = need_rhsbl(evidence, name, rules)
-        yield from evidence.gather([need])
-        verdict = rbl.judge(evidence.result(need.key), threshold=threshold)
-        return _decide(restriction, verdict, f"Service unavailable; {_SUBJECTS[of]} [{name}]")
+    def judge(evidence: Evidence) -> Decision:
+        found: NameListings = evidence.result(need_rhsbl(evidence, of, rules).key)
+        verdict = rbl.judge(found.listings, threshold=threshold)
+        return _decide(restriction, verdict, f"Service unavailable; {_SUBJECTS[of]} [{found.name}]")
 
-    return Restriction(restriction, requires=_REQUIRES[of], evaluate=evaluate, note=" ".join(map(str, rules)))
+    def needs(evidence: Evidence) -> tuple[Need, ...]:
+        return (need_rhsbl(evidence, of, rules),)
+
+    return Restriction(restriction, judge, _REQUIRES[of], needs, note=" ".join(map(str, rules)))
 
 
 _SUBJECTS: dict[NameOf, str] = {
@@ -73,25 +71,10 @@ _SUBJECTS: dict[NameOf, str] = {
 }
 
 
-def _name(evidence: Evidence, of: NameOf) -> str | None:
-    """The name to look up, as A-labels; None where there is none."""
-    name: str | None
-    match of:
-        case "sender":
-            name = evidence.sender_domain()
-        case "helo":
-            name = domain.to_ascii(evidence.helo or "")
-        case "client":
-            name = next(iter(evidence.result(IPREV).confirmed), None)
-        case _:
-            name = next(iter(evidence.result(IPREV).names), None)
-    return name if name and domain.is_hostname(name) else None
-
-
 def _decide(restriction: str, verdict: rbl.Verdict, subject: str) -> Decision:
     if verdict.action is rbl.VerdictAction.ALLOW:
-        return permit(restriction, str(verdict.reason), verdict.text)
-    if not verdict.rejects:
+        return permit(restriction, f"rbl-{verdict.reason}", verdict.text)
+    if not verdict.rejects or not verdict.because:
         return NOTHING
     zones = ", ".join(dict.fromkeys(listing.zone for listing in verdict.because))
     text = verdict.because[0].text

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from mailauth import dkim, domain, spf
 from mailauth.evidence import Evidence, Need
 from mailauth.greylist import Decision as GreylistDecision
 from mailauth.needs import DKIM, IPREV, SPF_MAIL_FROM, GreylistKey, need_dkim, need_iprev, need_spf_mail_from
-from mailauth.restrictions.base import Restriction
+from mailauth.restrictions.base import Restriction, quoted
 from mailauth.smtp import Reply
 from mailauth.steps import AskGreylist, Steps
 from mailauth.verdict import NOTHING, Decision, refuse
@@ -19,22 +19,22 @@ from mailauth.verdict import NOTHING, Decision, refuse
 def reject_unauth_destination(*domains: str) -> Restriction:
     """Reject recipients outside `domains` (554 5.7.1): nobody relays through us without permission.
 
-    A domain that starts with a dot stands for everything below it. An address that would be routed on (``%``, ``!`` or
-    ``@`` in its local part) is refused, too, as Postfix does unless allow_untrusted_routing is set.
+    A domain that starts with a dot stands for everything below it; ``[192.0.2.1]`` stands for that address literal. An
+    address that would be routed on (``%``, ``!`` or ``@`` in its local part) is refused, too, as Postfix does unless
+    allow_untrusted_routing is set. A recipient without a domain is ours (RFC 5321 section 4.1.1.3: postmaster).
     Raises `ValueError` for what is no domain.
     """
     exact, below = _relay_domains(domains)
 
     def judge(evidence: Evidence) -> Decision:
-        name = evidence.recipient_domain()
         recipient = evidence.recipient or ""
-        local_part = recipient.rpartition("@")[0]
-        ours = name is not None and (name in exact or any(name.endswith(parent) for parent in below))
-        if ours and not any(char in local_part for char in "%!@"):
+        mailbox = domain.split_address(recipient)
+        local_part = recipient if mailbox is None else mailbox.local_part
+        name = evidence.recipient_domain()
+        ours = name is not None and (name in exact or name.endswith(below))
+        if not any(char in local_part for char in "%!@") and (ours or "@" not in recipient):
             return NOTHING
-        if not name and "@" not in recipient:
-            return NOTHING  # RFC 5321 section 4.1.1.3: "postmaster" without a domain is ours.
-        reply = Reply(554, "5.7.1", f"<{recipient}>: Relay access denied")
+        reply = Reply(554, "5.7.1", f"{quoted(recipient)}: Relay access denied")
         return refuse("reject_unauth_destination", "relay-denied", reply)
 
     return Restriction("reject_unauth_destination", judge, frozenset({"recipient"}), note=" ".join(domains))
@@ -62,26 +62,33 @@ def greylist(*, prove_by: Sequence[Proof] = ("spf",)) -> Restriction:
 
     `prove_by` says what may prove a domain, in order of preference: an SPF pass, a DKIM pass (known only where the
     whole message is checked at once), or the confirmed reverse name. A pool of clients that send for one proven domain
-    is then one sender. Without a `Greylist`, and without a recipient, nothing is said.
+    is then one sender. Without a `Greylist`, and without a recipient, nothing is said. Raises `ValueError` for another
+    kind of proof.
     """
+    unknown = set(prove_by).difference(get_args(Proof))
+    if isinstance(prove_by, str) or unknown:
+        raise ValueError(f"prove_by is a list of {', '.join(get_args(Proof))}, not {prove_by!r}")
 
-    def evaluate(evidence: Evidence) -> Steps[Decision]:
-        recipient = evidence.recipient or ""
-        key = GreylistKey(recipient)
-        if not evidence.known(key):
-            yield from evidence.gather(_proofs(evidence, prove_by))
-            confirmed = evidence.result(IPREV).confirmed
-            options = {
-                "now": evidence.now,
-                "proven_domain": _proven(evidence, prove_by),
-                "client_name": confirmed[0] if confirmed else None,
-                "authenticated": evidence.authenticated is not None,
-            }
-            decision = yield AskGreylist(evidence.ip, evidence.mail_from or "", recipient, options)
-            evidence.record(key, decision)
+    def needs(evidence: Evidence) -> list[Need]:
+        return _proofs(evidence, prove_by) if evidence.settings.greylisting else []
+
+    def steps(evidence: Evidence) -> Steps[Decision]:
+        key = GreylistKey(evidence.recipient or "")
+        if evidence.settings.greylisting and not evidence.known(key):
+            evidence.record(key, (yield _question(evidence, prove_by)))
         return _spoken(evidence.result(key))
 
-    return Restriction("greylist", requires=frozenset({"mail_from", "recipient"}), evaluate=evaluate)
+    return Restriction("greylist", None, frozenset({"mail_from", "recipient"}), needs, steps)
+
+
+def _question(evidence: Evidence, prove_by: Sequence[Proof]) -> AskGreylist:
+    options = {
+        "now": evidence.now,
+        "proven_domain": _proven(evidence, prove_by),
+        "client_name": evidence.result(IPREV).name,
+        "authenticated": evidence.authenticated is not None,
+    }
+    return AskGreylist(evidence.ip, evidence.mail_from or "", evidence.recipient or "", options)
 
 
 def _proofs(evidence: Evidence, prove_by: Sequence[Proof]) -> list[Need]:
@@ -94,22 +101,26 @@ def _proofs(evidence: Evidence, prove_by: Sequence[Proof]) -> list[Need]:
 
 
 def _proven(evidence: Evidence, prove_by: Sequence[Proof]) -> str | None:
-    for proof in prove_by:
-        match proof:
-            case "spf":
-                found: spf.SpfResult = evidence.result(SPF_MAIL_FROM)
-                if found.result is spf.Result.PASS:
-                    return found.domain
-            case "dkim":
-                for signature in evidence.result(DKIM, []):
-                    if signature.result is dkim.Result.PASS:
-                        return str(signature.domain)
-            case "iprev":
-                name: str | None = evidence.result(IPREV).name
-                # The hosts of a pool differ in their first label.
-                if name is not None:
-                    return name.partition(".")[2] if name.count(".") > 1 else name
-    return None
+    provers = {"spf": _proven_by_spf, "dkim": _proven_by_dkim, "iprev": _proven_by_name}
+    return next((name for name in (provers[proof](evidence) for proof in prove_by) if name), None)
+
+
+def _proven_by_spf(evidence: Evidence) -> str | None:
+    found: spf.SpfResult = evidence.result(SPF_MAIL_FROM)
+    return found.domain if found.result is spf.Result.PASS else None
+
+
+def _proven_by_dkim(evidence: Evidence) -> str | None:
+    signatures: list[dkim.Signature] = evidence.result(DKIM, [])
+    return next((signature.domain for signature in signatures if signature.result is dkim.Result.PASS), None)
+
+
+def _proven_by_name(evidence: Evidence) -> str | None:
+    name: str | None = evidence.result(IPREV).name
+    if name is None:
+        return None
+    # The hosts of a pool differ in their first label.
+    return name.partition(".")[2] if name.count(".") > 1 else name
 
 
 def _spoken(decision: GreylistDecision | None) -> Decision:

@@ -1,4 +1,4 @@
-# What belongs here: restrictions on the sender: the syntax of MAIL FROM, its domain in the DNS, SPF.
+# What belongs here: restrictions on the sender: the syntax of MAIL FROM, its domain in the DNS.
 """Sender restrictions (Postfix: smtpd_sender_restrictions)."""
 
 from __future__ import annotations
@@ -8,33 +8,34 @@ from typing import Literal
 
 from mailauth import domain
 from mailauth.evidence import Evidence, Need
-from mailauth.needs import SenderDomainKey
+from mailauth.needs import SENDER_DOMAIN
 from mailauth.plan import Answer, Plan, Question, ask, ask_all
-from mailauth.restrictions.base import OnTrouble, Restriction
+from mailauth.restrictions.base import OnTrouble, Restriction, enhanced, quoted, require_refusal
+from mailauth.restrictions.helo import is_name
 from mailauth.smtp import Reply
 from mailauth.verdict import NOTHING, Decision, refuse
 
 
 def reject_non_fqdn_sender() -> Restriction:
-    """Reject a sender whose domain is no fully qualified name (504 5.5.2). The null sender passes."""
+    """Reject a sender whose domain is no fully qualified name (504 5.5.2).
+
+    The null sender passes, and so does an address literal, whatever is in its brackets.
+    """
 
     def judge(evidence: Evidence) -> Decision:
         sender = evidence.mail_from or ""
-        if not sender or _literal_domain(sender):
-            return NOTHING
         name = evidence.sender_domain()
-        if name is not None and domain.is_fqdn(name):
+        if not sender or _in_brackets(sender) or (name is not None and "." in name and is_name(name)):
             return NOTHING
-        reply = Reply(504, "5.5.2", f"<{sender}>: Sender address rejected: need fully-qualified address")
+        reply = Reply(504, "5.5.2", f"{quoted(sender)}: Sender address rejected: need fully-qualified address")
         return refuse("reject_non_fqdn_sender", "sender-not-fqdn", reply)
 
     return Restriction("reject_non_fqdn_sender", judge, frozenset({"mail_from"}))
 
 
-def _literal_domain(address: str) -> bool:
-    from mailauth.restrictions.helo import is_address_literal
-
-    return is_address_literal(address.rpartition("@")[2])
+def _in_brackets(address: str) -> bool:
+    mailbox = domain.split_address(address)
+    return mailbox is not None and mailbox.domain.startswith("[") and mailbox.domain.endswith("]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,56 +43,88 @@ class MailDomain:
     """What the DNS says of a domain as a destination of mail (RFC 5321 section 5.1, RFC 7505)."""
 
     domain: str
-    status: Literal["ok", "null-mx", "not-found", "trouble"]
+    status: Literal["ok", "null-mx", "malformed", "not-found", "trouble"]
 
 
 def look_up_mail_domain(name: str) -> Plan[MailDomain]:
     """Whether mail could be sent to `name` (A-labels): MX, else A or AAAA."""
-    answer = yield from ask(Question(name, "MX"))
-    if answer.found:
-        # RFC 7505 section 3: a single MX with an empty host says that the domain takes no mail.
-        null = [exchange.host for exchange in answer.exchanges] == [""]
-        return MailDomain(name, "null-mx" if null else "ok")
-    if answer.failed:
-        return MailDomain(name, "trouble")
-    addresses: list[Answer] = yield from ask_all([Question(name, "A"), Question(name, "AAAA")])
+    mx = yield from ask(Question(name, "MX"))
+    if mx.found:
+        return MailDomain(name, _status_of_mx(mx))
+    # RFC 5321 section 5.1: without MX the address is the destination. Where the MX question stays open, an address
+    # shows at least that the domain is there, as Postfix has it.
+    addresses = yield from ask_all([Question(name, "A"), Question(name, "AAAA")])
     if any(answer.found for answer in addresses):
         return MailDomain(name, "ok")
-    return MailDomain(name, "trouble" if any(answer.failed for answer in addresses) else "not-found")
+    return MailDomain(name, "trouble" if any(answer.failed for answer in (mx, *addresses)) else "not-found")
+
+
+def _status_of_mx(mx: Answer) -> Literal["ok", "null-mx", "malformed"]:
+    hosts = [exchange.host for exchange in mx.exchanges]
+    if hosts == [""]:
+        # RFC 7505 section 3: a single MX with an empty host says that the domain takes no mail.
+        return "null-mx"
+    return "ok" if any(is_name(host) or _looks_like_address(host) for host in hosts) else "malformed"
+
+
+def _looks_like_address(host: str) -> bool:
+    # A common mistake, which mail systems deliver to all the same.
+    return host.replace(".", "").isdigit()
 
 
 def _need_sender_domain(evidence: Evidence) -> tuple[Need, ...]:
     name = evidence.sender_domain()
-    if name is None:
+    if name is None or name.startswith("["):
         return ()
-    return (Need(SenderDomainKey(name), lambda: look_up_mail_domain(name)),)
+    return (Need(SENDER_DOMAIN, lambda: look_up_mail_domain(name)),)
+
+
+_WORDS = {
+    "null-mx": "the domain does not accept mail (nullMX)",
+    "not-found": "Domain not found",
+    "malformed": "Malformed DNS server reply",
+    "trouble": "cannot look up the domain",
+}
 
 
 def reject_unknown_sender_domain(*, code: int = 450, on_trouble: OnTrouble = "defer") -> Restriction:
     """Reject a sender whose domain could not receive a reply: no MX, A or AAAA, or a null MX (RFC 7505).
 
-    `code` is Postfix's unknown_address_reject_code. The null sender and address literals pass.
+    `code` is Postfix's unknown_address_reject_code. Trouble in DNS defers, unless something else rejects. The null
+    sender, address literals, and addresses without a domain (they are local) pass.
     """
-    restriction = "reject_unknown_sender_domain"
+    require_refusal(code)
 
     def judge(evidence: Evidence) -> Decision:
-        sender = evidence.mail_from
-        if not sender or _literal_domain(sender):
+        sender = evidence.mail_from or ""
+        if "@" not in sender or _in_brackets(sender):
             return NOTHING
-        found: MailDomain | None = evidence.result(SenderDomainKey(evidence.sender_domain()))
+        found: MailDomain | None = evidence.result(SENDER_DOMAIN)
         status = "not-found" if found is None else found.status
-        if status == "null-mx":
-            # RFC 7505 section 4.2 gives the codes.
-            reply = Reply(
-                550, "5.7.27", f"<{sender}>: Sender address rejected: the domain does not accept mail (nullMX)"
-            )
-            return refuse(restriction, "null-mx", reply)
-        if status == "not-found":
-            reply = Reply(code, f"{code // 100}.1.8", f"<{sender}>: Sender address rejected: Domain not found")
-            return refuse(restriction, "domain-not-found", reply)
-        if status == "trouble" and on_trouble == "defer":
-            reply = Reply(450, "4.1.8", f"<{sender}>: Sender address rejected: cannot look up the domain")
-            return refuse(restriction, "dns-trouble", reply, if_permit=True)
-        return NOTHING
+        if status == "ok" or (status == "trouble" and on_trouble == "pass"):
+            return NOTHING
+        return _refusal(sender, status, code)
 
-    return Restriction(restriction, judge, frozenset({"mail_from"}), _need_sender_domain)
+    return Restriction("reject_unknown_sender_domain", judge, frozenset({"mail_from"}), _need_sender_domain)
+
+
+def _refusal(sender: str, status: str, code: int) -> Decision:
+    words = f"{quoted(sender)}: Sender address rejected: {_WORDS[status]}"
+    match status:
+        case "null-mx":  # RFC 7505 section 4.2 gives the codes.
+            reply = Reply(550, "5.7.27", words)
+        case "trouble":
+            reply = Reply(450, "4.1.8", words)
+        case _:
+            reply = Reply(code, enhanced(code, "1.8"), words)
+    return refuse(
+        "reject_unknown_sender_domain", _REASONS[status], reply, _WORDS[status], if_permit=status == "trouble"
+    )
+
+
+_REASONS = {
+    "null-mx": "null-mx",
+    "not-found": "domain-not-found",
+    "malformed": "mx-malformed",
+    "trouble": "dns-trouble",
+}
