@@ -140,9 +140,10 @@ def read_value(kind: Any, value: Any, folder: Path) -> Any:
 
 def _of_type(kind: Any, value: Any) -> Any:
     if choices := _choices(kind):
+        if not isinstance(value, str):
+            raise ValueError(f"expected {type_words(kind)}, not {_toml(value)}")
         if value not in choices:
-            hint = propose(value, choices) if isinstance(value, str) else f"; there are {', '.join(choices)}"
-            raise ValueError(f"unknown word {value!r}{hint}")
+            raise ValueError(f"unknown word {value!r}{propose(value, choices)}")
         return choices[value]
     if type(value) is not kind:
         raise ValueError(f"expected {type_words(kind)}, not {_toml(value)}")
