@@ -141,7 +141,9 @@ def test_a_file_opens_with_its_rule(path: Path) -> None:
     assert path.read_text().startswith("# "), f"{path} says nothing about what belongs into it"
 
 
-@pytest.mark.parametrize("module", ["mailauth", "mailauth.plan", "mailauth.spf", "mailauth.sync", "mailauth.aio"])
+@pytest.mark.parametrize(
+    "module", ["mailauth", "mailauth.plan", "mailauth.spf", "mailauth.dkim", "mailauth.sync", "mailauth.aio"]
+)
 def test_import_loads_nothing_heavy(module: str) -> None:
     heavy = {"dns", "cryptography", "aiodns", "asyncio", "trio", "sqlite3", "redis", "psycopg", "concurrent"}
     program = f"import sys, {module}; print(*sys.modules)"

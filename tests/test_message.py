@@ -152,7 +152,7 @@ def slowly(octets: bytes) -> tuple[bytes, list[bytes], bytes, bytes]:
     for number, line in enumerate(lines):
         name, colon, _ = line.partition(b":")
         name = name.rstrip(b" \t")
-        if line in (b"\n", b"\r\n"):
+        if line == b"\r\n" or (lf and line == b"\n"):
             return mbox, fields, line, b"".join(lines[number + 1 :])
         if colon and name and all(33 <= octet <= 126 for octet in name):
             fields.append(line)
@@ -167,6 +167,7 @@ def slowly(octets: bytes) -> tuple[bytes, list[bytes], bytes, bytes]:
 
 @given(odd_messages)
 @example(b"From : \n")
+@example(b"A:\r\n\n")
 @example(b"From \r\n\r\n")
 def test_the_obvious_splitter_agrees(octets: bytes) -> None:
     """Any octets: the same parts as the rules, read line by line, demand."""
@@ -212,6 +213,56 @@ def test_crlf_conversion(octets: bytes, cuts: list[int]) -> None:
     assert converted == message.to_crlf(octets)
     assert converted.count(b"\n") == converted.count(b"\r\n") == octets.count(b"\n")
     assert converted.replace(b"\r\n", b"\n") == octets.replace(b"\r\n", b"\n")
+
+
+# --- addresses ----------------------------------------------------------------------------------------------
+
+ADDRESSES: list[tuple[bytes, tuple[str, ...] | None]] = [
+    (b"ann@example.org", ("example.org",)),
+    (b" Ann Example\r\n <ann@Example.ORG>\r\n", ("example.org",)),
+    (b'"Ann, \\"A\\" <x@y.example>" <ann@example.org>', ("example.org",)),
+    (b"Ann (of @example.net, really) <ann@example.org>", ("example.org",)),
+    (b"Ann (a (nested) comment) <ann@example.org> (and more)", ("example.org",)),
+    (b"a@example.org, B <b@example.net>,", ("example.org", "example.net")),
+    (b"Friends: a@example.org, <b@example.net>;", ("example.org", "example.net")),
+    (b"Nobody:;", ()),
+    (b"", ()),
+    (b"<@relay.example,@b.example:ann@example.org>", ("example.org",)),
+    (b'"a@b.example"@example.org', ("example.org",)),
+    (b"ann @ example . org", ("example.org",)),
+    (b"\xc3\xa4@b\xc3\xbccher.example", ("xn--bcher-kva.example",)),
+    (b"ann", None),
+    (b"ann@", None),
+    (b"@example.org", None),
+    (b"<ann@example.org", None),
+    (b"ann@example.org>", None),
+    (b'"ann@example.org', None),
+    (b"(ann@example.org", None),
+    (b"<a@example.org> <b@example.net>", None),
+    (b"ann@example.org\\", None),
+    (b"ann@\xff.example", None),
+    (b"a@example.org," * 10_000, None),
+]
+
+
+@pytest.mark.parametrize(("value", "domains"), ADDRESSES)
+def test_domains_of_addresses(value: bytes, domains: tuple[str, ...] | None) -> None:
+    assert message.address_domains(value) == domains
+
+
+@given(
+    st.lists(
+        st.sampled_from([b'"', b"(", b")", b"<", b">", b",", b":", b";", b"@", b"\\", b"a", b".b", b" ", b"[", b"]"])
+    )
+)
+def test_any_address_field_has_an_answer(parts: list[bytes]) -> None:
+    """Any octets: a tuple or None; the quick way and the thorough way agree where both answer."""
+    value = b"".join(parts)
+    domains = message.address_domains(value)
+    if message._USUAL_ADDRESS.match(value):
+        thorough = message._address_domains(value)
+        assert thorough is not None
+        assert domains is None or [domain.decode() for domain in thorough] == list(domains)
 
 
 # --- bounds -------------------------------------------------------------------------------------------------

@@ -30,6 +30,9 @@ MAX_HEADER_OCTETS = 4 * 1024 * 1024
 MAX_HEADER_FIELDS = 10_000
 """Fields that are kept; real messages have tens, long-forwarded ones a few hundred."""
 
+MAX_ADDRESS_FIELD_OCTETS = 64 * 1024
+"""More than a thousand addresses in one From; nobody writes that."""
+
 BLOCK_OCTETS = 64 * 1024
 """How much is read from a stream at a time."""
 
@@ -141,6 +144,9 @@ class LineEndCounts(NamedTuple):
         )
 
 
+_NO_LINE_ENDS = LineEndCounts()
+
+
 def _present(*tests: tuple[Defect, object]) -> tuple[Defect, ...]:
     return tuple(defect for defect, present in tests if present)
 
@@ -249,7 +255,12 @@ _ADDRESS_TOKEN = re.compile(rb"""(?s)"(?:[^"\\]++|\\.)*+"|\[[^\[\]]*+\]|[^\s"()\
 
 
 def address_domains(value: bytes) -> tuple[str, ...] | None:
-    """The domains of all addresses in a field such as From, as A-labels; None if it cannot be read without doubt."""
+    """The domains of all addresses in a field such as From, as A-labels; None if it cannot be read without doubt.
+
+    A value of more than `MAX_ADDRESS_FIELD_OCTETS` is not read.
+    """
+    if len(value) > MAX_ADDRESS_FIELD_OCTETS:
+        return None
     usual = _USUAL_ADDRESS.match(value)
     domains = [usual[1] or usual[2]] if usual else _address_domains(value)
     if domains is None:
@@ -374,7 +385,7 @@ class Splitter:
         if max_header_octets < 1 or max_fields < 1:
             raise ValueError("the bounds of a header are at least 1")
         self.header: Header | None = None
-        self.body_line_ends = LineEndCounts()
+        self.body_line_ends = _NO_LINE_ENDS
         self.closed = False
         self._max_octets = max_header_octets
         self._max_fields = max_fields
@@ -465,7 +476,7 @@ class Splitter:
             self._scanned = match.end()
         separator = syntax.empty_line.match(buffer, self._scanned)
         if separator is not None:
-            return self._conclude(self._scanned, separator.group())
+            return self._conclude(self._scanned, bytes(separator.group()))
         # A whole line that is no header line ends the header; an unfinished one may still become anything.
         whole = buffer.find(syntax.line_end, self._scanned, limit) >= 0
         return whole and self._conclude(self._scanned)
@@ -512,7 +523,9 @@ class Splitter:
         broken_off: Defect | None = None,
     ) -> bool:
         start = self._mbox_end
-        buffer = self._buffer = bytes(self._buffer)
+        buffer = self._buffer
+        if not isinstance(buffer, bytes):
+            buffer = self._buffer = bytes(buffer)
         if fields is None:
             fields = _fields(self._syntax or _CRLF, buffer, start, end, self._max_fields + 1)
         if len(fields) > self._max_fields:
@@ -522,7 +535,7 @@ class Splitter:
         self.header = Header(
             tuple(fields),
             buffer[start:end],
-            bytes(separator),
+            separator,
             LineEnd.LF if self._syntax is _LF else LineEnd.CRLF,
             buffer[:start],
             at_end,
@@ -531,8 +544,9 @@ class Splitter:
         return True
 
     def _rest(self) -> tuple[bytes, int]:
-        octets, self._buffer = bytes(self._buffer), b""
+        octets, self._buffer = self._buffer, b""
         assert self.header is not None
+        assert isinstance(octets, bytes)
         return octets, self.header.octets
 
 
@@ -542,11 +556,11 @@ def _fields(syntax: _Syntax, buffer: bytes, start: int, end: int, most: int) -> 
         pairs = syntax.field.findall(buffer, start, end)
     else:
         pairs = [match.groups() for match in islice(syntax.field.finditer(buffer, start, end), most)]
-    return [_new_field((raw, _NAMES.get(name) or _lower(name))) for raw, name in pairs]
+    # NamedTuple's own constructor costs more than the rest of this line.
+    return [_new(Field, (raw, _NAMES.get(name) or _lower(name))) for raw, name in pairs]
 
 
-def _new_field(pair: tuple[bytes, str]) -> Field:
-    return tuple.__new__(Field, pair)
+_new = tuple.__new__
 
 
 def _lower(name: bytes) -> str:

@@ -26,7 +26,7 @@ _WSP = b" \t"
 _ALLOWED = bytes([*range(0x20, 0x7F), 0x09, *range(0x80, 0x100)])
 # One tag-spec where one may begin; a list is right if there are as many of these as there are places.
 _TAG_SPEC = re.compile(rb"(?:\A|;)[ \t]*+([A-Za-z][A-Za-z0-9_]*+)[ \t]*+=[ \t]*+([^;]*+)")
-_EMPTY_SPECS = re.compile(rb";[ \t]*+(?=;|\Z)|\A[ \t]*+;")
+_EMPTY_SPECS = re.compile(rb"\A(?:[ \t]*+;)++|;[ \t]*+(?=;|\Z)")
 
 
 class Problem(StrEnum):

@@ -812,9 +812,9 @@ def test_the_worst_fields_take_linear_time(value: bytes) -> None:
         message = b"DKIM-Signature: " + octets + b"\r\n" + MESSAGE
         best = float("inf")
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             check(message)
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.process_time() - start)
         return best
 
     run_of = max((b" ", b"\r\n ", b";", b":", b"9", b"=", b"x"), key=lambda run: value.count(run * 50))

@@ -3,6 +3,17 @@
 
 from __future__ import annotations
 
+from mailauth.dkim.keys import (
+    KeyCheck,
+    KeyFinding,
+    KeyVerdict,
+    check_key,
+    generate_key,
+    record_name,
+    record_text,
+    selector_from,
+    zone_line,
+)
 from mailauth.dkim.policy import ALGORITHMS, DkimPolicy
 from mailauth.dkim.record import BadRecord, KeyRecord, parse_record
 from mailauth.dkim.result import AuthorMatch, Reason, Result, Signature
@@ -20,7 +31,8 @@ from mailauth.dkim.signing import (
     load_key,
     sign,
 )
-from mailauth.dkim.verification import Verifier, verify
+from mailauth.dkim.table import SigningRule, SigningTable, TableError
+from mailauth.dkim.verification import Verifier, VerifyPlan, verify
 
 __all__ = [
     "ALGORITHMS",
@@ -31,7 +43,10 @@ __all__ = [
     "AuthorMatch",
     "BadRecord",
     "DkimPolicy",
+    "KeyCheck",
+    "KeyFinding",
     "KeyRecord",
+    "KeyVerdict",
     "MessageSigner",
     "Reason",
     "Result",
@@ -40,10 +55,20 @@ __all__ = [
     "SigningError",
     "SigningKey",
     "SigningOptions",
+    "SigningRule",
+    "SigningTable",
+    "TableError",
     "Unsigned",
     "Verifier",
+    "VerifyPlan",
+    "check_key",
+    "generate_key",
     "load_key",
     "parse_record",
+    "record_name",
+    "record_text",
+    "selector_from",
     "sign",
     "verify",
+    "zone_line",
 ]

@@ -11,13 +11,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Protocol, TypeAlias
 
 from mailauth.message import CrlfConverter, LineEnd
 
-BLOCK_OCTETS = 32 * 1024
-"""How much is canonicalised at a time: small enough for the processor's cache, large enough to spend no time here."""
+BLOCK_OCTETS = 16 * 1024
+"""How much is canonicalised at a time: small enough for the processor's nearest cache."""
+
+SCAN_OCTETS = 64 * 1024
+"""How much is searched for blanks at a time; without any, so much goes to the hash at once."""
 
 Sink: TypeAlias = Callable[[bytes | memoryview], object]
 
@@ -111,14 +114,15 @@ class RelaxedBody(SimpleBody):
     def feed(self, data: bytes, start: int = 0, end: int | None = None) -> None:
         """The next piece: `data` from `start` to `end`."""
         end = len(data) if end is None else end
-        for at in range(start, end, BLOCK_OCTETS):
-            self._block(data, at, min(at + BLOCK_OCTETS, end))
+        for at in range(start, end, SCAN_OCTETS):
+            stop = min(at + SCAN_OCTETS, end)
+            if not self._held and data.find(b" ", at, stop) < 0 and data.find(b"\t", at, stop) < 0:
+                super().feed(data, at, stop)
+            else:
+                for part in range(at, stop, BLOCK_OCTETS):
+                    self._block(self._held + data[part : min(part + BLOCK_OCTETS, stop)])
 
-    def _block(self, data: bytes, start: int, end: int) -> None:
-        if not self._held and data.find(b" ", start, end) < 0 and data.find(b"\t", start, end) < 0:
-            super().feed(data, start, end)
-            return
-        block = self._held + data[start:end]
+    def _block(self, block: bytes) -> None:
         if b"\t" in block:
             block = block.replace(b"\t", b" ")
         super().feed(_reduced(self._without_last_blanks(block)))
@@ -150,7 +154,8 @@ def _reduced(block: bytes) -> bytes:
     if others:
         # What is empty between two pairs of blanks stems from a longer run; an odd run leaves one blank too many.
         block = b" ".join([first, *filter(None, others)]).replace(b"  ", b" ")
-    return block.replace(b" \r\n", _CRLF)
+    # Cheaper than replace(), which goes over the block twice.
+    return _CRLF.join(block.split(b" \r\n"))
 
 
 class LfBody:
@@ -162,8 +167,8 @@ class LfBody:
 
     def feed(self, data: bytes, start: int = 0) -> None:
         """The next piece: `data` from `start`."""
-        for at in range(start, len(data), BLOCK_OCTETS):
-            self._inner.feed(self._converter.feed(data[at : at + BLOCK_OCTETS]))
+        for at in range(start, len(data), SCAN_OCTETS):
+            self._inner.feed(self._converter.feed(data[at : at + SCAN_OCTETS]))
 
     def close(self) -> None:
         """The body is at its end."""
@@ -172,14 +177,14 @@ class LfBody:
 
 
 class BodyHash:
-    """SHA-256 over one canonical form of the body, for any number of different lengths in one pass."""
+    """SHA-256 over one canonical form of the body: of all of it, and of its first octets for each of `lengths`."""
 
-    def __init__(self, canonicalization: str, line_end: LineEnd, lengths: Iterable[int | None]) -> None:
+    def __init__(self, canonicalization: str, line_end: LineEnd, lengths: Collection[int] = ()) -> None:
         self._hash = hashlib.sha256()
         self.length = 0
         self._digests: dict[int, bytes] = {}
         # The lengths still to come, the next one last.
-        self._lengths = sorted({length for length in lengths if length is not None}, reverse=True)
+        self._lengths = sorted(set(lengths), reverse=True) if lengths else []
         kind = RelaxedBody if canonicalization == "relaxed" else SimpleBody
         inner = kind(self._count)
         self._canonicalizer: Canonicalizer = LfBody(inner) if line_end is LineEnd.LF else inner

@@ -43,6 +43,11 @@ class PublicKey:
         self._key = key
         self.bits = key.key_size if isinstance(key, RSAPublicKey) else ED25519_OCTETS * 8
 
+    @property
+    def key_type(self) -> str:
+        """What k= of the key record says."""
+        return "rsa" if isinstance(self._key, RSAPublicKey) else "ed25519"
+
     def verify(self, signature: bytes, digest: bytes) -> bool:
         """Whether `signature` was made over that SHA-256 digest with the private key to this one."""
         try:

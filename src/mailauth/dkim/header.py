@@ -25,12 +25,18 @@ def canonicalizer(name: str, header: Header) -> Canonicalizer:
 
 
 def _plain(header: Header) -> bool:
-    """Whether every white space octet is a blank or part of a fold, so that `bytes.split` sees what DKIM sees.
+    """Whether every white space octet is a blank or part of a line end, so that `bytes.split` sees what DKIM sees.
 
     It also splits at VT and FF, which are no WSP (RFC 5234 appendix B.1), and at bare CR and bare LF.
     """
-    raw = header.raw
-    return not (b"\x0b" in raw or b"\x0c" in raw or header.bare_cr or header.bare_lf)
+    white = header.raw.translate(None, _NOT_WHITE)
+    if header.line_end is LineEnd.LF:
+        white = white.replace(b"\r\n", b"\n")
+        return white == b"\n" * len(white)
+    return white == b"\r\n" * (len(white) // 2)
+
+
+_NOT_WHITE = bytes(octet for octet in range(256) if octet not in b"\r\n\x0b\x0c")
 
 
 def _simple(field: Field) -> bytes:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
@@ -157,6 +158,13 @@ class Signature:
     signature_data: str | None = None  # the first characters of b=, which tell signatures apart (RFC 6008)
     line_end: LineEnd = LineEnd.CRLF  # LF: the message has LF line ends and was hashed with CRLF
     index: int = 0  # the place among the DKIM-Signature fields, from the top
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Signature:
+        """From `result`, `reason` and whatever else is known, without the generated constructor, which is slow."""
+        signature = cls.__new__(cls)
+        signature.__dict__.update(values)
+        return signature
 
     def __bool__(self) -> bool:
         """Refused: a result has six values."""

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, TypeAlias
 from mailauth.dkim.result import Reason
 from mailauth.domain import is_fqdn, is_within, to_ascii
 from mailauth.message import Field, LineEnd
-from mailauth.plan import MAX_NAME_OCTETS, unaskable
+from mailauth.plan import MAX_NAME_OCTETS
 from mailauth.taglist import BadTagList, Problem, items, without_blanks
 from mailauth.taglist import parse as parse_tags
 
@@ -179,9 +179,9 @@ def _key_place(tags: _Tags, evidence: dict[str, Any]) -> tuple[str, str]:
     if "s" in tags:
         selector = evidence["selector"] = _selector(tags["s"])
     if domain and selector:
-        reason = unaskable(f"{selector}._domainkey.{domain}")
-        if reason is not None:
-            raise Refusal(Reason.MALFORMED_TAG, f"s= and d= together: {reason}")
+        # RFC 1035 section 2.3.4; all else that could be wrong with the name was refused with its parts.
+        if len(selector) + len("._domainkey.") + len(domain) > MAX_NAME_OCTETS:
+            raise Refusal(Reason.MALFORMED_TAG, f"s= and d= together make a name over {MAX_NAME_OCTETS} octets")
     return domain, selector
 
 
@@ -310,6 +310,9 @@ def _identity(tags: _Tags, domain: str, evidence: dict[str, Any]) -> str:
     tag = tags.get("i")
     if tag is None:
         evidence["identity"] = "@" + domain  # RFC 6376 section 3.5, i=
+        return domain
+    if tag[:1] == b"@" and tag[1:] == tags["d"]:
+        evidence["identity"] = "@" + domain  # written out, which is common
         return domain
     if len(tag) > MAX_IDENTITY_OCTETS:
         raise Refusal(Reason.MALFORMED_TAG, f"i= is longer than {MAX_IDENTITY_OCTETS} octets")

@@ -12,7 +12,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from mailauth.dkim.body import BodyHash
 from mailauth.dkim.header import canonicalizer, own_octets, select
@@ -22,16 +24,19 @@ from mailauth.dkim.result import RESULT_OF, AuthorMatch, Reason, Result, Signatu
 from mailauth.dkim.signature import Refusal, SignatureField, parse, shown
 from mailauth.domain import is_within, to_ascii
 from mailauth.message import Field, Header, Splitter, address_domains, blocks
-from mailauth.plan import Answer, Plan, Question, ask, ask_all
+from mailauth.plan import Answer, Plan, Question, ask_all
 
 if TYPE_CHECKING:
     from mailauth.dkim.crypto import PublicKey
+
+VerifyPlan: TypeAlias = Plan[list[Signature]]
+"""A plan that ends in one result for each signature of a message, top first."""
 
 _DEFAULT_POLICY = DkimPolicy()
 _QUICK_DOMAIN = re.compile(rb"[:;][ \t\r\n]*+d[ \t\r\n]*+=[ \t\r\n]*+([^; \t\r\n]++)")
 
 
-def verify(message: bytes | BinaryIO, *, now: float, policy: DkimPolicy = _DEFAULT_POLICY) -> Plan[list[Signature]]:
+def verify(message: bytes | BinaryIO, *, now: float, policy: DkimPolicy = _DEFAULT_POLICY) -> VerifyPlan:
     """A plan that verifies every DKIM signature of a message and returns one result each, top first.
 
     `message` is octets, or a binary file, which the plan reads to its end before its first question. `now` is the
@@ -77,7 +82,7 @@ class Verifier:
         for body in self._bodies.values():
             body.feed(octets, start)
 
-    def finish(self) -> Plan[list[Signature]]:
+    def finish(self) -> VerifyPlan:
         """The message is at its end; return the plan that asks for the keys and returns the results."""
         if self._splitter.closed:
             raise ValueError("the verifier was finished before")
@@ -93,18 +98,20 @@ class Verifier:
     def _begin(self, header: Header) -> None:
         """The header is complete: judge the signatures by what they say, and see what must be hashed."""
         self._checks = _checks(header, self._policy, self._now)
-        lengths: dict[str, list[int | None]] = {}
+        lengths: dict[str, list[int]] = {}
         for check in self._checks:
             if check.parsed is not None:
-                lengths.setdefault(check.parsed.body_canonicalization, []).append(check.parsed.body_length)
+                wanted = lengths.setdefault(check.parsed.body_canonicalization, [])
+                if check.parsed.body_length is not None:
+                    wanted.append(check.parsed.body_length)
         # One pass over the body for all signatures with the same canonicalisation.
         self._bodies = {name: BodyHash(name, header.line_end, wanted) for name, wanted in lengths.items()}
 
-    def _ask(self) -> Plan[list[Signature]]:
+    def _ask(self) -> VerifyPlan:
         checks = self._checks or []
         waiting = [check for check in checks if check.parsed is not None]
         if len(waiting) == 1:
-            answers = [(yield from ask(waiting[0].question))]
+            answers = [(yield waiting[0].question)]
         elif waiting:
             answers = yield from ask_all([check.question for check in waiting])
         else:
@@ -149,9 +156,12 @@ def _to_try(fields: Sequence[Field], author: str | None, most: int) -> Collectio
 
 
 def _quick_match(field: Field, author: str | None) -> int:
-    """Where a signature stands in the queue, by a glance at its d= alone."""
+    """Where a signature stands in the queue, by a glance at its d= alone.
+
+    U-labels stand last: there may be thousands of signatures, and to convert their domains takes time.
+    """
     found = _QUICK_DOMAIN.search(field.raw)
-    domain = to_ascii(found[1].decode("utf-8", "replace")) if found else None
+    domain = to_ascii(found[1].decode("ascii")) if found and found[1].isascii() else None
     return _RANKS[_author_match(domain, author)]
 
 
@@ -232,7 +242,8 @@ class _Check:
         if result is Result.FAIL and "y" in self.evidence.get("key_flags", ()):
             # RFC 6376 section 3.6.1, t=y: not to be treated differently from unsigned mail.
             result, self.words = Result.NEUTRAL, f"{self.words} (the key is in test mode)"
-        return Signature(result, self.reason, self.words, **self.evidence)
+        self.evidence.update(result=result, reason=self.reason, detail=self.words)
+        return Signature.of(self.evidence)
 
 
 # --- RFC 6376 section 6.1.1: what can be said without the key -------------------------------------------------
@@ -274,10 +285,12 @@ def _records(answer: Answer, most: int) -> list[KeyRecord | BadRecord]:
     """
     if answer.failed:
         raise Refusal(Reason.KEY_UNAVAILABLE, f"the key could not be asked for: {answer.outcome}")
-    if len(answer.records) == 1:
-        records = [parse_record(answer.texts[0])]
-    else:
-        records = [parse_record(text) for text in sorted(set(answer.texts))[:_MAX_RECORDS]]
+    texts = answer.texts
+    if len(texts) > 1:
+        texts = tuple(sorted(set(texts))[:_MAX_RECORDS])
+    records = [parse_record(text) for text in texts]
+    if len(records) == 1 and isinstance(records[0], KeyRecord):
+        return records
     records = [record for record in records if not (isinstance(record, BadRecord) and record.foreign)]
     if not records:
         words = "none of the TXT records is a DKIM key" if answer.records else f"no key there: {answer.outcome}"
@@ -332,10 +345,9 @@ def _require_suitable(record: KeyRecord, parsed: SignatureField) -> None:
 
 def _key(record: KeyRecord, policy: DkimPolicy, evidence: dict[str, Any]) -> PublicKey:
     """The key itself, measured before any arithmetic is done with it."""
-    from mailauth.dkim import crypto
-
+    crypto = _crypto()
     try:
-        key = crypto.public_key(record.key_type, record.key)
+        key: PublicKey = crypto.public_key(record.key_type, record.key)
     except crypto.BadKey as error:
         raise Refusal(Reason.KEY_MALFORMED, str(error)) from None
     bits = evidence["key_bits"] = key.bits
@@ -345,6 +357,14 @@ def _key(record: KeyRecord, policy: DkimPolicy, evidence: dict[str, Any]) -> Pub
         if bits > policy.max_rsa_bits:
             raise Refusal(Reason.KEY_TOO_LARGE, f"{bits} bits; at most {policy.max_rsa_bits}")
     return key
+
+
+@cache
+def _crypto() -> ModuleType:
+    # Loaded when the first signature is really checked; the import statement itself costs a microsecond each time.
+    from mailauth.dkim import crypto
+
+    return crypto
 
 
 # --- RFC 6376 section 6.1.3: the computation --------------------------------------------------------------------

@@ -1,0 +1,177 @@
+# What belongs here: which keys sign for which sender. The only file of this package that opens files, and only those
+# that a signing table names.
+#
+# SECURITY: tables are the operator's; sender addresses are not. A look-up costs one step for each label of the
+# sender's domain, whatever the size of the table.
+"""Signing tables: from a sender's address to its keys."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from mailauth import MailAuthError
+from mailauth.dkim.signing import AnySigner, SigningKey, load_key
+from mailauth.domain import is_fqdn, split_address, to_ascii
+
+SENDERS_DOMAIN = "%"
+_MAX_REMEMBERED = 4096
+
+
+class TableError(MailAuthError, ValueError):
+    """A signing table that cannot be understood or names a key that cannot be read; the text says where."""
+
+
+@dataclass(frozen=True)
+class SigningRule:
+    """Senders and the key that signs for them.
+
+    `senders` are patterns: ``ann@example.org``, ``example.org`` (or ``*@example.org``), ``*.example.org`` (or
+    ``.example.org``: every domain below), ``*`` (everybody). `domain` is d=; ``%`` stands for the sender's own, None
+    for the domain of the pattern.
+    """
+
+    senders: tuple[str, ...]
+    selector: str
+    key: Any
+    domain: str | None = None
+
+
+class SigningTable:
+    """Which keys sign for which sender. Immutable; may be shared between threads.
+
+    The most specific pattern counts: the address, then its domain, then the nearest domain above with ``*.``, then
+    ``*``. If several rules have that same pattern, all their keys sign (RSA and Ed25519 together).
+    """
+
+    def __init__(self, rules: Iterable[SigningRule]) -> None:
+        self._keys: dict[str, list[tuple[str | None, str, AnySigner]]] = {}
+        for rule in rules:
+            key = load_key(rule.key)
+            for sender in rule.senders:
+                pattern, default = _pattern(sender)
+                entry = (None if rule.domain == SENDERS_DOMAIN else rule.domain or default, rule.selector, key)
+                if entry[0] is not None:
+                    SigningKey(entry[0], rule.selector, key)  # raises for what is wrong with it
+                self._keys.setdefault(pattern, []).append(entry)
+        self.keys_for = lru_cache(maxsize=_MAX_REMEMBERED)(self._keys_for)
+
+    def _keys_for(self, sender: str) -> tuple[SigningKey, ...]:
+        """The keys that sign for a sender's address or domain; none if the table has none for it."""
+        mailbox = split_address(sender)
+        domain = to_ascii(mailbox.domain if mailbox else sender)
+        if domain is None or not is_fqdn(domain):
+            return ()
+        patterns = [f"{mailbox.local_part.lower()}@{domain}"] if mailbox else []
+        patterns += [domain, *_wildcards_above(domain), "*"]
+        for pattern in patterns:
+            if pattern in self._keys:
+                return tuple(SigningKey(own or domain, selector, key) for own, selector, key in self._keys[pattern])
+        return ()
+
+    @classmethod
+    def from_file(cls, path: str | PathLike[str]) -> SigningTable:
+        """From a file: TOML if its name ends in ``.toml``, else a classic key list.
+
+        Keys are files beside it, unless their paths are absolute. Raises `TableError` and `OSError`.
+        """
+        path = Path(path)
+        text = path.read_text(encoding="utf-8")
+
+        def read(name: str) -> bytes:
+            return (path.parent / name).read_bytes()
+
+        return cls.from_toml(text, read) if path.suffix == ".toml" else cls.from_key_list(text, read)
+
+    @classmethod
+    def from_toml(cls, text: str, read: Callable[[str], bytes]) -> SigningTable:
+        """From TOML: ``[[sign]]`` tables with `senders`, `selector`, `key` (what `read` gets), perhaps `domain`."""
+        try:
+            document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise TableError(f"not TOML: {error}") from None
+        tables = document.pop("sign", None)
+        if document or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise TableError("a signing table holds [[sign]] tables and nothing else")
+        return cls._from(((f"[[sign]] number {n}", _toml_rule(table, n)) for n, table in enumerate(tables, 1)), read)
+
+    @classmethod
+    def from_key_list(cls, text: str, read: Callable[[str], bytes]) -> SigningTable:
+        """From a key list: a sender's pattern and its key on each line, ``#`` begins a comment.
+
+        The key is ``DOMAIN:SELECTOR:PATH``, or just ``PATH``; then the selector is the file's name without its
+        ending, and the domain that of the pattern. ``PATTERN:DOMAIN:PATH`` in one word is the older form of the same.
+        A domain ``%`` stands for the sender's.
+        """
+        lines = ((n, line.split("#", 1)[0].split()) for n, line in enumerate(text.splitlines(), 1))
+        return cls._from(((f"line {n}", _listed_rule(words, n)) for n, words in lines if words), read)
+
+    @classmethod
+    def _from(cls, rules: Iterable[tuple[str, SigningRule]], read: Callable[[str], bytes]) -> SigningTable:
+        loaded = []
+        for place, rule in rules:
+            try:
+                key = load_key(read(rule.key))
+                loaded.append(SigningRule(rule.senders, rule.selector, key, rule.domain))
+                cls(loaded[-1:])
+            except OSError as error:
+                raise TableError(f"{place}: cannot read {rule.key}: {error.strerror}") from None
+            except ValueError as error:
+                raise TableError(f"{place}: {error}") from None
+        return cls(loaded)
+
+
+def _wildcards_above(domain: str) -> list[str]:
+    labels = domain.split(".")
+    return ["*." + ".".join(labels[n:]) for n in range(1, len(labels))]
+
+
+def _pattern(sender: str) -> tuple[str, str | None]:
+    """The pattern as the table keeps it, and the domain that signs unless the rule names one."""
+    if sender == "*":
+        return "*", None
+    text = sender.removeprefix("*@")
+    if text.startswith("."):
+        text = "*" + text
+    local_part, at, raw_domain = text.rpartition("@")
+    below = raw_domain.startswith("*.")
+    domain = to_ascii(raw_domain.removeprefix("*."))
+    if domain is None or not is_fqdn(domain) or "*" in local_part or (at and (below or not local_part)):
+        raise ValueError(f"{sender!r} is no sender: an address, a domain, *.domain or *")
+    return f"{local_part.lower()}{at}{'*.' if below else ''}{domain}", domain
+
+
+def _toml_rule(table: dict[str, Any], number: int) -> SigningRule:
+    known = {"senders", "selector", "key", "domain"}
+    senders = table.get("senders")
+    if set(table) - known:
+        raise TableError(f"[[sign]] number {number}: {min(set(table) - known)!r} is not known")
+    if not isinstance(senders, list) or not senders or not all(isinstance(sender, str) for sender in senders):
+        raise TableError(f"[[sign]] number {number}: senders is a list of patterns")
+    for name in ("selector", "key", "domain"):
+        if not isinstance(table.get(name, "" if name == "domain" else None), str):
+            raise TableError(f"[[sign]] number {number}: {name} is a string")
+    return SigningRule(tuple(senders), table["selector"], table["key"], table.get("domain"))
+
+
+def _listed_rule(words: list[str], number: int) -> SigningRule:
+    parts = words[1].split(":", 2) if len(words) == 2 else words[0].split(":", 2)
+    if len(words) == 2 and len(parts) == 3:
+        domain, selector, path = parts
+        return SigningRule((words[0],), selector, path, domain)
+    if len(words) == 2 and len(parts) == 1:
+        return SigningRule((words[0],), _selector_of(words[1]), words[1])
+    if len(words) == 1 and len(parts) == 3:
+        pattern, domain, path = parts
+        return SigningRule((pattern,), _selector_of(path), path, domain)
+    raise TableError(f"line {number}: not a pattern and a key")
+
+
+def _selector_of(path: str) -> str:
+    return re.sub(r"\.(?:pem|key|private|der)$", "", Path(path).name)

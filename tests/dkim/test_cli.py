@@ -1,0 +1,219 @@
+# Invariant: each action prints what a person and a program can use, and its exit status says what happened.
+"""``mailauth dkim``, as a user calls it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from mailauth.cli import main
+from mailauth.dkim import zone_line
+from tests.dkim.makers import MESSAGE, NOW, rsa_record, signed
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+ZONE = str(EXAMPLES / "keys.zone-fragment")
+
+
+class Run:
+    """Calls the command in a directory of its own and keeps what it printed."""
+
+    def __init__(self, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+        self._capture = capfdbinary
+
+    def __call__(self, *words: str | Path) -> int:
+        try:
+            status = main(["dkim", *map(str, words)])
+        except SystemExit as exit_:  # argparse's way of saying 2
+            status = int(exit_.code or 0)
+        sys.stdout.flush()
+        captured = self._capture.readouterr()
+        self.octets, self.out, self.err = captured.out, captured.out.decode(), captured.err.decode()
+        assert "Traceback" not in self.err
+        return status
+
+
+@pytest.fixture
+def dkim(capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "message.eml").write_bytes(MESSAGE)
+    (tmp_path / "signed.eml").write_bytes(signed())
+    (tmp_path / "zone").write_text(zone_line("sel._domainkey.example.org", rsa_record()))
+    return Run(capfdbinary)
+
+
+def test_verify_the_examples(dkim: Run) -> None:
+    assert dkim("verify", "--zone", ZONE, EXAMPLES / "rfc8463-a3.eml") == 0
+    assert dkim.out.count("pass ") == 2
+    assert "ed25519-sha256, 256 bits, relaxed/relaxed" in dkim.out
+    assert "\x1b" not in dkim.out
+    assert dkim("verify", "--json", "--zone", ZONE, EXAMPLES / "rfc6376-a2.eml") == 0
+    (signature,) = json.loads(dkim.out)["signatures"]
+    assert (signature["result"], signature["identity"]) == ("pass", "joe@football.example.com")
+
+
+def test_verify_statuses(dkim: Run, tmp_path: Path) -> None:
+    assert dkim("verify", "--zone", "zone", "message.eml") == 1
+    assert "no DKIM signature" in dkim.out
+    (tmp_path / "broken.eml").write_bytes(signed() + b"x")
+    assert dkim("verify", "--zone", "zone", "broken.eml") == 1
+    assert "fail" in dkim.out
+    assert "body-hash-differs" in dkim.out
+    (tmp_path / "both.eml").write_bytes(signed(signed(tags={"s": "none"})))
+    assert dkim("verify", "--zone", "zone", "both.eml") == 0
+    assert "no-key" in dkim.out
+    (tmp_path / "old.eml").write_bytes(signed(tags={"x": str(NOW)}))
+    assert dkim("verify", "--zone", "zone", "old.eml") == 1
+    assert dkim("verify", "--zone", "zone", "--now", str(NOW), "old.eml") == 0
+
+
+def test_verify_with_policy(dkim: Run, tmp_path: Path) -> None:
+    (tmp_path / "short.eml").write_bytes(signed(tags={"l": "3"}))
+    assert dkim("verify", "--zone", "zone", "short.eml") == 1
+    assert "octets stand behind l=3" in dkim.out
+    assert dkim("verify", "--zone", "zone", "--allow-unsigned-content", "short.eml") == 0
+    assert dkim("verify", "--zone", "zone", "--require", "Received", "signed.eml") == 1
+
+
+def test_dns_trouble_has_its_own_status(dkim: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mailauth.cli import dkim as command
+    from mailauth.resolvers import ZoneResolver
+
+    silent = ZoneResolver({}, failures={("sel._domainkey.example.org", "*"): "timeout"})
+    monkeypatch.setattr(command, "resolver_of", lambda options: silent)
+    assert dkim("verify", "signed.eml") == 75
+    assert "temperror" in dkim.out
+    assert dkim("testkey", "--domain", "example.org", "--selector", "sel") == 75
+
+
+def test_what_a_peer_wrote_cannot_reach_the_terminal(dkim: Run, tmp_path: Path) -> None:
+    field = signed(tags={"i": "\x1b[31m\u202eann=1B@example.org"})
+    (tmp_path / "evil.eml").write_bytes(field)
+    dkim("verify", "--zone", "zone", "evil.eml")
+    assert "\x1b" not in dkim.out
+    assert "\u202e" not in dkim.out
+
+
+def test_sign_and_verify(dkim: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert dkim("keygen", "--domain", "example.org", "--selector", "s1", "--output", "r.pem", "--json") == 0
+    rsa = json.loads(dkim.out)
+    assert dkim("keygen", "--domain", "example.org", "--selector", "s2", "--type", "ed25519", "--json") == 0
+    ed = json.loads(dkim.out)
+    assert ed["private_key"] == "s2.example.org.pem"
+    (tmp_path / "zone").write_text(rsa["zone_line"] + "\n" + ed["zone_line"] + "\n")
+    keys = ["--key", "r.pem", "--selector", "s1", "--key", "s2.example.org.pem", "--selector", "s2"]
+    options = ["--timestamp", "--expire-after", "3600", "--identity", "@example.org", "--body-length"]
+    assert dkim("sign", "--domain", "example.org", *keys, *options, "message.eml") == 0
+    assert dkim.octets.endswith(MESSAGE)
+    (tmp_path / "out.eml").write_bytes(dkim.octets)
+    assert dkim("verify", "--zone", "zone", "out.eml") == 0
+    assert dkim.out.count("pass ") == 2
+    assert dkim("sign", "--domain", "example.org", *keys, "--header-only", "message.eml") == 0
+    assert dkim.octets.count(b"DKIM-Signature:") == 2
+    assert b"From:" not in dkim.octets
+    for selector, path in (("s1", "r.pem"), ("s2", "s2.example.org.pem")):
+        assert (
+            dkim("testkey", "--zone", "zone", "--domain", "example.org", "--selector", selector, "--key", path) == 0
+        )
+        assert "fits the private key" in dkim.out
+    assert (
+        dkim("testkey", "--zone", "zone", "--domain", "example.org", "--selector", "s1", "--key", ed["private_key"])
+        == 1
+    )
+    assert "other-key" in dkim.out
+    assert dkim("testkey", "--zone", "zone", "--domain", "example.org", "--selector", "s3", "--json") == 1
+    assert json.loads(dkim.out)["findings"][0]["code"] == "no-key"
+
+
+def test_sign_from_a_pipe(dkim: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    dkim("keygen", "--domain", "example.org", "--selector", "s", "--output", "k.pem")
+    read, write = os.pipe()
+    os.write(write, MESSAGE)
+    os.close(write)
+    with io.TextIOWrapper(os.fdopen(read, "rb")) as pipe:
+        monkeypatch.setattr(sys, "stdin", pipe)
+        assert dkim("sign", "--domain", "example.org", "--key", "k.pem", "--selector", "s") == 0
+    assert dkim.octets.endswith(MESSAGE)
+
+
+def test_sign_with_a_table(dkim: Run, tmp_path: Path) -> None:
+    dkim("keygen", "--domain", "example.org", "--selector", "s", "--output", "k.pem")
+    (tmp_path / "keylist").write_text("example.org k.pem\n")
+    assert dkim("sign", "--table", "keylist", "--header-only", "message.eml") == 0
+    assert b"d=example.org; s=k;" in dkim.octets
+    assert dkim("sign", "--table", "keylist", "--sender", "x@example.net", "message.eml") == 1
+    assert "no key is listed" in dkim.err
+    assert dkim.octets == b""
+
+
+def test_fields_and_canonicalization_of_the_user(dkim: Run) -> None:
+    dkim("keygen", "--domain", "example.org", "--selector", "s", "--output", "k.pem")
+    key = ["--domain", "example.org", "--key", "k.pem", "--selector", "s", "--header-only"]
+    assert (
+        dkim("sign", *key, "--sign", "to, subject", "--oversign", "", "--canonicalization", "simple", "message.eml")
+        == 0
+    )
+    assert b"c=simple/simple;" in dkim.octets
+    assert b"h=from:subject:to;" in dkim.octets or b"h=from:to:subject;" in dkim.octets
+
+
+def test_keygen(dkim: Run, tmp_path: Path) -> None:
+    assert dkim("keygen", "--domain", "example.org", "--selector", "sel", "--flags", "s", "--ttl", "60") == 0
+    path = tmp_path / "sel.example.org.pem"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_bytes().startswith(b"-----BEGIN PRIVATE KEY-----")
+    assert "sel._domainkey.example.org. 60 IN TXT (" in dkim.out
+    assert "\nv=DKIM1; k=rsa; t=s; p=MII" in dkim.out
+    before = path.read_bytes()
+    assert dkim("keygen", "--domain", "example.org", "--selector", "sel") == 2
+    assert "never overwritten" in dkim.err
+    assert path.read_bytes() == before
+    link = tmp_path / "link.pem"
+    link.symlink_to(tmp_path / "elsewhere")
+    assert dkim("keygen", "--domain", "example.org", "--output", "link.pem") == 2
+    assert not (tmp_path / "elsewhere").exists()
+
+
+WRONG = [
+    (["verify", "no-such-file"], "cannot read no-such-file"),
+    (["verify", "."], "cannot read ."),
+    (["verify", "--zone", "no-such-zone", "signed.eml"], "cannot read the zone file"),
+    (["verify", "--zone", "message.eml", "signed.eml"], "bad zone file"),
+    (["sign", "message.eml"], "give --domain"),
+    (["sign", "--domain", "example.org", "--key", "k", "message.eml"], "give --domain"),
+    (["sign", "--domain", "example.org", "--key", "none", "--selector", "s", "message.eml"], "read the key none"),
+    (["sign", "--domain", "example.org", "--key", "zone", "--selector", "s", "message.eml"], "zone: the private key"),
+    (["sign", "--table", "none", "message.eml"], "cannot read none"),
+    (["sign", "--table", "zone", "message.eml"], "line 1"),
+    (["sign", "--table", "zone", "--domain", "x.org", "message.eml"], "do not go with it"),
+    (["sign", "--canonicalization", "x", "message.eml"], "simple or relaxed"),
+    (["sign", "--sign", "a b", "message.eml"], "no field name"),
+    (["keygen", "--domain", "org"], "no domain name"),
+    (["keygen", "--domain", "example.org", "--selector", "%H"], "a template knows"),
+    (["keygen", "--domain", "example.org", "--bits", "1024"], "2048, 3072, 4096"),
+    (["keygen", "--domain", "example.org", "--output", "no/such/directory"], "cannot write"),
+    (["keygen", "--domain", "example.org", "--flags", "y;s"], "no place"),
+    (["testkey", "--domain", "org", "--selector", "s", "--zone", "zone"], "no domain name"),
+    (["keygen"], "--domain"),
+    ([], "ACTION"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "text"), WRONG, ids=[" ".join(words) for words, _ in WRONG])
+def test_wrong_usage_is_one_line_and_status_2(dkim: Run, words: list[str], text: str) -> None:
+    assert dkim(*words) == 2
+    assert text in dkim.err
+    assert len(dkim.err.strip().splitlines()) == 1 or dkim.err.startswith("usage:")
+
+
+def test_messages_that_cannot_be_signed(dkim: Run, tmp_path: Path) -> None:
+    dkim("keygen", "--domain", "example.org", "--selector", "s", "--output", "k.pem")
+    (tmp_path / "bad.eml").write_bytes(b"Subject: x\r\n\r\n")
+    assert dkim("sign", "--domain", "example.org", "--key", "k.pem", "--selector", "s", "bad.eml") == 1
+    assert dkim.err == "mailauth: not signed: the message has no From field, not one\n"
+    assert dkim.octets == b""
