@@ -188,10 +188,10 @@ def key_table(folder: Path) -> tuple[str, str]:
     )
     table = f"""
 [[signing]]
+senders = ["good.example", "*.sub.example", "eve@third.example"]
 domain = "good.example"
 selector = "s2"
 key = "{file}"
-senders = ["good.example", ".sub.example"]
 """
     return table, base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
@@ -204,6 +204,8 @@ senders = ["good.example", ".sub.example"]
         ("ann@sub.example", False),
         ("ann@x.good.example", False),
         ("ann@other.example", False),
+        ("Eve <eve@third.example>", True),
+        ("ann@third.example", False),
     ],
 )
 def test_our_own_mail_is_signed_by_the_table(serve: Serve, tmp_path: Path, author: str, is_signed: bool) -> None:

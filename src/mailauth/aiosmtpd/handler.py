@@ -115,8 +115,8 @@ class MailauthHandler:
         source = getattr(session.proxy_data, "src_addr", None)  # of the PROXY protocol
         if source is not None:
             return domain.parse_ip(str(source))
-        peer = session.peer
-        return domain.parse_ip(str(peer[0]) if isinstance(peer, tuple) else str(peer))
+        peer: Any = session.peer  # aiosmtpd calls it a string; of a socket it is a tuple
+        return domain.parse_ip(str(peer[0] if isinstance(peer, tuple) else peer))
 
     def is_ours(self, ip: IPAddress) -> bool:
         """Whether the address is in one of our networks."""

@@ -30,11 +30,12 @@ def handler_of(
 ) -> MailauthHandler:
     """The handler that the configuration describes. Raises what the builders of `mailauth.config` raise."""
     listen = config.listen or ListenConfig()
+    table = configuration.signing_table(config)
     return MailauthHandler(
         configuration.async_authenticator(config, resolver=resolver, clock=clock),
         deliver,
         networks=config.networks,
-        sign=OutboundSigner(config.signing) if config.signing else None,
+        sign=None if table is None else OutboundSigner(table),
         fields=listen.fields,
         refuse_bare_line_ends=listen.refuse_bare_line_ends,
         limits=Limits(

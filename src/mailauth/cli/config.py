@@ -82,7 +82,7 @@ def _summary(config: Config) -> Iterator[tuple[str, Any]]:
     lists = lists_of(config)
     for phase in ("client", "helo", "sender", "recipient", "data"):
         yield f"{phase}", list(getattr(lists, phase))
-    yield "signing", [f"d={entry.domain} s={entry.selector} ({entry.key})" for entry in config.signing]
+    yield "signing", _signing(config)
     deadlines = config.deadlines
     yield (
         "deadlines",
@@ -99,6 +99,12 @@ def _resolver(config: Config) -> str:
         return f"the zone file {resolver.zone}"
     servers = ", ".join(resolver.nameservers) + f" port {resolver.port}" if resolver.nameservers else "the system's"
     return f"{servers}, {resolver.cache or 'no'} answers kept"
+
+
+def _signing(config: Config) -> list[str]:
+    if config.signing_table is not None:
+        return [f"by {config.signing_table}"]
+    return [f"{', '.join(entry.senders)}: selector {entry.selector}, {entry.key}" for entry in config.signing]
 
 
 def _greylist(config: Config) -> str:

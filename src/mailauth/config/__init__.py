@@ -18,7 +18,7 @@ import tomllib
 from os import PathLike
 from typing import Any
 
-from mailauth.config.building import async_authenticator, async_resolver, authenticator, sync_resolver
+from mailauth.config.building import async_authenticator, async_resolver, authenticator, signing_table, sync_resolver
 from mailauth.config.checks import findings
 from mailauth.config.errors import ConfigError, Mistake
 from mailauth.config.lines import key_lines
@@ -55,6 +55,7 @@ __all__ = [
     "load",
     "parse",
     "parse_delivery_url",
+    "signing_table",
     "sync_resolver",
 ]
 

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailauth.config.lists import read_lists
-from mailauth.config.schema import Config, ResolverConfig
+from mailauth.config.schema import Config, ResolverConfig, SigningConfig
+from mailauth.dkim import SigningRule, SigningTable
 from mailauth.greylist import Settings as GreylistSettings
 from mailauth.greylist import SettingsFile, SettingsSource
 
@@ -114,6 +115,23 @@ def async_resolver(config: ResolverConfig) -> AsyncResolver:
         resolver = asking_async(config.nameservers, config.port)
     cached: AsyncResolver = _cached(resolver, config.cache)
     return cached
+
+
+def signing_table(config: Config) -> SigningTable | None:
+    """Which keys sign for which sender, for mail of our own clients; None where nothing is signed.
+
+    Raises `ValueError` or `OSError` for a key that cannot be used.
+    """
+    if config.signing_table is not None:
+        return SigningTable.from_file(config.signing_table)
+    return signing_table_of(config.signing) if config.signing else None
+
+
+def signing_table_of(entries: Iterable[SigningConfig]) -> SigningTable:
+    """The ``[[signing]]`` tables as one. Raises `ValueError` or `OSError` for a key that cannot be used."""
+    return SigningTable(
+        SigningRule(entry.senders, entry.selector, entry.key.read_bytes(), entry.domain) for entry in entries
+    )
 
 
 def _zone(path: Path) -> ZoneResolver:

@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from mailauth import MailAuthError
+from mailauth.config.building import signing_table_of
 from mailauth.config.lists import lists_of, read_lists, refuses_relaying
 from mailauth.config.restrictions import NotSet
-from mailauth.config.schema import Config, SigningConfig
+from mailauth.config.schema import Config
+from mailauth.dkim import SigningTable, load_key
 
 KeyPath = tuple[str | int, ...]
 Finding = tuple[KeyPath, str, KeyPath]
@@ -64,16 +66,24 @@ def _files(config: Config) -> Iterator[Finding]:
     if config.greylist.settings is not None:
         path = config.greylist.settings
         yield from _tried(("greylist", "settings"), path, partial(_read_settings, path))
-    for index, entry in enumerate(config.signing):
-        yield from _tried(("signing", index, "key"), entry.key, partial(_read_key, entry))
+    yield from _signing(config)
     if config.listen is not None and config.listen.tls_certificate is not None:
         yield from _tls(config.listen.tls_certificate, config.listen.tls_key)
 
 
-def _read_key(entry: SigningConfig) -> None:
-    from mailauth.dkim import SigningKey
+def _read_key(path: Path) -> None:
+    load_key(path.read_bytes())
 
-    SigningKey(entry.domain, entry.selector, entry.key.read_bytes())
+
+def _signing(config: Config) -> Iterator[Finding]:
+    for index, entry in enumerate(config.signing):
+        found = list(_tried(("signing", index, "key"), entry.key, partial(_read_key, entry.key)))
+        yield from found or _tried(("signing", index, "senders"), entry.key, partial(signing_table_of, (entry,)))
+    if config.signing_table is not None:
+        path = config.signing_table
+        yield from _tried(("signing_table",), path, partial(SigningTable.from_file, path))
+        if config.signing:
+            yield ("signing_table",), "[[signing]] says the same: leave out one of the two", ()
 
 
 def _tried(where: KeyPath, path: Path, read: Callable[[], object]) -> Iterator[Finding]:

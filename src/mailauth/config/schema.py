@@ -21,6 +21,8 @@ from mailauth.config.values import (
     RestrictionText,
     Seconds,
     SelectorText,
+    SenderText,
+    SigningDomain,
     StoreText,
 )
 from mailauth.dkim import DkimPolicy
@@ -98,15 +100,15 @@ class RestrictionConfig:
 
 @dataclass(frozen=True, slots=True)
 class SigningConfig:
-    """``[[signing]]``: one key that signs mail of our own clients. Every table whose `senders` fit signs."""
+    """``[[signing]]``: a key that signs mail of our own clients. The most specific pattern of a sender counts."""
 
-    domain: HostName
-    """The signing domain (d=)."""
+    senders: tuple[SenderText, ...]
+    """Patterns of authors: an address, a domain, ``*.domain`` (or ``.domain``) for everything below it, ``*``."""
     selector: SelectorText
     key: Path
     """The private key: PEM or DER."""
-    senders: tuple[DomainName, ...] = ()
-    """The domains of authors that it signs for; without any, the signing domain itself."""
+    domain: SigningDomain | None = None
+    """The signing domain (d=), ``"%"`` for the author's own; without it, the domain of the pattern."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,4 +155,6 @@ class Config:
     greylist: GreylistConfig = field(default_factory=GreylistConfig)
     restrictions: RestrictionConfig | None = None
     signing: tuple[SigningConfig, ...] = ()
+    signing_table: Path | None = None
+    """The same as a file of its own: ``[[sign]]`` tables (TOML), or a classic key list."""
     listen: ListenConfig | None = None

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from mailauth import domain
 from mailauth.config.errors import propose
+from mailauth.dkim.table import SENDERS_DOMAIN
 from mailauth.rbl import Rule
 from mailauth.stores.urls import parse_url
 
@@ -52,6 +53,11 @@ def _check_selector(text: str) -> None:
     name = domain.to_ascii(text)
     if name is None or not _SELECTOR.fullmatch(name):
         raise ValueError(f"{text!r} is no selector, such as 2026a")
+
+
+def _check_signing_domain(text: str) -> None:
+    if text != SENDERS_DOMAIN:
+        _check_hostname(text)
 
 
 def _check_address(text: str) -> None:
@@ -106,6 +112,8 @@ def parse_delivery_url(url: str) -> DeliveryUrl:
 HostName = Annotated[str, Checked(_check_hostname, "host name")]
 DomainName = Annotated[str, Checked(_check_domain, "domain")]
 SelectorText = Annotated[str, Checked(_check_selector, "selector")]
+SigningDomain = Annotated[str, Checked(_check_signing_domain, "domain")]
+SenderText = Annotated[str, Checked(lambda text: None, "pattern of senders")]
 AddressText = Annotated[str, Checked(_check_address, "IP address")]
 Port = Annotated[int, Checked(_check_port, "port")]
 Count = Annotated[int, Checked(_check_positive, "whole number, at least 1")]
@@ -140,9 +148,10 @@ def read_value(kind: Any, value: Any, folder: Path) -> Any:
 
 def _of_type(kind: Any, value: Any) -> Any:
     if choices := _choices(kind):
+        if not isinstance(value, str):
+            raise ValueError(f"expected {type_words(kind)}, not {_toml(value)}")
         if value not in choices:
-            hint = propose(value, choices) if isinstance(value, str) else f"; there are {', '.join(choices)}"
-            raise ValueError(f"unknown word {value!r}{hint}")
+            raise ValueError(f"unknown word {value!r}{propose(value, choices)}")
         return choices[value]
     if type(value) is not kind:
         raise ValueError(f"expected {type_words(kind)}, not {_toml(value)}")
