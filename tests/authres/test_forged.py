@@ -240,6 +240,36 @@ def test_fields_that_only_lax_readers_see(message: bytes, count: int, expected: 
     assert remove_forged(cleaned, ID) == (cleaned, ())
 
 
+CONTINUED = [
+    b" ; dkim=pass header.d=bank.example\r\nFrom: x\r\n\r\nbody",
+    b"\t; dkim=pass\r\n ; spf=pass\r\nFrom: x\r\n\r\nbody",
+    b" ; dkim=pass header.d=bank.example\nFrom: x\n\nbody",
+    b" ; dkim=pass\n ;\rspf=pass\r\nFrom: x\n\nbody",
+    b" ;\rdkim=pass\r\nFrom: x\r\n\r\nbody",
+    b" \r\n ; dkim=pass\r\n" + FORGED + b"\r\nFrom: x\r\n\r\nbody",
+    b" ; dkim=pass\r\n\r\nbody",
+    b" ; dkim=pass",
+    b"From x\r\n ; dkim=pass\r\nFrom: x\r\n\r\nbody",
+    b"\0 ; dkim=pass\r\nFrom: x\r\n\r\nbody",  # for readers that drop NUL or CR
+    b"\r ; dkim=pass\r\nFrom: x\r\n\r\nbody",
+]
+
+
+@pytest.mark.parametrize("message", CONTINUED)
+def test_the_message_continues_no_field_of_ours(message: bytes) -> None:
+    """RFC 5322 section 2.2.3: what begins with white space continues the field above, and that will be ours."""
+    cleaned, removed = remove_forged(message, ID)
+    assert removed[-1].claim is Claim.CONTINUATION
+    assert removed[-1].to_dict()["index"] is None
+    assert b"dkim" not in cleaned
+    assert FORGED not in cleaned
+    assert cleaned.endswith((b"From: x\r\n\r\nbody", b"From: x\n\nbody", b"\r\nbody")) or not cleaned
+    assert remove_forged(cleaned, ID) == (cleaned, ())
+    field = build(ID, spf("fail", helo="x.example"))
+    (top,) = email.message_from_bytes(field + cleaned).get_all(NAME) or []
+    assert parse_field(f"{NAME}: {top}\r\n") == parse_field(field)
+
+
 def test_bounds_of_the_splitter_hide_nothing() -> None:
     """Ten thousand fields, or four megabytes of one, in front of the forged one."""
     for padding in (
@@ -284,6 +314,7 @@ def test_any_octets(message: bytes) -> None:
     assert bool(removed) == (cleaned != message)
     assert remove_forged(cleaned, ID) == (cleaned, ())
     assert ID not in naive_ids(cleaned)
+    assert not cleaned.startswith((b" ", b"\t"))
     if splitter.split(message).header.separator:
         body = splitter.split(message).body
         assert cleaned.endswith(body)
@@ -336,9 +367,7 @@ def test_time_grows_no_faster_than_the_message(case: str) -> None:
     """Eight times the octets take about eight times as long; quadratic work would take 64 times."""
 
     def cost(octets: int) -> float:
-        message = (
-            b"A: b\r\nAuthentication-Results: " + HOSTILE[case] * (octets // len(HOSTILE[case])) + b"\r\n\r\nbody"
-        )
+        message = b"A: b\r\nAuthentication-Results: " + HOSTILE[case] * (octets // len(HOSTILE[case])) + b"\r\n\r\nbody"
         best = float("inf")
         for _ in range(3):
             begin = time.process_time()

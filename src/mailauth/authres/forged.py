@@ -7,6 +7,8 @@
 #     that is laxer than this one would still take the field for ours, and nobody else's field is ours to judge.
 #   - An id is ours if any reading of the beginning gives ours: without quotes, without comments, with the words put
 #     together again, or with something behind it that is no part of a name (`mx.example.net/x`, as substructure).
+#   - White space at the top of the message is deleted to the end of its line: it would continue the field that is put
+#     in front, and so add results to ours.
 #   - A beginning that cannot be read (open quotes or comment, controls, octets that are no UTF-8, no id at all) is
 #     deleted: whom it claims depends on who reads it, and a consumer must not use it anyway (section 4.1).
 #
@@ -40,6 +42,10 @@ _LAX_FIELD = re.compile(
     re.IGNORECASE,
 )
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+_ORPHAN = {
+    LineEnd.CRLF: re.compile(rb"(?:[\0\r]*+[ \t](?:[^\r]++|\r(?!\n))*+(?:\r\n|\Z))++"),
+    LineEnd.LF: re.compile(rb"(?:[\0\r]*+[ \t][^\n]*+(?:\n|\Z))++"),
+}
 _EMPTY_LINE = {LineEnd.CRLF: re.compile(rb"\r\n(?=\r\n)"), LineEnd.LF: re.compile(rb"\n(?=\r?\n)")}
 
 _UNSAFE = re.compile(f"[\r\n{UNSAFE}]")
@@ -52,15 +58,16 @@ class Claim(StrEnum):
     OURS = "ours"  # it bears our authserv-id
     UNREADABLE = "unreadable"  # nobody can say whose id it bears
     UNSUPPORTED_VERSION = "unsupported-version"  # RFC 8601 section 5: must go as well
+    CONTINUATION = "continuation"  # no field: it stands at the top, and would continue the one put in front
 
 
 @dataclass(frozen=True, slots=True)
 class Forged:
-    """A field that was, or is to be, deleted.
+    """A field that was, or is to be, deleted; or what would have continued ours.
 
     `index` is its place in the list of fields (from 0), `occurrence` its number among the Authentication-Results
-    fields from the top (from 1), which is how milters name a field. Both are None for a field that only lax readers
-    see. `raw` are its octets (`find_forged`: those of its value).
+    fields from the top (from 1), which is how milters name a field. Both are None for what only lax readers see as a
+    field, and for a continuation. `raw` are its octets (`find_forged`: those of its value).
     """
 
     claim: Claim
@@ -131,7 +138,7 @@ _Found = tuple[int, int, Forged]  # what to delete: from, to
 def _cleaned(octets: bytes, end: int, header: Header, ours: frozenset[str]) -> Cleaned:
     """The octets without what is forged in front of `end`."""
     starts: set[int] = set()
-    found = list(_visible(header, ours, starts))
+    found = [*_orphan(octets, header), *_visible(header, ours, starts)]
     found += _hidden(octets, end, starts, [(start, stop) for start, stop, _ in found], ours)
     found.sort(key=lambda one: -one[0])
     pieces, rest = [], len(octets)
@@ -140,6 +147,13 @@ def _cleaned(octets: bytes, end: int, header: Header, ours: frozenset[str]) -> C
         rest = start
     pieces.append(octets[:rest])
     return Cleaned(b"".join(reversed(pieces)), tuple(forged for _, _, forged in found))
+
+
+def _orphan(octets: bytes, header: Header) -> Iterator[_Found]:
+    """The lines at the top that continue no field of the message."""
+    match = _ORPHAN[header.line_end].match(octets, len(header.mbox_line))
+    if match is not None:
+        yield *match.span(), Forged(Claim.CONTINUATION, None, None, match.group())
 
 
 def _visible(header: Header, ours: frozenset[str], starts: set[int]) -> Iterator[_Found]:
