@@ -7,6 +7,7 @@ import email
 import email.policy
 import re
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -69,6 +70,14 @@ OURS = [
     "mx . example . net; spf=pass",
     'mx."example".net; spf=pass',
     "mx.example\r\n .net 1; spf=pass",
+    "mx.exam(x)ple.net.; spf=pass",
+    "mx.exam(x)ple.net. 1; spf=pass",
+    'mx.exam(x)"ple.net/x"; spf=pass',
+    # UTF-8 without quotes, and characters that nobody sees
+    "mx.\uff45xample.net; spf=pass",
+    "\uff4dx.example.net; spf=pass",
+    "mx.exam\u00adple.net; spf=pass",
+    '"mx.exam\u200bple.net\ufeff"; spf=pass',
 ]
 UNREADABLE = [
     "",
@@ -87,6 +96,11 @@ UNREADABLE = [
     "other.example\x01; spf=pass",
     "\udcff; spf=pass",
     "m\rx.example.net; spf=pass",
+    # RFC 2047: whoever decodes these everywhere reads mx.example.net
+    "=?utf-8?q?mx.example.net?=; spf=pass",
+    "m=?utf-8?q?x.example.net?=; spf=pass",
+    '"=?utf-8?q?mx.example.net?="; spf=pass',
+    "(=?utf-8?q?=29?= mx.example.net ; ) other.example; spf=pass",
 ]
 UNSUPPORTED = [
     "other.example 2; spf=pass",
@@ -103,6 +117,10 @@ KEPT = [
     "other.example; \0",
     "xmx.example.net; spf=pass",
     "mx.example.net.other.example; spf=pass",
+    "mx.example.net\u00e9; spf=pass",
+    "mx.exam ple.net.other; spf=pass",
+    "b\u00fccher.example; spf=pass",
+    "other.example; spf=pass (=?utf-8?q?mx.example.net?=)",
     "mx.example.net-other; spf=pass",
     "mx.example.network; spf=pass",
     "mx.example; spf=pass",
@@ -142,6 +160,10 @@ def test_a_labels_and_u_labels_are_the_same() -> None:
             "mx.xn--bcher-kva.example; none",
             '"mx.b\u00fccher.example"; none',
             '"mx.BU\u0308CHER.example"; none',
+            "mx.b\u00fccher.example; none",  # no token, but section 2.5 allows UTF-8, and so may a reader
+            "mx.b\u00fccher.example 1; none",
+            '"mx.b\u00fc"(x)"cher.example"; none',
+            '"mx.b\u00fc"(x)"cher.example" 1; none',
         ):
             assert claim_of(theirs, ours) is Claim.OURS
         assert claim_of("mx.bucher.example; none", ours) is None
@@ -288,9 +310,9 @@ def test_bounds_of_the_splitter_hide_nothing() -> None:
 def naive_ids(message: bytes) -> list[str]:
     """The ids that other readers find: the standard library's parser of messages, and text split at the first ";"."""
     found = []
-    for policy in (email.policy.compat32, email.policy.SMTP):
+    for policy, decoded in ((email.policy.compat32, False), (email.policy.SMTP, False), (email.policy.SMTP, True)):
         parsed = email.message_from_bytes(message, policy=policy)
-        for name, value in parsed.raw_items():
+        for name, value in parsed.items() if decoded else parsed.raw_items():
             if name.strip().lower() == NAME.lower():
                 text = re.sub(r"\([^()]*\)", "", str(value)).split(";")[0]
                 found += [text.strip().strip('"').lower(), *text.lower().split()[:1]]
@@ -300,7 +322,8 @@ def naive_ids(message: bytes) -> list[str]:
 LINES = st.sampled_from(
     [b"Authentication-Results", b"authentication-results ", b":", b": ", b"mx.example.net", b"MX.example.net",
      b"; none", b"; spf=pass", b"other", b" 1", b" 2", b"X: y", b"X: y\r\n", b"From x", b"garbage", FORGED + b"\r\n",
-     b"\r\n", b"\r\n", b"\r\n ", b"\n", b"\r", b"\n\n", b"\r\n\r\n", b'"', b"(", b")", b"\\", b"\0", b"\xff"]
+     b"\r\n", b"\r\n", b"\r\n ", b"\n", b"\r", b"\n\n", b"\r\n\r\n", b'"', b"(", b")", b"\\", b"\0", b"\xff",
+     b"=?utf-8?q?", b"?=", b"mx.", b"example.net"]
 )  # fmt: skip
 
 
@@ -376,3 +399,13 @@ def test_time_grows_no_faster_than_the_message(case: str) -> None:
         return best
 
     assert cost(400_000) < 32 * cost(50_000) + 0.02
+
+
+@pytest.mark.parametrize("unit", [b" ", b"\t ", b"\r\n ", b"x"])
+def test_memory_is_a_small_multiple_of_the_message(unit: bytes) -> None:
+    message = b"Authentication-Results: " + unit * (1_000_000 // len(unit)) + b"\r\n\r\nbody"
+    tracemalloc.start()
+    remove_forged(message, ID)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 * len(message)

@@ -6,11 +6,12 @@
 #   - Only the beginning counts, up to the first semicolon. What follows the id may be as broken as it likes: a reader
 #     that is laxer than this one would still take the field for ours, and nobody else's field is ours to judge.
 #   - An id is ours if any reading of the beginning gives ours: without quotes, without comments, with the words put
-#     together again, or with something behind it that is no part of a name (`mx.example.net/x`, as substructure).
+#     together again, in UTF-8 without quotes, without invisible characters, or with something behind it that is no
+#     part of a name (`mx.example.net/x`, as substructure).
 #   - White space at the top of the message is deleted to the end of its line: it would continue the field that is put
 #     in front, and so add results to ours.
-#   - A beginning that cannot be read (open quotes or comment, controls, octets that are no UTF-8, no id at all) is
-#     deleted: whom it claims depends on who reads it, and a consumer must not use it anyway (section 4.1).
+#   - A beginning that cannot be read (open quotes or comment, controls, encoded words, octets that are no UTF-8, no id at
+#     all) is deleted: whom it claims depends on who reads it, and a consumer must not use it anyway (section 4.1).
 #
 # SECURITY: the forger chooses the whole header, and gains if any reader downstream sees a field that was not judged
 # here. So fields are looked for where lax readers find them, too: behind a bare CR or LF within another field, behind
@@ -28,7 +29,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from mailauth.authres.grammar import DIGITS, FIELD_NAME, SUPPORTED_VERSION, TOKEN, UNSAFE
+from mailauth.authres.grammar import DIGITS, FIELD_NAME, SUPPORTED_VERSION, TOKEN, UNSAFE, WORD
 from mailauth.authres.model import Reason, check_authserv_id
 from mailauth.authres.parser import Scanner, Trouble
 from mailauth.domain import to_ascii
@@ -49,6 +50,8 @@ _ORPHAN = {
 _EMPTY_LINE = {LineEnd.CRLF: re.compile(rb"\r\n(?=\r\n)"), LineEnd.LF: re.compile(rb"\n(?=\r?\n)")}
 
 _UNSAFE = re.compile(f"[\r\n{UNSAFE}]")
+# Characters without a shape, which IDNA2003 (RFC 3454 table B.1) took out of names, and some readers still do.
+_INVISIBLE = re.compile("[\u00ad\u034f\u180b-\u180d\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff]")
 _MAX_JOINED = 1024  # characters of an id that was torn apart; ours has 255 octets at most
 
 
@@ -219,7 +222,8 @@ def _keys(authserv_id: str | Iterable[str]) -> frozenset[str]:
 def _key(authserv_id: str) -> str:
     """The id in the form in which two are compared: RFC 8601 section 5, A-labels and U-labels are the same."""
     text = authserv_id.strip()
-    return to_ascii(text) or unicodedata.normalize("NFKC", text).casefold()
+    shown = _INVISIBLE.sub("", text)
+    return to_ascii(text) or to_ascii(shown) or unicodedata.normalize("NFKC", shown).casefold()
 
 
 def _claim(value: bytes, ours: frozenset[str]) -> Claim | None:
@@ -241,20 +245,28 @@ def _trimmed(value: bytes) -> bytes:
 
 
 def _beginning(scanner: Scanner) -> list[str]:
-    """The words up to the first semicolon, or to the first character that is none of a word; one word at least."""
+    """The words up to the first semicolon, or to the first character that is none of a word; one word at least.
+
+    RFC 2047 section 5 allows encoded words in comments alone, but there are readers that decode them everywhere.
+    """
     scanner.cfws()
-    words = [scanner.value(Reason.NO_AUTHSERV_ID, "an authserv-id")]
+    words = [_word(scanner)]
     if not words[0].strip():
         raise scanner.trouble(Reason.NO_AUTHSERV_ID, "an empty authserv-id")
     while True:
         scanner.cfws()
         here = scanner.peek()
-        if here == '"' or TOKEN.match(here):
-            words.append(scanner.value(Reason.UNEXPECTED, "a word"))
-        elif _UNSAFE.match(here):
-            raise scanner.trouble(Reason.UNEXPECTED, "a control character")
+        if here == '"' or WORD.match(here):
+            words.append(_word(scanner))
+        elif _UNSAFE.match(here) or "=?" in scanner.text[: scanner.position + 2]:
+            raise scanner.trouble(Reason.UNEXPECTED, "a control character or an encoded word")
         else:
             return words
+
+
+def _word(scanner: Scanner) -> str:
+    """A value (RFC 8601 section 2.2), in which lax readers take UTF-8 without quotes, too."""
+    return scanner.take(WORD) or scanner.value(Reason.NO_AUTHSERV_ID, "an authserv-id")
 
 
 def _is_ours(text: str, ours: frozenset[str]) -> bool:
@@ -266,14 +278,18 @@ def _is_ours(text: str, ours: frozenset[str]) -> bool:
 
 
 def _joined(words: list[str], ours: frozenset[str]) -> Iterator[str]:
-    """What the words may say together: each beginning of them that is a beginning of our id, and all of them."""
-    text = ""
+    """What the words may say together: each beginning of them that may lead to our id, and all but the last, and all.
+
+    The last one may be a version.
+    """
+    before = text = ""
     for word in words:
-        text += word
+        before, text = text, text + word
         if len(text) > _MAX_JOINED:
             return
         if text.isascii():
+            yield text
             if not any(one.startswith(text.lower()) for one in ours):
                 return
-            yield text
+    yield before
     yield text
