@@ -298,6 +298,15 @@ def test_what_a_consumer_may_use() -> None:
     assert field.of("iprev") == ()
 
 
+def test_results_with_unknown_property_types_are_not_used() -> None:
+    """RFC 8601 section 2.3: MUST NOT; section 4.1: MUST ignore. The types are those of the registry (RFC 8904: dns)."""
+    field = good("mx; dkim=pass header.d=a.example other.d=b; dkim=pass header.d=c.example; dnswl=pass dns.zone=d")
+    assert [r.registered for r in field.results] == [False, True, True]
+    assert [r.value("header", "d") for r in field.of("dkim")] == ["c.example"]
+    assert len(field.of("dnswl")) == 1
+    assert good("mx; x-new=pass other.d=e").of("x-new")
+
+
 def test_json() -> None:
     import json
 

@@ -6,43 +6,57 @@
 #   - Only the beginning counts, up to the first semicolon. What follows the id may be as broken as it likes: a reader
 #     that is laxer than this one would still take the field for ours, and nobody else's field is ours to judge.
 #   - An id is ours if any reading of the beginning gives ours: without quotes, without comments, with the words put
-#     together again, or with something behind it that is no part of a name (`mx.example.net/x`, as substructure).
-#   - A beginning that cannot be read (open quotes or comment, controls, octets that are no UTF-8, no id at all) is
-#     deleted: whom it claims depends on who reads it, and a consumer must not use it anyway (section 4.1).
+#     together again, in UTF-8 without quotes, without invisible characters, or with something behind it that is no
+#     part of a name (`mx.example.net/x`, as substructure).
+#   - White space at the top of the message is deleted to the end of its line: it would continue the field that is put
+#     in front, and so add results to ours.
+#   - A beginning that cannot be read (open quotes or comment, controls, encoded words, octets that are no UTF-8, no id
+#     at all) is deleted: whom it claims depends on who reads it, and a consumer must not use it anyway (section 4.1).
 #
 # SECURITY: the forger chooses the whole header, and gains if any reader downstream sees a field that was not judged
-# here. So fields are looked for where lax readers find them, too: behind a bare CR or LF within another field, behind
-# a line that breaks the header off, and behind the bounds of the splitter. All scans are linear, nothing raises.
+# here. So fields are looked for where lax readers find them, too: behind a bare CR or LF (or whatever else passes for
+# a line end) within another field, behind a line that breaks the header off, behind the bounds of the splitter, and
+# behind the empty line of an LF message, for those to whom only CRLF ends a line. All scans are linear, nothing raises.
 """Deleting Authentication-Results fields that claim to be ours."""
 
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
-from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from mailauth.authres.grammar import DIGITS, FIELD_NAME, SUPPORTED_VERSION, TOKEN, UNSAFE
+from mailauth.authres.grammar import DIGITS, FIELD_NAME, SUPPORTED_VERSION, TOKEN, UNSAFE, WORD
 from mailauth.authres.model import Reason, check_authserv_id
 from mailauth.authres.parser import Scanner, Trouble
 from mailauth.domain import to_ascii
-from mailauth.message import Header, LineEnd, split
+from mailauth.message import Header, split
 
 _NAME = FIELD_NAME.lower()
 
-# A field as the laxest reader sees it: any of CR, LF and CRLF ends a line. The line end before it is matched, too.
+# A field as the laxest reader sees it: it takes CR, LF and all that str.splitlines does for line ends, drops NUL, and
+# unfolds before it looks for the colon. The line end before the field is matched, too.
+_ANY_LINE_END = rb"(?>\r\n|[\r\n\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9])"
+_LAX_NAME = rb"\0*+" + rb"\0*+".join(bytes([octet]) for octet in _NAME.encode())
 _LAX_FIELD = re.compile(
-    rb"(?:\A|(?>\r\n|\r|\n))(?P<field>%s[ \t]*+:(?P<value>(?:[^\r\n]++|(?>\r\n|\r|\n)(?=[ \t]))*+))" % _NAME.encode(),
+    rb"(?:\A|%(end)s)(?P<field>%(name)s(?:[\0 \t]|%(end)s(?=[ \t]))*+:"
+    rb"(?P<value>(?:[^\r\n\x0b\x0c\x1c-\x1e\xc2\xe2]++|%(end)s(?=[ \t])|(?!%(end)s)[\xc2\xe2])*+))"
+    % {b"end": _ANY_LINE_END, b"name": _LAX_NAME},
     re.IGNORECASE,
 )
-_LINE_END = re.compile(rb"\r\n|\r|\n")
-_EMPTY_LINE = {LineEnd.CRLF: re.compile(rb"\r\n(?=\r\n)"), LineEnd.LF: re.compile(rb"\n(?=\r?\n)")}
+_LINE_END = re.compile(_ANY_LINE_END)
+_GOOD_LINE_END = re.compile(rb"\r?\n|\Z")
+# Where the header ends: for readers to whom each LF ends a line, and for those to whom only CRLF does.
+_EMPTY_LINE = re.compile(rb"(?:\A|\n)\r?\n")
+_EMPTY_CRLF_LINE = re.compile(rb"(?:\A|\r\n)\r\n")
+_MBOX_LINE = re.compile(rb"From (?![ \t]*:)[^\n]*+\n")
+_ORPHANS = re.compile(rb"(?:[\0\r]*+[ \t][^\n]*+(?:\n|\Z))++")
 
 _UNSAFE = re.compile(f"[\r\n{UNSAFE}]")
+# Characters without a shape, which IDNA2003 (RFC 3454 table B.1) took out of names, and some readers still do.
+_INVISIBLE = re.compile("[\u00ad\u034f\u180b-\u180d\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff]")
 _MAX_JOINED = 1024  # characters of an id that was torn apart; ours has 255 octets at most
 
 
@@ -52,15 +66,16 @@ class Claim(StrEnum):
     OURS = "ours"  # it bears our authserv-id
     UNREADABLE = "unreadable"  # nobody can say whose id it bears
     UNSUPPORTED_VERSION = "unsupported-version"  # RFC 8601 section 5: must go as well
+    CONTINUATION = "continuation"  # no field: it stands at the top, and would continue the one put in front
 
 
 @dataclass(frozen=True, slots=True)
 class Forged:
-    """A field that was, or is to be, deleted.
+    """A field that was, or is to be, deleted; or what would have continued ours.
 
     `index` is its place in the list of fields (from 0), `occurrence` its number among the Authentication-Results
-    fields from the top (from 1), which is how milters name a field. Both are None for a field that only lax readers
-    see. `raw` are its octets (`find_forged`: those of its value).
+    fields from the top (from 1), which is how milters name a field. Both are None for what only lax readers see as a
+    field, and for a continuation. `raw` are its octets (`find_forged`: those of its value).
     """
 
     claim: Claim
@@ -75,7 +90,10 @@ class Forged:
 
 
 class Cleaned(NamedTuple):
-    """A message without forged fields, and what was deleted, from the end to the top."""
+    """A message without forged fields, and what was deleted.
+
+    First the fields, from the end to the top; then what only lax readers see, likewise; then what stood at the top.
+    """
 
     message: bytes
     removed: tuple[Forged, ...]
@@ -87,9 +105,7 @@ def remove_forged(message: bytes, authserv_id: str | Iterable[str]) -> Cleaned:
     `authserv_id` is ours, or all that are ours; compared without case, U-labels equal to their A-labels. Raises
     `ValueError` or `TypeError` for an authserv-id that cannot be one, `TypeError` for a message that is not bytes.
     """
-    header = split(message).header
-    end = _end_of_lax_header(message, header) if _breaks_off(header) else header.octets
-    return _cleaned(message, end, header, _keys(authserv_id))
+    return _cleaned(message, split(message).header, _keys(authserv_id))
 
 
 def remove_forged_from_header(header: Header, authserv_id: str | Iterable[str]) -> Cleaned:
@@ -98,8 +114,7 @@ def remove_forged_from_header(header: Header, authserv_id: str | Iterable[str]) 
     What stands behind the header cannot be looked at here: a stream whose `header.defects` name ``no-empty-line``,
     ``header-too-large`` or ``too-many-fields`` should be refused, or read whole for `remove_forged`.
     """
-    octets = header.mbox_line + header.raw + header.separator
-    return _cleaned(octets, len(octets), header, _keys(authserv_id))
+    return _cleaned(header.mbox_line + header.raw + header.separator, header, _keys(authserv_id))
 
 
 def find_forged(
@@ -125,74 +140,92 @@ def _octets(text: bytes | str) -> bytes:
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
 
 
-_Found = tuple[int, int, Forged]  # what to delete: from, to
+def _cleaned(octets: bytes, header: Header, ours: frozenset[str]) -> Cleaned:
+    judged: set[int] = set()
+    octets, visible = _without_visible(octets, header, ours, judged)
+    octets, hidden = _without_hidden(octets, ours, judged)
+    octets, orphans = _without_orphans(octets)
+    return Cleaned(octets, (*reversed(visible), *reversed(hidden), *orphans))
 
 
-def _cleaned(octets: bytes, end: int, header: Header, ours: frozenset[str]) -> Cleaned:
-    """The octets without what is forged in front of `end`."""
-    starts: set[int] = set()
-    found = list(_visible(header, ours, starts))
-    found += _hidden(octets, end, starts, [(start, stop) for start, stop, _ in found], ours)
-    found.sort(key=lambda one: -one[0])
-    pieces, rest = [], len(octets)
-    for start, stop, _ in found:
-        pieces.append(octets[stop:rest])
-        rest = start
-    pieces.append(octets[:rest])
-    return Cleaned(b"".join(reversed(pieces)), tuple(forged for _, _, forged in found))
+_Rest = tuple[bytes, list[Forged]]  # the octets that stay, and what went, from the top
 
 
-def _visible(header: Header, ours: frozenset[str], starts: set[int]) -> Iterator[_Found]:
-    """The forged ones among the fields of the header; `starts` collects where the field stands, forged or not."""
-    start, occurrence = len(header.mbox_line), 0
+def _without_visible(octets: bytes, header: Header, ours: frozenset[str], judged: set[int]) -> _Rest:
+    """The octets without the forged ones among the fields of the header; `judged` collects where others stand then."""
+    pieces, forged, occurrence, place = [header.mbox_line], list[Forged](), 0, len(header.mbox_line)
     for index, field in enumerate(header.fields):
-        stop = start + len(field.raw)
-        if field.name == _NAME:
-            occurrence += 1
-            starts.add(start)
-            claim = _claim(field.value, ours)
-            if claim is not None:
-                yield start, stop, Forged(claim, index, occurrence, field.raw)
-        start = stop
+        named = field.name == _NAME
+        occurrence += named
+        claim = _claim(field.value, ours) if named else None
+        if claim is not None:
+            forged.append(Forged(claim, index, occurrence, field.raw))
+            continue
+        if named:
+            judged.add(place)
+        pieces.append(field.raw)
+        place += len(field.raw)
+    pieces.append(octets[len(header.mbox_line) + len(header.raw) :])
+    return b"".join(pieces), forged
 
 
-def _hidden(
-    octets: bytes, end: int, visible: set[int], deleted: list[tuple[int, int]], ours: frozenset[str]
-) -> Iterator[_Found]:
-    """The forged ones that only lax readers see.
+def _without_hidden(octets: bytes, ours: frozenset[str], judged: set[int]) -> _Rest:
+    """The octets without the forged ones that only lax readers see.
 
     The line end before such a field goes with it, and the one behind it stays, so that a field which hid it ends as
-    it did before. Where the line end before it is gone already, or never was, the one behind it goes.
+    it did before. Where there is none before it, the one behind it goes.
     """
-    gone = 0
-    for match in _LAX_FIELD.finditer(octets, 0, end):
+    pieces, forged, rest = [], list[Forged](), 0
+    for match in _lax_fields(octets):
         start, stop = match.span("field")
-        if start in visible or _within(start, deleted):
+        if start in judged:
             continue
-        claim = _claim(match["value"], ours)
+        # An odd line end within the id: others drop it, as they do controls, and read on.
+        claim = _claim(match["value"] + (b"" if _GOOD_LINE_END.match(octets, stop) else b"\0"), ours)
         if claim is not None:
             before = match.start()
-            if before == start or before < gone or _within(before, deleted):
+            if before == start or before < rest:
                 line_end = _LINE_END.match(octets, stop)
                 before, stop = start, line_end.end() if line_end else stop
-            gone = stop
-            yield before, stop, Forged(claim, None, None, match["field"])
+            pieces.append(octets[rest:before])
+            rest = stop
+            forged.append(Forged(claim, None, None, match["field"]))
+    return b"".join((*pieces, octets[rest:])), forged
 
 
-def _within(place: int, spans: list[tuple[int, int]]) -> bool:
-    """Whether a place lies in one of the spans, which are in order."""
-    after = bisect(spans, (place, sys.maxsize))
-    return after > 0 and place < spans[after - 1][1]
+def _lax_fields(octets: bytes) -> Iterator[re.Match[bytes]]:
+    """The fields that any reader sees.
+
+    To one to whom each LF ends a line, the header ends at the first empty line; to one to whom only CRLF does, it may
+    go on, and so it does for the others once a field with CRLF is put in front of an LF message.
+    """
+    end = _end(_EMPTY_LINE, octets, 0)
+    yield from _LAX_FIELD.finditer(octets, 0, end)
+    if octets.find(b"\r\n", end) < 0:
+        return
+    for match in _LAX_FIELD.finditer(octets, max(end - 2, 0), _end(_EMPTY_CRLF_LINE, octets, max(end - 4, 0))):
+        if octets.startswith(b"\r\n", match.start()):
+            yield match
 
 
-def _breaks_off(header: Header) -> bool:
-    """Whether a lax reader goes on reading fields where the header ends."""
-    return header.broken_off is not None or not (header.separator or header.at_end)
+def _end(pattern: re.Pattern[bytes], octets: bytes, start: int) -> int:
+    match = pattern.search(octets, start)
+    return match.end() if match else len(octets)
 
 
-def _end_of_lax_header(message: bytes, header: Header) -> int:
-    match = _EMPTY_LINE[header.line_end].search(message, max(header.octets - 2, 0))
-    return match.end() if match else len(message)
+def _without_orphans(octets: bytes) -> _Rest:
+    """The octets without the lines at the top that continue no field of the message."""
+    orphans: list[Forged] = []
+    # Without what stood before it, a "From " line is that of an mbox file: look behind it again.
+    while match := _ORPHANS.match(octets, _end_of_mbox_line(octets)):
+        orphans.append(Forged(Claim.CONTINUATION, None, None, match.group()))
+        octets = octets[: match.start()] + octets[match.end() :]
+    return octets, orphans
+
+
+def _end_of_mbox_line(octets: bytes) -> int:
+    match = _MBOX_LINE.match(octets)
+    return match.end() if match else 0
 
 
 def _keys(authserv_id: str | Iterable[str]) -> frozenset[str]:
@@ -205,7 +238,8 @@ def _keys(authserv_id: str | Iterable[str]) -> frozenset[str]:
 def _key(authserv_id: str) -> str:
     """The id in the form in which two are compared: RFC 8601 section 5, A-labels and U-labels are the same."""
     text = authserv_id.strip()
-    return to_ascii(text) or unicodedata.normalize("NFKC", text).casefold()
+    shown = _INVISIBLE.sub("", text)
+    return to_ascii(text) or to_ascii(shown) or unicodedata.normalize("NFKC", shown).casefold()
 
 
 def _claim(value: bytes, ours: frozenset[str]) -> Claim | None:
@@ -227,20 +261,28 @@ def _trimmed(value: bytes) -> bytes:
 
 
 def _beginning(scanner: Scanner) -> list[str]:
-    """The words up to the first semicolon, or to the first character that is none of a word; one word at least."""
+    """The words up to the first semicolon, or to the first character that is none of a word; one word at least.
+
+    RFC 2047 section 5 allows encoded words in comments alone, but there are readers that decode them everywhere.
+    """
     scanner.cfws()
-    words = [scanner.value(Reason.NO_AUTHSERV_ID, "an authserv-id")]
+    words = [_word(scanner)]
     if not words[0].strip():
         raise scanner.trouble(Reason.NO_AUTHSERV_ID, "an empty authserv-id")
     while True:
         scanner.cfws()
         here = scanner.peek()
-        if here == '"' or TOKEN.match(here):
-            words.append(scanner.value(Reason.UNEXPECTED, "a word"))
-        elif _UNSAFE.match(here):
-            raise scanner.trouble(Reason.UNEXPECTED, "a control character")
+        if here == '"' or WORD.match(here):
+            words.append(_word(scanner))
+        elif _UNSAFE.match(here) or "=?" in scanner.text[: scanner.position + 2]:
+            raise scanner.trouble(Reason.UNEXPECTED, "a control character or an encoded word")
         else:
             return words
+
+
+def _word(scanner: Scanner) -> str:
+    """A value (RFC 8601 section 2.2), in which lax readers take UTF-8 without quotes, too."""
+    return scanner.take(WORD) or scanner.value(Reason.NO_AUTHSERV_ID, "an authserv-id")
 
 
 def _is_ours(text: str, ours: frozenset[str]) -> bool:
@@ -252,14 +294,18 @@ def _is_ours(text: str, ours: frozenset[str]) -> bool:
 
 
 def _joined(words: list[str], ours: frozenset[str]) -> Iterator[str]:
-    """What the words may say together: each beginning of them that is a beginning of our id, and all of them."""
-    text = ""
+    """What the words may say together: each beginning of them that may lead to our id, and all but the last, and all.
+
+    The last one may be a version.
+    """
+    before = text = ""
     for word in words:
-        text += word
+        before, text = text, text + word
         if len(text) > _MAX_JOINED:
             return
         if text.isascii():
+            yield text
             if not any(one.startswith(text.lower()) for one in ours):
                 return
-            yield text
+    yield before
     yield text

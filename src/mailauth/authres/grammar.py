@@ -54,7 +54,7 @@ DIGITS = re.compile(r"[0-9]+")
 
 # FWS = ([*WSP CRLF] 1*WSP) / obs-FWS                                           RFC 5322 sections 3.2.2, 4.2
 # A bare LF folds, too: that is how milters hand values over.
-FWS = re.compile(r"(?:[ \t]|\r?\n(?=[ \t]))+")
+FWS = re.compile(r"(?:[ \t]++|\r?\n(?=[ \t]))++")
 FOLD = re.compile(r"\r?\n(?=[ \t])")
 
 # qtext and ctext with RFC 6532 section 3.2 (UTF8-non-ascii), without the obsolete controls; WSP runs along.
@@ -66,6 +66,7 @@ QUOTED_PAIR = re.compile(rf"\\([^\r\n{UNSAFE}])")  # "\" (VCHAR / WSP)
 _UTF8 = r"[^\x00-\x9f\s\ud800-\udfff]"
 _ATEXT = rf"(?:[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]|{_UTF8})"
 _LABEL = rf"(?!-)(?:[A-Za-z0-9-]|{_UTF8}){{1,63}}(?<!-)"
+WORD = re.compile(rf"(?:{TOKEN.pattern}|{_UTF8})++")  # a token, and what lax readers take for one
 DOT_ATOM = rf"{_ATEXT}++(?:\.{_ATEXT}++)*+"
 
 # [ [ local-part ] "@" ] domain-name                                            RFC 8601 section 2.2

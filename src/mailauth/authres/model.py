@@ -17,7 +17,7 @@ from mailauth.authres.grammar import (
     SUPPORTED_VERSION,
     UNSAFE,
 )
-from mailauth.authres.registry import RESULT_WORDS, is_registered
+from mailauth.authres.registry import PROPERTY_TYPES, RESULT_WORDS, is_registered
 from mailauth.authres.writer import write, write_value
 
 T = TypeVar("T")
@@ -77,11 +77,15 @@ class MethodResult:
 
     @property
     def registered(self) -> bool:
-        """Whether IANA lists this method, in this version, with this result.
+        """Whether IANA lists this method, in this version, with this result, and the types of its properties.
 
-        RFC 8601 section 4.1: a consumer must ignore the result otherwise.
+        RFC 8601 sections 2.3 and 4.1: a consumer must ignore the result otherwise.
         """
-        return self.version == SUPPORTED_VERSION and is_registered(self.method, self.result)
+        return (
+            self.version == SUPPORTED_VERSION
+            and is_registered(self.method, self.result)
+            and all(p.type in PROPERTY_TYPES for p in self.properties)
+        )
 
     def value(self, type: str, name: str) -> str | None:
         """The value of the first property of that type and name (any case); None without one."""
@@ -123,8 +127,9 @@ class AuthenticationResults:
     def of(self, method: str) -> tuple[MethodResult, ...]:
         """The results of one method that a consumer may use: registered ones, in order of appearance.
 
-        RFC 8601 sections 2.6 and 4.1: other versions of a method and unknown result words are to be ignored; for a
-        method that IANA does not list, which only the caller can judge, every result of version 1 is returned.
+        RFC 8601 sections 2.3, 2.6 and 4.1: other versions of a method, unknown result words, and results with unknown
+        property types are to be ignored; for a method that IANA does not list, which only the caller can judge, every
+        result of version 1 is returned.
         """
         method = method.lower()
         return tuple(

@@ -1,5 +1,5 @@
 # What belongs here: the words that IANA lists for this field ("Email Authentication Parameters"), and nothing else.
-"""The registered methods, their result words, and the properties that hold a domain or an address."""
+"""The registered methods, their result words, property types, and the properties that hold a domain or an address."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ RESULT_WORDS: dict[str, frozenset[str]] = {
     "spf": _SPF,  # RFC 8601 section 2.7.2; "hardfail" is a deprecated word for "fail" (RFC 8601 section 6.7)
     "vbr": frozenset({"none", "pass", "fail", "temperror", "permerror"}),  # RFC 6212 section 4
 }
+
+PROPERTY_TYPES = frozenset({"body", "dns", "header", "policy", "smtp"})  # RFC 8601 section 2.3; dns: RFC 8904 section 4
 
 # Properties whose value is a domain name or an address: where the message is not internationalized, their U-labels
 # are written as A-labels (RFC 8616 section 3: every U-label is equivalent to an A-label).
