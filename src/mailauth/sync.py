@@ -31,6 +31,7 @@ __all__ = [
     "check_iprev",
     "check_spf",
     "query_rbl",
+    "sign_dkim",
     "verify_dkim",
 ]
 
@@ -74,15 +75,14 @@ def check_spf(
     of records, terms, questions and answers in the result.
     Raises `ValueError` if `ip` is no address.
     """
-    plan = spf.check_host(
-        ip,
-        helo=helo,
-        mail_from=mail_from,
-        receiver=receiver,
-        policy=policy or spf.SpfPolicy(),
-        now=time.time() if now is None else now,
-        trace=trace,
-    )
+    policy = policy or spf.SpfPolicy()
+    now = time.time() if now is None else now
+    if mail_from is None:
+        plan = spf.check_helo(ip, helo, receiver=receiver, policy=policy, now=now, trace=trace)
+    else:
+        plan = spf.check_host(
+            ip, helo=helo, mail_from=mail_from, receiver=receiver, policy=policy, now=now, trace=trace
+        )
     return run(plan, _given(resolver), time_limit=time_limit)
 
 
@@ -100,6 +100,25 @@ def verify_dkim(
     """
     plan = dkim.verify(message, now=time.time() if now is None else now, policy=policy or dkim.DkimPolicy())
     return run(plan, _given(resolver), time_limit=time_limit)
+
+
+def sign_dkim(
+    message: bytes | BinaryIO,
+    key: Any,
+    *,
+    domain: str | None = None,
+    selector: str | None = None,
+    options: dkim.SigningOptions | None = None,
+    **settings: Any,
+) -> bytes:
+    """Sign a message (RFC 6376 section 5); return the DKIM-Signature fields to put in front of it.
+
+    `key` is a private key (PEM or DER octets, an Ed25519 seed, a `cryptography` key) or any `mailauth.dkim.Signer`, with
+    the `domain` and `selector` of its public half; or one or several `mailauth.dkim.SigningKey`, which carry their own.
+    How to sign is said by `options`, or by the fields of `mailauth.dkim.SigningOptions` as further arguments. Raises
+    `mailauth.dkim.SigningError` for a message that cannot be signed, `ValueError` and `TypeError` for wrong parameters.
+    """
+    return dkim.sign(message, key, domain=domain, selector=selector, options=options, **settings)
 
 
 def query_rbl(
