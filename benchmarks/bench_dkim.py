@@ -185,9 +185,7 @@ def memory() -> None:
 def main() -> None:
     """Print the tables."""
     print(f"\nDKIM: mailauth, {package('dkimpy')}, libopendkim (C, through ctypes), {package('cryptography')}")
-    print(
-        "Times as multiples of the floor: hashlib.sha256 over the body plus one RSA-2048 operation of cryptography."
-    )
+    print("Times as multiples of the floor: hashlib.sha256 over the body plus one RSA-2048 operation of cryptography.")
     measure("Verify (RSA-2048, key at hand)", MESSAGES, verifiers)
     measure("Sign (RSA-2048)", TO_SIGN, signers)
     memory()

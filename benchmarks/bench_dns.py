@@ -134,9 +134,7 @@ def pydnsbl_checker(port: int, delays: Sequence[str]) -> Any:
         return None
     zones = [pydnsbl.providers.Provider(f"{delay}.l{i}.example") for i, delay in enumerate(delays)]
     checker = pydnsbl.DNSBLIpChecker(providers=zones, loop=asyncio.get_running_loop(), concurrency=CAP)
-    checker._resolver = aiodns.DNSResolver(
-        timeout=5, tries=2, nameservers=["127.0.0.1"], udp_port=port, tcp_port=port
-    )
+    checker._resolver = aiodns.DNSResolver(timeout=5, tries=2, nameservers=["127.0.0.1"], udp_port=port, tcp_port=port)
     return checker
 
 

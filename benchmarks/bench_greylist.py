@@ -228,8 +228,7 @@ def large(records: int) -> None:
     small, big = rows[0], rows[1]
     head = ("records", "size", "octets/record", "new", "known", "expired")
     slower = [
-        f"{float(s.replace(',', '')) / float(b.replace(',', '')):.2f}x"
-        for s, b in zip(small[3:], big[3:], strict=True)
+        f"{float(s.replace(',', '')) / float(b.replace(',', '')):.2f}x" for s, b in zip(small[3:], big[3:], strict=True)
     ]
     table("A large SQLite store: operations per second", head, [*rows, ("slower by", "", "", *slower)])
 
@@ -260,9 +259,7 @@ def _row(i: int, number: int) -> tuple[Any, ...]:
     """Record number i, in the order of time: nine in ten wait, one is known; from all over 16 million networks."""
     # An odd factor permutes the 24 bits: every network is as likely, and neighbours in time are none in the table.
     network = i * 0x9E3779B1 & 0xFFFFFF
-    key = (
-        f"{network >> 16}.{network >> 8 & 255}.{network & 255}.0/24 ann.b{i}x@example.org bob{i % 5000}x@example.net"
-    )
+    key = f"{network >> 16}.{network >> 8 & 255}.{network & 255}.0/24 ann.b{i}x@example.org bob{i % 5000}x@example.net"
     state = State.KNOWN if i % 10 == 0 else State.WAITING
     return key, state.value, T, T + 400, 1, int(state is State.KNOWN), int(T) + i * 172_800 // number, 0
 

@@ -39,9 +39,7 @@ def _chain() -> Zone:
     for i, name in enumerate(nets):
         zone[name, "TXT"] = [f"v=spf1 {_networks(i, 15)} ?all"]
     zone["_spf.esp.example", "TXT"] = [f"v=spf1 {_networks(4, 15)} ?all"]
-    zone["example.org", "TXT"] = [
-        "v=spf1 include:_spf.example.org include:_spf.esp.example include:last.example -all"
-    ]
+    zone["example.org", "TXT"] = ["v=spf1 include:_spf.example.org include:_spf.esp.example include:last.example -all"]
     zone["last.example", "TXT"] = [f"v=spf1 {_networks(5, 14)} ip4:192.0.2.0/24 ?all"]
     return zone
 

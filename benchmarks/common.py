@@ -54,7 +54,6 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> 
         print(
             "  "
             + "  ".join(
-                cell.ljust(w) if i == 0 else cell.rjust(w)
-                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+                cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
             )
         )

@@ -92,9 +92,7 @@ class OpenDkim:
         try:
             assert self._run(dkim, message) == OK
             text, length = ctypes.c_void_p(), ctypes.c_size_t()
-            found = self._dkim.dkim_getsighdr_d(
-                dkim, len("DKIM-Signature: "), ctypes.byref(text), ctypes.byref(length)
-            )
+            found = self._dkim.dkim_getsighdr_d(dkim, len("DKIM-Signature: "), ctypes.byref(text), ctypes.byref(length))
             assert found == OK
             return b"DKIM-Signature: " + ctypes.string_at(text.value or 0, length.value) + b"\r\n"
         finally:

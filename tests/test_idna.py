@@ -41,11 +41,7 @@ def test_every_code_point_alone() -> None:
     for char in ASSIGNED:
         valid = idna.intranges.intranges_contain(ord(char), PVALID)
         # Between letters of its own direction; what is allowed in some places only is tested below.
-        if (
-            not is_mapped(f"a{char}")
-            and unicodedata.bidirectional(char) in {"L", "NSM", "EN"}
-            and not contextual(char)
-        ):
+        if not is_mapped(f"a{char}") and unicodedata.bidirectional(char) in {"L", "NSM", "EN"} and not contextual(char):
             assert (label_to_ascii(f"a{char}a") is not None) is valid, hex(ord(char))
 
 

@@ -124,9 +124,9 @@ def test_enumerations_become_plain_values() -> None:
 CODES = [(550, "5.7.1"), (451, "4.4.3"), (250, "2.100.999"), (554, ""), (354, "")]
 TEXTS = st.one_of(
     st.text(max_size=80),
-    st.lists(
-        st.sampled_from(["a" * 300, " ", "\r\n", "250 ok", "\0", "\u00fc", "%s", "-", "word "]), max_size=30
-    ).map("".join),
+    st.lists(st.sampled_from(["a" * 300, " ", "\r\n", "250 ok", "\0", "\u00fc", "%s", "-", "word "]), max_size=30).map(
+        "".join
+    ),
 )
 
 

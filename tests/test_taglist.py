@@ -55,9 +55,7 @@ def test_empty_specifications_may_be_allowed(text: bytes) -> None:
 
 names = st.from_regex(rb"[A-Za-z][A-Za-z0-9_]{0,5}", fullmatch=True)
 value_octets = [*string.printable.encode().translate(None, b"; \t\r\n\x0b\x0c"), 0xC3]
-values = st.lists(st.lists(st.sampled_from(value_octets), min_size=1, max_size=5).map(bytes), max_size=3).map(
-    b" ".join
-)
+values = st.lists(st.lists(st.sampled_from(value_octets), min_size=1, max_size=5).map(bytes), max_size=3).map(b" ".join)
 blanks = st.sampled_from([b"", b" ", b"\t", b"  \t"])
 
 
@@ -74,9 +72,7 @@ def test_what_is_written_is_read(tags: dict[bytes, bytes], gaps: list[bytes], se
     assert list(result) == [name.decode() for name in tags]
 
 
-@given(
-    st.one_of(st.binary(max_size=60), st.text(alphabet="ab=; \t\r\n1_", max_size=40).map(str.encode)), st.booleans()
-)
+@given(st.one_of(st.binary(max_size=60), st.text(alphabet="ab=; \t\r\n1_", max_size=40).map(str.encode)), st.booleans())
 def test_any_octets_have_a_result(text: bytes, allow_empty: bool) -> None:
     """Any octets: what the grammar says, read by a slow expression for the whole list."""
     result = parse(text, allow_empty=allow_empty)

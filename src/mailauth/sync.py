@@ -113,7 +113,7 @@ def sign_dkim(
 ) -> bytes:
     """Sign a message (RFC 6376 section 5); return the DKIM-Signature fields to put in front of it.
 
-    `key` is a private key (PEM or DER octets, an Ed25519 seed, a `cryptography` key) or any `mailauth.dkim.Signer`, with
+    `key` is a private key (PEM, DER, an Ed25519 seed, a `cryptography` key) or any `mailauth.dkim.Signer`, with
     the `domain` and `selector` of its public half; or one or several `mailauth.dkim.SigningKey`, which carry their own.
     How to sign is said by `options`, or by the fields of `mailauth.dkim.SigningOptions` as further arguments. Raises
     `mailauth.dkim.SigningError` for a message that cannot be signed, `ValueError` and `TypeError` for wrong parameters.

@@ -92,9 +92,7 @@ APPENDIX_B = {
         "    dkim (Because I like it) / 1 (One yay) = (wait for it) fail\r\n"
         "      policy (A dot can go here) . (like that) expired\r\n"
         "      (this surprised me) = (as I wasn't expecting it) 1362471462",
-        AuthenticationResults(
-            "foo.example.net", (MethodResult("dkim", "fail", (P("policy.expired", "1362471462"),)),)
-        ),
+        AuthenticationResults("foo.example.net", (MethodResult("dkim", "fail", (P("policy.expired", "1362471462"),)),)),
     ),
 }
 

@@ -111,6 +111,23 @@ def test_every_check_that_was_not_made_says_why(capsys: pytest.CaptureFixture[st
     }
 
 
+def test_a_configuration_file_takes_the_place_of_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configuration = """
+hostname = "mx.shopping.example.net"
+[rbl]
+lists = ["bl.example.org=127.0.0.4*2"]
+[restrictions]
+client = ["reject_rbl"]
+recipient = ["check_spf"]
+"""
+    (tmp_path / "mailauth.toml").write_text(configuration)
+    words = ["--config", tmp_path / "mailauth.toml", "--zone", EXAMPLES / "demo.zone", "--rcpt-to", "a@b.example"]
+    assert check(*words, "--ip", "203.0.113.99", "--mail-from", "joe@football.example.com", SIGNED_TWICE) == 1
+    out = capsys.readouterr().out
+    assert "by check_spf (spf-fail)" in out or "by reject_rbl" in out
+    assert check(*words, "--ip", "192.0.2.1", "--mail-from", "joe@football.example.com", SIGNED_TWICE) == 0
+
+
 def test_no_colour_outside_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     check(*LISTED, SIGNED_TWICE)
     assert "\x1b" not in capsys.readouterr().out
@@ -169,6 +186,9 @@ BAD_ZONE = '$ORIGIN example.org.\n@ IN TXT "fine"\n@ IN A 192.0.2.300\n'
         (["--ip", "192.0.2.1", "--hostname", "not a name", SIGNED_TWICE], "not a name"),
         (["--ip", "192.0.2.1", "--now", "yesterday", SIGNED_TWICE], "--now"),
         (["--ip", "192.0.2.1", "--time-limit", "-1", SIGNED_TWICE], "--time-limit"),
+        (["--ip", "192.0.2.1", "--config", "no.toml", SIGNED_TWICE], "no.toml"),
+        (["--ip", "192.0.2.1", "--config", "bad.toml", SIGNED_TWICE], "bad.toml:2"),
+        (["--ip", "192.0.2.1", "--config", "bad.toml", "--rbl", "bl.example.org", SIGNED_TWICE], "--config"),
         ([SIGNED_TWICE], "--ip"),
         (["--ip", "192.0.2.1"], "MESSAGE"),
     ],
@@ -176,6 +196,7 @@ BAD_ZONE = '$ORIGIN example.org.\n@ IN TXT "fine"\n@ IN A 192.0.2.300\n'
 def test_a_mistake_is_one_clear_line_and_status_2(words: list[str | Path], says: str, tmp_path: Path) -> None:
     (tmp_path / "bad.zone").write_text(BAD_ZONE)
     (tmp_path / "empty.eml").write_bytes(b"")
+    (tmp_path / "bad.toml").write_text('hostname = "mx.example.net"\nnetwork = ["192.0.2.0/24"]\n')
     done = run_command("check", *words, cwd=tmp_path)
     assert done.returncode == 2
     assert not done.stdout

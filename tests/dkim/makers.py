@@ -126,9 +126,7 @@ def signed(
     if template is None:
         names = order.split() + [name for name in values if name not in order.split()]
         template = b"DKIM-Signature: " + b"; ".join(
-            f"{name}={'%(b)s' if name == 'b' else values[name]}".encode()
-            for name in names
-            if values[name] is not None
+            f"{name}={'%(b)s' if name == 'b' else values[name]}".encode() for name in names if values[name] is not None
         )
     unsigned = template.replace(b"%(bh)s", bh.encode())
     emptied = re.sub(rb"(;[ \t\r\n]*b[ \t\r\n]*=)[^;]*%\(b\)s[^;]*", rb"\1", unsigned)

@@ -117,9 +117,7 @@ def test_sign_and_verify(dkim: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert dkim.octets.count(b"DKIM-Signature:") == 2
     assert b"From:" not in dkim.octets
     for selector, path in (("s1", "r.pem"), ("s2", "s2.example.org.pem")):
-        assert (
-            dkim("testkey", "--zone", "zone", "--domain", "example.org", "--selector", selector, "--key", path) == 0
-        )
+        assert dkim("testkey", "--zone", "zone", "--domain", "example.org", "--selector", selector, "--key", path) == 0
         assert "fits the private key" in dkim.out
     assert (
         dkim("testkey", "--zone", "zone", "--domain", "example.org", "--selector", "s1", "--key", ed["private_key"])

@@ -82,9 +82,7 @@ def test_default_fields() -> None:
     """What identifies the mail is oversigned, present or not; an absent Date or Message-ID is left alone."""
     names = h_of(sign(MESSAGE, rsa_key(), **HERE))
     assert sorted(names) == ["cc", "date", "date", "from", "from", "reply-to", "subject", "subject", "to", "to"]
-    more = (
-        b"Message-ID: <1>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\nList-Id: x\r\nX-Other: y\r\n" + MESSAGE
-    )
+    more = b"Message-ID: <1>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\nList-Id: x\r\nX-Other: y\r\n" + MESSAGE
     names = h_of(sign(more, rsa_key(), **HERE))
     assert names.count("message-id") == names.count("mime-version") == names.count("content-type") == 2
     assert names.count("list-id") == 1

@@ -133,9 +133,7 @@ def test_the_case_of_a_domain_changes_nothing(address: str) -> None:
     """Invariant: spelling the domain in capitals gives the same sender."""
     local_part, at, domain = address.rpartition("@")
     if domain.isascii():
-        assert normal_sender(f"{local_part}{at}{domain.upper()}") == normal_sender(
-            f"{local_part}{at}{domain.lower()}"
-        )
+        assert normal_sender(f"{local_part}{at}{domain.upper()}") == normal_sender(f"{local_part}{at}{domain.lower()}")
 
 
 @given(

@@ -161,9 +161,7 @@ RECORDS = st.builds(Record, st.sampled_from(State), TIMES, TIMES, COUNTS, COUNTS
 
 
 @given(RECORDS | st.none(), TIMES, POLICIES)
-def test_the_table_has_an_entry_for_whatever_happens(
-    record: Record | None, now: float, policy: GreylistPolicy
-) -> None:
+def test_the_table_has_an_entry_for_whatever_happens(record: Record | None, now: float, policy: GreylistPolicy) -> None:
     """Invariant: any record, any time, any policy: a decision, and the state that the table names."""
     decision, after = decide(record, now, policy)
     event = event_for_triplet(record, now, policy)

@@ -30,9 +30,7 @@ POLICY = GreylistPolicy(
 CLIENTS = st.integers(0, 1)
 PEOPLE = st.integers(0, 4)
 STEPS = st.one_of(
-    st.sampled_from(
-        [0.0, 1.0, 60.0, DELAY - 1, DELAY, DELAY + 1, INTERVAL, REFRESH, WINDOW, WINDOW + 1, LIFETIME + 1]
-    ),
+    st.sampled_from([0.0, 1.0, 60.0, DELAY - 1, DELAY, DELAY + 1, INTERVAL, REFRESH, WINDOW, WINDOW + 1, LIFETIME + 1]),
     st.floats(0, 2 * DELAY),
     st.floats(-2 * LIFETIME, 2 * LIFETIME),
 )

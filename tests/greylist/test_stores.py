@@ -258,9 +258,7 @@ def test_the_file_is_set_up_right(tmp_path: Path, durability: str, synchronous: 
     value = lambda name: connection.execute(f"PRAGMA {name}").fetchone()[0]  # noqa: E731
     assert (value("journal_mode"), value("synchronous")) == ("wal", synchronous)
     assert (value("user_version"), value("application_id")) == (1, int.from_bytes(b"matg"))
-    plans = connection.execute(
-        "EXPLAIN QUERY PLAN SELECT key FROM greylist WHERE expires < 5 ORDER BY expires LIMIT 9"
-    )
+    plans = connection.execute("EXPLAIN QUERY PLAN SELECT key FROM greylist WHERE expires < 5 ORDER BY expires LIMIT 9")
     assert "greylist_expires" in str(plans.fetchall())
     store.close()
 

@@ -69,9 +69,7 @@ def test_ipv6_nibbles_are_reversed() -> None:
     assert asked("2001:db8:1:2:3:4:567:89ab", ["ugly.example.com"]) == [f"{name} A"]
 
 
-@pytest.mark.parametrize(
-    "subject", ["::ffff:192.0.2.1", IPv6Address("::ffff:192.0.2.1"), "[192.0.2.1]", "192.0.2.1."]
-)
+@pytest.mark.parametrize("subject", ["::ffff:192.0.2.1", IPv6Address("::ffff:192.0.2.1"), "[192.0.2.1]", "192.0.2.1."])
 def test_addresses_in_disguise_are_ipv4(subject: Any) -> None:
     assert asked(subject, ["bl.example"]) == [f"{REVERSED}.bl.example A"]
 
@@ -211,9 +209,7 @@ def test_a_name_that_would_be_too_long_is_not_asked() -> None:
     assert "too long" in listing.detail
 
 
-@pytest.mark.parametrize(
-    "zone", ["bl.sorbs.net", "dnsbl.sorbs.net=127.0.0.2", "ix.dnsbl.manitu.net", "dnsbl.ahbl.org"]
-)
+@pytest.mark.parametrize("zone", ["bl.sorbs.net", "dnsbl.sorbs.net=127.0.0.2", "ix.dnsbl.manitu.net", "dnsbl.ahbl.org"])
 def test_a_dead_list_is_refused_by_name(zone: str) -> None:
     assert asked(CLIENT, [zone]) == []
     (listing,) = ask(CLIENT, [zone])
@@ -446,9 +442,7 @@ def test_a_key_appears_nowhere() -> None:
 
 
 def test_a_listing_goes_into_json() -> None:
-    (listing,) = ask(
-        CLIENT, ["zen.spamhaus.org=127.0.0.2*3 reject"], listed("zen.spamhaus.org", "127.0.0.2", text="w")
-    )
+    (listing,) = ask(CLIENT, ["zen.spamhaus.org=127.0.0.2*3 reject"], listed("zen.spamhaus.org", "127.0.0.2", text="w"))
     assert json.loads(json.dumps(listing.to_dict())) == {
         "zone": "zen.spamhaus.org",
         "rule": "zen.spamhaus.org=127.0.0.2*3 reject",

@@ -204,8 +204,7 @@ class TestReply:
     def test_8_4_fail(self) -> None:
         reply = record("v=spf1 -all").reply
         assert (
-            str(reply)
-            == "550 5.7.23 SPF MAIL FROM check failed: 192.0.2.1 is not allowed to send mail for example.org"
+            str(reply) == "550 5.7.23 SPF MAIL FROM check failed: 192.0.2.1 is not allowed to send mail for example.org"
         )
 
     def test_8_4_explanations_are_marked_as_theirs(self) -> None:

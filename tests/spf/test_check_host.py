@@ -164,9 +164,7 @@ class TestRecords:
         assert (check(zone).result, check(zone).reason) == ("none", "no-record")
 
     def test_4_5_other_records_beside_it(self) -> None:
-        zone = world(
-            SIMPLE + 'example.org. TXT "v=spf10 +all"\nexample.org. TXT "\\200\\201"\nexample.org. TXT "a=b"'
-        )
+        zone = world(SIMPLE + 'example.org. TXT "v=spf10 +all"\nexample.org. TXT "\\200\\201"\nexample.org. TXT "a=b"')
         assert check(zone).result == "pass"
 
     def test_4_5_several_records(self) -> None:
@@ -451,17 +449,13 @@ class TestLimits:
         assert len(dns.asked) == 2
 
     def test_4_6_4_mx_limit_is_for_each_mx(self) -> None:
-        mx = "".join(
-            f"example.org. MX {i} h{i}.example.org.\nb.example. MX {i} h{i}.example.org.\n" for i in range(10)
-        )
+        mx = "".join(f"example.org. MX {i} h{i}.example.org.\nb.example. MX {i} h{i}.example.org.\n" for i in range(10))
         result = record("v=spf1 mx mx:b.example -all", more=mx + hosts(10))
         assert (result.result, result.lookups) == ("fail", 2)
 
     def test_4_6_4_the_eleventh_ptr_name_is_ignored(self) -> None:
         ptr = "".join(f"1.2.0.192.in-addr.arpa. PTR h{i:02}.example.org.\n" for i in range(11))
-        addresses = "h10.example.org. A 192.0.2.1\n" + "".join(
-            f"h{i:02}.example.org. A 10.0.0.1\n" for i in range(10)
-        )
+        addresses = "h10.example.org. A 192.0.2.1\n" + "".join(f"h{i:02}.example.org. A 10.0.0.1\n" for i in range(10))
         dns = Counting(world('example.org. TXT "v=spf1 ptr -all"\n' + ptr + addresses))
         assert check(dns).result == "fail"
         assert len(dns.asked) == 12

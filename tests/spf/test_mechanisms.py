@@ -118,9 +118,7 @@ class TestA:
     def test_5_3(self, term: str, ip: str, matches: bool) -> None:
         assert record(f"v=spf1 {term} -all", ip, more=ADDRESSES).result == ("pass" if matches else "fail")
 
-    @pytest.mark.parametrize(
-        ("ip", "rtype"), [("192.0.2.1", "A"), ("2001:db8::1", "AAAA"), ("::ffff:192.0.2.1", "A")]
-    )
+    @pytest.mark.parametrize(("ip", "rtype"), [("192.0.2.1", "A"), ("2001:db8::1", "AAAA"), ("::ffff:192.0.2.1", "A")])
     def test_5_only_the_family_of_the_client_is_asked(self, ip: str, rtype: str) -> None:
         dns = Counting(world('example.org. TXT "v=spf1 a a:x.example mx -all"\nexample.org. MX 1 six.example.'))
         check(dns, ip)
@@ -409,9 +407,7 @@ class TestExplanation:
     def test_6_2_redirect_uses_the_inner_explanation(self) -> None:
         more = 'b.example. TXT "v=spf1 -all exp=i.example"\nc.example. TXT "v=spf1 -all"\n'
         more += 'e.example. TXT "outer"\ni.example. TXT "inner %{d} %{o}"'
-        assert (
-            record("v=spf1 redirect=b.example exp=e.example", more=more).explanation == "inner b.example example.org"
-        )
+        assert record("v=spf1 redirect=b.example exp=e.example", more=more).explanation == "inner b.example example.org"
         assert record("v=spf1 redirect=c.example exp=e.example", more=more).explanation is None
 
     def test_6_2_ascii_only_even_from_macros(self) -> None:

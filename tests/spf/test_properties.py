@@ -213,9 +213,7 @@ values = st.one_of(
 )
 
 
-@given(
-    st.lists(values, max_size=12), st.none() | st.builds(Redirect, specs), st.none() | st.builds(Explanation, specs)
-)
+@given(st.lists(values, max_size=12), st.none() | st.builds(Redirect, specs), st.none() | st.builds(Explanation, specs))
 def test_print_and_parse(some: list[object], redirect: Redirect | None, explanation: Explanation | None) -> None:
     """Any record made of terms: printed and parsed, it is the same."""
     record = Record((*some, *filter(None, (redirect, explanation))))  # type: ignore[arg-type]

@@ -85,9 +85,7 @@ class TestParsing:
             except RecordError as error:
                 problem = error.problem
                 text = text[: problem.start] + problem.proposal + text[problem.start + problem.length :]
-        assert (
-            str(Record.parse(text)) == "v=spf1 ip4:192.0.2.0/24 ip4:10.0.0.1 -ip6:2001:db8::1 ip4:192.0.2.1 mx -all"
-        )
+        assert str(Record.parse(text)) == "v=spf1 ip4:192.0.2.0/24 ip4:10.0.0.1 -ip6:2001:db8::1 ip4:192.0.2.1 mx -all"
 
     def test_parsed_once(self) -> None:
         forget_records()

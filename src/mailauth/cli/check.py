@@ -27,7 +27,7 @@ from mailauth.domain import is_hostname
 if TYPE_CHECKING:
     from mailauth.rbl import RblPolicy
     from mailauth.report import Report
-    from mailauth.sync import Greylist
+    from mailauth.sync import Authenticator, Greylist
 
 EXIT_REJECT = 1
 EXIT_DEFER = 75
@@ -50,6 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     client.add_argument("--rcpt-to", action="append", default=[], metavar="RECIPIENT", help="RCPT TO; may be repeated")
     client.add_argument("--authenticated", metavar="IDENTITY", help="the identity that the client proved by SMTP AUTH")
     local = parser.add_argument_group("this server")
+    local.add_argument("--config", metavar="FILE", help="a configuration file, which takes the place of the next three")
     local.add_argument("--hostname", metavar="NAME", help="the name of this server (default: the machine's)")
     local.add_argument(
         "--rbl", action="append", default=[], metavar="ZONE", help="a block list to ask; may be repeated"
@@ -85,11 +86,25 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace, message: BinaryIO, stack: ExitStack) -> Report:
+    ip = ip_of(options.ip)
+    authenticator = _configured(options, stack) if options.config else _authenticator(options, stack)
+    return authenticator.check(
+        _not_empty(message, options.message),
+        ip=ip,
+        helo=options.helo,
+        mail_from=options.mail_from,
+        rcpt_to=options.rcpt_to,
+        authenticated=options.authenticated,
+        now=time.time() if options.now is None else options.now,
+    )
+
+
+def _authenticator(options: argparse.Namespace, stack: ExitStack) -> Authenticator:
+    """What the options describe."""
     from mailauth.sync import Authenticator
 
-    ip = ip_of(options.ip)
     try:
-        authenticator = Authenticator(
+        return Authenticator(
             options.hostname or _hostname(),
             rbl=options.rbl,
             greylist=_greylist(options.greylist, stack),
@@ -100,15 +115,27 @@ def _check(options: argparse.Namespace, message: BinaryIO, stack: ExitStack) -> 
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return authenticator.check(
-        _not_empty(message, options.message),
-        ip=ip,
-        helo=options.helo,
-        mail_from=options.mail_from,
-        rcpt_to=options.rcpt_to,
-        authenticated=options.authenticated,
-        now=time.time() if options.now is None else options.now,
-    )
+
+
+def _configured(options: argparse.Namespace, stack: ExitStack) -> Authenticator:
+    """What the configuration file describes; ``--zone`` takes the place of its resolver."""
+    from mailauth import config
+
+    if options.rbl or options.greylist or options.hostname:
+        raise UsageError("--hostname, --rbl and --greylist are what --config takes the place of: give one or the other")
+    try:
+        authenticator = config.authenticator(
+            config.load(options.config),
+            resolver=resolver_of(options) if options.zone else None,
+            trace=options.verbose or options.json,
+        )
+    except (MailAuthError, ValueError) as error:
+        raise UsageError(str(error)) from None
+    except OSError as error:
+        raise UsageError(f"cannot read {options.config}: {error.strerror}") from None
+    if authenticator.greylist is not None:
+        stack.callback(authenticator.greylist.close)
+    return authenticator
 
 
 def _hostname() -> str:
