@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # Members of an Enum cost a look-up each; these are used for every answer.
 _FOUND, _NO_DATA = Outcome.FOUND, Outcome.NO_DATA
 _PASS, _FAIL, _NEUTRAL, _NONE = Result.PASS, Result.FAIL, Result.NEUTRAL, Result.NONE
-_MATCHED, _DEFAULT = Reason.MATCHED, Reason.DEFAULT
+_MATCHED, _DEFAULT, _NO_DOMAIN = Reason.MATCHED, Reason.DEFAULT, Reason.NO_DOMAIN
 
 _FAILURES = {
     Outcome.TIMED_OUT: (Reason.DNS_TIMED_OUT, "timed out"),
@@ -129,18 +129,10 @@ class Stop(Exception):
 class Evaluation:
     """One check_host(): what it was called with, and what it has counted so far."""
 
-    # What most evaluations never touch stands here and not in __init__.
-    lookups = 0
-    void_lookups = 0
-    missing = Reason.NO_DOMAIN
-    """Why the last domain that was looked at has no record."""
-    explaining = False
-    receiver: str | None = None
-    now: float | None = None
-    tracer: Tracer | None = None
-    reverse_names: list[str] | None = None
-    valid_names: dict[str, bool] | None = None
-    macro_values: dict[str, str] | None = None
+    __slots__ = (
+        "client", "domain", "evidence", "explaining", "local_part", "lookups", "macro_values", "missing", "now",
+        "policy", "question", "receiver", "reverse_names", "tracer", "valid_names", "void_lookups",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -154,20 +146,26 @@ class Evaluation:
     ) -> None:
         self.client = client
         self.policy = policy
+        self.receiver = receiver
+        self.now = now
         self.local_part, given_domain = split_sender(mail_from, helo)
-        self.question = record_question(given_domain)
-        self.domain = domain = given_domain if self.question is None else self.question.name
+        self.question = question = record_question(given_domain)
+        self.domain = domain = given_domain if question is None else question.name
         self.evidence: dict[str, Any] = {
             "identity": identity,
-            "domain": "" if self.question is None else domain,
+            "domain": "" if question is None else domain,
             "sender": f"{self.local_part}@{domain}",
             "helo": helo,
             "ip": client.ip,
         }
-        if receiver is not None:
-            self.receiver = receiver
-        if now is not None:
-            self.now = now
+        self.lookups = self.void_lookups = 0
+        self.explaining = False
+        self.tracer: Tracer | None = None
+        self.macro_values: dict[str, str] | None = None
+        self.reverse_names: list[str] | None = None
+        self.valid_names: dict[str, bool] | None = None
+        self.missing = _NO_DOMAIN
+        """Why the last domain that was looked at has no record."""
 
     def result(self) -> Plan[SpfResult]:
         """check_host() for the <domain> of the sender, and the explanation if it fails."""

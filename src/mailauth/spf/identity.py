@@ -50,18 +50,21 @@ def split_sender(mail_from: str, helo: str) -> tuple[str, str]:
 
     A null reverse-path is postmaster at the HELO name (RFC 7208 section 2.4), and so is the HELO identity.
     """
-    if mail_from[:1] in _MARKS:
-        mail_from = _unwrapped(mail_from)
-        if not mail_from:
-            return POSTMASTER, helo[:MAX_ADDRESS_CHARACTERS]
-    if len(mail_from) > MAX_ADDRESS_CHARACTERS:
+    local_part, at, domain = mail_from.rpartition("@")
+    if not at or mail_from[0] in "<@" or len(mail_from) > MAX_ADDRESS_CHARACTERS:
+        return _split_rarer(mail_from, helo)
+    return local_part, domain
+
+
+def _split_rarer(mail_from: str, helo: str) -> tuple[str, str]:
+    mailbox = _unwrapped(mail_from)
+    if not mailbox:
+        return POSTMASTER, helo[:MAX_ADDRESS_CHARACTERS]
+    if len(mailbox) > MAX_ADDRESS_CHARACTERS:
         return POSTMASTER, ""
-    local_part, _, domain = mail_from.rpartition("@")
+    local_part, _, domain = mailbox.rpartition("@")
     # RFC 7208 section 4.3: "If the <sender> has no local-part, substitute the string "postmaster"".
     return local_part or POSTMASTER, domain
-
-
-_MARKS = frozenset(["", "<", "@"])
 
 
 def _unwrapped(mailbox: str) -> str:
