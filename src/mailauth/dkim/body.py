@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import hashlib
+from codecs import utf_16_le_decode
 from collections.abc import Callable, Collection
 from itertools import repeat
 from typing import Protocol, TypeAlias
@@ -149,9 +150,9 @@ class RelaxedBody(SimpleBody):
             self._sink(_CRLF)
 
 
-# Blanks are so frequent in prose that a search for two of them costs more than all else: it stumbles over every single
-# one. Read as UTF-16, a pair of octets is one character, and looking for one character is quick. Pairs begin at even
-# and at odd places, so the block is read twice. Only ASCII: there are no surrogates in it.
+# Blanks are so frequent in prose that a search for two of them costs more than all else: it stumbles over every one.
+# Read as UTF-16, a pair of octets is one character, and looking for one character is quick. Pairs begin at even and
+# at odd places, so the block is read twice. Only ASCII: there are no surrogates in it.
 _TWO_BLANKS = b"  ".decode("utf-16-le")
 _BLANK_CR = b" \r".decode("utf-16-le")
 
@@ -160,8 +161,8 @@ def _reduced(block: bytes) -> bytes:
     """Runs of blanks to one blank, and none before CRLF; the block ends in no blank."""
     if not block.isascii():
         return _without_blanks_before_crlf(_without_runs(block))
-    octets = memoryview(block)
-    even, odd = (str(octets[n : len(block) - (len(block) - n) % 2], "utf-16-le") for n in (0, 1))
+    # The decoder leaves half a character at the end alone.
+    even, odd = utf_16_le_decode(block)[0], utf_16_le_decode(memoryview(block)[1:])[0]
     if _TWO_BLANKS in even or _TWO_BLANKS in odd:
         block = _without_runs(block)
     if _BLANK_CR in even or _BLANK_CR in odd:

@@ -12,6 +12,7 @@ import re
 from base64 import b64encode
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
 
@@ -21,7 +22,7 @@ from mailauth.dkim.header import canonicalizer, select
 from mailauth.dkim.signature import MAX_SIGNATURE_OCTETS, MAX_SIGNED_NAMES, is_selector
 from mailauth.domain import is_fqdn, is_within, to_ascii
 from mailauth.message import Field, Header, LineEnd, Splitter, blocks
-from mailauth.plan import unaskable
+from mailauth.plan import MAX_NAME_OCTETS
 
 if TYPE_CHECKING:
     from mailauth.dkim.crypto import KeyMaterial
@@ -98,9 +99,9 @@ class SigningKey:
         object.__setattr__(self, "domain", _checked_domain(self.domain))
         object.__setattr__(self, "selector", _checked_selector(self.selector))
         object.__setattr__(self, "key", load_key(self.key))
-        reason = unaskable(f"{self.selector}._domainkey.{self.domain}")
-        if reason is not None:
-            raise ValueError(f"selector and domain together: {reason}")
+        # All else that could be wrong with the name was refused with its parts.
+        if len(self.selector) + len("._domainkey.") + len(self.domain) > MAX_NAME_OCTETS:
+            raise ValueError(f"selector and domain together make a name over {MAX_NAME_OCTETS} octets")
 
 
 def load_key(key: KeyMaterial | AnySigner, password: bytes | None = None) -> AnySigner:
@@ -152,12 +153,22 @@ class SigningOptions:
         if self.now is not None and not 0 <= self.now < 10**12:
             raise ValueError("now is in seconds since the epoch")
 
+    @cached_property
+    def candidates(self) -> tuple[tuple[str, bool, bool], ...]:
+        """Each name for h=, whether it is named once more if absent, and if present."""
+        always, if_present = set(self.oversigned_fields), {*self.oversigned_fields, *self.oversigned_if_present}
+        names = dict.fromkeys(("from", *self.signed_fields, *self.oversigned_fields))
+        return tuple((name, name in always, name in if_present) for name in names)
+
 
 _DEFAULT_NAMES = (
     ("signed_fields", SIGNED_FIELDS),
     ("oversigned_fields", OVERSIGNED_FIELDS),
     ("oversigned_if_present", OVERSIGNED_IF_PRESENT),
 )
+
+
+_DEFAULT_OPTIONS = SigningOptions()
 
 
 def _checked_names(names: Iterable[str]) -> tuple[str, ...]:
@@ -173,6 +184,7 @@ def _checked_names(names: Iterable[str]) -> tuple[str, ...]:
     return checked
 
 
+@lru_cache(maxsize=1024)
 def _checked_domain(domain: str) -> str:
     ascii_domain = to_ascii(domain)
     if ascii_domain is None or not is_fqdn(ascii_domain):
@@ -180,6 +192,7 @@ def _checked_domain(domain: str) -> str:
     return ascii_domain
 
 
+@lru_cache(maxsize=1024)
 def _checked_selector(selector: str) -> str:
     ascii_selector = to_ascii(selector)
     if ascii_selector is None or not is_selector(ascii_selector) or selector.endswith("."):
@@ -246,7 +259,7 @@ class MessageSigner:
     ) -> None:
         if options is not None and settings:
             raise TypeError("give either options or single settings")
-        self._options = SigningOptions(**settings) if options is None else options
+        self._options = options or (SigningOptions(**settings) if settings else _DEFAULT_OPTIONS)
         self._keys = _signing_keys(key, domain, selector)
         self._identities = [
             None if self._options.identity is None else _checked_identity(self._options.identity, key.domain)
@@ -350,21 +363,28 @@ def _require_signable(header: Header) -> None:
         raise SigningError("no empty line stands between header and body")
 
 
-def _names_to_sign(header: Header, options: SigningOptions) -> list[str]:
+def _names_to_sign(header: Header, options: SigningOptions) -> tuple[str, ...]:
     """h=: each name as often as it is present, and once more if it is oversigned."""
     by_name = header.by_name
     names: list[str] = []
-    for name in dict.fromkeys(("from", *options.signed_fields, *options.oversigned_fields)):
-        present = len(by_name.get(name, ()))
-        once_more = name in options.oversigned_fields or (present and name in options.oversigned_if_present)
-        names += [name] * (present + bool(once_more))
+    for name, absent, present in options.candidates:
+        fields = by_name.get(name)
+        if fields is not None:
+            names += [name] * (len(fields) + present)
+        elif absent:
+            names.append(name)
     if len(names) > MAX_SIGNED_NAMES:
         raise SigningError(f"more than {MAX_SIGNED_NAMES} fields to sign")
-    return names
+    return tuple(names)
 
 
 def _field(
-    options: SigningOptions, key: SigningKey, identity: str | None, names: list[str], body_hash: bytes, length: int
+    options: SigningOptions,
+    key: SigningKey,
+    identity: str | None,
+    names: tuple[str, ...],
+    body_hash: bytes,
+    length: int,
 ) -> bytes:
     """The field with an empty b=, folded, with a CRLF at its end."""
     tags = [
@@ -381,13 +401,17 @@ def _field(
             tags.append(f"x={int(options.now + options.expires_after)};")
     if options.body_length:
         tags.append(f"l={length};")
-    *first_names, last_name = names
-    h = [f"{name}:" for name in first_names] + [f"{last_name};"]
     lines = _fold(["DKIM-Signature: v=1;"], tags, " ")
-    lines = _fold(lines, ["h=" + h[0]], " ")
-    lines = _fold(lines, h[1:], "")
-    lines = _fold(lines, [f"bh={b64encode(body_hash).decode('ascii')};"], " ")
-    return "\r\n".join([*lines, " b="]).encode("ascii") + b"\r\n"
+    lines += [_folded_names(names), f" bh={b64encode(body_hash).decode('ascii')};", " b="]
+    return "\r\n".join(lines).encode("ascii") + b"\r\n"
+
+
+# The names differ little between messages; they begin a line, so that they fold the same way each time.
+@lru_cache(maxsize=256)
+def _folded_names(names: tuple[str, ...]) -> str:
+    words = [f"{name}:" for name in names]
+    words[-1] = f"{names[-1]};"
+    return "\r\n".join(_fold([" h="], words, ""))
 
 
 def _fold(lines: list[str], words: Sequence[str], glue: str) -> list[str]:
