@@ -158,3 +158,16 @@ def test_a_maildir_gets_one_file_for_each_message(tmp_path: Path) -> None:
 def test_urls_that_say_nothing(url: str) -> None:
     with pytest.raises(ValueError, match=r"smtp|maildir|[Pp]ort"):
         open_delivery(url)
+
+
+@pytest.mark.server
+def test_postfix_takes_every_octet() -> None:
+    from tests.postfix import Postfix
+
+    with Postfix("127.0.0.1", {"smtpd_recipient_restrictions": "permit", "smtputf8_enable": "no"}) as mta:
+        deliver = SmtpDelivery("127.0.0.1", mta.port, hostname="mx.here.example")
+        assert asyncio.run(deliver(accepted(mta.mailbox))) is None
+        assert str(asyncio.run(deliver(accepted("nobody@elsewhere.example")))).startswith("5")
+        (stored,) = mta.messages(1)
+    # Postfix stores the lines of a Unix file, and completes the header.
+    assert stored.partition(b"\n\n")[2] == CONTENT.partition(b"\r\n\r\n")[2].replace(b"\r\n", b"\n")
