@@ -45,9 +45,7 @@ def rbl(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
 
 
 def test_the_table(rbl: Command) -> None:
-    status, out, err = rbl(
-        "192.0.2.1", "--list", "bl.example", "clean.example", "zen.spamhaus.org*3", "list.dnswl.org"
-    )
+    status, out, err = rbl("192.0.2.1", "--list", "bl.example", "clean.example", "zen.spamhaus.org*3", "list.dnswl.org")
     assert status == 1
     assert not err
     assert (

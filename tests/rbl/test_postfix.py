@@ -153,9 +153,7 @@ def test_an_allow_list_ends_the_matter(mta: Postfix, resolver: DnspythonResolver
 
 def test_the_table_has_listings_and_none(mta: Postfix, resolver: DnspythonResolver) -> None:
     """The comparison says something only if both verdicts are common."""
-    verdicts = [
-        verdict(resolver, client, f"{rule} reject").rejects for client in CLIENTS for rule in FILTERS.values()
-    ]
+    verdicts = [verdict(resolver, client, f"{rule} reject").rejects for client in CLIENTS for rule in FILTERS.values()]
     assert len(verdicts) >= 100
     assert 30 < sum(verdicts) < len(verdicts) - 30
 
@@ -233,9 +231,7 @@ def names() -> Iterator[DnsServer]:
             records[str(dns.reversename.from_address(client)), "PTR"] = [f"{name}."]
         if name is not None and addresses:
             records[name, "AAAA" if ":" in client else "A"] = addresses
-    with DnsServer(
-        records, {"servfail.test": Rcode(dns.rcode.SERVFAIL)}, address=free_nameserver(), port=53
-    ) as server:
+    with DnsServer(records, {"servfail.test": Rcode(dns.rcode.SERVFAIL)}, address=free_nameserver(), port=53) as server:
         yield server
 
 

@@ -4,14 +4,18 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mailauth import rbl
 from mailauth.plan import TIMED_OUT, Answer, Execution, Outcome, PlanError, Question, run
 from mailauth.rbl import Kind, Listing, RblPolicy, Rule, RuleError, query
 from mailauth.resolvers import ZoneResolver
@@ -69,9 +73,7 @@ def test_ipv6_nibbles_are_reversed() -> None:
     assert asked("2001:db8:1:2:3:4:567:89ab", ["ugly.example.com"]) == [f"{name} A"]
 
 
-@pytest.mark.parametrize(
-    "subject", ["::ffff:192.0.2.1", IPv6Address("::ffff:192.0.2.1"), "[192.0.2.1]", "192.0.2.1."]
-)
+@pytest.mark.parametrize("subject", ["::ffff:192.0.2.1", IPv6Address("::ffff:192.0.2.1"), "[192.0.2.1]", "192.0.2.1."])
 def test_addresses_in_disguise_are_ipv4(subject: Any) -> None:
     assert asked(subject, ["bl.example"]) == [f"{REVERSED}.bl.example A"]
 
@@ -211,9 +213,7 @@ def test_a_name_that_would_be_too_long_is_not_asked() -> None:
     assert "too long" in listing.detail
 
 
-@pytest.mark.parametrize(
-    "zone", ["bl.sorbs.net", "dnsbl.sorbs.net=127.0.0.2", "ix.dnsbl.manitu.net", "dnsbl.ahbl.org"]
-)
+@pytest.mark.parametrize("zone", ["bl.sorbs.net", "dnsbl.sorbs.net=127.0.0.2", "ix.dnsbl.manitu.net", "dnsbl.ahbl.org"])
 def test_a_dead_list_is_refused_by_name(zone: str) -> None:
     assert asked(CLIENT, [zone]) == []
     (listing,) = ask(CLIENT, [zone])
@@ -446,9 +446,7 @@ def test_a_key_appears_nowhere() -> None:
 
 
 def test_a_listing_goes_into_json() -> None:
-    (listing,) = ask(
-        CLIENT, ["zen.spamhaus.org=127.0.0.2*3 reject"], listed("zen.spamhaus.org", "127.0.0.2", text="w")
-    )
+    (listing,) = ask(CLIENT, ["zen.spamhaus.org=127.0.0.2*3 reject"], listed("zen.spamhaus.org", "127.0.0.2", text="w"))
     assert json.loads(json.dumps(listing.to_dict())) == {
         "zone": "zen.spamhaus.org",
         "rule": "zen.spamhaus.org=127.0.0.2*3 reject",
@@ -497,3 +495,19 @@ def test_a_plan_runs_once() -> None:
     run(plan, ZoneResolver())
     with pytest.raises(PlanError):
         run(plan, ZoneResolver())
+
+
+# --- the package --------------------------------------------------------------------------------------------------
+
+
+def test_no_function_hides_a_module_of_its_name() -> None:
+    """``mailauth.rbl.query`` is the function, wherever it is imported from; what the facade needs is public."""
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("mailauth.rbl.query")
+    modules = {module.name for module in pkgutil.iter_modules(rbl.__path__)}
+    hidden = [name for name in rbl.__all__ if name in modules and not isinstance(getattr(rbl, name), ModuleType)]
+    assert hidden == []
+    assert [rule.zone for rule in rbl.rules_of(["bl.example*2", Rule("other.example")])] == [
+        "bl.example",
+        "other.example",
+    ]

@@ -136,11 +136,7 @@ def test_a_zone_that_the_server_does_not_serve_is_a_temperror(lists: int) -> Non
 
 ZONES = ("good", "slow", "dead", "tc", "twice", "forged", "servfail", "refused", "wrong", "clean", "cname")
 RECORDS = {
-    **{
-        (f"{REVERSED}.{zone}.example", "A"): ["127.0.0.2"]
-        for zone in ZONES
-        if zone not in {"clean", "cname", "wrong"}
-    },
+    **{(f"{REVERSED}.{zone}.example", "A"): ["127.0.0.2"] for zone in ZONES if zone not in {"clean", "cname", "wrong"}},
     **{(f"{REVERSED}.{zone}.example", "TXT"): [f'"{zone}"'] for zone in ("good", "slow", "tc", "twice", "forged")},
     (f"{REVERSED}.cname.example", "CNAME"): ["listed.example."],
     ("listed.example", "A"): ["127.0.0.9"],

@@ -69,9 +69,7 @@ def _check_parser(
 
 
 def _lint_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _command(
-        commands, "lint", "find what is wrong or unwise in the record of a domain, or in a record's text"
-    )
+    parser = _command(commands, "lint", "find what is wrong or unwise in the record of a domain, or in a record's text")
     parser.epilog = "Exit status: 0 if there are no errors, 1 if there are, 2 for a mistake in the command."
     parser.add_argument("what", metavar="DOMAIN|RECORD", help="a domain, or the text of a record")
     add_dns_options(parser)
@@ -223,9 +221,7 @@ def _print_report(report: LintReport) -> None:
     if report.record is not None:
         print(f"{report.domain}  {one_line(report.record)}".strip())
     for finding in report.findings:
-        print(
-            f"{paint(finding.severity.value, _SEVERITIES[finding.severity.value])}: {_finding_text(finding, report)}"
-        )
+        print(f"{paint(finding.severity.value, _SEVERITIES[finding.severity.value])}: {_finding_text(finding, report)}")
         if report.record is not None and finding.length and finding.domain == report.domain:
             # The marked part alone: a record may be wider than the terminal.
             marked = report.record[finding.start : finding.start + finding.length]

@@ -265,8 +265,6 @@ class _Check:
         if bits < 1024:
             self.found(KeyFinding.TOO_SMALL, f"{bits} bits; verifiers demand 1024 (RFC 8301 section 3.2)")
         elif bits < RECOMMENDED_RSA_BITS:
-            self.found(
-                KeyFinding.SMALL, f"{bits} bits; {RECOMMENDED_RSA_BITS} are recommended (RFC 8301 section 3.2)"
-            )
+            self.found(KeyFinding.SMALL, f"{bits} bits; {RECOMMENDED_RSA_BITS} are recommended (RFC 8301 section 3.2)")
         elif bits > max(RSA_SIZES):
             self.found(KeyFinding.TOO_LARGE, f"{bits} bits; many verifiers take {max(RSA_SIZES)} at most")

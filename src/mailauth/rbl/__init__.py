@@ -10,7 +10,7 @@ from mailauth.rbl.health import Entries, Health, HealthResult, check_health
 from mailauth.rbl.listing import Listing, Reason, Result
 from mailauth.rbl.monitor import Monitor, MonitorPolicy, Record
 from mailauth.rbl.pattern import Pattern
-from mailauth.rbl.query import NOT_PUBLIC, NOT_PUBLIC_DOMAINS, RblPolicy, query
+from mailauth.rbl.querying import NOT_PUBLIC, NOT_PUBLIC_DOMAINS, RblPolicy, query, rules_of
 from mailauth.rbl.rule import Action, Rule, parse_rules
 from mailauth.rbl.verdict import DEFAULT_THRESHOLD, Verdict, VerdictAction, VerdictReason, judge
 
@@ -42,4 +42,5 @@ __all__ = [
     "judge",
     "parse_rules",
     "query",
+    "rules_of",
 ]

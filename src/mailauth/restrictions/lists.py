@@ -8,7 +8,6 @@ from typing import Literal, TypeAlias
 from mailauth import domain, rbl
 from mailauth.evidence import Evidence, Need
 from mailauth.needs import IPREV, need_iprev, need_rbl, need_rhsbl
-from mailauth.rbl.query import rules_of
 from mailauth.restrictions.base import Fact, Restriction
 from mailauth.smtp import Reply
 from mailauth.steps import Steps
@@ -31,7 +30,7 @@ def reject_rbl(*zones: str | rbl.Rule, threshold: int = rbl.DEFAULT_THRESHOLD) -
     Zones are in Postfix's notation. The weights of all listings are added up, and `threshold` or more rejects; a rule
     with the word ``reject`` rejects alone, one with ``allow`` permits. A list that does not answer says nothing.
     """
-    rules = tuple(rules_of(zones))
+    rules = tuple(rbl.rules_of(zones))
 
     def need(evidence: Evidence) -> Need:
         return need_rbl(evidence, rules or evidence.settings.rbl)
@@ -48,7 +47,7 @@ def reject_rhsbl(*zones: str | rbl.Rule, of: NameOf = "sender", threshold: int =
 
     The null sender, address literals and clients without a name are not looked up.
     """
-    rules = tuple(rules_of(zones))
+    rules = tuple(rbl.rules_of(zones))
     restriction = f"reject_rhsbl_{of}"
 
     def evaluate(evidence: Evidence) -> Steps[Decision]:

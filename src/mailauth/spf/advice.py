@@ -103,9 +103,7 @@ def lint_text(text: str, domain: str = "") -> list[Finding]:
 
 
 def _of_problem(problem: Problem, domain: str) -> Finding:
-    return Finding(
-        Severity.ERROR, problem.code, problem.words, domain, problem.start, problem.length, problem.proposal
-    )
+    return Finding(Severity.ERROR, problem.code, problem.words, domain, problem.start, problem.length, problem.proposal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +211,7 @@ def _size(text: str, domain: str) -> Iterator[Finding]:
         yield Finding(Severity.NOTE, "long-string", words, domain)
     if len(text) + len(domain) > MAX_RECORD_OCTETS:
         size = len(text) + len(domain)
-        words = (
-            f"{size} octets with its name; over {MAX_RECORD_OCTETS} may not fit a UDP answer (RFC 7208 section 3.4)"
-        )
+        words = f"{size} octets with its name; over {MAX_RECORD_OCTETS} may not fit a UDP answer (RFC 7208 section 3.4)"
         yield Finding(Severity.WARNING, "long-record", words, domain)
 
 
