@@ -29,8 +29,10 @@ def reject_rbl(*zones: str | rbl.Rule, threshold: int = rbl.DEFAULT_THRESHOLD) -
 
     Zones are in Postfix's notation. The weights of all listings are added up, and `threshold` or more rejects; a rule
     with the word ``reject`` rejects alone, one with ``allow`` permits. A list that does not answer says nothing.
+    Raises `ValueError` for a zone that cannot be read and for a threshold below 1.
     """
     rules = tuple(rbl.rules_of(zones))
+    rbl.check_threshold(threshold)
 
     def need(evidence: Evidence) -> Need:
         return need_rbl(evidence, rules or evidence.settings.rbl)
@@ -45,9 +47,10 @@ def reject_rbl(*zones: str | rbl.Rule, threshold: int = rbl.DEFAULT_THRESHOLD) -
 def reject_rhsbl(*zones: str | rbl.Rule, of: NameOf = "sender", threshold: int = rbl.DEFAULT_THRESHOLD) -> Restriction:
     """Reject mail whose sender, HELO or client name is on a list of domains (554 5.7.1).
 
-    The null sender, address literals and clients without a name are not looked up.
+    The null sender, address literals and clients without a name are not looked up. Raises what `reject_rbl` does.
     """
     rules = tuple(rbl.rules_of(zones))
+    rbl.check_threshold(threshold)
     restriction = f"reject_rhsbl_{of}"
 
     def evaluate(evidence: Evidence) -> Steps[Decision]:
