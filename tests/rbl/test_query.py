@@ -182,6 +182,7 @@ def test_what_is_not_asked_is_adjustable() -> None:
     "subject",
     [
         "", ".", "localhost", "mail", "host.local", "a.internal", "pc.home.arpa", "x.onion", "1.2.0.192.in-addr.arpa",
+        "mail.CORP.lan.", "exchange.corp", "nas.home", "a.intranet", "a.private", "a.alt",
         "192.0.2", "1.2.3.256", "999.1.1.1", "mx.example..org", "-a.example", "a b.example", "a.example\r\nb",
         "a\0.org",
         "ann@example.org", "☃☃.example\u202e", "x" * 64 + ".org", "a." * 127 + "org", "x" * 100_000, "[192.0.2.1",
@@ -484,6 +485,12 @@ def test_wrong_types_raise_when_called() -> None:
         query(CLIENT, [7])  # type: ignore[list-item]
     with pytest.raises(TypeError):
         query(3232235777, ["zen.example"])  # type: ignore[arg-type]
+
+
+def test_a_policy_that_would_protect_nothing_is_refused() -> None:
+    for wrong in ({"not_public": ("10.0.0.0/8",)}, {"not_public_domains": "local"}):
+        with pytest.raises(TypeError, match=next(iter(wrong))):
+            RblPolicy(**wrong)
 
 
 def test_no_zones_no_listings() -> None:
