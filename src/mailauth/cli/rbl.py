@@ -39,7 +39,7 @@ from mailauth.rbl import (
     parse_rules,
     query,
 )
-from mailauth.rbl.query import Subject
+from mailauth.rbl.querying import Subject
 
 EXIT_LISTED = 1
 EXIT_NO_ANSWER = 3
