@@ -262,8 +262,8 @@ def test_a_file_of_rules() -> None:
 
 
 def test_a_bad_line_is_named() -> None:
-    with pytest.raises(RuleError, match=r"line 3: expected a number"):
-        parse_rules("zen.example\n\nbl.example=127.0.0.[x]".replace("[x]", "[]"))
+    with pytest.raises(RuleError, match=r"line 3: expected a number .*\(at character 10\)"):
+        parse_rules("zen.example\n\nbl.example=127.0.0.[]")
 
 
 def test_parsing_is_linear() -> None:
