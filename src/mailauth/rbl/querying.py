@@ -75,7 +75,8 @@ class RblPolicy:
         if not all(isinstance(network, IPv4Network | IPv6Network) for network in self.not_public):
             raise TypeError("not_public holds networks: ipaddress.ip_network reads them")
         # One string would be a tuple of its letters, and protect nothing.
-        if isinstance(self.not_public_domains, str):
+        domains: object = self.not_public_domains
+        if isinstance(domains, str):
             raise TypeError("not_public_domains is a tuple of domain names")
 
 

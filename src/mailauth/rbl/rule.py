@@ -74,7 +74,8 @@ class Rule:
         if not isinstance(self.weight, int | None):
             raise TypeError(f"the weight is a whole number, not {type(self.weight).__name__}")
         # One string would be a tuple of its letters, and an empty label is everywhere.
-        if isinstance(self.secrets, str) or not all(isinstance(one, str) and one for one in self.secrets):
+        secrets: object = self.secrets
+        if not isinstance(secrets, tuple) or not all(isinstance(one, str) and one for one in secrets):
             raise TypeError("secrets is a tuple of labels")
 
     def __hash__(self) -> int:
