@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache
@@ -36,17 +37,20 @@ def _key() -> rsa.RSAPrivateKey:
 
 
 @cache
-def signed() -> bytes:
-    """The plain message with a signature of example.org that passes."""
+def sign(message: bytes) -> bytes:
+    """The message with a signature of example.org that passes."""
     pem = _key().private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-    header: bytes = dkim.sign(PLAIN, b"s1", b"example.org", pem, include_headers=[b"from", b"to", b"subject"])
-    return header + PLAIN
+    header: bytes = dkim.sign(message, b"s1", b"example.org", pem, include_headers=[b"from", b"to", b"subject"])
+    return header + message
+
+
+def signed() -> bytes:
+    """The plain message, signed."""
+    return sign(PLAIN)
 
 
 def records() -> dict[tuple[str, str], list[str | bytes]]:
     """The DNS of this world."""
-    import base64
-
     public = _key().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return {
         ("1.2.0.192.in-addr.arpa", "PTR"): ["mx.example.org"],
