@@ -380,7 +380,8 @@ def _syntax(line_end: bytes, text: bytes, empty_line: bytes) -> _Syntax:
         re.compile(rb"(?:" + begun + text + line_end + rb")*+"),
         re.compile(begun),
         re.compile(rb"[ \t]|[!-9;-~]++[ \t]*+(?::|\Z)|\Z"),
-        re.compile(rb"(([!-9;-~]++)[ \t]*+:" + text + rb"(?:" + fold + rb")*+(?:" + line_end + rb")?+)"),
+        # Fields begin lines; without the anchor, a search would begin anew at every octet of a line that is no field.
+        re.compile(rb"(?m:^)(([!-9;-~]++)[ \t]*+:" + text + rb"(?:" + fold + rb")*+(?:" + line_end + rb")?+)"),
     )
 
 
