@@ -22,6 +22,8 @@ class Server:
     """A server process that can be started again on the same port with the same data."""
 
     url: str
+    last_signal = signal.SIGTERM
+    """Ends it when its data is not needed any more."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -71,6 +73,22 @@ def _children(pid: int) -> list[int]:
     return found
 
 
+def _wait_until_gone(pids: list[int], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    for pid in pids:
+        while _runs(pid):
+            assert time.monotonic() < end, f"process {pid} does not end"
+            time.sleep(0.01)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        # The state stands behind the name, which may hold anything; a zombie waits for its parent only.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return False
+
+
 class RedisServer(Server):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -84,6 +102,8 @@ class RedisServer(Server):
 
 class PostgresServer(Server):
     """PostgreSQL refuses to run as root; then it runs as the user that its Debian package has made."""
+
+    last_signal = signal.SIGQUIT  # at once, without a checkpoint
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -119,13 +139,20 @@ class PostgresServer(Server):
         ask = [str(self.programs / "pg_isready"), "--quiet", "--host=127.0.0.1", f"--port={self.port}"]
         end = time.monotonic() + 30
         while subprocess.run(ask, check=False).returncode:
-            assert time.monotonic() < end, (self.folder / "server.log").read_text()
+            assert self.process is not None
+            running = self.process.poll() is None and time.monotonic() < end
+            assert running, (self.folder / "server.log").read_text()
             time.sleep(0.02)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        workers = _children(self.process.pid) if self.process is not None else []
         super().stop(how)
         if how == signal.SIGKILL:
-            # A killed postmaster leaves its lock file; its workers end by themselves.
+            # A killed postmaster leaves its lock file, and workers that hold its shared memory for a while.
+            for pid in workers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            _wait_until_gone(workers)
             (self.data / "postmaster.pid").unlink(missing_ok=True)
 
 
@@ -149,5 +176,5 @@ def running_server(kind: type[Server]) -> Iterator[Server]:
         yield server
     finally:
         if server is not None:
-            server.stop()
+            server.stop(server.last_signal)
         shutil.rmtree(folder, ignore_errors=True)

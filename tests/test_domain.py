@@ -161,7 +161,10 @@ def test_parse_ip(text: str, expected: str) -> None:
     assert str(domain.parse_ip(text)) == expected
 
 
-@pytest.mark.parametrize("text", ["", "example.org", "192.0.2", "192.0.2.256", "192.0.2.01", " 192.0.2.1", "1" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    ["", "example.org", "192.0.2", "192.0.2.256", "192.0.2.01", " 192.0.2.1", "1" * 5000, "fe80::1%" + "e" * 5000],
+)
 def test_parse_ip_refuses_what_is_no_address(text: str) -> None:
     with pytest.raises(ValueError, match="not an IPv4 or IPv6 address") as caught:
         domain.parse_ip(text)

@@ -228,9 +228,9 @@ ADDRESSES: list[tuple[bytes, tuple[str, ...] | None]] = [
     (b"Friends: a@example.org, <b@example.net>;", ("example.org", "example.net")),
     (b"Nobody:;", ()),
     (b"", ()),
-    (b"<@relay.example,@b.example:ann@example.org>", ("example.org",)),
+    (b"<@relay.example,@b.example:ann@example.org>", None),  # a route: readers differ
     (b'"a@b.example"@example.org', ("example.org",)),
-    (b"ann @ example . org", ("example.org",)),
+    (b"ann @ example . org", None),  # obsolete blanks: readers differ
     (b"\xc3\xa4@b\xc3\xbccher.example", ("xn--bcher-kva.example",)),
     (b"ann", None),
     (b"ann@", None),

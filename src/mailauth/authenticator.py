@@ -12,8 +12,7 @@ from mailauth import domain, needs
 from mailauth.dkim import DkimPolicy
 from mailauth.evidence import Evidence, bare_address, text_of
 from mailauth.plan import DEFAULT_TIME_LIMIT, IPAddress
-from mailauth.rbl import RblPolicy, Rule
-from mailauth.rbl.query import rules_of
+from mailauth.rbl import RblPolicy, Rule, rules_of
 from mailauth.report import Report, make_report
 from mailauth.restrictions import (
     check_dkim,

@@ -18,6 +18,10 @@ from mailauth.plan.dns import MAX_LABEL_OCTETS, MAX_NAME_OCTETS, IPAddress
 # is no address, whatever is in it; the bound keeps later steps cheap.
 MAX_ADDRESS_CHARACTERS = 1024
 
+# The longest text of an IPv6 address has 45 characters (INET6_ADDRSTRLEN), a zone with its "%" 16 (IF_NAMESIZE). What
+# was parsed is remembered, so a peer must not choose how much that is.
+MAX_IP_CHARACTERS = 64
+
 # RFC 1123 section 2.1 (letters, digits, hyphens inside); underscores are tolerated as mail systems do.
 _HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z", re.ASCII | re.IGNORECASE)
 
@@ -128,9 +132,11 @@ def parse_ip(address: str | IPAddress) -> IPAddress:
 @lru_cache(maxsize=4096)
 def _parse_ip(address: str) -> IPAddress:
     try:
-        return _unmapped(ip_address(address))
+        if len(address) <= MAX_IP_CHARACTERS:
+            return _unmapped(ip_address(address))
     except ValueError:
-        raise ValueError(f"not an IPv4 or IPv6 address: {address[:60]!r}") from None
+        pass
+    raise ValueError(f"not an IPv4 or IPv6 address: {address[:60]!r}")
 
 
 def _unmapped(ip: IPAddress) -> IPAddress:

@@ -48,10 +48,6 @@ class Decision:
             wanted = "no reply" if expected is None else f"a reply of class {expected}xx"
             raise ValueError(f"a decision to {self.action} has {wanted}, not {self.reply}")
 
-    def __bool__(self) -> bool:
-        """Refused: a verdict has four values."""
-        raise TypeError("a Decision is neither true nor false: compare its action, or ask whether it is refused")
-
     @property
     def refused(self) -> bool:
         """Whether it rejects or defers: `reply` is then what the server says."""

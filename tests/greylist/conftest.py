@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 import trio
+from hypothesis import HealthCheck, settings
 
 from mailauth.stores import open_async_store, open_store
 from tests.dbservers import PostgresServer, RedisServer, Server, running_server
+
+# A machine that does other things, too, is slow at times; that is nothing to fail for.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 ALL_STORES = [
     "memory",

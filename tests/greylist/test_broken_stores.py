@@ -279,9 +279,9 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 def checks_of(caller: str, url: str) -> tuple[Callable[[float, str], Decision], Callable[[], None]]:
     """A function that checks, and one that ends it, for a kind of caller."""
     if caller == "sync":
-        greylist = Greylist(open_store(url, time_limit=1))
+        greylist = Greylist(open_store(url, time_limit=1.5))
         return lambda at, sender: check(greylist, at, sender), greylist.close
-    store = open_async_store(url, time_limit=1)
+    store = open_async_store(url, time_limit=1.5)
     async_greylist = AsyncGreylist(store)
     runner = asyncio.Runner()
 
@@ -340,7 +340,7 @@ def test_a_server_that_falls_silent_costs_the_time_limit(server: Server, caller:
     finally:
         server.thaw()
     assert (decision.action, decision.reason) == ("accept", "store-error")
-    assert "no answer within 1 s" in decision.note
+    assert "no answer within 1.5 s" in decision.note
     assert one(2, sender).reason == "too-early"
     stop()
 

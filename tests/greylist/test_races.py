@@ -109,7 +109,7 @@ def assert_remembered(url: str, said: list[dict[str, Any]]) -> None:
 def test_a_writer_killed_at_random_moments_loses_nothing(kind: str, store_url: Callable[[str], str]) -> None:
     url = store_url(kind)
     everything = []
-    for life in range(6):
+    for life in range(4):
         lines = random.randrange(1, 150)
         everything += killed_after(lines, worker("endless", url, f"life{chr(97 + life)}"))
         assert_remembered(url, everything)

@@ -13,7 +13,7 @@ from mailauth.stores import open_store
 
 T = 1_800_000_000.0
 RACE_POLICY = GreylistPolicy(auto_allow=1_000_000, auto_allow_interval=0)
-TRIPLETS = 12
+TRIPLETS = 8
 ROUNDS = ((0.0, 4), (299.0, 4), (300.0, 3), (4000.0, 3))
 """Seconds after T, and how often each triplet is tried then."""
 

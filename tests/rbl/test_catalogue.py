@@ -12,7 +12,7 @@ import pytest
 from mailauth.domain import is_fqdn
 from mailauth.rbl import Kind, Rule, catalogue
 from mailauth.rbl.catalogue import LISTS, Sense, State, Use, find, live
-from mailauth.rbl.listing import errors_of, meanings_of
+from mailauth.rbl.listing import counts, errors_of, meanings_of
 
 FACTS = [
     ("zen.spamhaus.org", "127.0.0.2", "SBL"),
@@ -41,8 +41,100 @@ FACTS = [
     ("multi.uribl.com", "127.0.0.6", "black"),
     ("multi.surbl.org", "127.0.0.1", "refused"),
     ("multi.surbl.org", "127.0.0.72", "phishing"),
+    ("dbl.spamhaus.org", "127.0.1.4", "phish"),
+    ("dbl.spamhaus.org", "127.0.1.5", "malware"),
+    ("dbl.spamhaus.org", "127.0.1.102", "abused legitimate"),
+    ("dbl.spamhaus.org", "127.0.1.104", "abused legitimate"),
+    ("dbl.spamhaus.org", "127.0.1.106", "abused legitimate"),
+    ("dnsbl-2.uceprotect.net", "127.0.0.2", "listed"),
+    ("dnsbl-3.uceprotect.net", "127.0.0.2", "listed"),
+    ("b.barracudacentral.org", "127.0.0.2", "listed"),
+    ("psbl.surriel.com", "127.0.0.2", "listed"),
+    ("rep.mailspike.net", "127.0.0.11", "very bad"),
+    ("rep.mailspike.net", "127.0.0.12", "bad"),
+    ("rep.mailspike.net", "127.0.0.13", "neutral"),
+    ("rep.mailspike.net", "127.0.0.16", "neutral"),
+    ("rep.mailspike.net", "127.0.0.18", "good"),
+    ("list.dnswl.org", "127.0.5.1", "low"),
+    ("list.dnswl.org", "127.0.255.2", "medium"),
+    ("hostkarma.junkemailfilter.com", "127.0.0.1", "good"),
+    ("hostkarma.junkemailfilter.com", "127.0.0.2", "black"),
+    ("hostkarma.junkemailfilter.com", "127.0.0.3", "yellow"),
     ("hostkarma.junkemailfilter.com", "127.0.0.4", "brown"),
 ]
+
+# What counts as a listing without a filter, and every other answer in 127.0.0.0/24 or 127.0.1.0/24 does not.
+COUNTED = {
+    "zen.spamhaus.org": [*range(2, 8), 9, 10, 11],
+    "dbl.spamhaus.org": [256 + n for n in (2, 4, 5, 6, 102, 103, 104, 105, 106)],
+    "bl.spamcop.net": [2],
+    "dnsbl-1.uceprotect.net": [2],
+    "b.barracudacentral.org": [2],
+    "psbl.surriel.com": [2],
+    "rep.mailspike.net": [10, 11, 12],
+    "list.dnswl.org": [1, 2, 3, 257, 258, 259],
+    "multi.uribl.com": [n for n in range(2, 256) if n & 14],
+    "multi.surbl.org": [n for n in range(2, 256) if n & (8 | 16 | 64 | 128)],
+    "hostkarma.junkemailfilter.com": [2, 4],
+}
+
+ADDRESSES_TO_REJECT = {
+    "zen.spamhaus.org",
+    "sbl.spamhaus.org",
+    "xbl.spamhaus.org",
+    "pbl.spamhaus.org",
+    "zen.dq.spamhaus.net",
+    "b.barracudacentral.org",
+}
+
+
+@pytest.mark.parametrize("zone", COUNTED)
+def test_which_answers_count(zone: str) -> None:
+    rule = Rule(zone)
+    codes = [IPv4Address(f"127.0.{n >> 8}.{n & 255}") for n in range(512)]
+    counted = [n for n, code in enumerate(codes) if counts(rule, code) and not errors_of(rule, [code])]
+    assert counted == COUNTED[zone]
+
+
+def test_what_may_reject() -> None:
+    """Never the allocations and providers of UCEPROTECT, nor a reputation or an allow list."""
+    by_use = {use: {known.zone for known in LISTS if known.use is use and known.state is State.LIVE} for use in Use}
+    assert {zone for zone in by_use[Use.REJECT] if find_live(zone).kind is Kind.ADDRESS} == ADDRESSES_TO_REJECT
+    assert by_use[Use.ALLOW] == {"list.dnswl.org"}
+
+
+def test_what_needs_a_registration() -> None:
+    named = {known.zone for known in LISTS if known.registration}
+    assert named == {"b.barracudacentral.org", "zen.dq.spamhaus.net", "dbl.dq.spamhaus.net"}
+
+
+def test_what_is_a_list_of_domains() -> None:
+    named = {known.zone for known in LISTS if known.kind is Kind.DOMAIN}
+    assert named == {"dbl.spamhaus.org", "dbl.dq.spamhaus.net", "multi.uribl.com", "multi.surbl.org"}
+
+
+@pytest.mark.parametrize(
+    ("zone", "year"),
+    [
+        ("dnsbl.sorbs.net", "2024-06-05"),
+        ("ix.dnsbl.manitu.net", "2025-01-16"),
+        ("dnsbl.ahbl.org", "2015"),
+        ("combined.njabl.org", "2013"),
+        ("relays.ordb.org", "2006"),
+    ],
+)
+def test_what_is_dead(zone: str, year: str) -> None:
+    known = find(zone)
+    assert known is not None
+    assert known.state is State.DEAD
+    assert year in known.note
+
+
+def find_live(zone: str) -> catalogue.KnownList:
+    known = find(zone)
+    assert known is not None
+    assert known.state is State.LIVE
+    return known
 
 
 @pytest.mark.parametrize(("zone", "code", "word"), FACTS)

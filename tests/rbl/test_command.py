@@ -20,6 +20,7 @@ $TTL 300
 1.2.0.192.list.dnswl.org. A 127.0.5.2
 1.2.0.192.error.example. A 127.255.255.254
 1.2.0.192.{KEY}.zen.dq.spamhaus.net. A 127.0.0.2
+1.2.0.192.lapsed.example. A 198.51.100.7
 2.0.0.127.bl.example. A 127.0.0.2
 *.wild.example. A 127.0.0.2
 bad.example.dbl.spamhaus.org. A 127.0.1.2
@@ -80,6 +81,11 @@ score 3, threshold 1: reject
         (["192.0.2.1", "--list", "error.example"], 3, "public resolver"),
         (["192.0.2.1", "--list", "bl.sorbs.net"], 3, "shut down on 2024-06-05"),
         (["10.0.0.1", "--list", "bl.example"], 3, "not a public address"),
+        (["127.0.0.2", "--list", "bl.example", "--private"], 1, "listed by 1 of 1 list\n"),
+        (["192.0.2.9", "--list", "bl.example", "dbl.spamhaus.org"], 0, "listed by 0 of 2 lists; 1 not asked\n"),
+        (["192.0.2.9", "--list", "dbl.spamhaus.org"], 3, "listed by 0 of 1 list; 1 not asked\n"),
+        (["192.0.2.1", "--list", "lapsed.example"], 3, "no list         lapsed.example  198.51.100.7"),
+        (["192.0.2.1", "--list", "list.dnswl.org=127.0.[0..255].3"], 0, "trust: medium"),
         (["bad.example", "--list", "dbl.spamhaus.org"], 1, "spam domain"),
         (["bad.example", "--list", "zen.spamhaus.org"], 3, "not asked about domains"),
         (["health", "--list", "bl.example"], 0, "healthy  "),
@@ -93,6 +99,12 @@ def test_statuses(rbl: Command, words: list[str], status: int, said: str) -> Non
     found, out, _ = rbl(*words)
     assert found == status
     assert said in out
+
+
+def test_a_threshold_is_1_or_more(rbl: Command) -> None:
+    with pytest.raises(SystemExit) as caught:
+        rbl("192.0.2.1", "--list", "clean.example", "--threshold", "0")
+    assert caught.value.code == 2
 
 
 @pytest.mark.parametrize(

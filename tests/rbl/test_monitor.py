@@ -116,17 +116,35 @@ def test_tests_of_a_sick_list_become_rarer() -> None:
     assert times == [0, 60, 180, 420, 720, 1020]
 
 
-@pytest.mark.parametrize("trouble", ["timeout", "error-code", "not-a-list"])
+def test_a_list_is_tested_for_what_it_is_asked_about() -> None:
+    world = World({})
+    world.query()
+    assert {name for name in world.asked if name.startswith(("test.", "invalid."))} == set()
+    run(Monitor(clock=lambda: 0.0).query("bad.example", [GOOD]), world)
+    assert {f"test.{GOOD}", f"invalid.{GOOD}"} <= set(world.asked)
+
+
+def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailauth.rbl.monitor.MAX_ZONES", 2)
+    world = World({})
+    assert len(world.query(*[f"l{n}.example" for n in range(5)])) == 5
+    assert len(world.monitor.records()) == 2
+
+
+TROUBLES = {"timeout": "timed-out", "servfail": "server-failure", "refused": "refused-by-server"}
+
+
+@pytest.mark.parametrize("trouble", [*TROUBLES, "error-code", "not-a-list"])
 def test_errors_in_a_row_take_a_list_out(trouble: str) -> None:
     world = World(WELL, errors_allowed=3, retry_after=60)
     assert world.listing().result == "not-listed"
     name = f"{REVERSED}.{GOOD}"
-    records = {"timeout": [], "error-code": ["127.255.255.254"], "not-a-list": ["198.51.100.7"]}[trouble]
-    world.set(WELL | {(name, "A"): records}, {(name, "A"): "timeout"} if trouble == "timeout" else None)
+    records = {"error-code": ["127.255.255.254"], "not-a-list": ["198.51.100.7"]}.get(trouble, [])
+    world.set(WELL | {(name, "A"): records}, {(name, "A"): trouble} if trouble in TROUBLES else None)
     reasons = []
     for world.now in (1.0, 2.0, 3.0, 4.0):
         reasons.append(world.listing().reason.value)
-    expected = {"timeout": "timed-out"}.get(trouble, trouble)
+    expected = TROUBLES.get(trouble, trouble)
     assert reasons == [expected] * 3 + ["out-of-service"]
     assert "3 errors in a row" in world.monitor.record_of(GOOD).why
 

@@ -4,14 +4,18 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mailauth import rbl
 from mailauth.plan import TIMED_OUT, Answer, Execution, Outcome, PlanError, Question, run
 from mailauth.rbl import Kind, Listing, RblPolicy, Rule, RuleError, query
 from mailauth.resolvers import ZoneResolver
@@ -178,6 +182,7 @@ def test_what_is_not_asked_is_adjustable() -> None:
     "subject",
     [
         "", ".", "localhost", "mail", "host.local", "a.internal", "pc.home.arpa", "x.onion", "1.2.0.192.in-addr.arpa",
+        "mail.CORP.lan.", "exchange.corp", "nas.home", "a.intranet", "a.private", "a.alt",
         "192.0.2", "1.2.3.256", "999.1.1.1", "mx.example..org", "-a.example", "a b.example", "a.example\r\nb",
         "a\0.org",
         "ann@example.org", "☃☃.example\u202e", "x" * 64 + ".org", "a." * 127 + "org", "x" * 100_000, "[192.0.2.1",
@@ -482,6 +487,12 @@ def test_wrong_types_raise_when_called() -> None:
         query(3232235777, ["zen.example"])  # type: ignore[arg-type]
 
 
+def test_a_policy_that_would_protect_nothing_is_refused() -> None:
+    for wrong in ({"not_public": ("10.0.0.0/8",)}, {"not_public_domains": "local"}):
+        with pytest.raises(TypeError, match=next(iter(wrong))):
+            RblPolicy(**wrong)
+
+
 def test_no_zones_no_listings() -> None:
     assert ask(CLIENT, []) == []
 
@@ -491,3 +502,19 @@ def test_a_plan_runs_once() -> None:
     run(plan, ZoneResolver())
     with pytest.raises(PlanError):
         run(plan, ZoneResolver())
+
+
+# --- the package --------------------------------------------------------------------------------------------------
+
+
+def test_no_function_hides_a_module_of_its_name() -> None:
+    """``mailauth.rbl.query`` is the function, wherever it is imported from; what the facade needs is public."""
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("mailauth.rbl.query")
+    modules = {module.name for module in pkgutil.iter_modules(rbl.__path__)}
+    hidden = [name for name in rbl.__all__ if name in modules and not isinstance(getattr(rbl, name), ModuleType)]
+    assert hidden == []
+    assert [rule.zone for rule in rbl.rules_of(["bl.example*2", Rule("other.example")])] == [
+        "bl.example",
+        "other.example",
+    ]

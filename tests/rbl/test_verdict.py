@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mailauth.config import ConfigError, parse
 from mailauth.rbl import Listing, Reason, Result, Rule, Verdict, judge
+from mailauth.restrictions import reject_rbl, reject_rhsbl
 
 # A busy machine is no failure.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -54,6 +56,20 @@ def test_one_listing_is_enough_by_default() -> None:
 def test_weights_add_up(rules: list[str], threshold: int, score: int, action: str) -> None:
     verdict = judge(map(listing, rules), threshold=threshold)
     assert (verdict.score, verdict.action) == (score, action)
+
+
+@pytest.mark.parametrize("threshold", [0, -1])
+def test_a_threshold_that_rejects_whom_no_list_knows_is_a_mistake(threshold: int) -> None:
+    """As in Postfix, the least is 1; what keeps a threshold says so when it is made, not when mail comes in."""
+    for made in (judge, reject_rbl, reject_rhsbl):
+        arguments = [[]] if made is judge else ["bl.example"]
+        with pytest.raises(ValueError, match="1 or more"):
+            made(*arguments, threshold=threshold)
+
+
+def test_such_a_threshold_in_a_configuration_file_is_pointed_at() -> None:
+    with pytest.raises(ConfigError, match=r":4: rbl\.threshold: .*1 or more"):
+        parse('hostname = "mx.example.net"\n[rbl]\nlists = ["bl.example"]\nthreshold = 0\n')
 
 
 def test_a_reject_list_needs_no_score() -> None:
@@ -103,7 +119,7 @@ rules = st.tuples(st.integers(-5, 5), st.sampled_from(["score", "reject", "allow
 
 
 @unhurried
-@given(st.lists(rules, max_size=8), st.integers(-5, 15))
+@given(st.lists(rules, max_size=8), st.integers(1, 15))
 def test_a_verdict_follows_its_order(given_rules: list[tuple[int, str, str]], threshold: int) -> None:
     """Invariant: allow before reject before score; the score is the sum over the listed; the order is immaterial."""
     listings = [listing(f"l{n}.example*{w} {a}", r) for n, (w, a, r) in enumerate(given_rules)]

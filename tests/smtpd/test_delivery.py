@@ -35,6 +35,8 @@ class NextServer:
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
         code = address.partition("@")[0]
+        if code in ("551", "553"):
+            return {"551": "551 5.01.1 no", "553": "553 4.1.1 no"}[code]
         if code.isdigit():
             return f"{code} {code[0]}.1.1 no <{address}> here"
         envelope.rcpt_tos.append(address)
@@ -87,6 +89,9 @@ def test_smtp_hands_on_every_octet() -> None:
     [
         (("bob@here.example", "550@x.example"), "550 5.1.1 The next server says: 550 no <550@x.example> here"),
         (("450@x.example", "bob@here.example"), "451 4.1.1 The next server says: 450 no <450@x.example> here"),
+        # an enhanced code that is none, and one of another class
+        (("551@x.example",), "550 5.0.0 The next server says: 551 5.01.1 no"),
+        (("553@x.example",), "550 5.0.0 The next server says: 553 no"),
         (("421@x.example",), "451 4.1.1 The next server says: 421 no <421@x.example> here"),
     ],
 )
@@ -158,3 +163,16 @@ def test_a_maildir_gets_one_file_for_each_message(tmp_path: Path) -> None:
 def test_urls_that_say_nothing(url: str) -> None:
     with pytest.raises(ValueError, match=r"smtp|maildir|[Pp]ort"):
         open_delivery(url)
+
+
+@pytest.mark.server
+def test_postfix_takes_every_octet() -> None:
+    from tests.postfix import Postfix
+
+    with Postfix("127.0.0.1", {"smtpd_recipient_restrictions": "permit", "smtputf8_enable": "no"}) as mta:
+        deliver = SmtpDelivery("127.0.0.1", mta.port, hostname="mx.here.example")
+        assert asyncio.run(deliver(accepted(mta.mailbox))) is None
+        assert str(asyncio.run(deliver(accepted("nobody@elsewhere.example")))).startswith("5")
+        (stored,) = mta.messages(1)
+    # Postfix stores the lines of a Unix file, and completes the header.
+    assert stored.partition(b"\n\n")[2] == CONTENT.partition(b"\r\n\r\n")[2].replace(b"\r\n", b"\n")

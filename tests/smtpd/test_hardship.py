@@ -231,6 +231,19 @@ def test_a_delivery_that_takes_too_long_is_answered_451(serve: Serve) -> None:
         assert client.data(MESSAGE)[0] == 451
 
 
+def test_while_we_are_slow_the_client_may_be_silent(serve: Serve) -> None:
+    server = serve(rest="[listen]\n[deadlines]\nidle = 0.2\n")
+
+    async def slowly(message: Any) -> None:
+        await asyncio.sleep(0.6)
+
+    server.on_delivery = slowly
+    with server.client() as client:
+        client.docmd("MAIL FROM:<ann@good.example>")
+        client.docmd("RCPT TO:<bob@here.example>")
+        assert client.data(MESSAGE)[0] == 250
+
+
 def test_a_check_that_raises_is_answered_451(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
         async def lookup_async(self, question: Any) -> Any:

@@ -138,7 +138,8 @@ def _options(server: smtplib.SMTP, message: Accepted) -> str:
     return options
 
 
-_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3}) ")
+# RFC 3463 section 2: numbers of three digits at most, without leading zeros.
+_ENHANCED = re.compile(r"([245]\.(?:0|[1-9][0-9]{0,2})\.(?:0|[1-9][0-9]{0,2})) ", re.ASCII)
 
 
 def _require(answer: Answer) -> None:

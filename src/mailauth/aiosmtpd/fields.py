@@ -2,7 +2,7 @@
 # elsewhere; the clock is an argument.
 #
 # SECURITY: HELO name and addresses are the peer's. In Received only names and literals that are well-formed are
-# written; in Received-SPF every value that is not a dot-atom is a quoted string of printable ASCII.
+# written.
 """Trace fields: Authentication-Results, Received-SPF, X-Greylist, Received."""
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mailauth.config.schema import TraceField
 from mailauth.plan import IPAddress
 from mailauth.report import Report
 from mailauth.restrictions.helo import is_address_literal
+from mailauth.spf import received_spf
 
 ORDER: tuple[TraceField, ...] = ("authentication-results", "received-spf", "x-greylist", "received")
 """RFC 7208 section 9.1: Received-SPF above the Received of this server; RFC 8601 section 4: the results on top."""
@@ -92,35 +93,8 @@ def _x_greylist(report: Report, transaction: Transaction) -> bytes:
     return max(delayed, key=lambda found: found.waited).header_field(report.hostname) or b""
 
 
-# RFC 7208 section 9.1:
-#   header-field   = "Received-SPF:" [CFWS] result FWS [comment FWS] [ key-value-list ] CRLF
-#   key-value-pair = key [CFWS] "=" ( dot-atom / quoted-string )
-_DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z")
-_MAX_VALUE = 320  # octets of an address; RFC 5321 section 4.5.3.1
-
-
 def _received_spf(report: Report, transaction: Transaction) -> bytes:
-    spf = report.spf
-    if spf is None:
-        return b""
-    pairs = {
-        "identity": spf.identity,
-        "client-ip": str(report.ip),
-        "helo": report.helo or "",
-        "envelope-from": spf.sender,
-        "receiver": report.hostname,
-        "mechanism": spf.mechanism or "",
-    }
-    words = [f"{key}={_spf_value(value)};" for key, value in pairs.items() if value]
-    return "\r\n ".join([f"Received-SPF: {spf.result}", *words]).encode("ascii") + b"\r\n"
-
-
-def _spf_value(text: str) -> str:
-    text = "".join(char if " " <= char <= "~" else "?" for char in text[:_MAX_VALUE])
-    if _DOT_ATOM.match(text):
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return b"" if report.spf is None else received_spf(report.spf, receiver=report.hostname).encode("ascii")
 
 
 _FIELDS: dict[TraceField, Callable[[Report, Transaction], bytes]] = {

@@ -148,7 +148,8 @@ class MailauthHandler:
         if refusal is not None:
             return [refusal]
         extensions = [f"250-{word}" for word in getattr(server, "extensions", ())]
-        return [*responses[:-1], *extensions, responses[-1]]
+        offered = [line for line in responses[:-1] if line.strip() != "250-AUTH"]  # without mechanisms
+        return [*offered, *extensions, responses[-1]]
 
     async def _hello(self, server: SMTP, session: SmtpSession, hostname: str) -> str | None:
         ours = self.session_of(session)
@@ -240,7 +241,7 @@ class MailauthHandler:
         async with asyncio.timeout(self.limits.delivery):
             answer = await self.deliver(message)
         reply = answer or Reply(250, "2.0.0", f"OK, received as {message.id}")
-        _log.info("%s: from=%r to=%r: %s", message.id, message.mail_from, message.rcpt_to, reply_line(reply))
+        _log.info("%s: from=%r to=%r: %s", message.id, message.mail_from, message.rcpt_to, reply_line(reply).decode())
         return str(reply)
 
     async def _accepted(self, session: SmtpSession, envelope: Envelope, ours: Session, content: bytes) -> Accepted:
@@ -270,12 +271,12 @@ class MailauthHandler:
 
     def _refusal(self, server: SMTP, ours: Session, decision: Decision) -> str:
         evidence = ours.evidence
+        assert decision.reply is not None
         _log.info(
             "refused: client=%s helo=%.100r from=%.320r to=%.320r: %s (%s): %s",
             *(evidence.ip, evidence.helo, evidence.mail_from, evidence.recipient),
-            *(decision.restriction, decision.reason, decision.reply and reply_line(decision.reply)),
+            *(decision.restriction, decision.reason, reply_line(decision.reply).decode()),
         )
-        assert decision.reply is not None
         return reply_line(decision.reply, utf8=server.enable_SMTPUTF8 and not _is_ascii(evidence)).decode("utf-8")
 
 

@@ -129,7 +129,15 @@ class MailauthMixin(SMTP):
     async def _call_handler_hook(self, command: str, *arguments: Any) -> Any:
         if command != _AFTER_CONTENT:
             self._look_for_early_talk(command)
-        return await super()._call_handler_hook(command, *arguments)
+        # While it is us that the client waits for, its silence is not held against it. What the handler does has time
+        # limits of its own.
+        if self._timeout_handle is not None:
+            self._timeout_handle.cancel()
+        try:
+            return await super()._call_handler_hook(command, *arguments)
+        finally:
+            if self.transport is not None:
+                self._reset_timeout()
 
     # --- commands ---------------------------------------------------------------------------------------------
 

@@ -86,6 +86,8 @@ async def serving(
     listen = config.listen or ListenConfig()
     handler = handler_of(config, deliver, resolver=resolver, clock=clock)
     own = {**server_arguments(config), **arguments}
+    if not {"authenticator", "auth_callback"} & arguments.keys():
+        own.setdefault("auth_exclude_mechanism", ("LOGIN", "PLAIN"))  # nobody could pass: AUTH is not offered
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
         lambda: MailauthServer(handler, loop=loop, **own), listen.host, listen.port, reuse_address=True, backlog=512

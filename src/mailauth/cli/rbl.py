@@ -28,6 +28,7 @@ from mailauth.rbl import (
     HealthResult,
     KnownList,
     Listing,
+    RblPolicy,
     Reason,
     Result,
     Rule,
@@ -35,11 +36,12 @@ from mailauth.rbl import (
     Verdict,
     catalogue,
     check_health,
+    check_threshold,
     judge,
     parse_rules,
     query,
 )
-from mailauth.rbl.query import Subject
+from mailauth.rbl.querying import Subject
 
 EXIT_LISTED = 1
 EXIT_NO_ANSWER = 3
@@ -57,7 +59,7 @@ A RULE is a list in Postfix's notation, with an optional action:
 FILE holds one RULE a line; # begins a comment. No list is asked that you do not name.
 
 Exit status: 0 not listed (health: all are well); 1 listed (health: one is sick); 2 wrong call;
-3 not listed, but some lists gave no answer.
+3 not listed, but some lists gave no answer, or none was asked.
 """
 
 
@@ -76,8 +78,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     lists.add_argument("--zone-list", metavar="FILE", help="ask the lists of this file (- for standard input)")
     lists.add_argument("--all", action="store_true", help="ask all lists of the catalogue; mind their terms")
     parser.add_argument(
+        "--private",
+        action="store_true",
+        help="ask about addresses and names that are not public, too: for lists of your own, and for 127.0.0.2",
+    )
+    parser.add_argument(
         "--threshold",
-        type=int,
+        type=_threshold,
         default=DEFAULT_THRESHOLD,
         metavar="N",
         help="reject from this score on (default: %(default)s)",
@@ -85,6 +92,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_dns_options(parser)
     add_json_option(parser)
     parser.set_defaults(run=run)
+
+
+def _threshold(text: str) -> int:
+    try:
+        check_threshold(threshold := int(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not a whole number from 1 on: {text}") from None
+    return threshold
 
 
 def run(options: argparse.Namespace) -> int:
@@ -128,11 +143,13 @@ def _read(path: str) -> str:
 
 
 def _query(options: argparse.Namespace) -> int:
-    subject = Subject.of(options.subject)
+    policy = RblPolicy(not_public=(), not_public_domains=()) if options.private else RblPolicy()
+    subject = Subject.of(options.subject, policy)
     if not subject.labels:
         raise UsageError(f"neither an address nor a domain name: {options.subject[:100]}")
     rules = _rules(options, catalogue.live(subject.kind))
-    listings = run_plan(query(options.subject, rules), resolver_of(options), time_limit=options.time_limit)
+    plan = query(options.subject, rules, policy=policy)
+    listings = run_plan(plan, resolver_of(options), time_limit=options.time_limit)
     verdict = judge(listings, threshold=options.threshold)
     if options.json:
         print_json(
@@ -152,13 +169,18 @@ def _is_bad(listing: Listing) -> bool:
 
 
 def _unanswered(listing: Listing) -> bool:
-    return listing.result in {Result.REFUSED, Result.TEMPERROR} or listing.reason is Reason.NOT_ASKED
+    return listing.result in {Result.REFUSED, Result.TEMPERROR} or listing.reason is Reason.NOT_A_LIST
+
+
+def _not_asked(listing: Listing) -> bool:
+    return listing.reason is Reason.NOT_ASKED
 
 
 def _status(listings: Sequence[Listing]) -> int:
     if any(map(_is_bad, listings)):
         return EXIT_LISTED
-    return EXIT_NO_ANSWER if any(map(_unanswered, listings)) else EXIT_OK
+    # One file of rules may hold lists of both kinds: that an address was not asked of those of domains is fine.
+    return EXIT_NO_ANSWER if any(map(_unanswered, listings)) or all(map(_not_asked, listings)) else EXIT_OK
 
 
 def _label(listing: Listing) -> tuple[int, str, str]:
@@ -167,8 +189,10 @@ def _label(listing: Listing) -> tuple[int, str, str]:
         return 0, "LISTED", "bad"
     if listing.listed:
         return 1, "listed as good", "good"
-    if listing.reason is Reason.NOT_ASKED:
+    if _not_asked(listing):
         return 4, "not asked", "dim"
+    if listing.reason is Reason.NOT_A_LIST:
+        return 3, "no list", "doubt"
     words = {Result.NOT_LISTED: (2, "not listed", "good"), Result.REFUSED: (3, "refused", "doubt")}
     return words.get(listing.result, (3, "no answer", "doubt"))
 
@@ -176,10 +200,11 @@ def _label(listing: Listing) -> tuple[int, str, str]:
 def _print_listings(subject: str, listings: Sequence[Listing], verdict: Verdict) -> None:
     paint = Paint()
     bad = sum(map(_is_bad, listings))
-    silent = sum(map(_unanswered, listings))
     summary = f"listed by {bad} of {_count(len(listings), 'list')}"
-    if silent:
+    if silent := sum(map(_unanswered, listings)):
         summary += f"; no answer from {silent}"
+    if unasked := sum(map(_not_asked, listings)):
+        summary += f"; {unasked} not asked"
     print(f"{paint(subject, 'strong')}: {summary}\n")
     width = max(len(listing.zone) for listing in listings)
     for listing in sorted(listings, key=lambda one: _label(one)[0]):
@@ -199,7 +224,7 @@ def _first_line(listing: Listing) -> str:
 
 
 def _more_lines(listing: Listing) -> list[str]:
-    if not listing.listed:
+    if not (listing.listed or listing.reason is Reason.OTHER_CODE):
         return []
     lines = list(listing.meanings)
     if listing.text:

@@ -22,7 +22,6 @@ from mailauth.rbl import Action as ListAction
 from mailauth.restrictions import Restriction, warn_if_reject
 
 WARN = "warn_if_reject"
-_NOT_RESTRICTIONS = {"Restriction", "evaluate_list", WARN}
 
 # Postfix's own names (postconf(5)) for what has another name, or one name for all, here.
 _ALIASES: dict[str, tuple[str, dict[str, str]]] = {
@@ -55,8 +54,12 @@ class Form:
 @cache
 def forms() -> dict[str, Form]:
     """Each restriction by its name here."""
-    names = set(restrictions.__all__) - _NOT_RESTRICTIONS
-    return {name: _form(getattr(restrictions, name)) for name in sorted(names)}
+    offered = {name: getattr(restrictions, name) for name in sorted(restrictions.__all__) if name != WARN}
+    return {name: _form(make) for name, make in offered.items() if _makes_a_restriction(make)}
+
+
+def _makes_a_restriction(make: Any) -> bool:
+    return inspect.isfunction(make) and get_type_hints(make).get("return") is Restriction
 
 
 def _form(make: Callable[..., Restriction]) -> Form:

@@ -29,7 +29,7 @@ from mailauth.dkim import DkimPolicy
 from mailauth.greylist import Action as GreylistAction
 from mailauth.greylist import GreylistPolicy
 from mailauth.plan import DEFAULT_TIME_LIMIT
-from mailauth.rbl import DEFAULT_THRESHOLD, RblPolicy, Rule
+from mailauth.rbl import DEFAULT_THRESHOLD, RblPolicy, Rule, check_threshold
 from mailauth.spf import SpfPolicy
 
 TraceField: TypeAlias = Literal["authentication-results", "received-spf", "x-greylist", "received"]
@@ -73,6 +73,9 @@ class RblConfig:
     threshold: int = DEFAULT_THRESHOLD
     """The sum of weights that rejects, where `reject_rbl` does not say otherwise."""
     policy: RblPolicy = field(default_factory=RblPolicy)
+
+    def __post_init__(self) -> None:
+        check_threshold(self.threshold)
 
 
 @dataclass(frozen=True, slots=True)

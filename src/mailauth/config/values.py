@@ -196,7 +196,7 @@ def _toml(value: Any) -> str:
     return words if len(words) <= 60 else words[:57] + "..."
 
 
-_WORDS = {int: "whole number", float: "duration", str: "text", bool: "true or false", Path: "path", Rule: "list"}
+_WORDS = {int: "whole number", float: "duration", str: "text", bool: "true or false", Path: "path", Rule: "block list"}
 
 
 def type_words(kind: Any) -> str:

@@ -105,16 +105,9 @@ def parse(field: Field, line_end: LineEnd, evidence: dict[str, Any]) -> Signatur
     """
     raw = field.raw
     start, end = raw.index(b":") + 1, end_of_text(raw, line_end)
-    # Whatever ends a line within a field is a fold; a CR or LF that is left over is data, and wrong here.
-    text = raw[start:end].replace(b"\r\n", b"")
-    tags = parse_tags(text if line_end is LineEnd.CRLF else text.replace(b"\n", b""))
-    if isinstance(tags, BadTagList):
-        raise Refusal(_TAG_LIST_REASONS[tags.problem], tags.detail)
+    tags = _tags(raw[start:end], line_end)
     domain, selector = _key_place(tags, evidence)
-    _version(tags)
-    for name in _REQUIRED:
-        if name not in tags:
-            raise Refusal(Reason.MISSING_TAG, f"{name}= is missing")
+    _require_tags(tags)
     b_place = _B_LATER.search(raw, start, end) or _B_FIRST.match(raw, start, end)
     assert b_place is not None  # it is among the tags
     algorithm = _algorithm(tags["a"], evidence)
@@ -123,10 +116,7 @@ def parse(field: Field, line_end: LineEnd, evidence: dict[str, Any]) -> Signatur
     evidence["signature_data"] = without_blanks(tags["b"][:64])[:8].decode("ascii")
     signed_fields = evidence["signed_fields"] = _names(tags["h"])
     body_length = evidence["body_length"] = _number(tags, "l", _MAX_LENGTH_DIGITS)
-    signed_at = evidence["signed_at"] = _number(tags, "t", _MAX_TIME_DIGITS)
-    expires_at = evidence["expires_at"] = _number(tags, "x", _MAX_TIME_DIGITS)
-    if signed_at is not None and expires_at is not None and expires_at <= signed_at:
-        raise Refusal(Reason.MALFORMED_TAG, "x= is not after t=")  # RFC 6376 section 3.5, x=
+    signed_at, expires_at = _times(tags, evidence)
     _query_methods(tags)
     return SignatureField(
         field,
@@ -165,10 +155,30 @@ def shown(value: bytes) -> str:
     return ascii(value[:40].decode("utf-8", "replace"))
 
 
-def _version(tags: _Tags) -> None:
+def _tags(text: bytes, line_end: LineEnd) -> _Tags:
+    # Whatever ends a line within a field is a fold; a CR or LF that is left over is data, and wrong here.
+    text = text.replace(b"\r\n", b"")
+    tags = parse_tags(text if line_end is LineEnd.CRLF else text.replace(b"\n", b""))
+    if isinstance(tags, BadTagList):
+        raise Refusal(_TAG_LIST_REASONS[tags.problem], tags.detail)
+    return tags
+
+
+def _require_tags(tags: _Tags) -> None:
     version = tags.get("v")
     if version is not None and version != b"1":
         raise Refusal(Reason.UNSUPPORTED_VERSION, f"v={shown(version)} is not 1")
+    for name in _REQUIRED:
+        if name not in tags:
+            raise Refusal(Reason.MISSING_TAG, f"{name}= is missing")
+
+
+def _times(tags: _Tags, evidence: dict[str, Any]) -> tuple[int | None, int | None]:
+    signed_at = evidence["signed_at"] = _number(tags, "t", _MAX_TIME_DIGITS)
+    expires_at = evidence["expires_at"] = _number(tags, "x", _MAX_TIME_DIGITS)
+    if signed_at is not None and expires_at is not None and expires_at <= signed_at:
+        raise Refusal(Reason.MALFORMED_TAG, "x= is not after t=")  # RFC 6376 section 3.5, x=
+    return signed_at, expires_at
 
 
 def _key_place(tags: _Tags, evidence: dict[str, Any]) -> tuple[str, str]:

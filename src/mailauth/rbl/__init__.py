@@ -10,9 +10,16 @@ from mailauth.rbl.health import Entries, Health, HealthResult, check_health
 from mailauth.rbl.listing import Listing, Reason, Result
 from mailauth.rbl.monitor import Monitor, MonitorPolicy, Record
 from mailauth.rbl.pattern import Pattern
-from mailauth.rbl.query import NOT_PUBLIC, NOT_PUBLIC_DOMAINS, RblPolicy, query
+from mailauth.rbl.querying import NOT_PUBLIC, NOT_PUBLIC_DOMAINS, RblPolicy, query, rules_of
 from mailauth.rbl.rule import Action, Rule, parse_rules
-from mailauth.rbl.verdict import DEFAULT_THRESHOLD, Verdict, VerdictAction, VerdictReason, judge
+from mailauth.rbl.verdict import (
+    DEFAULT_THRESHOLD,
+    Verdict,
+    VerdictAction,
+    VerdictReason,
+    check_threshold,
+    judge,
+)
 
 __all__ = [
     "DEFAULT_THRESHOLD",
@@ -39,7 +46,9 @@ __all__ = [
     "VerdictReason",
     "catalogue",
     "check_health",
+    "check_threshold",
     "judge",
     "parse_rules",
     "query",
+    "rules_of",
 ]

@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 from mailauth import MailAuthError
+from mailauth.rbl.secrets import hide_guessed
 
 
 class RuleError(MailAuthError, ValueError):
     """A rule that cannot be understood: what is wrong, and where.
 
-    `text` is the rule (or the part of it that is wrong), `position` the index in it. Keys in zone names are masked.
+    `text` is the rule (or the part of it that is wrong), `position` the index in it. What looks like a key is masked.
     """
 
     def __init__(self, problem: str, text: str, position: int | None = None) -> None:
         self.problem = problem
-        self.text = text
+        self.text = hide_guessed(text)
         self.position = position
-        place = "" if position is None else f" (at character {position + 1})"
-        super().__init__(f"{text[:200]!r}: {problem}{place}")
+        super().__init__(problem, self.text, position)
+
+    def __str__(self) -> str:
+        place = "" if self.position is None else f" (at character {self.position + 1})"
+        return f"{self.text[:200]!r}: {self.problem}{place}"

@@ -13,7 +13,7 @@ from typing import Any
 from mailauth.plan import IPAddress, Plan, run_all, side_by_side
 from mailauth.rbl.health import Health, HealthResult, check_health
 from mailauth.rbl.listing import Listing, Reason, Result
-from mailauth.rbl.query import DEFAULT_POLICY, RblPolicy, Subject, query_rules, rules_of
+from mailauth.rbl.querying import DEFAULT_POLICY, RblPolicy, Subject, query_rules, rules_of
 from mailauth.rbl.rule import Rule
 
 _log = logging.getLogger("mailauth.rbl")

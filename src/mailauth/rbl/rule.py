@@ -12,7 +12,7 @@ from mailauth.domain import is_fqdn, to_ascii
 from mailauth.rbl.catalogue import Kind, KnownList, Sense, State, find
 from mailauth.rbl.errors import RuleError
 from mailauth.rbl.pattern import Pattern
-from mailauth.rbl.secrets import hide, hide_guessed, secret_labels
+from mailauth.rbl.secrets import hide, secret_labels
 
 MAX_RULE_CHARACTERS = 1024
 MAX_WEIGHT = 1_000_000_000
@@ -37,7 +37,7 @@ class Rule:
     what the list can be asked about; without it the catalogue does, and a list that is not in it takes both.
     `secrets` are labels of the zone that must not be shown, besides those that look like keys.
 
-    Raises `RuleError` (a `ValueError`) for a zone that is no domain name.
+    Raises `RuleError` (a `ValueError`) for a zone that is no domain name, `TypeError` for a value of the wrong type.
     """
 
     zone: str
@@ -49,9 +49,10 @@ class Rule:
     known: KnownList | None = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
+        self._check_types()
         zone = to_ascii(self.zone)
         if zone is None or not is_fqdn(zone):
-            raise RuleError("the zone is no domain name", hide_guessed(self.zone))
+            raise RuleError("the zone is no domain name", hide(self.zone, self.secrets))
         known = find(zone)
         guessed = secret_labels(zone, keyed=known is not None and known.keyed and zone != known.zone)
         set_once = object.__setattr__
@@ -65,6 +66,18 @@ class Rule:
         if abs(self.points) > MAX_WEIGHT:
             raise RuleError(f"a weight is at most {MAX_WEIGHT}", str(self))
 
+    def _check_types(self) -> None:
+        if not isinstance(self.zone, str):
+            raise TypeError(f"the zone is text, not {type(self.zone).__name__}")
+        if not isinstance(self.filter, Pattern | None):
+            raise TypeError("the filter is a Pattern: Pattern.parse reads the notation")
+        if not isinstance(self.weight, int | None):
+            raise TypeError(f"the weight is a whole number, not {type(self.weight).__name__}")
+        # One string would be a tuple of its letters, and an empty label is everywhere.
+        secrets: object = self.secrets
+        if not isinstance(secrets, tuple) or not all(isinstance(one, str) and one for one in secrets):
+            raise TypeError("secrets is a tuple of labels")
+
     def __hash__(self) -> int:
         # Rules of one zone are few, and the hash of a string is remembered.
         return hash(self.zone)
@@ -77,7 +90,7 @@ class Rule:
         for the action: ``score`` (the default), ``reject`` or ``allow``. Bit masks are an addition: ``127.0.0.[&8]``.
         """
         if len(text) > MAX_RULE_CHARACTERS:
-            raise RuleError("too long for a rule", hide_guessed(text[:60]))
+            raise RuleError("too long for a rule", text)
         return _parse(text)
 
     def _usual_weight(self) -> int:
@@ -100,7 +113,7 @@ class Rule:
 
     def hide(self, text: str) -> str:
         """The text with the zone's keys masked."""
-        return hide(text, self.secrets) if self.secrets else text
+        return hide(text, self.secrets)
 
     @property
     def notation(self) -> str:
@@ -131,12 +144,12 @@ _WEIGHT = re.compile(r"[-+]?[0-9]{1,9}", re.ASCII)
 def _parse(text: str) -> Rule:
     found = _RULE.fullmatch(text)
     if found is None:
-        raise RuleError("expected zone=pattern*weight action", hide_guessed(text))
+        raise RuleError("expected zone=pattern*weight action", text)
     pattern, weight, action = found.group("pattern", "weight", "action")
     if weight is not None and not _WEIGHT.fullmatch(weight):
-        raise RuleError("the weight is no whole number", hide_guessed(text))
+        raise RuleError("the weight is no whole number", text)
     if action is not None and action not in set(Action):
-        raise RuleError(f"the action is one of {', '.join(Action)}", hide_guessed(text))
+        raise RuleError(f"the action is one of {', '.join(Action)}", text)
     return Rule(
         found["zone"],
         filter=None if pattern is None else Pattern.parse(pattern),

@@ -10,9 +10,9 @@ MASK = "***"
 # Keys are long runs of letters and digits (26 to 32 characters at the lists that use them), words in zone names are
 # short or hyphenated. A label counts as a key from this length on, if it has a digit; any label from 24 on.
 MIN_KEY_CHARACTERS = 16
-_KEY = rf"(?=[a-z0-9]*[0-9])[a-z0-9]{{{MIN_KEY_CHARACTERS},63}}|[a-z0-9]{{24,63}}"
-_KEY_LABEL = re.compile(rf"(?:{_KEY})\Z", re.ASCII | re.IGNORECASE)
-_KEY_WORD = re.compile(rf"(?<![a-z0-9-])(?:{_KEY})(?=\.[a-z])", re.ASCII | re.IGNORECASE)
+_KEY = rf"(?:(?=[a-z0-9]*[0-9])[a-z0-9]{{{MIN_KEY_CHARACTERS},}}|[a-z0-9]{{24,}})(?![a-z0-9])"
+_KEY_LABEL = re.compile(rf"{_KEY}\Z", re.ASCII | re.IGNORECASE)
+_KEY_WORD = re.compile(rf"(?<![a-z0-9]){_KEY}", re.ASCII | re.IGNORECASE)
 
 
 def secret_labels(zone: str, *, keyed: bool = False) -> tuple[str, ...]:
@@ -26,11 +26,13 @@ def secret_labels(zone: str, *, keyed: bool = False) -> tuple[str, ...]:
 
 def hide(text: str, secrets: tuple[str, ...]) -> str:
     """The text with every occurrence of a secret replaced, in whatever case it stands."""
-    for secret in secrets:
-        text = re.sub(re.escape(secret), MASK, text, flags=re.IGNORECASE)
-    return text
+    if not secrets:
+        return text
+    # The longest first: a secret may begin with another one.
+    words = "|".join(re.escape(secret) for secret in sorted(secrets, key=len, reverse=True))
+    return re.sub(words, MASK, text, flags=re.IGNORECASE)
 
 
 def hide_guessed(text: str) -> str:
-    """The text of a rule that could not be parsed, with everything that looks like a key replaced."""
+    """The text of a rule that is wrong, whatever is wrong with it, with every word that looks like a key replaced."""
     return _KEY_WORD.sub(MASK, text)

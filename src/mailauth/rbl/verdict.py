@@ -14,6 +14,9 @@ from mailauth.rbl.rule import Action
 DEFAULT_THRESHOLD = 1
 """postscreen_dnsbl_threshold's default: one listing of weight 1 is enough."""
 
+MIN_THRESHOLD = 1
+"""As in Postfix: with 0, a client that no list knows would be rejected."""
+
 MAX_ZONES_NAMED = 3
 """In an SMTP reply, which is one line."""
 
@@ -83,12 +86,21 @@ class Verdict:
         }
 
 
+def check_threshold(threshold: int) -> None:
+    """Raise `ValueError` for a threshold below `MIN_THRESHOLD`: for whoever keeps one until the lists have answered."""
+    if threshold < MIN_THRESHOLD:
+        raise ValueError(f"the threshold is {MIN_THRESHOLD} or more, not {threshold}")
+
+
 def judge(listings: Iterable[Listing], *, threshold: int = DEFAULT_THRESHOLD) -> Verdict:
     """The verdict over the listings of one subject.
 
     A listing by an ``allow`` rule ends the matter; then one by a ``reject`` rule rejects; then the weights of all
     listings are added up, each rule counted once as postscreen does, and a score of `threshold` or more rejects.
+
+    Raises `ValueError` for a threshold below 1.
     """
+    check_threshold(threshold)
     everything = tuple(listings)
     counted = tuple(listing for listing in everything if listing.listed)
     unanswered = tuple(one for one in everything if one.result in {Result.REFUSED, Result.TEMPERROR})

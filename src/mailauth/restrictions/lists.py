@@ -6,7 +6,6 @@ from __future__ import annotations
 from mailauth import rbl
 from mailauth.evidence import Evidence, Need
 from mailauth.needs import NameListings, NameOf, need_rbl, need_rhsbl
-from mailauth.rbl.query import rules_of
 from mailauth.restrictions.base import Fact, Restriction
 from mailauth.smtp import Reply
 from mailauth.verdict import NOTHING, Decision, permit, refuse
@@ -24,9 +23,10 @@ def reject_rbl(*zones: str | rbl.Rule, threshold: int = rbl.DEFAULT_THRESHOLD) -
 
     Zones are in Postfix's notation. The weights of all listings are added up, and `threshold` or more rejects; a rule
     with the word ``reject`` rejects alone, one with ``allow`` permits. A list that does not answer says nothing.
-    Raises `ValueError` for a zone that cannot be read.
+    Raises `ValueError` for a zone that cannot be read and for a threshold below 1.
     """
-    rules = tuple(rules_of(zones))
+    rules = tuple(rbl.rules_of(zones))
+    rbl.check_threshold(threshold)
 
     def need(evidence: Evidence) -> Need:
         return need_rbl(evidence, rules or evidence.settings.rbl)
@@ -43,9 +43,10 @@ def reject_rhsbl(*zones: str | rbl.Rule, of: NameOf = "sender", threshold: int =
 
     `of` is "sender", "helo", "client" (the confirmed reverse name) or "reverse_client" (the first reverse name,
     confirmed or not). The null sender, address literals, single labels and clients without a name are not looked up.
-    Raises `ValueError` for another `of`, without zones, and for a zone that cannot be read.
+    Raises `ValueError` for another `of`, without zones, for a zone that cannot be read and a threshold below 1.
     """
-    rules = tuple(rules_of(zones))
+    rules = tuple(rbl.rules_of(zones))
+    rbl.check_threshold(threshold)
     if of not in _REQUIRES:
         raise ValueError(f"of is one of {', '.join(_REQUIRES)}, not {of!r}")
     if not rules:

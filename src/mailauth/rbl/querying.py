@@ -44,9 +44,18 @@ NOT_PUBLIC: tuple[Network, ...] = tuple(
     )
 )
 
-# RFC 6761, 6762, 7686, 8375 and the ICANN's "internal": names that exist only inside somebody's network, and names of
-# addresses, which are no business of a list of domains.
-NOT_PUBLIC_DOMAINS = ("localhost", "local", "internal", "home.arpa", "onion", "in-addr.arpa", "ip6.arpa")
+# Names that exist only inside somebody's network, and names of addresses, which are no business of a list of domains.
+# "test", "invalid" and "example" are left out, for the same reason as the networks for documentation.
+NOT_PUBLIC_DOMAINS = (
+    "localhost",  # RFC 6761 section 6.3
+    "local",  # RFC 6762 section 3
+    *("intranet", "internal", "private", "corp", "home", "lan"),  # RFC 6762 appendix G
+    "home.arpa",  # RFC 8375
+    "onion",  # RFC 7686
+    "alt",  # RFC 9476
+    "in-addr.arpa",  # RFC 1035 section 3.5
+    "ip6.arpa",  # RFC 3596 section 2.5
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +64,20 @@ class RblPolicy:
 
     `ask_text`: ask the lists that list the subject for their reason (RFC 5782 section 2.1: MAY), one more question
     each. `not_public` and `not_public_domains`: what no list is ever asked about; empty them to ask a list of your
-    own about your own addresses.
+    own about your own addresses. Raises `TypeError` for what is no network, and for a string in place of domains.
     """
 
     ask_text: bool = True
     not_public: tuple[Network, ...] = NOT_PUBLIC
     not_public_domains: tuple[str, ...] = NOT_PUBLIC_DOMAINS
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(network, IPv4Network | IPv6Network) for network in self.not_public):
+            raise TypeError("not_public holds networks: ipaddress.ip_network reads them")
+        # One string would be a tuple of its letters, and protect nothing.
+        domains: object = self.not_public_domains
+        if isinstance(domains, str):
+            raise TypeError("not_public_domains is a tuple of domain names")
 
 
 DEFAULT_POLICY = RblPolicy()

@@ -1,0 +1,14 @@
+# What belongs here: the fixtures that all tests of the facade share.
+"""`facade`: each test runs under sync, asyncio and trio."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.facade.world import FACADES, Facade
+
+
+@pytest.fixture(params=FACADES, ids=lambda facade: facade.name)
+def facade(request: pytest.FixtureRequest) -> Facade:
+    found: Facade = request.param
+    return found
