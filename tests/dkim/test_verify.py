@@ -350,6 +350,15 @@ def test_from() -> None:
     assert only(signed(second + MESSAGE, {"h": "from:from"}), policy=allowing).result == "pass"
 
 
+def test_no_empty_line_between_header_and_body() -> None:
+    """Taking it away changes nothing that is signed, but shows another From to readers that pass over odd lines."""
+    message = signed(MESSAGE.replace(b"Hello", b"forwarded mail\r\nFrom: ceo@example.com\r\n\r\nHello"))
+    assert only(message).result == "pass"
+    changed = only(message.replace(b"\r\n\r\nforwarded", b"\r\nforwarded"))
+    assert (changed.result, changed.reason) == ("policy", "no-empty-line")
+    assert only(signed(b"From: ann@example.org\r\n")).result == "pass", "a message may end with its header"
+
+
 AUTHORS = [
     (b"ann@example.org", "same"),
     (b"Ann <ann@example.org>", "same"),

@@ -359,7 +359,7 @@ def _require_signable(header: Header) -> None:
         raise SigningError(f"the message has {number or 'no'} From field{'s' if number else ''}, not one")
     if header.mbox_line:
         raise SigningError('the message begins with the "From " line of an mbox file')
-    if not header.separator and not header.at_end:
+    if header.no_empty_line:
         raise SigningError("no empty line stands between header and body")
 
 

@@ -208,6 +208,7 @@ class _Check:
                 raise Refusal(Reason.HEADER_TOO_LARGE, "the header is over the bound and was not read to its end")
             parsed = parse(field, self.header.line_end, self.evidence)
             self.evidence["author_match"] = _author_match(parsed.domain, author)
+            _require_empty_line(self.header)
             _require_from(parsed, self.header, self.policy)
             _require_policy(parsed, self.header, self.policy)
             _require_time(parsed, now, self.policy.clock_skew)
@@ -247,6 +248,13 @@ class _Check:
 
 
 # --- RFC 6376 section 6.1.1: what can be said without the key -------------------------------------------------
+
+
+def _require_empty_line(header: Header) -> None:
+    # RFC 6376 section 3.8. Whoever takes away the empty line changes nothing that is signed, but a reader that passes
+    # over the odd line finds fields in the body, among them, perhaps, another From.
+    if header.no_empty_line:
+        raise Refusal(Reason.NO_EMPTY_LINE, "no empty line stands between header and body")
 
 
 def _require_from(parsed: SignatureField, header: Header, policy: DkimPolicy) -> None:
