@@ -491,6 +491,10 @@ KEYS: list[tuple[str, str | bytes | list[str | bytes], str]] = [
     ("h= without sha256", f"v=DKIM1; h=sha1; p={P}", "key-hash-not-allowed"),
     ("h= unknown only", f"v=DKIM1; h=sha512:x; p={P}", "key-hash-not-allowed"),
     ("h= empty", f"v=DKIM1; h=; p={P}", "key-malformed"),
+    ("s= empty", f"v=DKIM1; s=; p={P}", "key-malformed"),
+    ("h= of 33 hashes", f"v=DKIM1; h={'x:' * 32}sha256; p={P}", "key-malformed"),
+    ("s= of 33 services", f"v=DKIM1; s={'x:' * 32}email; p={P}", "key-malformed"),
+    ("t= of 33 flags", f"v=DKIM1; t={'x:' * 32}s; p={P}", "key-malformed"),
     ("h= upper case", f"v=DKIM1; h=SHA256; p={P}", "verified"),
     ("k= other", f"v=DKIM1; k=ed25519; p={P}", "key-type-differs"),
     ("k= unknown", f"v=DKIM1; k=dsa; p={P}", "key-type-differs"),
@@ -515,6 +519,11 @@ def test_key_records(record: Any, reason: str) -> None:
     signature = only(signed(), record)
     assert signature.reason == reason
     assert signature.result is RESULT_OF[signature.reason]
+
+
+@pytest.mark.parametrize("tag", ["h", "s"])
+def test_an_empty_list_is_named(tag: str) -> None:
+    assert only(signed(), f"v=DKIM1; {tag}=; p={P}").detail == f"{tag}= is an empty list"
 
 
 def test_bare_rsa_public_key() -> None:
