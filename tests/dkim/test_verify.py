@@ -521,6 +521,13 @@ def test_key_records(record: Any, reason: str) -> None:
     assert signature.result is RESULT_OF[signature.reason]
 
 
+def test_of_several_keys_the_fitting_one_says_why() -> None:
+    message = signed().replace(b"bye", b"BYE")
+    for records in ([ed_record(), rsa_record()], [rsa_record(), "v=DKIM1; p="]):
+        signature = only(message, records)
+        assert (signature.result, signature.reason, signature.key_bits) == ("fail", "body-hash-differs", 2048)
+
+
 @pytest.mark.parametrize("tag", ["h", "s"])
 def test_an_empty_list_is_named(tag: str) -> None:
     assert only(signed(), f"v=DKIM1; {tag}=; p={P}").detail == f"{tag}= is an empty list"

@@ -227,7 +227,9 @@ class _Check:
                 try:
                     _verify_with(record, self.parsed, self.header, body, found, self.policy)
                 except Refusal as refusal:
-                    failure = failure or (refusal, found)
+                    # The key that gets furthest says why, and it leaves the most evidence.
+                    if failure is None or len(found) > len(failure[1]):
+                        failure = refusal, found
                 else:
                     self.evidence.update(found)
                     return
