@@ -754,6 +754,9 @@ def test_a_verifier_is_finished_once() -> None:
 def test_caller_mistakes() -> None:
     with pytest.raises(TypeError, match="bytes or a binary file"):
         next(verify("From: a", now=NOW))  # type: ignore[arg-type]
+    for now in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="now is in seconds"):
+            Verifier(now=now)
     for settings, text in [
         ({"min_rsa_bits": 512}, "at least 1024"),
         ({"max_rsa_bits": 1000}, "max_rsa_bits"),

@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
+from math import isfinite
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
@@ -41,7 +42,7 @@ def verify(message: bytes | BinaryIO, *, now: float, policy: DkimPolicy = _DEFAU
 
     `message` is octets, or a binary file, which the plan reads to its end before its first question. `now` is the
     time of reception in seconds since the epoch. No signature: an empty list. Raises `TypeError` for another kind of
-    message, and whatever reading the file raises.
+    message, `ValueError` for a `now` that is no time, and whatever reading the file raises.
     """
     verifier = Verifier(now=now, policy=policy)
     for block in blocks(message):
@@ -59,10 +60,13 @@ class Verifier:
             verifier.feed(piece)
         signatures = run(verifier.finish(), resolver)
 
-    The result does not depend on how the message was cut.
+    The result does not depend on how the message was cut. Raises `ValueError` for a `now` that is no time.
     """
 
     def __init__(self, *, now: float, policy: DkimPolicy = _DEFAULT_POLICY) -> None:
+        if not isfinite(now):
+            # No comparison with it would be true, so nothing would ever expire.
+            raise ValueError("now is in seconds since the epoch")
         self._now = now
         self._policy = policy
         self._splitter = Splitter(max_header_octets=policy.max_header_octets, count_line_ends=False)
