@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import time
 import tracemalloc
 from itertools import pairwise
 
@@ -323,3 +324,22 @@ def test_work_is_linear_in_small_pieces(header: bytes) -> None:
         splitter.feed(header[at : at + 3])
     splitter.close()
     assert splitter.looked_at < 4 * len(header)
+
+
+@pytest.mark.parametrize(
+    "run_of", [b"x", b" ", b"x \t", b":", b"\r", b"\n", b"\r\n ", b"x\r\n", b"x:\r\n", b"\n\r", b"x:\r \n"], ids=ascii
+)
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n"], ids=["crlf", "lf"])
+def test_work_is_linear_in_one_piece(run_of: bytes, line_end: bytes) -> None:
+    """Ten times the header may take ten times as long; quadratic work would take a hundred times."""
+
+    def seconds(times: int) -> float:
+        octets = b"A: 1" + line_end + run_of * times + line_end * 2
+        best = float("inf")
+        for _ in range(3):
+            start = time.process_time()
+            split(octets)
+            best = min(best, time.process_time() - start)
+        return best
+
+    assert seconds(50_000) < 40 * seconds(5_000) + 0.05

@@ -172,6 +172,11 @@ class Header:
         """How many octets stand before the body."""
         return len(self.mbox_line) + len(self.raw) + len(self.separator)
 
+    @property
+    def no_empty_line(self) -> bool:
+        """Whether the header ended at a line that is neither field nor continuation: readers differ on what follows."""
+        return not self.separator and not self.at_end and self.broken_off is None
+
     @_lazy
     def by_name(self) -> Mapping[str, Sequence[Field]]:
         """The fields of each name (lower case), from top to bottom."""
@@ -233,7 +238,7 @@ class Header:
             (Defect.BARE_LF_IN_HEADER, self.bare_lf),
             (Defect.NUL_IN_HEADER, b"\0" in raw),
             (Defect.NO_HEADER, not self.fields),
-            (Defect.NO_EMPTY_LINE, not self.separator and not self.at_end and self.broken_off is None),
+            (Defect.NO_EMPTY_LINE, self.no_empty_line),
             (Defect.UNTERMINATED_HEADER, raw and not raw.endswith(_line_end(lf))),
             (Defect.HEADER_TOO_LARGE, self.broken_off is Defect.HEADER_TOO_LARGE),
             (Defect.TOO_MANY_FIELDS, self.broken_off is Defect.TOO_MANY_FIELDS),
@@ -380,7 +385,8 @@ def _syntax(line_end: bytes, text: bytes, empty_line: bytes) -> _Syntax:
         re.compile(rb"(?:" + begun + text + line_end + rb")*+"),
         re.compile(begun),
         re.compile(rb"[ \t]|[!-9;-~]++[ \t]*+(?::|\Z)|\Z"),
-        re.compile(rb"(([!-9;-~]++)[ \t]*+:" + text + rb"(?:" + fold + rb")*+(?:" + line_end + rb")?+)"),
+        # Fields begin lines; without the anchor, a search would begin anew at every octet of a line that is no field.
+        re.compile(rb"(?m:^)(([!-9;-~]++)[ \t]*+:" + text + rb"(?:" + fold + rb")*+(?:" + line_end + rb")?+)"),
     )
 
 

@@ -198,6 +198,8 @@ WRONG = [
     (["keygen", "--domain", "example.org", "--flags", "y;s"], "no place"),
     (["testkey", "--domain", "org", "--selector", "s", "--zone", "zone"], "no domain name"),
     (["keygen"], "--domain"),
+    (["verify", "--now", "nan", "signed.eml"], "nan"),
+    (["sign", "--expire-after", "inf", "message.eml"], "inf"),
     ([], "ACTION"),
 ]  # fmt: skip
 

@@ -350,6 +350,15 @@ def test_from() -> None:
     assert only(signed(second + MESSAGE, {"h": "from:from"}), policy=allowing).result == "pass"
 
 
+def test_no_empty_line_between_header_and_body() -> None:
+    """Taking it away changes nothing that is signed, but shows another From to readers that pass over odd lines."""
+    message = signed(MESSAGE.replace(b"Hello", b"forwarded mail\r\nFrom: ceo@example.com\r\n\r\nHello"))
+    assert only(message).result == "pass"
+    changed = only(message.replace(b"\r\n\r\nforwarded", b"\r\nforwarded"))
+    assert (changed.result, changed.reason) == ("policy", "no-empty-line")
+    assert only(signed(b"From: ann@example.org\r\n")).result == "pass", "a message may end with its header"
+
+
 AUTHORS = [
     (b"ann@example.org", "same"),
     (b"Ann <ann@example.org>", "same"),
@@ -482,6 +491,10 @@ KEYS: list[tuple[str, str | bytes | list[str | bytes], str]] = [
     ("h= without sha256", f"v=DKIM1; h=sha1; p={P}", "key-hash-not-allowed"),
     ("h= unknown only", f"v=DKIM1; h=sha512:x; p={P}", "key-hash-not-allowed"),
     ("h= empty", f"v=DKIM1; h=; p={P}", "key-malformed"),
+    ("s= empty", f"v=DKIM1; s=; p={P}", "key-malformed"),
+    ("h= of 33 hashes", f"v=DKIM1; h={'x:' * 32}sha256; p={P}", "key-malformed"),
+    ("s= of 33 services", f"v=DKIM1; s={'x:' * 32}email; p={P}", "key-malformed"),
+    ("t= of 33 flags", f"v=DKIM1; t={'x:' * 32}s; p={P}", "key-malformed"),
     ("h= upper case", f"v=DKIM1; h=SHA256; p={P}", "verified"),
     ("k= other", f"v=DKIM1; k=ed25519; p={P}", "key-type-differs"),
     ("k= unknown", f"v=DKIM1; k=dsa; p={P}", "key-type-differs"),
@@ -506,6 +519,18 @@ def test_key_records(record: Any, reason: str) -> None:
     signature = only(signed(), record)
     assert signature.reason == reason
     assert signature.result is RESULT_OF[signature.reason]
+
+
+def test_of_several_keys_the_fitting_one_says_why() -> None:
+    message = signed().replace(b"bye", b"BYE")
+    for records in ([ed_record(), rsa_record()], [rsa_record(), "v=DKIM1; p="]):
+        signature = only(message, records)
+        assert (signature.result, signature.reason, signature.key_bits) == ("fail", "body-hash-differs", 2048)
+
+
+@pytest.mark.parametrize("tag", ["h", "s"])
+def test_an_empty_list_is_named(tag: str) -> None:
+    assert only(signed(), f"v=DKIM1; {tag}=; p={P}").detail == f"{tag}= is an empty list"
 
 
 def test_bare_rsa_public_key() -> None:
@@ -729,6 +754,9 @@ def test_a_verifier_is_finished_once() -> None:
 def test_caller_mistakes() -> None:
     with pytest.raises(TypeError, match="bytes or a binary file"):
         next(verify("From: a", now=NOW))  # type: ignore[arg-type]
+    for now in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="now is in seconds"):
+            Verifier(now=now)
     for settings, text in [
         ({"min_rsa_bits": 512}, "at least 1024"),
         ({"max_rsa_bits": 1000}, "max_rsa_bits"),
