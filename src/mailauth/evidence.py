@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -67,6 +67,10 @@ class Evidence:
     def result(self, key: Hashable, default: T | None = None) -> Any:
         """The result of a check that was made, else `default`."""
         return self._results[key][1] if key in self._results else default
+
+    def results(self) -> Iterator[tuple[Hashable, Any]]:
+        """The key and the result of each check that was made, in order."""
+        return ((key, result) for key, (_, result) in self._results.items())
 
     def record(self, key: Hashable, result: Any, life: Life = "transaction") -> None:
         """Keep the result of a check."""

@@ -15,9 +15,11 @@ from mailauth.dkim import Signature
 from mailauth.evidence import Evidence
 from mailauth.greylist import Decision as GreylistDecision
 from mailauth.iprev import IprevResult
-from mailauth.needs import DKIM, IPREV, SPF_HELO, SPF_MAIL_FROM, GreylistKey, RblKey
+from mailauth.needs import DKIM, IPREV, SPF_HELO, SPF_MAIL_FROM, GreylistKey, RblKey, RhsblKey
 from mailauth.plan import IPAddress
-from mailauth.rbl import Listing
+from mailauth.rbl import Listing, Rule
+from mailauth.restrictions.base import PHASES
+from mailauth.settings import Settings
 from mailauth.smtp import Reply
 from mailauth.spf import Result as SpfVerdict
 from mailauth.spf import SpfResult
@@ -28,7 +30,8 @@ from mailauth.verdict import Action, Decision
 class Report:
     """Everything that was found out about one message, and what it came to.
 
-    Results of checks that were not made are None or empty; `not_evaluated` says of each why. `rcpt_to` are the
+    Results of checks that were not made are None or empty; `not_evaluated` says of each why. `rbl` has what every list
+    said, those that restrictions name and lists of domains included: see the subject of each. `rcpt_to` are the
     recipients of the message, `recipients` the decision for each that was named, refused ones included; `greylist`
     has the greylist's for those that it was asked about, in the same order. `decision` is the verdict on the whole: one
     refusal refuses the message, since SMTP has one reply for it. `author` is None where the message was not read.
@@ -152,7 +155,7 @@ def make_report(evidence: Evidence, decision: Decision, spoken: Mapping[str, Dec
         decision=decision,
         recipients=dict(spoken),
         iprev=result(IPREV),
-        rbl=tuple(result(RblKey(settings.rbl), [])),
+        rbl=_listings(evidence),
         spf=result(SPF_MAIL_FROM),
         spf_helo=result(SPF_HELO),
         dkim=tuple(result(DKIM, [])),
@@ -163,20 +166,30 @@ def make_report(evidence: Evidence, decision: Decision, spoken: Mapping[str, Dec
     )
 
 
+def _listings(evidence: Evidence) -> tuple[Listing, ...]:
+    """What every list said that was asked, about the client and about its names; each once."""
+    found: dict[tuple[str, Rule], Listing] = {}
+    for key, result in evidence.results():
+        listings = result if isinstance(key, RblKey) else result.listings if isinstance(key, RhsblKey) else ()
+        for listing in listings:
+            found.setdefault((listing.subject, listing.rule), listing)
+    return tuple(found.values())
+
+
 def _not_evaluated(evidence: Evidence, decision: Decision, spoken: Mapping[str, Decision]) -> dict[str, str]:
     """Each check that was not made, and why."""
     settings, known = evidence.settings, evidence.known
     greylisted = any(known(GreylistKey(recipient)) for recipient in spoken)
     made = {
         "iprev": known(IPREV),
-        "rbl": known(RblKey(settings.rbl)) and bool(settings.rbl),
+        "rbl": any(isinstance(key, RblKey) and key.rules for key, _ in evidence.results()),
         "spf_helo": known(SPF_HELO),
         "spf": known(SPF_MAIL_FROM),
         "dkim": known(DKIM),
         "greylist": greylisted and settings.greylisting,
     }
     impossible = {
-        "rbl": None if settings.rbl else "no list is named",
+        "rbl": None if settings.rbl or _names_lists(settings) else "no list is named",
         "spf_helo": "no HELO name is known" if evidence.helo is None else None,
         "spf": "MAIL FROM is not known" if evidence.mail_from is None else None,
         "dkim": "there is no message" if evidence.message is None else None,
@@ -185,6 +198,10 @@ def _not_evaluated(evidence: Evidence, decision: Decision, spoken: Mapping[str, 
     refused = f"{decision.action} by {decision.restriction} before it" if decision.refused else None
     unwanted = refused or "no restriction asks for it"
     return {name: impossible.get(name) or unwanted for name, done in made.items() if not done}
+
+
+def _names_lists(settings: Settings) -> bool:
+    return any(item.name == "reject_rbl" and item.note for phase in PHASES for item in settings.restrictions.of(phase))
 
 
 def _no_greylist(evidence: Evidence, spoken: Mapping[str, Decision]) -> str | None:

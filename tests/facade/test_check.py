@@ -130,6 +130,25 @@ def test_a_session_says_what_it_has_not_evaluated_yet(facade: Facade) -> None:
     assert "rbl" not in session.report().not_evaluated
 
 
+def test_the_lists_that_restrictions_name_are_reported(facade: Facade) -> None:
+    named = Restrictions(
+        client=[r.reject_rbl("bl.example", "other.example", threshold=9)],
+        sender=[r.warn_if_reject(r.reject_rhsbl("dbl.example"))],
+    )
+    report = check(facade, LISTED, mail_from="ann@bad.example", options={"restrictions": named, "rbl": ["bl.example"]})
+    assert [(listing.subject, listing.zone, listing.result.value) for listing in report.rbl] == [
+        (LISTED, "bl.example", "listed"),
+        (LISTED, "other.example", "not-listed"),
+        ("bad.example", "dbl.example", "listed"),
+    ]
+    first = Restrictions(
+        client=[lambda evidence: r.refuse("own", "no", r.Reply(550, "5.7.1", "no"))], helo=named.client
+    )
+    session = facade.authenticator(restrictions=first).session(LISTED)
+    facade.run(session.helo("x"))
+    assert session.report().not_evaluated["rbl"] == "reject by own before it"
+
+
 # --- recipients --------------------------------------------------------------------------------------------
 
 
