@@ -17,7 +17,7 @@ from mailauth.dkim import zone_line
 from tests.dkim.makers import MESSAGE, NOW, rsa_record, signed
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
-ZONE = str(EXAMPLES / "keys.zone-fragment")
+ZONE = str(EXAMPLES / "demo.zone")
 
 
 class Run:

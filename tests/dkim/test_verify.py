@@ -39,7 +39,7 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
 @pytest.mark.parametrize(("name", "number"), [("rfc6376-a2.eml", 1), ("rfc8463-a3.eml", 2)])
 def test_the_examples_of_the_rfcs(name: str, number: int) -> None:
-    dns = ZoneResolver.from_file(EXAMPLES / "keys.zone-fragment")
+    dns = ZoneResolver.from_file(EXAMPLES / "demo.zone")
     octets = (EXAMPLES / name).read_bytes()
     assert b"\r\n" in octets, "git must keep the line ends"
     results = run(verify(octets, now=NOW), dns)
