@@ -144,6 +144,14 @@ def test_sign_with_a_table(dkim: Run, tmp_path: Path) -> None:
     (tmp_path / "keylist").write_text("example.org k.pem\n")
     assert dkim("sign", "--table", "keylist", "--header-only", "message.eml") == 0
     assert b"d=example.org; s=k;" in dkim.octets
+    (tmp_path / "ann.toml").write_text(
+        '[[sign]]\nsenders = ["ann@example.org"]\nselector = "ann"\nkey = "k.pem"\n'
+        '[[sign]]\nsenders = ["example.org"]\nselector = "all"\nkey = "k.pem"\n'
+    )
+    assert dkim("sign", "--table", "ann.toml", "--header-only", "message.eml") == 0
+    assert b"d=example.org; s=ann;" in dkim.octets
+    assert dkim("sign", "--table", "ann.toml", "--sender", "bob@example.org", "--header-only", "message.eml") == 0
+    assert b"d=example.org; s=all;" in dkim.octets
     assert dkim("sign", "--table", "keylist", "--sender", "x@example.net", "message.eml") == 1
     assert "no key is listed" in dkim.err
     assert dkim.octets == b""

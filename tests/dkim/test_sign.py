@@ -226,6 +226,7 @@ def test_messages_that_cannot_be_signed(message: bytes, text: str) -> None:
         ({"now": float("nan")}, "now"),
         ({"now": -1}, "now"),
         ({"identity": "ann"}, "no identity"),
+        ({"identity": "ann@example.com@example.org"}, "no identity"),
         ({"identity": "ann@badexample.org"}, "not within"),
         ({"identity": "ann@example.net"}, "not within"),
         ({"domain": "org"}, "no domain name"),

@@ -163,6 +163,8 @@ BAD_TAGS = [
     ("i= without @", {"i": "example.org"}, "malformed-tag"),
     ("i= bad quoting", {"i": "a=zz@example.org"}, "malformed-tag"),
     ("i= lower-case hex", {"i": "a=3d@example.org"}, "malformed-tag"),
+    ("i= two @, one of them encoded", {"i": "a=40example.com@example.org"}, "malformed-tag"),
+    ("i= two @, one of them outside the quotes", {"i": '"a"@"b"@example.org'}, "malformed-tag"),
     ("i= a line end, quoted", {"i": "a=0D=0Ab@example.org"}, "malformed-tag"),
     ("i= not UTF-8", {"i": "a=FF@example.org"}, "malformed-tag"),
     ("i= over the bound", {"i": "a" * 1100 + "@example.org"}, "malformed-tag"),
@@ -205,6 +207,7 @@ GOOD_TAGS: list[tuple[str, dict[str, str | None]]] = [
     ("i= a subdomain", {"i": "@a.b.example.org"}),
     ("i= no local part", {"i": "@example.org"}),
     ("i= quoted local part with @", {"i": '"a@b.example"@example.org'}),
+    ("i= quoted local part with @, encoded", {"i": "=22a=40b=5C=22=20c=22@example.org"}),
     ("i= quoted-printable", {"i": "ann=3Dx=C3=B6@example.org"}),
     ("i= UTF-8", {"i": "\u00e4nn@example.org"}),
     ("q= a list", {"q": "x/y : dns/txt"}),
@@ -528,6 +531,15 @@ def test_of_several_keys_the_fitting_one_says_why() -> None:
         assert (signature.result, signature.reason, signature.key_bits) == ("fail", "body-hash-differs", 2048)
 
 
+def test_the_order_of_key_records_means_nothing() -> None:
+    others = [f"v=DKIM1; n={n}; p=QUJD" for n in range(3)]
+    last, first = rsa_record(extra="n=9; "), rsa_record(extra="n=0; ")
+    for record, reason in ((last, "key-malformed"), (first, "verified")):
+        for records in ([record, *others], [*others, record], [*others, record, *others]):
+            assert only(signed(), records).reason == reason
+    assert only(signed(), [last, *others], policy=DkimPolicy(max_keys=4)).reason == "verified"
+
+
 @pytest.mark.parametrize("tag", ["h", "s"])
 def test_an_empty_list_is_named(tag: str) -> None:
     assert only(signed(), f"v=DKIM1; {tag}=; p={P}").detail == f"{tag}= is an empty list"
@@ -688,6 +700,13 @@ def test_too_many_signatures_and_who_goes_first() -> None:
     assert results[1000].result == "pass", "the one that matches From is looked at first"
     assert [r.reason for r in results[:1000]].count(Reason.TOO_MANY_SIGNATURES) == 991
     assert {r.result for r in results[:1000]} == {"policy", "neutral"}
+
+
+@pytest.mark.parametrize("domain", [b"\xc3\xa4.example", b"\xff", b"", b"a..b", b"x" * 300])
+def test_a_queue_of_odd_domains(domain: bytes) -> None:
+    """Any domains in the signatures that stand in the queue: the good one is looked at first."""
+    results = check(b"DKIM-Signature: v=1; d=%b; s=x; b=QQ==\r\n" % domain * 20 + signed())
+    assert [results[20].reason, len(results)] == ["verified", 21]
 
 
 def test_one_body_pass_for_two_hundred_lengths(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from mailauth.cli.common import (
     resolver_of,
     seconds,
 )
-from mailauth.message import LineEnd, address_domains, blocks, split_stream
+from mailauth.message import LineEnd, addresses, blocks, split_stream
 from mailauth.plan import run
 
 if TYPE_CHECKING:
@@ -247,14 +247,14 @@ def _keys_to_sign_with(options: argparse.Namespace, message: BinaryIO) -> list[d
 
 
 def _author(message: BinaryIO) -> str:
-    """The domain of From, for the table."""
+    """The first address of From, for the table."""
     header, _ = split_stream(message)
     message.seek(0)
     field = header.first("from")
-    domains = address_domains(field.value) if field is not None else None
-    if not domains:
+    authors = addresses(field.value) if field is not None else None
+    if not authors:
         raise UsageError("the message has no readable From; name the sender with --sender")
-    return domains[0]
+    return str(authors[0])
 
 
 def _private_key(path: str) -> PrivateKey:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
 from mailauth import MailAuthError
 from mailauth.dkim.body import BodyHash
 from mailauth.dkim.header import canonicalizer, select
-from mailauth.dkim.signature import MAX_SIGNATURE_OCTETS, MAX_SIGNED_NAMES, is_selector
+from mailauth.dkim.signature import MAX_SIGNATURE_OCTETS, MAX_SIGNED_NAMES, is_local_part, is_selector
 from mailauth.domain import is_fqdn, is_within, to_ascii
 from mailauth.message import Field, Header, LineEnd, Splitter, blocks
 from mailauth.plan import MAX_NAME_OCTETS
@@ -205,7 +205,7 @@ def _checked_selector(selector: str) -> str:
 def _checked_identity(identity: str, domain: str) -> str:
     """i= in dkim-quoted-printable (RFC 6376 section 2.11)."""
     local_part, at, raw_domain = identity.rpartition("@")
-    if not at or _FORBIDDEN.search(identity):
+    if not at or _FORBIDDEN.search(identity) or not is_local_part(local_part):
         raise ValueError(
             f"{identity!r} is no identity: an address, its local part possibly empty, without blanks and ;"
         )
