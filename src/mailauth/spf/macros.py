@@ -245,11 +245,13 @@ def target_name(expanded: str) -> str | None:
     RFC 7208 section 7.3: a name over 253 octets loses labels on its left until it fits. Section 11.5.3: macros carry
     arbitrary text of the sender into names; what is not printable US-ASCII is never asked.
     """
+    if not expanded.isascii():  # asked first: some other characters have ASCII letters as their lower case
+        return None
     name = expanded.removesuffix(".").lower()
     if len(name) > MAX_NAME_OCTETS:
         name = name[-MAX_NAME_OCTETS - 1 :].partition(".")[2]
     # RFC 1035 section 2.3.4: labels of 1 to 63 octets.
-    if ".." in f".{name}." or not name.isascii() or not name.isprintable():
+    if ".." in f".{name}." or not name.isprintable():
         return None
     if len(name) > MAX_LABEL_OCTETS and max(map(len, name.split("."))) > MAX_LABEL_OCTETS:
         return None
