@@ -467,6 +467,13 @@ class TestLimits:
         result = record(text, more=more)
         assert (result.result, result.lookups) == ("fail", 10)
 
+    def test_4_6_4_a_client_without_a_name_is_no_void_lookup_of_a_ptr_macro(self) -> None:
+        dns = Counting(world('example.org. TXT "v=spf1 exists:%{p}.x.example.org exists:%{p}.y.example.org -all"'))
+        result = check(dns)
+        assert (result.result, result.lookups, result.void_lookups) == ("fail", 3, 2)
+        assert [question.type for question in dns.asked] == ["TXT", "PTR", "A", "A"]
+        assert record("v=spf1 ptr exists:%{p}.x.example.org a:void.example -all").result == "permerror"
+
     def test_policy_adjusts_the_limits(self) -> None:
         more = hosts(3)
         assert (

@@ -149,6 +149,7 @@ LONG = "x" * 50
         ("a\r\n.org", None),
         ("\x7f.org", None),
         ("é.org", None),
+        ("\u212aelvin.org", None),  # its lower case is an ASCII k
         ("\udc80.org", None),
         # 7.3: labels are cut from the left until 253 octets are left.
         (f"{LONG}.{LONG}.{LONG}.{LONG}.{LONG}", f"{LONG}.{LONG}.{LONG}.{LONG}"),
@@ -230,6 +231,14 @@ class TestValues:
     def test_rfc_8616_terms_with_a_utf8_local_part_do_not_match(self, term: str) -> None:
         dns = Counting(world(f'example.org. TXT "v=spf1 {term} ~all"'))
         assert check(dns, mail_from="änn@example.org").result == "softfail"
+        assert len(dns.asked) == 1
+
+    @pytest.mark.parametrize("spec", ["%{l}.x.example", "%{L}.x.example", "%{S1}.example"])
+    @pytest.mark.parametrize("local_part", ["änn", "\u212aann"])
+    def test_rfc_8616_a_redirect_with_one_leads_nowhere(self, spec: str, local_part: str) -> None:
+        dns = Counting(world(f'example.org. TXT "v=spf1 redirect={spec}"\n*.example. TXT "v=spf1 +all"'))
+        result = check(dns, mail_from=f"{local_part}@example.org")
+        assert (result.result, result.reason) == ("permerror", "redirect-without-record")
         assert len(dns.asked) == 1
 
     def test_rfc_8616_other_terms_do(self) -> None:

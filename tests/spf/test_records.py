@@ -63,6 +63,8 @@ class TestParsing:
             ("v=spf1 a:localhost -all", "bad-domain", "localhost", ""),
             ("v=spf1 -all:x", "unexpected-argument", ":x", ""),
             ("v=spf1 exp=a.b exp=c.d", "repeated-modifier", "exp=c.d", ""),
+            ("v=spf1 mx:%{d}.%{d00r}.x.org", "bad-macro", "%{d00r}", ""),
+            ("v=spf1 exists:%%{c}.%{C1}.x.org", "bad-macro", "%{C1}", ""),
             ("v=spf1 a\tmx", "missing-argument", "\tmx", ""),
             ("v=spf1 \tmx", "bad-character", "\t", ""),
             ("spf1 -all", "no-version", "spf1", ""),
@@ -109,6 +111,11 @@ class TestBuilding:
             "include:xn--bcher-kva.example exists:%{ir}.x.example ~all exp=e.%{d}"
         )
         assert Record.parse(str(record)) == record
+
+    def test_5_mapped_addresses_are_written_as_what_matches(self) -> None:
+        assert str(Record.build(ip=["::ffff:192.0.2.1", "::ffff:10.0.0.0/104", "::/0"])) == (
+            "v=spf1 ip4:10.0.0.0/8 ip4:192.0.2.1 ip6:::/0 -all"
+        )
 
     def test_defaults(self) -> None:
         assert str(Record.build()) == "v=spf1 -all"
@@ -174,6 +181,15 @@ class TestLintText:
             ("v=spf1 ip4:10.1.0.0/16 ip4:10.0.0.0/8 -all", []),
             ("v=spf1 ip6:2001:db8::/32 ip4:1.2.3.4 ip6:2001:db8:1::/48 -all", ["covered"]),
             ("v=spf1 foo bar ip4:1 -all", ["unknown-mechanism", "unknown-mechanism", "bad-network"]),
+            ("v=spf1 ip6:::ffff:192.0.2.0/120 -all", ["mapped"]),
+            (
+                "v=spf1 ip4:10.0.0.1/33 a mx ptr +all mx",
+                ["bad-prefix-length", "after-all", "ptr", "pass-all", "duplicate"],
+            ),
+            ("v=spf1 foo mx", ["unknown-mechanism", "no-all"]),
+            ("v=spf1 mx -al", ["unknown-mechanism"]),
+            ("v=spf1 mx -all:x.org", ["unexpected-argument"]),
+            ("v=spf1 mx redirect=org", ["bad-domain"]),
             ("v=spf2 -all", ["no-version"]),
             ("v=spf1 " + "ip4:192.0.2.1 " * 1 + "x=" + "y" * 250 + " -all", ["long-string"]),
             ("v=spf1 x=" + "y" * 450 + " -all", ["long-string", "long-record"]),
@@ -268,6 +284,23 @@ d.example.   TXT "v=spf1 ip4:10.0.0.0/24 -ip4:10.0.1.0/24 -all"
         found = report('example.org. TXT "v=spf1 a:down.example -all"', **{"down.example": "timeout"})
         assert [finding.code for finding in found.findings] == ["dns-trouble"]
         assert not report("", **{"example.org": "servfail"}).ok
+
+    def test_an_error_does_not_hide_the_rest(self) -> None:
+        found = report(
+            'b.example. TXT "v=spf1 ip4:192.0.2.0/24 bar ptr a:gone.x -all"',
+            "v=spf1 ip4:10.0.0.1/33 include:b.example a:.org +all mx",
+        )
+        assert [(finding.domain, finding.code) for finding in found.findings] == [
+            ("", "bad-prefix-length"), ("", "after-all"), ("", "pass-all"),
+            ("b.example", "unknown-mechanism"), ("b.example", "ptr"), ("b.example", "void"),
+            ("", "bad-domain"), ("", "broad"),
+        ]  # fmt: skip
+        assert (found.lookups, found.void_lookups_ip4, found.ip4_addresses) == (4, 1, 2**32)
+
+    @pytest.mark.parametrize(("term", "ok"), [("a:.org", True), ("exists:x..org", True), ("include:.org", False)])
+    def test_a_malformed_name_is_an_error_where_a_record_must_be(self, term: str, ok: bool) -> None:
+        found = report("", f"v=spf1 {term} -all")
+        assert ([finding.code for finding in found.findings], found.ok) == (["bad-domain"], ok)
 
     def test_a_text(self) -> None:
         found = report("x.org. A 192.0.2.1", "v=spf1 a:x.org a -all")

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -44,6 +44,10 @@ MAX_RECORD_OCTETS = 450
 """Name and text together, so that the answer fits a UDP packet. RFC 7208 section 3.4."""
 MANY_IP4_ADDRESSES = 1 << 21
 """More authorised IPv4 addresses than this (a /11) are worth a warning: so many nobody sends mail from."""
+
+
+MAPPED_BITS = IP6_BITS - IP4_BITS
+"""The prefix ::ffff:0:0/96 of IPv4-mapped addresses. RFC 4291 section 2.5.5.2."""
 
 
 class Severity(StrEnum):
@@ -92,14 +96,30 @@ def lint_text(text: str, domain: str = "") -> list[Finding]:
             Record.parse(text)
         except RecordError as error:
             return [_of_problem(error.problem, domain)]
-    terms: list[Term] = []
-    findings = [_of_problem(problem, domain) for problem in parse_terms(text, terms)]
-    if not findings:
-        placed = list(_placed(text, terms))
-        for look in (_after_all, _all_and_redirect, _unwise, _duplicates, _covered):
-            findings += look(placed, domain)
-        findings += _endless(terms, domain)
+    placed, problems = _read(text)
+    findings = [_of_problem(problem, domain) for problem in problems]
+    for look in (_after_all, _all_and_redirect, _unwise, _duplicates, _covered):
+        findings += look(placed, domain)
+    if not any(map(_may_be_an_end, problems)):
+        findings += _endless(placed, domain)
     return findings + list(_size(text, domain))
+
+
+def _read(text: str) -> tuple[list[_Placed], list[Problem]]:
+    """The valid terms of a record, in their places, and what is wrong with the others."""
+    placed: list[_Placed] = []
+    problems: list[Problem] = []
+    for start, word, found in parse_terms(text):
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            placed.append(_Placed(found, start, len(word)))
+    return placed, problems
+
+
+def _may_be_an_end(problem: Problem) -> bool:
+    """Whether a term in error is what the record should end with."""
+    return problem.proposal == "all" or problem.term.lstrip("+-?~").lower().startswith(("all", "redirect"))
 
 
 def _of_problem(problem: Problem, domain: str) -> Finding:
@@ -114,15 +134,6 @@ class _Placed:
 
     def finding(self, severity: Severity, code: str, words: str, domain: str, proposal: str = "") -> Finding:
         return Finding(severity, code, words, domain, self.start, self.length, proposal)
-
-
-def _placed(text: str, terms: Sequence[Term]) -> Iterator[_Placed]:
-    position = 6
-    rest = iter(terms)
-    for word in text[6:].split(" "):
-        if word:
-            yield _Placed(next(rest), position, len(word))
-        position += len(word) + 1
 
 
 def _is_mechanism(term: Term) -> bool:
@@ -161,6 +172,11 @@ def _unwise(placed: Sequence[_Placed], domain: str) -> Iterator[Finding]:
             yield each.finding(Severity.WARNING, "ptr", words, domain)
         if isinstance(term, Ip4 | Ip6):
             yield from _host_bits(each, term, domain)
+        if isinstance(term, Ip6) and term.address >> IP4_BITS == 0xFFFF and term.prefix_length >= MAPPED_BITS:
+            # RFC 7208 section 5: such clients are looked for as IPv4.
+            proposal = str(Ip4(term.qualifier, term.address & 0xFFFF_FFFF, term.prefix_length - MAPPED_BITS))
+            words = "an IPv4-mapped address never matches: such clients count as IPv4"
+            yield each.finding(Severity.WARNING, "mapped", words, domain, proposal)
 
 
 def _host_bits(each: _Placed, term: Ip4 | Ip6, domain: str) -> Iterator[Finding]:
@@ -199,8 +215,8 @@ def _covered(placed: Sequence[_Placed], domain: str) -> Iterator[Finding]:
         around.append((behind, position, each))
 
 
-def _endless(terms: Iterable[Term], domain: str) -> Iterator[Finding]:
-    if not any(isinstance(term, All | Redirect) for term in terms):
+def _endless(placed: Sequence[_Placed], domain: str) -> Iterator[Finding]:
+    if not any(isinstance(each.term, All | Redirect) for each in placed):
         words = 'without "all" or redirect, everybody else gets neutral (RFC 7208 section 4.7)'
         yield Finding(Severity.WARNING, "no-all", words, domain, proposal="-all")
 
@@ -329,11 +345,12 @@ class _Walk:
 
     def record(self, domain: str, text: str, path: tuple[str, ...], qualifier: Qualifier) -> Plan[None]:
         self.findings += lint_text(text, domain)
-        try:
-            record = Record.parse(text)
-        except RecordError:
+        if not has_version(text):
             return
-        for each in _placed(text, record.terms):
+        # Terms in error make the record invalid; the others are looked at all the same, for when that is mended.
+        placed, _ = _read(text)
+        has_all = any(isinstance(each.term, All) for each in placed)
+        for each in placed:
             term = each.term
             if isinstance(term, All):
                 if term.qualifier is Qualifier.PASS and qualifier is Qualifier.PASS:
@@ -342,7 +359,7 @@ class _Walk:
             if isinstance(term, Ip4 | Ip6):
                 if term.qualifier is Qualifier.PASS and qualifier is Qualifier.PASS:
                     self.ranges.append(network_range(term))
-            elif isinstance(term, Asking) and not (isinstance(term, Redirect) and record.redirect is None):
+            elif isinstance(term, Asking) and not (isinstance(term, Redirect) and has_all):
                 yield from self.term(each, term, domain, (*path, domain), qualifier)
 
     def term(self, each: _Placed, term: Asking, domain: str, path: tuple[str, ...], outer: Qualifier) -> Plan[None]:
@@ -355,7 +372,9 @@ class _Walk:
         name = target_name("".join(map(str, spec.parts))) if spec is not None else domain
         if not name:
             if spec is not None:
-                self.note(Severity.ERROR, "bad-domain", "this is no domain name", domain, each.start, each.length)
+                # RFC 7208 section 4.8 leaves open what happens; only these two have to find a record.
+                severity = Severity.ERROR if isinstance(term, Include | Redirect) else Severity.WARNING
+                self.note(severity, "bad-domain", "this is no domain name", domain, each.start, each.length)
             return
         qualifier = Qualifier.NEUTRAL if outer is not Qualifier.PASS else getattr(term, "qualifier", Qualifier.PASS)
         match term:

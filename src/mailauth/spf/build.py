@@ -14,6 +14,8 @@ from mailauth.spf.policy import MAX_LOOKUPS
 from mailauth.spf.problem import TermError
 from mailauth.spf.record import QUALIFIERS, Record
 from mailauth.spf.terms import (
+    IP4_BITS,
+    IP6_BITS,
     A,
     All,
     Exists,
@@ -69,13 +71,21 @@ def build(
 
 
 def _networks(given: Iterable[str | IPv4Network | IPv6Network]) -> Iterator[Ip4 | Ip6]:
-    networks = [ip_network(each, strict=False) for each in given]
+    networks = [_unmapped(ip_network(each, strict=False)) for each in given]
     four = [network for network in networks if isinstance(network, IPv4Network)]
     six = [network for network in networks if isinstance(network, IPv6Network)]
     for network4 in collapse_addresses(four):
         yield Ip4(Qualifier.PASS, int(network4.network_address), network4.prefixlen)
     for network6 in collapse_addresses(six):
         yield Ip6(Qualifier.PASS, int(network6.network_address), network6.prefixlen)
+
+
+def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    # RFC 7208 section 5: clients with IPv4-mapped addresses are looked for as IPv4.
+    if isinstance(network, IPv6Network) and network.prefixlen >= IP6_BITS - IP4_BITS:
+        mapped = network.network_address.ipv4_mapped
+        return network if mapped is None else IPv4Network((mapped, network.prefixlen - (IP6_BITS - IP4_BITS)))
+    return network
 
 
 def _hosts(hosts: Hosts) -> Iterator[DomainSpec | None]:

@@ -314,7 +314,10 @@ class Evaluation:
         return _new(Question, (name, step.rtype if self.client.is_ip4 else step.rtype6))
 
     def prepare_validated_name(self, domain: str) -> Plan[None]:
-        """Set the value of %{p}. RFC 7208 section 4.6.4: its PTR question counts like that of "ptr"."""
+        """Set the value of %{p}. RFC 7208 section 4.6.4: its PTR question counts like that of "ptr".
+
+        A void answer to it does not: what is limited are terms, and the term has a question of its own.
+        """
         if self.reverse_names is None and not self.explaining:
             self.count_lookup()
         name = yield from self.validated_name(domain)
@@ -408,7 +411,7 @@ class Evaluation:
         """RFC 7208 section 5.5: a reverse name of the client leads back to it, and lies in the target domain."""
         if question is None:
             return False
-        for name in (yield from self.names_of_client()):
+        for name in (yield from self.names_of_client(void_counts=True)):
             if is_within(name, question.name) and (yield from self.is_validated(name)):
                 return True
         return False
@@ -420,7 +423,7 @@ class Evaluation:
         self.count_lookup()
         if "p" in step.letters:
             yield from self.prepare_validated_name(domain)
-        question = step.question or self.question_of(step, domain)
+        question = (step.question or self.question_of(step, domain)) if self.can_match(step) else None
         verdict = yield from self.check(question)
         if verdict is None:
             raise _no_record(Reason.REDIRECT_WITHOUT_RECORD, step, domain, question)
@@ -460,13 +463,13 @@ class Evaluation:
 
     # --- reverse names: "ptr" and %{p} (RFC 7208 sections 5.5 and 7.3) ---
 
-    def names_of_client(self) -> Plan[list[str]]:
+    def names_of_client(self, *, void_counts: bool) -> Plan[list[str]]:
         """The first PTR names of the client, asked once; none if the DNS is in trouble (section 5.5)."""
         if self.reverse_names is None:
             answer: Answer = yield Question(reverse_name(self.client.ip), "PTR")
             names = answer.names[: self.policy.max_ptr_names]
             self.reverse_names = [name for name in map(target_name, names) if name is not None]
-            if answer.void and not self.explaining:
+            if answer.void and void_counts:
                 self.count_void()
         return self.reverse_names
 
@@ -486,7 +489,7 @@ class Evaluation:
 
     def validated_name(self, domain: str) -> Plan[str]:
         """%{p}: the domain itself if it is validated, else a name below it, else any (RFC 7208 section 7.3)."""
-        names = yield from self.names_of_client()
+        names = yield from self.names_of_client(void_counts=False)
         for name in sorted(names, key=lambda name: (name != domain, not is_within(name, domain))):
             if (yield from self.is_validated(name)):
                 return name

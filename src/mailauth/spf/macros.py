@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -18,6 +18,7 @@ from mailauth.spf.problem import TermError
 
 # RFC 7208 section 7.2: these letters are allowed only in explanation texts.
 EXPLANATION_LETTERS = frozenset("crt")
+_EXPLANATION_LETTERS_ANY_CASE = frozenset("crtCRT")
 
 # RFC 7208 section 7.3: at least 127 must be supported, the most labels that a name has. A sender may have more parts.
 _MAX_DIGITS = 5
@@ -112,7 +113,11 @@ def _parse(grammar: tuple[re.Pattern[str], re.Pattern[str]], text: str, start: i
             if letter == "i" and reverse and not digits and not delimiters:
                 parts.append(_REVERSED_IP)
             elif digits or reverse or delimiters:
-                keep = _number(digits, start) if digits else 0
+                keep = _number(digits) if digits else 0
+                if digits and not keep:
+                    # RFC 7208 section 7.3: "If a DIGIT is specified, the value MUST be nonzero."
+                    words = "the number in a macro must not be zero"
+                    raise _macro_error(words, text, start, lambda macro: macro[3] and not _number(macro[3]))
                 parts.append(Macro(letter.lower(), keep, reverse != "", delimiters, letter.isupper()))
             else:
                 parts.append(_BARE[letter])
@@ -124,12 +129,14 @@ _REVERSED_IP = Macro("ir")
 _BARE = {letter: Macro(letter.lower(), escape=letter.isupper()) for letter in "slodiphcrtvSLODIPHCRTV"}
 
 
-def _number(digits: str, start: int) -> int:
-    # RFC 7208 section 7.3: "If a DIGIT is specified, the value MUST be nonzero."
-    significant = digits.lstrip("0")
-    if not significant:
-        raise TermError("bad-macro", "the number in a macro must not be zero", start, 1)
-    return int(significant[:_MAX_DIGITS])
+def _number(digits: str) -> int:
+    return int(digits.lstrip("0")[:_MAX_DIGITS] or "0")
+
+
+def _macro_error(words: str, text: str, start: int, is_bad: Callable[[re.Match[str]], object]) -> TermError:
+    """An error of the first macro for which `is_bad` holds."""
+    macro = next(match for match in _MACRO_STRING[1].finditer(text) if match[2] and is_bad(match))
+    return TermError("bad-macro", words, start + macro.start(), len(macro[0]))
 
 
 def _bad_macro(text: str, position: int, start: int) -> TermError:
@@ -178,7 +185,7 @@ def parse_domain_spec(text: str, start: int = 0) -> DomainSpec:
         if not EXPLANATION_LETTERS.isdisjoint(spec.letters):
             # RFC 7208 section 7.2: "The following macro letters are allowed only in "exp" text".
             words = "%{c}, %{r} and %{t} are allowed in explanation texts only"
-            raise TermError("bad-macro", words, start, len(text))
+            raise _macro_error(words, text, start, lambda macro: macro[2] in _EXPLANATION_LETTERS_ANY_CASE)
     if (tail or not text) and not _ends_in_toplabel(tail):
         words = "a domain name of at least two labels, or a macro at its end, is needed here"
         raise TermError("bad-domain", words, start, len(text))
@@ -245,11 +252,13 @@ def target_name(expanded: str) -> str | None:
     RFC 7208 section 7.3: a name over 253 octets loses labels on its left until it fits. Section 11.5.3: macros carry
     arbitrary text of the sender into names; what is not printable US-ASCII is never asked.
     """
+    if not expanded.isascii():  # asked first: some other characters have ASCII letters as their lower case
+        return None
     name = expanded.removesuffix(".").lower()
     if len(name) > MAX_NAME_OCTETS:
         name = name[-MAX_NAME_OCTETS - 1 :].partition(".")[2]
     # RFC 1035 section 2.3.4: labels of 1 to 63 octets.
-    if ".." in f".{name}." or not name.isascii() or not name.isprintable():
+    if ".." in f".{name}." or not name.isprintable():
         return None
     if len(name) > MAX_LABEL_OCTETS and max(map(len, name.split("."))) > MAX_LABEL_OCTETS:
         return None

@@ -83,7 +83,8 @@ class Record:
                 _require_single_modifiers(terms)
         except TermError:
             # Once more, slowly, to say where.
-            raise RecordError(next(parse_terms(text, []))) from None
+            problem = next(found for _, _, found in parse_terms(text) if type(found) is Problem)
+            raise RecordError(problem) from None
         return _record(tuple(terms))
 
     @staticmethod
@@ -125,20 +126,20 @@ def has_version(text: str) -> bool:
 
 # record           = version terms *SP
 # terms            = *( 1*SP ( directive / modifier ) )
-def parse_terms(text: str, terms: list[Term]) -> Iterator[Problem]:
-    """Parse what follows the version: valid terms are added to `terms`, errors are yielded as they are met."""
+def parse_terms(text: str) -> Iterator[tuple[int, str, Term | Problem]]:
+    """Parse what follows the version, word by word: where it stands, the word, and the term or what is wrong."""
     offset = len(VERSION)
-    seen: list[Term] = []
+    once: list[Term] = []
     for word in text[offset:].split(" "):
         if word:
             try:
                 term = parse_term(word)
                 if type(term) in _ONCE:
-                    _require_single_modifiers([*seen, term])
-                    seen.append(term)
-                terms.append(term)
+                    _require_single_modifiers([*once, term])
+                    once.append(term)
+                yield offset, word, term
             except TermError as error:
-                yield error.at(offset, word)
+                yield offset, word, error.at(offset, word)
         offset += len(word) + 1
 
 
