@@ -86,14 +86,15 @@ Script = Callable[[bytes, bool], list[Reply]]
 class HostileServer:
     """A UDP and TCP server on one port of loopback that answers as its script says; it notes what it was asked."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, address: str = "127.0.0.1") -> None:
         self.queries: list[tuple[bytes, bool]] = []
         self._script = script
         self.port = free_port()
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._udp = socket.socket(family, socket.SOCK_DGRAM)
         self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self._udp.bind(("127.0.0.1", self.port))
-        self._tcp = socket.create_server(("127.0.0.1", self.port), backlog=100)
+        self._udp.bind((address, self.port))
+        self._tcp = socket.create_server((address, self.port), family=family, backlog=100)
         self._wake, self._woken = socket.socketpair()
         self._later: list[tuple[float, int, Callable[[], object]]] = []
         self._number = 0

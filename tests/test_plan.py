@@ -301,6 +301,49 @@ def test_an_exception_of_the_resolver_closes_the_plan(drive: Driver, wide: bool)
     assert log == ["closed"]
 
 
+class Exhausted:
+    """Raises `StopIteration`, as a forgotten ``next(iter([]))`` does, in each place where a resolver is called."""
+
+    def __init__(self, place: str) -> None:
+        if place != "lookup":
+            setattr(self, place, self.stop)
+
+    def stop(self, *arguments: object) -> Any:
+        raise StopIteration("not the end of a plan")
+
+    def lookup(self, question: Question, time_limit: float | None) -> Answer:
+        self.stop()
+        raise AssertionError
+
+    async def lookup_async(self, question: Question) -> Answer:
+        return self.lookup(question, None)
+
+
+@drivers
+@pytest.mark.parametrize("place", ["lookup", "submit", "lookup_now", "submit_async"])
+@pytest.mark.parametrize("wide", [False, True])
+def test_what_a_resolver_raises_is_not_taken_for_the_end_of_the_plan(drive: Driver, place: str, wide: bool) -> None:
+    log: list[str] = []
+    request = Together([QUESTION, Question("b.example", "A")]) if wide else QUESTION
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        drive(watched(log, "closed", request), Exhausted(place))
+    assert log == ["closed"]
+
+
+def test_what_a_resolver_raises_later_is_not_waited_for_in_asyncio() -> None:
+    class First:
+        async def lookup_async(self, question: Question) -> Answer:
+            raise AssertionError
+
+        def submit_async(self, question: Question) -> asyncio.Future[Answer]:
+            future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            future.set_result(FOUND if question == QUESTION else next(iter([])))
+            return future
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        in_asyncio(one_after_another([QUESTION, *numbered(1)]), First(), time_limit=60)
+
+
 @drivers
 def test_closing_goes_on_where_a_part_breaks_while_it_is_closed(drive: Driver) -> None:
     log: list[str] = []
@@ -444,6 +487,53 @@ def test_run_has_one_deadline_for_questions_asked_together() -> None:
     resolver = Ticking()
     answers = run(ask_all(numbered(5)), resolver, time_limit=3, clock=resolver.clock)
     assert [answer.outcome for answer in answers] == [Outcome.FOUND] * 3 + [Outcome.TIMED_OUT] * 2
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_an_answer_that_comes_too_late_is_none(together: bool) -> None:
+    """The resolver does not keep to its time limit: two seconds are left, and it takes five."""
+
+    class Slow(Ticking):
+        def lookup(self, question: Question, time_limit: float | None) -> Answer:
+            self.now += 4
+            return super().lookup(question, time_limit)
+
+    resolver = Slow()
+    plan = one_after_another(numbered(3))
+    outcomes = run(run_all([plan]) if together else plan, resolver, time_limit=7, clock=resolver.clock)
+    expected = [Outcome.FOUND, Outcome.TIMED_OUT, Outcome.TIMED_OUT]
+    assert outcomes == ([expected] if together else expected)
+    assert resolver.limits == [7, 2]
+
+
+@pytest.mark.parametrize("drive", [in_asyncio, in_trio])
+def test_look_ups_that_never_wait_end_at_the_deadline(drive: Driver) -> None:
+    class Blocking:
+        asked = 0
+
+        async def lookup_async(self, question: Question) -> Answer:
+            self.asked += 1
+            time.sleep(0.06)
+            return FOUND
+
+    resolver = Blocking()
+    outcomes = drive(one_after_another(numbered(20)), resolver, time_limit=0.1)
+    assert outcomes[0] is Outcome.FOUND
+    assert outcomes[2:] == [Outcome.TIMED_OUT] * 18
+    # One may have begun, in the moment in which the time ran out.
+    assert resolver.asked <= 3
+
+
+@drivers
+@pytest.mark.parametrize("limit", [float("inf"), 1e10])
+def test_a_time_limit_may_be_any_number(drive: Driver, limit: float) -> None:
+    class Instantly(Sync):
+        def submit(self, question: Question, time_limit: float | None) -> Future[Answer]:
+            future: Future[Answer] = Future()
+            future.set_result(self.lookup(question, time_limit))
+            return future
+
+    assert drive(ask_all(numbered(3)), Instantly(), time_limit=limit) == [FOUND] * 3
 
 
 def test_after_the_deadline_not_even_what_is_at_hand_is_answered() -> None:

@@ -14,45 +14,61 @@ from mailauth.resolvers import AiodnsResolver, AsyncDnspythonResolver, Dnspython
 from tests.dnsserver import async_configuration, sync_configuration
 
 Asker = Callable[..., list[Answer]]
-"""Asks the server at a port all questions at once; the third argument is the time for one try, in seconds."""
+"""Asks the server at a port all questions at once; the third argument is the time for one try, in seconds, and the
+fourth how many tries there is time for."""
 
 # As patient as dnspython: a test that has nothing to do with time must not fail on a busy machine.
 PATIENT = 10.0
+TRIES = 2.5
 
 
-def by_blocking(port: int, questions: Sequence[Question], timeout: float = PATIENT) -> list[Answer]:
-    resolver = DnspythonResolver(sync_configuration(port, timeout=timeout, lifetime=2.5 * timeout))
+def by_blocking(
+    port: int, questions: Sequence[Question], timeout: float = PATIENT, tries: float = TRIES
+) -> list[Answer]:
+    resolver = DnspythonResolver(sync_configuration(port, timeout=timeout, lifetime=tries * timeout))
     with ThreadPoolExecutor(12) as threads:
         return list(threads.map(lambda question: run(ask(question), resolver, time_limit=None), questions))
 
 
-def in_background(port: int, questions: Sequence[Question], timeout: float = PATIENT) -> list[Answer]:
-    with DnspythonResolver(sync_configuration(port, timeout=timeout, lifetime=2.5 * timeout)) as resolver:
+def in_background(
+    port: int, questions: Sequence[Question], timeout: float = PATIENT, tries: float = TRIES
+) -> list[Answer]:
+    with DnspythonResolver(sync_configuration(port, timeout=timeout, lifetime=tries * timeout)) as resolver:
         # A second question, or the driver would ask the only one directly.
         other = Question("other.invalid", "A")
         return run(ask_all([*questions, other]), resolver, time_limit=None)[:-1]
 
 
-async def _asynchronously(port: int, questions: Sequence[Question], timeout: float = PATIENT) -> list[Answer]:
-    resolver = AsyncDnspythonResolver(async_configuration(port, timeout=timeout, lifetime=2.5 * timeout))
+async def _asynchronously(
+    port: int, questions: Sequence[Question], timeout: float = PATIENT, tries: float = TRIES
+) -> list[Answer]:
+    resolver = AsyncDnspythonResolver(async_configuration(port, timeout=timeout, lifetime=tries * timeout))
     return await run_async(ask_all(questions), resolver, time_limit=None)
 
 
-def under_asyncio(port: int, questions: Sequence[Question], timeout: float = PATIENT) -> list[Answer]:
-    return asyncio.run(_asynchronously(port, questions, timeout))
+def under_asyncio(
+    port: int, questions: Sequence[Question], timeout: float = PATIENT, tries: float = TRIES
+) -> list[Answer]:
+    return asyncio.run(_asynchronously(port, questions, timeout, tries))
 
 
-def under_trio(port: int, questions: Sequence[Question], timeout: float = PATIENT) -> list[Answer]:
-    return trio.run(_asynchronously, port, questions, timeout)
+def under_trio(
+    port: int, questions: Sequence[Question], timeout: float = PATIENT, tries: float = TRIES
+) -> list[Answer]:
+    return trio.run(_asynchronously, port, questions, timeout, tries)
 
 
-async def _through_cares(port: int, questions: Sequence[Question], timeout: float = PATIENT) -> list[Answer]:
-    async with AiodnsResolver(["127.0.0.1"], port=port, timeout=timeout, tries=2) as resolver:
+async def _through_cares(
+    port: int, questions: Sequence[Question], timeout: float = PATIENT, tries: float = TRIES
+) -> list[Answer]:
+    async with AiodnsResolver(["127.0.0.1"], port=port, timeout=timeout, tries=int(tries)) as resolver:
         return await run_async(ask_all(questions), resolver, time_limit=None)
 
 
-def through_cares(port: int, questions: Sequence[Question], timeout: float = PATIENT) -> list[Answer]:
-    return asyncio.run(_through_cares(port, questions, timeout))
+def through_cares(
+    port: int, questions: Sequence[Question], timeout: float = PATIENT, tries: float = TRIES
+) -> list[Answer]:
+    return asyncio.run(_through_cares(port, questions, timeout, tries))
 
 
 THROUGH_DNSPYTHON: list[Asker] = [by_blocking, in_background, under_asyncio, under_trio]

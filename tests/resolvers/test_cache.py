@@ -16,7 +16,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailauth.plan import Answer, Outcome, Question, ask, ask_all, run, run_async
+from mailauth.plan import Answer, Exchange, Outcome, Question, ask, ask_all, run, run_async
 from mailauth.resolvers import Cache, CachingResolver, ZoneResolver
 from mailauth.resolvers.cache import MAX_NEGATIVE_TTL, MAX_TTL
 
@@ -121,6 +121,15 @@ def test_octets_are_bounded() -> None:
     cache.put(numbered(100), found(60, b"x" * 60_000))
     assert cache.get(numbered(100)) is None
     assert cache.get(numbered(99)) is not None
+
+
+@pytest.mark.parametrize("record", [b"x" * 1000, "x" * 1000, Exchange(10, "x" * 1000)], ids=["TXT", "PTR", "MX"])
+def test_the_octets_of_every_kind_of_record_count(record: Any) -> None:
+    """Names in answers have up to a thousand characters, since odd octets are escaped."""
+    cache = Cache(max_octets=50_000)
+    for i in range(100):
+        cache.put(numbered(i), found(60, *[record] * 10))
+    assert 3 <= len(cache) <= 5
 
 
 def test_a_new_answer_replaces_the_old_one(clock: Clock) -> None:

@@ -21,6 +21,7 @@ from tests.dnsserver import HostileServer, Reply, response_to, truncated
 from tests.resolvers.asking import THROUGH_DNSPYTHON, Asker
 
 TIMEOUT = 0.4
+FEW, MANY = 2.5, 50
 RIGHT, WRONG = "192.0.2.1", "192.0.2.66"
 Found, NoData, NoName = {Outcome.FOUND}, {Outcome.NO_DATA}, {Outcome.NO_SUCH_NAME}
 TimedOut, Failed, Refused = {Outcome.TIMED_OUT}, {Outcome.SERVER_FAILURE}, {Outcome.REFUSED}
@@ -295,17 +296,17 @@ def sends_a_ttl_beyond_the_greatest(query: bytes, tcp: bool, number: int) -> lis
 # --- the tests ---------------------------------------------------------------------------------------------------
 
 
-async def _through_cares(port: int, questions: Sequence[Question], timeout: float) -> list[Answer]:
+async def _through_cares(port: int, questions: Sequence[Question], timeout: float, tries: float) -> list[Answer]:
     async def alone(question: Question) -> Answer:
-        async with AiodnsResolver(["127.0.0.1"], port=port, timeout=timeout, tries=2) as resolver:
+        async with AiodnsResolver(["127.0.0.1"], port=port, timeout=timeout, tries=int(tries)) as resolver:
             return await run_async(ask(question), resolver)
 
     return await asyncio.gather(*map(alone, questions))
 
 
-def through_cares(port: int, questions: Sequence[Question], timeout: float) -> list[Answer]:
+def through_cares(port: int, questions: Sequence[Question], timeout: float, tries: float) -> list[Answer]:
     """Each question in a channel of its own: c-ares shares one socket, and a broken packet ends all that use it."""
-    return asyncio.run(_through_cares(port, questions, timeout))
+    return asyncio.run(_through_cares(port, questions, timeout, tries))
 
 
 ALL = [*THROUGH_DNSPYTHON, through_cares]
@@ -322,9 +323,15 @@ def answers_by_case(asker: Asker) -> dict[str, Answer]:
         counts[name] += 1
         return CASES[name][1](query, tcp, counts[name] - 1)
 
+    # Where the server's silence is the case, time is short. The others end as soon as they are answered, and have time
+    # for many tries: a busy machine, on which one try takes longer than it may, says nothing about them.
+    silent = [name for name, (outcomes, _) in CASES.items() if Outcome.TIMED_OUT in outcomes]
+    answers: dict[str, Answer] = {}
     with HostileServer(script) as server:
-        answers = asker(server.port, [Question(f"{name}.test", "A") for name in CASES], TIMEOUT)
-    return dict(zip(CASES, answers, strict=True))
+        for names, tries in ((silent, FEW), ([name for name in CASES if name not in silent], MANY)):
+            questions = [Question(f"{name}.test", "A") for name in names]
+            answers |= zip(names, asker(server.port, questions, TIMEOUT, tries), strict=True)
+    return answers
 
 
 # c-ares judges packets itself, and shows less of them; docs/conformance.md says what follows from that.

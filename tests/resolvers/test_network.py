@@ -11,13 +11,14 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import dns.asyncresolver
 import dns.exception
 import dns.message
+import dns.rcode
 import dns.resolver
 import pytest
 import trio
@@ -71,9 +72,11 @@ def under_trio(plan: Plan[Any], port: int, time_limit: float | None = 20, cap: i
     return trio.run(main)
 
 
-def through_cares(plan: Plan[Any], port: int, time_limit: float | None = 20, cap: int = 200) -> Any:
+def through_cares(
+    plan: Plan[Any], port: int, time_limit: float | None = 20, cap: int = 200, servers: Sequence[str] = ("127.0.0.1",)
+) -> Any:
     async def main() -> Any:
-        async with AiodnsResolver(["127.0.0.1"], port=port, max_in_flight=cap) as resolver:
+        async with AiodnsResolver(servers, port=port, max_in_flight=cap) as resolver:
             return await run_async(plan, resolver, time_limit=time_limit)
 
     return asyncio.run(main())
@@ -215,6 +218,41 @@ def test_the_next_server_is_asked_where_the_first_is_no_good(running: Running, f
         answers = running(ask_all(numbered(2)), two.port, nameservers=servers, nameserver_ports=ports)
         assert [answer.outcome for answer in answers] == [Outcome.FOUND] * 2
         assert len(one.queries) == (0 if first is None else 2)
+
+
+@pytest.mark.parametrize("running", THROUGH_DNSPYTHON)
+@pytest.mark.parametrize("rcode", [dns.rcode.FORMERR, dns.rcode.NOTIMP])
+@pytest.mark.parametrize("echo", [True, False])
+def test_a_server_that_does_not_know_edns(running: Running, rcode: dns.rcode.Rcode, echo: bool) -> None:
+    """RFC 6891 sections 6.2.2 and 7: it is asked again without; some send back the header only."""
+
+    def old(query: bytes, tcp: bool) -> list[Reply]:
+        if dns.message.from_wire(query).edns < 0:
+            return good(query, tcp)
+        header = query[:2] + bytes([0x81, 0x80 | rcode]) + bytes([0, echo, 0, 0, 0, 0, 0, 0])
+        return [(0, header + query[12 : query.index(0, 12) + 5] * echo)]
+
+    with HostileServer(old) as server:
+        answers = running(ask_all(numbered(3)), server.port, edns=0, payload=1232)
+        assert [answer.outcome for answer in answers] == [Outcome.FOUND] * 3
+        assert len(server.queries) <= 6
+
+
+@pytest.mark.parametrize("running", THROUGH_DNSPYTHON)
+def test_a_first_server_that_cannot_be_reached_from_here_is_passed_over(running: Running) -> None:
+    """A link-local server on an interface that is gone."""
+    with HostileServer(good) as server:
+        servers = ["fe80::1%nosuchinterface", "127.0.0.1"]
+        answers = running(ask_all(numbered(2)), server.port, nameservers=servers)
+        assert [answer.outcome for answer in answers] == [Outcome.FOUND] * 2
+
+
+@pytest.mark.parametrize("running", ALL)
+def test_servers_with_ipv6_addresses(running: Running) -> None:
+    with HostileServer(good, "::1") as server:
+        options = {"servers": ["::1"]} if running is through_cares else {"nameservers": ["::1"]}
+        answers = running(ask_all(numbered(2)), server.port, **options)
+        assert [answer.outcome for answer in answers] == [Outcome.FOUND] * 2
 
 
 def test_a_resolver_of_the_callers_own_kind_is_asked_in_its_own_way() -> None:
@@ -436,18 +474,25 @@ def test_c_ares_serves_one_loop_after_the_other() -> None:
 
 
 def test_loops_that_are_gone_are_forgotten() -> None:
-    """Many calls of asyncio.run() with one resolver, which is never closed: nothing piles up."""
+    """Many calls of asyncio.run() with one resolver, which is never closed: nothing piles up.
+
+    Each loop ends while one question is in flight and others wait for their turn.
+    """
 
     def half(query: bytes, tcp: bool) -> list[Reply]:
         return good(query, tcp) if b"n0" in query else []
 
+    async def main(resolver: Any) -> None:
+        first, *others = [asyncio.ensure_future(resolver.lookup_async(question)) for question in numbered(4)]
+        assert (await first).found
+        assert not any(other.done() for other in others)
+
     with HostileServer(half) as server:
-        cares = AiodnsResolver(["127.0.0.1"], port=server.port, max_in_flight=2)
-        plain = AsyncDnspythonResolver(async_configuration(server.port), max_in_flight=2)
+        cares = AiodnsResolver(["127.0.0.1"], port=server.port, timeout=60, max_in_flight=2)
+        plain = AsyncDnspythonResolver(async_configuration(server.port, timeout=60, lifetime=60), max_in_flight=2)
         for _ in range(5):
-            for resolver in (cares, plain):
-                answers = asyncio.run(run_async(ask_all(numbered(4)), resolver, time_limit=0.1))
-                assert [answer.found for answer in answers] == [True, False, False, False]
+            asyncio.run(main(cares))
+            asyncio.run(main(plain))
         assert len(cares._channels) == 1
         assert len(plain._turns._semaphores) <= 1
 

@@ -28,6 +28,10 @@ DEFAULT_TIME_LIMIT = 20.0
 """Seconds for one whole evaluation; RFC 7208 section 4.6.4 asks for at least 20 for check_host()."""
 
 
+_LONGEST_WAIT = 86_400.0
+"""Seconds that a thread waits before it looks at the clock again; the system's calls do not take any number."""
+
+
 class Resolver(Protocol):
     """What `run` needs: one question, one answer. DNS trouble is an `Outcome`, not an exception.
 
@@ -151,10 +155,17 @@ def run(
             if answer is None:
                 return _SyncDriver(resolver, now, deadline, clock).run(plan, request)
     except StopIteration as stop:
+        if plan.gi_frame is not None:
+            raise _not_the_end() from stop
         result: T = stop.value
         return result
     finally:
         plan.close()
+
+
+def _not_the_end() -> RuntimeError:
+    """For a resolver that raises `StopIteration`: a bug, and not what a plan says at its end (PEP 479)."""
+    return RuntimeError("the resolver raised StopIteration")
 
 
 class _SyncDriver:
@@ -181,6 +192,8 @@ class _SyncDriver:
         execution = Execution.adopt(plan, request)
         try:
             self.converse(execution)
+        except StopIteration as error:
+            raise _not_the_end() from error
         finally:
             execution.close()
         return execution.result
@@ -194,7 +207,9 @@ class _SyncDriver:
             # From here on nothing is answered, not even what is at hand: the time is over once and for all.
             self.now = _too_late
             return TIMED_OUT
-        return self.resolver.lookup(question, remaining)
+        answer = self.resolver.lookup(question, remaining)
+        # A resolver may not keep to its limit. An answer that comes too late is none, as it is for `run_async`.
+        return answer if self.deadline is None or self.clock() <= self.deadline else TIMED_OUT
 
     def converse(self, execution: Execution[Any]) -> None:
         questions = _settle(execution, execution.start(), self.now)
@@ -243,7 +258,7 @@ class _SyncDriver:
         from queue import Empty
 
         try:
-            question, future = done.get(timeout=time_limit)
+            question, future = done.get(timeout=None if time_limit is None else min(time_limit, _LONGEST_WAIT))
         except Empty:
             return []
         del futures[question]
@@ -360,6 +375,9 @@ class _AsyncioConversation:
             return
         if error is None:
             self.end.set_result(None)
+        elif isinstance(error, StopIteration):
+            # A future refuses it.
+            self.end.set_exception(_not_the_end())
         else:
             self.end.set_exception(error)
 
@@ -378,19 +396,22 @@ class _AsyncioConversation:
 class _TrioConversation:
     """The same under trio: a task for each question, which goes on with the first question that follows."""
 
-    __slots__ = ("execution", "now", "resolver")
+    __slots__ = ("deadline", "execution", "now", "resolver")
 
     def __init__(self, execution: Execution[Any], resolver: AsyncResolver) -> None:
         self.execution = execution
         self.resolver = resolver
         self.now = _instant(resolver)
+        self.deadline = float("inf")
 
     async def hold(self, questions: list[Question], time_limit: float | None) -> None:
         """Ask until nothing is open or the time is over. Raises what a look-up or the plan raises."""
         import trio
 
+        if time_limit is not None:
+            self.deadline = trio.current_time() + time_limit
         try:
-            with trio.move_on_after(float("inf") if time_limit is None else time_limit):
+            with trio.move_on_at(self.deadline):
                 async with trio.open_nursery() as nursery:
                     for question in questions:
                         nursery.start_soon(self.pursue, question, nursery)
@@ -398,8 +419,11 @@ class _TrioConversation:
             raise _first(group) from None
 
     async def pursue(self, question: Question, nursery: trio.Nursery) -> None:
+        import trio
+
         asked = [question]
-        while asked:
+        # A look-up that never waits passes no point at which trio could cancel it.
+        while asked and trio.current_time() < self.deadline:
             question, *others = asked
             for other in others:
                 nursery.start_soon(self.pursue, other, nursery)

@@ -15,7 +15,7 @@ from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from mailauth.plan.dns import Answer, Question
+from mailauth.plan.dns import Answer, Exchange, Question
 
 if TYPE_CHECKING:
     import asyncio
@@ -118,8 +118,17 @@ class Cache:
 
 
 def _octets(question: Question, answer: Answer) -> int:
-    data = sum(len(record) for record in answer.records if isinstance(record, bytes | str))
+    data = sum(map(_length, answer.records))
     return _OCTETS_PER_ENTRY + len(question.name) + _OCTETS_PER_RECORD * len(answer.records) + data
+
+
+def _length(record: object) -> int:
+    match record:
+        case bytes() | str():
+            return len(record)
+        case Exchange():
+            return len(record.host) + _OCTETS_PER_RECORD
+    return 0
 
 
 class CachingResolver:

@@ -25,7 +25,7 @@ import dns.resolver
 from mailauth.plan.dns import TIMED_OUT, Answer, Outcome, Question, not_asked
 from mailauth.resolvers.dnspython_async import MAX_IN_FLIGHT, system_resolver
 from mailauth.resolvers.dnspython_async import exchange as exchange_async
-from mailauth.resolvers.shortway import MAX_PACKET, Attempt, Verdict, attempt, open_socket, others_first
+from mailauth.resolvers.shortway import MAX_PACKET, Attempt, Verdict, attempt, open_socket, resolver_after
 from mailauth.resolvers.wire import answer_of, failure_of, query_name, query_type
 
 if TYPE_CHECKING:
@@ -127,9 +127,7 @@ def exchange(resolver: dns.resolver.Resolver, question: Question, lifetime: floa
     rest = lifetime - (time.monotonic() - started)
     if rest <= 0:
         return TIMED_OUT
-    if verdict is Verdict.USE_TCP:
-        return _ask_at_length(resolver, question, rest, tcp=True)
-    return _ask_at_length(others_first(resolver), question, rest)
+    return _ask_at_length(resolver_after(verdict, resolver), question, rest, tcp=verdict is Verdict.USE_TCP)
 
 
 def _ask_at_length(resolver: dns.resolver.Resolver, question: Question, lifetime: float, tcp: bool = False) -> Answer:

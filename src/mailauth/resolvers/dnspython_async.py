@@ -22,7 +22,7 @@ import dns.exception
 import dns.resolver
 
 from mailauth.plan.dns import TIMED_OUT, Answer, Question, not_asked
-from mailauth.resolvers.shortway import MAX_PACKET, Attempt, Verdict, attempt, open_socket, others_first
+from mailauth.resolvers.shortway import MAX_PACKET, Attempt, Verdict, attempt, open_socket, resolver_after
 from mailauth.resolvers.wire import answer_of, failure_of, query_name, query_type
 
 if TYPE_CHECKING:
@@ -129,9 +129,7 @@ async def exchange(resolver: dns.asyncresolver.Resolver, question: Question, lif
     rest = lifetime - (time.monotonic() - started)
     if rest <= 0:
         return TIMED_OUT
-    if verdict is Verdict.USE_TCP:
-        return await _ask_at_length(resolver, question, rest, tcp=True)
-    return await _ask_at_length(others_first(resolver), question, rest)
+    return await _ask_at_length(resolver_after(verdict, resolver), question, rest, tcp=verdict is Verdict.USE_TCP)
 
 
 async def _ask_at_length(

@@ -4,7 +4,7 @@
 # dnspython's resolver is made for the hard cases, and costs more than the exchange of packets itself. So the first
 # server is first asked directly; whatever is not the common case (no answer, truncation, another code than NOERROR and
 # NXDOMAIN, a packet that cannot be read) is left to the resolver, which retries, and turns to the other servers and to
-# TCP.
+# TCP. A server that does not know EDNS is something that the resolver cannot deal with: it is told to do without.
 #
 # SECURITY: packets come from whoever runs the zone that is asked about, and from whoever can forge one. The drivers
 # give each question a connected socket of its own, so that port and id are both random (RFC 5452 section 9.2) and
@@ -39,6 +39,7 @@ class Verdict(Enum):
     WAIT = "not for this question: wait for the right one"
     ASK_AGAIN = "leave it to dnspython's resolver"
     USE_TCP = "truncated"
+    DROP_EDNS = "the server does not know EDNS"
 
 
 class Attempt:
@@ -76,8 +77,14 @@ class Attempt:
         if response.flags & dns.flags.TC:
             return Verdict.USE_TCP
         if response.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-            return Verdict.ASK_AGAIN
+            return Verdict.DROP_EDNS if self._offended(response) else Verdict.ASK_AGAIN
         return answer_of(response, self._question)
+
+    def _offended(self, response: dns.message.Message) -> bool:
+        """Whether it answers like a server that does not know EDNS."""
+        # RFC 6891 section 7: FORMERR, and no OPT record; servers older than that say NOTIMP, too (RFC 2671 section 5.3).
+        codes = (dns.rcode.FORMERR, dns.rcode.NOTIMP)
+        return self._query.edns >= 0 and response.edns < 0 and response.rcode() in codes
 
 
 def attempt(resolver: dns.resolver.BaseResolver, question: Question) -> Attempt | None:
@@ -85,7 +92,11 @@ def attempt(resolver: dns.resolver.BaseResolver, question: Question) -> Attempt 
     if resolver.cache is not None or resolver.keyring is not None or resolver.ednsoptions or resolver.rotate:
         return None
     server = _plain_server(resolver)
-    return None if server is None else Attempt(resolver, question, server)
+    try:
+        return None if server is None else Attempt(resolver, question, server)
+    except OSError:
+        # The zone of a link-local address is none of this machine's interfaces: the other servers may do.
+        return None
 
 
 def _plain_server(resolver: dns.resolver.BaseResolver) -> tuple[str, int] | None:
@@ -98,11 +109,15 @@ def _plain_server(resolver: dns.resolver.BaseResolver) -> tuple[str, int] | None
     return None
 
 
-def others_first(resolver: Any) -> Any:
-    """A copy of the resolver that asks the first server last: it has just been tried."""
+def resolver_after(verdict: Verdict, resolver: Any) -> Any:
+    """A copy of the resolver that goes on where the short way ended."""
     copy = type(resolver)(configure=False)
     vars(copy).update(vars(resolver))
-    copy.nameservers = [*resolver.nameservers[1:], *resolver.nameservers[:1]]
+    if verdict is Verdict.ASK_AGAIN:
+        # The first server comes last: it has just been tried.
+        copy.nameservers = [*resolver.nameservers[1:], *resolver.nameservers[:1]]
+    elif verdict is Verdict.DROP_EDNS:
+        copy.use_edns(-1)  # RFC 6891 section 6.2.2
     return copy
 
 
