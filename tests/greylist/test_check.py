@@ -174,6 +174,8 @@ def test_nothing_a_peer_sends_raises(sender: str, recipient: str, proven: str | 
         ({"recipient": 3}, TypeError),
         ({"now": math.nan}, ValueError),
         ({"now": math.inf}, ValueError),
+        ({"now": T * 1000}, ValueError),
+        ({"now": -1e300}, ValueError),
     ],
 )
 def test_the_callers_mistakes_raise(arguments: dict[str, Any], error: type[Exception]) -> None:

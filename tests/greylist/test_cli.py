@@ -181,6 +181,14 @@ def test_mistakes(words: list[str], message: str, tmp_path: Path, capsys: pytest
     assert message in err
 
 
+@pytest.mark.parametrize("now", ["nan", "1e300", "soon"])
+def test_a_time_that_is_none(now: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(capsys, "show", "--store", "sqlite:x.db", "--now", now)
+    assert stop.value.code == 2
+    assert now in capsys.readouterr().err
+
+
 def test_a_file_that_is_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mail"
     path.write_text("From ann\n" * 1000)

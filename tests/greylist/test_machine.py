@@ -200,6 +200,11 @@ def test_clock_steps_never_lock_mail_out(clock: list[float], policy: GreylistPol
             assert decide(record, now + decision.retry_after, policy)[0].reason is Reason.RETRIED
 
 
+@pytest.mark.parametrize("now", [1e300, -1e300, 2.0**60])
+def test_a_time_too_large_to_count_seconds_does_not_hang(now: float) -> None:
+    assert decide(None, now, POLICY)[0].retry_after >= 0
+
+
 @given(TIMES, st.lists(st.floats(0, 1), max_size=10), POLICIES)
 def test_never_early(first: float, fractions: list[float], policy: GreylistPolicy) -> None:
     """Invariant: by a clock that only goes forward, nothing is accepted before the delay is over."""

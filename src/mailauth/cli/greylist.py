@@ -34,6 +34,7 @@ from mailauth.greylist import (
     normal_sender,
 )
 from mailauth.greylist.keys import TALLY_PREFIX, parse_client, readable
+from mailauth.greylist.service import MAX_TIME
 from mailauth.stores import open_store
 from mailauth.stores.urls import parse_url, redact
 
@@ -90,7 +91,7 @@ def _add_filters(parser: argparse.ArgumentParser, name: str) -> None:
 
 def _time(text: str) -> float:
     value = float(text)
-    if not math.isfinite(value):
+    if not abs(value) <= MAX_TIME:
         raise argparse.ArgumentTypeError(f"not a time: {text}")
     return value
 

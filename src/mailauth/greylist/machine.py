@@ -178,11 +178,9 @@ def decide(record: Record | None, now: float, policy: GreylistPolicy) -> tuple[D
 
 
 def _remaining(record: Record, now: float, policy: GreylistPolicy) -> int:
-    """Whole seconds after which a retry is in the window; floats may sum up to a hair less, hence the loop."""
+    """Whole seconds after which a retry is in the window; floats may sum up to a hair less."""
     seconds = max(1, math.ceil(record.first_seen + policy.delay - now))
-    while now + seconds - record.first_seen < policy.delay:
-        seconds += 1
-    return seconds
+    return seconds + 1 if now + seconds - record.first_seen < policy.delay else seconds
 
 
 def admit(record: Record | None, now: float, policy: GreylistPolicy) -> tuple[Decision, Record] | None:

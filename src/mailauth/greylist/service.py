@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
@@ -24,6 +23,10 @@ EXPIRE_EVERY = 64
 """So many new records are written by one object between two steps of expiry ..."""
 EXPIRE_STEP = 4 * EXPIRE_EVERY
 """... and so many are removed at most in one step: more than come in, and still only milliseconds."""
+
+
+MAX_TIME = 1e12
+"""Seconds; a time beyond is in another unit. Far beyond it, a float has no room for a second more."""
 
 
 class _Checks:
@@ -52,7 +55,7 @@ class _Checks:
 
     def _now(self, now: float | None) -> float:
         seconds = float(self._clock() if now is None else now)
-        if not math.isfinite(seconds):
+        if not abs(seconds) <= MAX_TIME:
             raise ValueError(f"now is in seconds since the epoch, not {seconds!r}")
         return seconds
 
