@@ -82,7 +82,7 @@ class Attempt:
 
     def _offended(self, response: dns.message.Message) -> bool:
         """Whether it answers like a server that does not know EDNS."""
-        # RFC 6891 section 7: FORMERR, and no OPT record; servers older than that say NOTIMP, too (RFC 2671 section 5.3).
+        # RFC 6891 section 7: FORMERR, without an OPT record; older servers say NOTIMP, too (RFC 2671 section 5.3).
         codes = (dns.rcode.FORMERR, dns.rcode.NOTIMP)
         return self._query.edns >= 0 and response.edns < 0 and response.rcode() in codes
 
