@@ -24,11 +24,12 @@ _LETTER_DIGITS = frozenset({"Ll", "Lu", "Lo", "Nd", "Lm", "Mn", "Mc"})  # RFC 58
 _VIRAMA = 9  # canonical combining class
 
 # RFC 5892 sections 2.3 to 2.5 and 2.9: ranges that unicodedata has no property for.
-_IGNORABLE = (
+_IGNORABLE_RANGES = (
     (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x3164, 0x3164), (0xFE00, 0xFE0F),
     (0xFFA0, 0xFFA0), (0xE0000, 0xE0FFF), (0x20D0, 0x20FF), (0x1D100, 0x1D1FF), (0x1D200, 0x1D24F),
     (0x1100, 0x11FF), (0xA960, 0xA97F), (0xD7B0, 0xD7FF),
 )  # fmt: skip
+_IGNORABLE = frozenset(chr(code) for first, last in _IGNORABLE_RANGES for code in range(first, last + 1))
 
 
 def label_to_ascii(label: str) -> str | None:
@@ -131,11 +132,9 @@ def _protocol_valid(char: str) -> bool:
         return False
     if char.isascii():
         return char.isdigit() or ("a" <= char <= "z") or char == "-"
-    code = ord(char)
-    if any(first <= code <= last for first, last in _IGNORABLE):
+    if char in _IGNORABLE or unicodedata.category(char) not in _LETTER_DIGITS:
         return False
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", char).casefold())
-    return folded == char and unicodedata.category(char) in _LETTER_DIGITS
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", char).casefold()) == char
 
 
 def _bidi(label: str) -> bool:

@@ -185,8 +185,11 @@ BAD_ZONE = '$ORIGIN example.org.\n@ IN TXT "fine"\n@ IN A 192.0.2.300\n'
         (["--ip", "192.0.2.1", "--greylist", "mysql://x", SIGNED_TWICE], "mysql"),
         (["--ip", "192.0.2.1", "--rbl", "bl.example.org=1.2.3", SIGNED_TWICE], "1.2.3"),
         (["--ip", "192.0.2.1", "--hostname", "not a name", SIGNED_TWICE], "not a name"),
-        (["--ip", "192.0.2.1", "--now", "yesterday", SIGNED_TWICE], "--now"),
-        (["--ip", "192.0.2.1", "--time-limit", "-1", SIGNED_TWICE], "--time-limit"),
+        (["--ip", "192.0.2.1", "--now", "yesterday", SIGNED_TWICE], "--now: neither ISO 8601 nor seconds"),
+        (["--ip", "192.0.2.1", "--now", "nan", SIGNED_TWICE], "--now: neither ISO 8601 nor seconds"),
+        (["--ip", "192.0.2.1", "--now", "1e999", SIGNED_TWICE], "--now: neither ISO 8601 nor seconds"),
+        (["--ip", "192.0.2.1", "--time-limit", "-1", SIGNED_TWICE], "--time-limit: not a number of seconds"),
+        (["--ip", "192.0.2.1", "--time-limit", "ten", SIGNED_TWICE], "--time-limit: not a number of seconds: 'ten'"),
         (["--ip", "192.0.2.1", "--config", "no.toml", SIGNED_TWICE], "no.toml"),
         (["--ip", "192.0.2.1", "--config", "bad.toml", SIGNED_TWICE], "bad.toml:2"),
         (["--ip", "192.0.2.1", "--config", "bad.toml", "--rbl", "bl.example.org", SIGNED_TWICE], "--config"),
@@ -207,13 +210,50 @@ def test_a_mistake_is_one_clear_line_and_status_2(words: list[str | Path], says:
     assert len(complaint) == 1
 
 
-def test_a_closed_pipe_is_no_traceback() -> None:
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file that can be opened and not be read")
+def test_a_file_that_can_be_opened_and_not_be_read() -> None:
+    done = run_command("check", *KNOWN, "/proc/self/mem")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "rror" in done.stderr
+
+
+def test_standard_input_that_is_closed() -> None:
+    command = ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "mailauth", "check", *KNOWN, "-"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    assert (done.returncode, done.stderr) == (2, "mailauth: cannot read standard input: it is closed\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_no_success(unbuffered: str) -> None:
+    command = [sys.executable, "-m", "mailauth", "check", *KNOWN, str(SIGNED_TWICE)]
+    environment = {**ENVIRONMENT, "PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    assert done.returncode == 2
+    assert done.stderr.startswith("mailauth: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_terminal_that_knows_ascii_only() -> None:
+    command = [sys.executable, "-m", "mailauth", "check", *KNOWN, "--mail-from", "\u00e5nn@b\u00fccher.example"]
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([*command, str(SIGNED_TWICE)], capture_output=True, check=False, env=environment)
+    assert not done.stderr
+    assert b"?nn@b?cher.example" in done.stdout
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_closed_pipe_is_no_traceback(unbuffered: str) -> None:
     command = [sys.executable, "-m", "mailauth", "check", "--json", *KNOWN, str(SIGNED_TWICE)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT) as process:
+    environment = {**ENVIRONMENT, "PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        assert b"Traceback" not in process.stderr.read()
+        assert process.stderr.read() == b""
+    # Neither 0 (accept) nor 1 (reject).
+    assert process.returncode == 141
 
 
 def test_the_demo_shows_what_it_promises(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,9 @@ from importlib import import_module
 
 from mailauth import __version__
 from mailauth.cli.common import EXIT_USAGE, UsageError, one_line
+
+EXIT_BROKEN_PIPE = 141
+"""What a shell says of a program that SIGPIPE ended."""
 
 _COMMANDS = {
     "check": "authenticate a message: reverse DNS, RBL, SPF, DKIM, greylisting",
@@ -40,16 +44,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     named = next((word for word in words if not word.startswith("-")), None)
     parser = _parser(named)
+    _print_anything()
     try:
         options = parser.parse_args(words)
         status: int = options.run(options)
+        # Here, where a full disk or a closed pipe can still be told from success.
+        sys.stdout.flush()
     except UsageError as error:
         print(f"mailauth: {one_line(str(error))}", file=sys.stderr)
         return EXIT_USAGE
     except BrokenPipeError:
-        # The reader went away (`mailauth … | head`): nobody is left to tell.
-        sys.stderr.close()
-        return 1
+        # The reader went away (`mailauth … | head`): nobody is left to tell. Not 1, which is a verdict.
+        _drop_output()
+        return EXIT_BROKEN_PIPE
+    except OSError as error:
+        # A file that could be opened and cannot be read, or an output that cannot be written.
+        _drop_output()
+        print(f"mailauth: {one_line(str(error))}", file=sys.stderr)
+        return EXIT_USAGE
     except KeyboardInterrupt:
         return 130
     return status
@@ -61,3 +73,19 @@ def _complete() -> None:
         import argcomplete
 
         argcomplete.autocomplete(_parser(None))
+
+
+def _print_anything() -> None:
+    """A terminal that has no sign for a character shows "?"; it is no reason to fail."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _drop_output() -> None:
+    """Where the output cannot be written, forget it, or Python would try once more, and complain, as it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

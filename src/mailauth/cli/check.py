@@ -65,9 +65,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _moment(text: str) -> float:
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
+        seconds = _iso_8601(text)
+    if not abs(seconds) < float("inf"):
+        raise argparse.ArgumentTypeError(f"neither ISO 8601 nor seconds since 1970: {text!r}")
+    return seconds
+
+
+def _iso_8601(text: str) -> float:
+    try:
         moment = datetime.fromisoformat(text)
+    except ValueError:
+        return float("nan")
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 

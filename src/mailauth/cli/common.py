@@ -56,9 +56,12 @@ def add_json_option(parser: argparse.ArgumentParser) -> None:
 
 def seconds(text: str) -> float:
     """A number of seconds, finite and not negative; for argparse."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"not a number of seconds: {text}")
+        raise argparse.ArgumentTypeError(f"not a number of seconds: {text!r}")
     return value
 
 
@@ -90,6 +93,8 @@ def ip_of(text: str) -> IPAddress:
 def open_input(path: str) -> BinaryIO:
     """The file at `path`, or standard input for ``-``, as octets."""
     if path == "-":
+        if sys.stdin is None:
+            raise UsageError("cannot read standard input: it is closed")
         return sys.stdin.buffer
     try:
         return open(path, "rb")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from mailauth.plan.dns import TIMED_OUT, Answer, Question
@@ -155,7 +156,7 @@ def run(
             if answer is None:
                 return _SyncDriver(resolver, now, deadline, clock).run(plan, request)
     except StopIteration as stop:
-        if plan.gi_frame is not None:
+        if isinstance(plan, GeneratorType) and plan.gi_frame is not None:
             raise _not_the_end() from stop
         result: T = stop.value
         return result

@@ -88,10 +88,11 @@ def _located(error: Exception, text: str, filename: str, line: int) -> str:
     reason = re.sub(rf"^{re.escape(filename)}:\d+: ", "", str(error)) or type(error).__name__
     lines = text.split("\n", line)
     record = lines[line - 1].strip() if line <= len(lines) else ""
-    return f"{filename}:{line}: {reason.rstrip('.')}: {record[:_SHOWN]!r}"
+    return f"{filename}:{line}: {reason.rstrip('.')[:_MAX_REASON]}: {record[:_SHOWN]!r}"
 
 
 _SHOWN = 80
+_MAX_REASON = 200  # Some of dnspython's errors quote whatever they were given.
 
 
 def _value(rtype: str, rdata: Any) -> Any:

@@ -1,7 +1,7 @@
 # What belongs here: one question in one UDP packet to one server, without I/O: what to send, and what to make of each
 # packet that comes back. dnspython writes and reads the packets.
 #
-# dnspython's resolver is made for the hard cases, and costs more than the exchange of packets itself. So the first
+# dnspython's resolver is made for the hard cases, and costs a little more than an exchange of packets. So the first
 # server is first asked directly; whatever is not the common case (no answer, truncation, another code than NOERROR and
 # NXDOMAIN, a packet that cannot be read) is left to the resolver, which retries, and turns to the other servers and to
 # TCP. A server that does not know EDNS is something that the resolver cannot deal with: it is told to do without.
@@ -82,7 +82,7 @@ class Attempt:
 
     def _offended(self, response: dns.message.Message) -> bool:
         """Whether it answers like a server that does not know EDNS."""
-        # RFC 6891 section 7: FORMERR, and no OPT record; servers older than that say NOTIMP, too (RFC 2671 section 5.3).
+        # RFC 6891 section 7: FORMERR, without an OPT record; older servers say NOTIMP, too (RFC 2671 section 5.3).
         codes = (dns.rcode.FORMERR, dns.rcode.NOTIMP)
         return self._query.edns >= 0 and response.edns < 0 and response.rcode() in codes
 
