@@ -136,6 +136,24 @@ def test_lengths(octets: bytes, places: list[int], kind: str, lengths: list[int 
         assert hashed.digest(length) == expected
 
 
+# Odd and even places, the octet that marks blanks, and octets that are no UTF-16 where text is read as such.
+@given(
+    st.lists(
+        st.sampled_from(
+            [b" ", b"  ", b"a", b"\r\n", b"\r", b"\x01", b"\x01 ", b"\xd8", b"\xdc", b"\xd8a\xdc", b"\x00"]
+        ),
+        max_size=30,
+    ).map(b"".join)
+)
+@example(b"a   b    c     d \r\n      \r\n")
+@example(b"  \r\n   \r\n    \r\nx")
+@example(b"a\x01  b   c \x01 \r\n")
+@example(b"a  b\x00\xd8\xdc  \xd8c  \r\n")
+def test_reading_pairs_of_octets_shows_nowhere(octets: bytes) -> None:
+    """Any octets: the canonical form of the reference."""
+    assert canonical([octets], "relaxed") == reference(octets, "relaxed")
+
+
 @given(prose.map(b"".join), st.integers(0, 4), st.booleans())
 def test_every_way_to_reduce_blanks_is_the_same(octets: bytes, times: int, ascii_only: bool) -> None:
     """Any text with blanks, few or many, ASCII or not: the canonical form of the reference."""

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import hashlib
-from codecs import utf_16_le_decode
+from codecs import utf_16_le_decode, utf_16_le_encode
 from collections.abc import Callable, Collection
 from itertools import repeat
 from typing import Protocol, TypeAlias
@@ -150,24 +150,46 @@ class RelaxedBody(SimpleBody):
             self._sink(_CRLF)
 
 
-# Blanks are so frequent in prose that a search for two of them costs more than all else: it stumbles over every one.
-# Read as UTF-16, a pair of octets is one character, and looking for one character is quick. Pairs begin at even and
-# at odd places, so the block is read twice. Only ASCII: there are no surrogates in it.
-_TWO_BLANKS = b"  ".decode("utf-16-le")
-_BLANK_CR = b" \r".decode("utf-16-le")
+# Blanks are so frequent in prose that a search for two of them costs more than all else: it stumbles over every one,
+# and the processor cannot foresee where. Read as UTF-16, a pair of octets is one character, and looking for one
+# character is quick. Pairs begin at even and at odd places, so the block is read twice. Of two blanks the second gives
+# way to a mark, which keeps the places of all others; the marks are taken out at the end.
+_MARK = b"\x01"
+_TWO_BLANKS, _BLANK_MARK, _MARK_BLANK, _BLANK_CR, _MARK_CR = (
+    pair.decode("utf-16-le") for pair in (b"  ", b" \x01", b"\x01 ", b" \r", b"\x01\r")
+)
 
 
 def _reduced(block: bytes) -> bytes:
     """Runs of blanks to one blank, and none before CRLF; the block ends in no blank."""
-    if not block.isascii():
-        return _without_blanks_before_crlf(_without_runs(block))
-    # The decoder leaves half a character at the end alone.
-    even, odd = utf_16_le_decode(block)[0], utf_16_le_decode(memoryview(block)[1:])[0]
-    if _TWO_BLANKS in even or _TWO_BLANKS in odd:
-        block = _without_runs(block)
-    if _BLANK_CR in even or _BLANK_CR in odd:
-        block = _without_blanks_before_crlf(block)
-    return block
+    if _MARK not in block:
+        try:
+            return _reduced_by_pairs(block)
+        except UnicodeDecodeError:
+            # Octets that are no UTF-16 (surrogates out of place): rare in text, impossible in ASCII.
+            pass
+    return _without_blanks_before_crlf(_without_runs(block))
+
+
+def _reduced_by_pairs(block: bytes) -> bytes:
+    even, block = _marked(block, 0)
+    odd, block = _marked(block, 1)
+    if _BLANK_CR in even or _BLANK_CR in odd or _MARK_CR in odd:
+        block = _without_blanks_before_crlf(block.replace(_MARK, b""))
+    elif _TWO_BLANKS in even or _TWO_BLANKS in odd:
+        block = block.replace(_MARK, b"")
+    # A blank behind a mark is the third of a run, and always at an odd place. Each round halves the runs.
+    return _reduced_by_pairs(block) if _MARK_BLANK in odd else block
+
+
+def _marked(block: bytes, start: int) -> tuple[str, bytes]:
+    """The pairs from `start` as characters; the block with two blanks that are such a pair as a blank and a mark."""
+    pairs, octets = utf_16_le_decode(block[start:])
+    if _TWO_BLANKS in pairs:
+        # Half a character at the end was not decoded.
+        marked = utf_16_le_encode(pairs.replace(_TWO_BLANKS, _BLANK_MARK))[0]
+        block = block[:start] + marked + block[start + octets :]
+    return pairs, block
 
 
 def _without_runs(block: bytes) -> bytes:
