@@ -17,6 +17,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from mailauth.greylist import Entry, Page, Record, State, StoreError, Trouble
@@ -111,6 +112,8 @@ class SqliteStore:
 
     def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
         """See `mailauth.greylist.Store`."""
+        if expected is None and record is None:
+            return self.get((key,))[0] is None
         statement, values = _swap(key, expected, record)
         return self._write(lambda connection: connection.execute(statement, values).rowcount == 1)
 
@@ -133,8 +136,10 @@ class SqliteStore:
 
     def close(self) -> None:
         """See `mailauth.greylist.Store`."""
-        while self._idle:
-            self._idle.pop()[0].close()
+        # Other threads may take the last one first.
+        with suppress(IndexError):
+            while True:
+                self._idle.pop()[0].close()
 
     # --- writing ---
 
@@ -356,8 +361,7 @@ def _read(connection: sqlite3.Connection, keys: Sequence[str]) -> list[Record | 
 def _swap(key: str, expected: Record | None, record: Record | None) -> tuple[str, tuple[Any, ...]]:
     """The statement that changes exactly one row if the key holds what is expected."""
     if record is None:
-        if expected is None:
-            return "UPDATE greylist SET key = key WHERE FALSE", ()
+        assert expected is not None
         return _DELETE, (key, *_row(expected))
     if expected is None:
         return _INSERT, (key, *_row(record))
