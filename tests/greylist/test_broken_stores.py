@@ -92,6 +92,32 @@ def test_a_corrupt_database(greylist: Greylist, path: Path) -> None:
     assert check(greylist, 300, sender="a7x@example.org").reason == "retried"
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "state = CAST(x'ff' AS TEXT)",
+        "state = 'nothing'",
+        "first_seen = 'soon'",
+        "last_seen = x'00'",
+        "deferred = 9223372036854775807",
+        "expires = 0.5",
+    ],
+)
+def test_a_record_that_is_none(greylist: Greylist, path: Path, change: str) -> None:
+    check(greylist)
+    with contextlib.closing(sqlite3.connect(path)) as other, other:
+        other.execute(f"UPDATE greylist SET {change}")
+    decision = check(greylist, 1)
+    assert (decision.action, decision.reason) == ("accept", "store-error")
+    assert str(path) in decision.detail
+    assert check(greylist, 0, "dan@example.org").reason == "new"
+    # It goes with its time like any other, and its key can be used again.
+    for _ in range(3):
+        with contextlib.suppress(StoreError):
+            greylist.expire(now=T + 1e10)
+    assert check(greylist, 2).reason == "new"
+
+
 @pytest.mark.parametrize("octets", [0, 1, 100, 4095, 4097])
 def test_a_database_that_was_cut_short(greylist: Greylist, path: Path, octets: int) -> None:
     check(greylist)

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,10 @@ def test_compare_and_set(store: Any) -> None:
     assert store.compare_and_set("k", B, None)
     assert list(store.get(["k"])) == [None]
     assert not store.compare_and_set("k", B, None)
+    assert store.compare_and_set("k", None, None)
+    assert store.compare_and_set("k", None, A)
+    assert not store.compare_and_set("k", None, None)
+    assert list(store.get(["k"])) == [A]
 
 
 @pytest.mark.parametrize("field", range(7))
@@ -345,6 +350,57 @@ def test_postgresql_durability(postgres_server: Any, durability: str, setting: s
     store: Any = open_store(f"{postgres_server.url}?durability={durability}")
     store.get(["k"])
     assert store._query("SHOW synchronous_commit", ())[0] == [(setting,)]
+    store.close()
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("open_any", [open_store, open_async_store])
+def test_postgresql_that_isolates_more_strictly_lets_nobody_fail_who_loses(postgres_server: Any, open_any: Any) -> None:
+    import psycopg
+
+    from tests.greylist.conftest import wipe
+
+    wipe(postgres_server.url)
+    url = postgres_server.url + "?options=-cdefault_transaction_isolation%3Dserializable"
+    store: Any = open_for("sync" if open_any is open_store else "asyncio", url)
+    store.compare_and_set("k", None, A)
+    with psycopg.connect(postgres_server.url) as other:
+        other.execute("UPDATE mailauth_greylist SET deferred = deferred + 1 WHERE key = 'k'")
+        answers: list[Any] = []
+
+        def swap() -> None:
+            try:
+                answers.append(store.compare_and_set("k", A, B))
+            except StoreError as error:
+                answers.append(error)
+
+        thread = threading.Thread(target=swap)
+        thread.start()
+        with psycopg.connect(postgres_server.url, autocommit=True) as third:
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            while not third.execute(waiting).fetchone()[0]:  # type: ignore[index]
+                assert thread.is_alive()
+        other.commit()
+        thread.join()
+    assert answers == [False]
+    store.stop()
+
+
+@pytest.mark.server
+def test_threads_that_all_meet_a_dead_connection(postgres_server: Any) -> None:
+    """Each of them closes what is kept, at the same time: none may stumble over what another took first."""
+    store: Any = open_store(postgres_server.url)
+    store.get(["k"])
+
+    class Vanishing(deque[Any]):
+        """What a check for emptiness saw is gone a moment later."""
+
+        def __len__(self) -> int:
+            return super().__len__() + 1
+
+    store._idle = Vanishing(store._idle)
+    store.close()
+    assert list(store.get(["nobody"])) == [None]
     store.close()
 
 

@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import deque
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +93,11 @@ class _Wording:
         }
 
     def _session(self) -> list[str]:
-        settings = [f"SET statement_timeout = {int(self._time_limit * 1000)}"]
+        settings = [
+            f"SET statement_timeout = {math.ceil(self._time_limit * 1000)}",
+            # A server may be set to a stricter level, at which who loses a race fails instead of seeing that it lost.
+            "SET default_transaction_isolation = 'read committed'",
+        ]
         if self._synchronous_commit is not None:
             settings.append(f"SET synchronous_commit = {self._synchronous_commit}")
         return settings
@@ -136,8 +142,7 @@ class _Wording:
 def _swap(key: str, expected: Record | None, record: Record | None) -> tuple[str, tuple[Any, ...]]:
     """The statement that changes exactly one row if the key holds what is expected."""
     if record is None:
-        if expected is None:
-            return f"DELETE FROM {TABLE} WHERE false", ()
+        assert expected is not None
         return _DELETE, (key, *expected)
     if expected is None:
         return _INSERT, (key, *record)
@@ -166,6 +171,8 @@ class PostgresStore(_Wording):
 
     def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
         """See `mailauth.greylist.Store`."""
+        if expected is None and record is None:
+            return self.get((key,))[0] is None
         return self._query(*_swap(key, expected, record))[1] == 1
 
     def expire(self, now: float, limit: int) -> Sequence[Entry]:
@@ -179,8 +186,10 @@ class PostgresStore(_Wording):
 
     def close(self) -> None:
         """See `mailauth.greylist.Store`."""
-        while self._idle:
-            self._idle.pop().close()
+        # Other threads may take the last one first.
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
     def _query(self, statement: str, values: tuple[Any, ...]) -> tuple[list[Any], int]:
         """Rows and row count."""
@@ -304,6 +313,8 @@ class AsyncPostgresStore(_Wording):
 
     async def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
         """See `mailauth.greylist.Store`."""
+        if expected is None and record is None:
+            return (await self.get((key,)))[0] is None
         return (await self._query(*_swap(key, expected, record)))[1] == 1
 
     async def expire(self, now: float, limit: int) -> Sequence[Entry]:

@@ -17,9 +17,11 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from mailauth.greylist import Entry, Page, Record, State, StoreError, Trouble
+from mailauth.greylist.records import NEVER
 from mailauth.stores.urls import DEFAULT_TIME_LIMIT
 
 T = TypeVar("T")
@@ -110,6 +112,8 @@ class SqliteStore:
 
     def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
         """See `mailauth.greylist.Store`."""
+        if expected is None and record is None:
+            return self.get((key,))[0] is None
         statement, values = _swap(key, expected, record)
         return self._write(lambda connection: connection.execute(statement, values).rowcount == 1)
 
@@ -118,19 +122,24 @@ class SqliteStore:
         # Read before write: nearly always there is nothing to do, and nobody need be kept waiting for that.
         if not self._with_connection(lambda connection: connection.execute(_ANY_DUE, (now,)).fetchall()):
             return []
-        return self._write(lambda c: [(row[0], _record(row)) for row in c.execute(_EXPIRE, (now, limit)).fetchall()])
+        rows = self._write(lambda connection: connection.execute(_EXPIRE, (now, limit)).fetchall())
+        # What is no record has gone with the others, and is nothing to tell of.
+        return [(row[0], _record(row)) for row in rows if _is_record(row)]
 
     def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
         """See `mailauth.greylist.Store`; the order is that of the keys."""
         bounds = (cursor, prefix, prefix + "\x7f", limit)
-        rows = self._with_connection(lambda connection: connection.execute(_SCAN, bounds).fetchall())
-        entries = [(row[0], _record(row)) for row in rows]
+        entries = self._with_connection(
+            lambda connection: [(row[0], _record(row)) for row in connection.execute(_SCAN, bounds).fetchall()]
+        )
         return Page(entries, entries[-1][0] if len(entries) == limit else "")
 
     def close(self) -> None:
         """See `mailauth.greylist.Store`."""
-        while self._idle:
-            self._idle.pop()[0].close()
+        # Other threads may take the last one first.
+        with suppress(IndexError):
+            while True:
+                self._idle.pop()[0].close()
 
     # --- writing ---
 
@@ -186,7 +195,7 @@ class SqliteStore:
             try:
                 return work(connection)
             except sqlite3.OperationalError as error:
-                if (error.sqlite_errorcode & 0xFF) != sqlite3.SQLITE_BUSY:
+                if _code(error) != sqlite3.SQLITE_BUSY:
                     raise
                 now = time.monotonic()
                 deadline = now + self._time_limit if deadline is None else deadline
@@ -202,7 +211,7 @@ class SqliteStore:
         try:
             connection, identity = self._take()
             result = self._when_free(work, connection)
-        except (sqlite3.Error, OSError, StoreError, KeyError) as error:
+        except (sqlite3.Error, OSError, StoreError, ValueError, OverflowError) as error:
             if connection is not None:
                 connection.close()
             raise _store_error(self.path, error) from error
@@ -326,7 +335,17 @@ def _create(connection: sqlite3.Connection, path: str) -> None:
 _STATES = {state.value: state for state in State}
 
 
+_TYPES = (str, str, float, float, int, int, int, int)
+
+
+def _is_record(row: tuple[Any, ...]) -> bool:
+    # A column has a type only by custom, and a bit that has tipped over can change it; so it can a count.
+    return tuple(map(type, row)) == _TYPES and row[1] in _STATES and max(row[4:]) <= NEVER
+
+
 def _record(row: tuple[Any, ...]) -> Record:
+    if not _is_record(row):
+        raise ValueError("not a record")
     return Record(_STATES[row[1]], *row[2:])
 
 
@@ -342,8 +361,7 @@ def _read(connection: sqlite3.Connection, keys: Sequence[str]) -> list[Record | 
 def _swap(key: str, expected: Record | None, record: Record | None) -> tuple[str, tuple[Any, ...]]:
     """The statement that changes exactly one row if the key holds what is expected."""
     if record is None:
-        if expected is None:
-            return "UPDATE greylist SET key = key WHERE FALSE", ()
+        assert expected is not None
         return _DELETE, (key, *_row(expected))
     if expected is None:
         return _INSERT, (key, *_row(record))
@@ -370,12 +388,17 @@ _TROUBLES = {
 }
 
 
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's error code. An `OperationalError` of the driver itself has none: it met text that is not UTF-8."""
+    own = sqlite3.SQLITE_CORRUPT if isinstance(error, sqlite3.OperationalError) else sqlite3.SQLITE_ERROR
+    return getattr(error, "sqlite_errorcode", own) & 0xFF
+
+
 def _store_error(path: str, error: Exception) -> StoreError:
     if isinstance(error, StoreError):
         return error
     if isinstance(error, sqlite3.Error):
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        return StoreError(f"{path}: {error}", _TROUBLES.get(code, Trouble.OTHER))
-    if isinstance(error, KeyError):
-        return StoreError(f"{path}: a record in no state that there is: {error}", Trouble.CORRUPT)
+        return StoreError(f"{path}: {error}", _TROUBLES.get(_code(error), Trouble.OTHER))
+    if isinstance(error, ValueError | OverflowError):
+        return StoreError(f"{path}: {error}", Trouble.CORRUPT)
     return StoreError(f"{path}: {error}", Trouble.UNREACHABLE)
