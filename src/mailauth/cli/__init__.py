@@ -27,13 +27,13 @@ _COMMANDS = {
 }
 
 
-def _parser(named: str | None) -> argparse.ArgumentParser:
+def _parser(named: str | None, *, everything: bool = False) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mailauth", description="Mail authentication from the command line.")
     parser.add_argument("--version", action="version", version=f"mailauth {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in _COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        if name == named or named is None:
+        if everything or name == named:
             import_module(f"mailauth.cli.{name}").configure(command)
     return parser
 
@@ -72,7 +72,7 @@ def _complete() -> None:
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete
 
-        argcomplete.autocomplete(_parser(None))
+        argcomplete.autocomplete(_parser(None, everything=True))
 
 
 def _print_anything() -> None:
