@@ -251,19 +251,38 @@ def test_domains_of_addresses(value: bytes, domains: tuple[str, ...] | None) -> 
     assert message.address_domains(value) == domains
 
 
+@pytest.mark.parametrize(
+    ("value", "local_parts"),
+    [
+        (b"ann@example.org", ["ann"]),
+        (b" Ann <ann+x@example.org>\r\n", ["ann+x"]),
+        (b'"a@b.example"@example.org', ['"a@b.example"']),
+        (b"a@example.org, (b) <\xc3\xa4@example.net>", ["a", "\u00e4"]),
+        (b"\xff@example.org", ["\ufffd"]),
+    ],
+)
+def test_local_parts_of_addresses(value: bytes, local_parts: list[str]) -> None:
+    found = message.addresses(value)
+    assert found is not None
+    assert [address.local_part for address in found] == local_parts
+    assert tuple(address.domain for address in found) == message.address_domains(value)
+
+
 @given(
     st.lists(
         st.sampled_from([b'"', b"(", b")", b"<", b">", b",", b":", b";", b"@", b"\\", b"a", b".b", b" ", b"[", b"]"])
     )
 )
+@example([b"a", b".b", b"@", b"a"])
+@example([b'"', b"a", b'"', b" ", b"<", b"a", b"@", b"a", b">", b" "])
+@example([b"a", b"<", b".b", b"@", b".b", b">"])
 def test_any_address_field_has_an_answer(parts: list[bytes]) -> None:
     """Any octets: a tuple or None; the quick way and the thorough way agree where both answer."""
     value = b"".join(parts)
     domains = message.address_domains(value)
     if message._USUAL_ADDRESS.match(value):
-        thorough = message._address_domains(value)
-        assert thorough is not None
-        assert domains is None or [domain.decode() for domain in thorough] == list(domains)
+        assert message._unusual_pairs(value) == message._address_pairs(value)
+    assert domains is None or all(domains)
 
 
 # --- bounds -------------------------------------------------------------------------------------------------

@@ -121,22 +121,24 @@ def parse_ip(address: str | IPAddress) -> IPAddress:
     An IPv6 zone (``%eth0``) is dropped. Raises `ValueError` for what is no address, `TypeError` for another type.
     """
     if isinstance(address, str):
-        ip = _parse_ip(address)
-    elif isinstance(address, IPv4Address | IPv6Address):
-        ip = _unmapped(address)
-    else:
-        raise TypeError(f"a client address is a string or an ipaddress value, not {type(address).__name__}")
-    return ip
+        if len(address) > MAX_IP_CHARACTERS:
+            raise _no_address(address)
+        return _parse_ip(address)
+    if isinstance(address, IPv4Address | IPv6Address):
+        return _unmapped(address)
+    raise TypeError(f"a client address is a string or an ipaddress value, not {type(address).__name__}")
 
 
 @lru_cache(maxsize=4096)
 def _parse_ip(address: str) -> IPAddress:
     try:
-        if len(address) <= MAX_IP_CHARACTERS:
-            return _unmapped(ip_address(address))
+        return _unmapped(ip_address(address))
     except ValueError:
-        pass
-    raise ValueError(f"not an IPv4 or IPv6 address: {address[:60]!r}")
+        raise _no_address(address) from None
+
+
+def _no_address(text: str) -> ValueError:
+    return ValueError(f"not an IPv4 or IPv6 address: {text[:60]!r}")
 
 
 def _unmapped(ip: IPAddress) -> IPAddress:

@@ -22,7 +22,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
 
-from mailauth.domain import to_ascii
+from mailauth.domain import Mailbox, to_ascii
 
 MAX_HEADER_OCTETS = 4 * 1024 * 1024
 """Octets of header that are kept; Postfix's own bound (header_size_limit) is 102,400 for each field."""
@@ -172,6 +172,11 @@ class Header:
         """How many octets stand before the body."""
         return len(self.mbox_line) + len(self.raw) + len(self.separator)
 
+    @property
+    def no_empty_line(self) -> bool:
+        """Whether the header ended at a line that is neither field nor continuation: readers differ on what follows."""
+        return not self.separator and not self.at_end and self.broken_off is None
+
     @_lazy
     def by_name(self) -> Mapping[str, Sequence[Field]]:
         """The fields of each name (lower case), from top to bottom."""
@@ -233,7 +238,7 @@ class Header:
             (Defect.BARE_LF_IN_HEADER, self.bare_lf),
             (Defect.NUL_IN_HEADER, b"\0" in raw),
             (Defect.NO_HEADER, not self.fields),
-            (Defect.NO_EMPTY_LINE, not self.separator and not self.at_end and self.broken_off is None),
+            (Defect.NO_EMPTY_LINE, self.no_empty_line),
             (Defect.UNTERMINATED_HEADER, raw and not raw.endswith(_line_end(lf))),
             (Defect.HEADER_TOO_LARGE, self.broken_off is Defect.HEADER_TOO_LARGE),
             (Defect.TOO_MANY_FIELDS, self.broken_off is Defect.TOO_MANY_FIELDS),
@@ -250,8 +255,8 @@ class Header:
 # doubt, also where RFC 5322 section 4.4 has it as obsolete syntax.
 # The usual form goes in one step: no quoting, no comment, one address in angle brackets or bare.
 _USUAL_ADDRESS = re.compile(
-    rb"""[ \t\r\n]*+(?:(?:"[^"\\]*+"|[^"(),:;<>@\\\[\]]*+)[ \t\r\n]*+<[^"(),:;<>@\\\[\]\s]++@([^"(),:;<>@\\\[\]\s]++)>
-    |[^"(),:;<>@\\\[\]\s]++@([^"(),:;<>@\\\[\]\s]++))[ \t\r\n]*+\Z""",
+    rb"""[ \t\r\n]*+(?:(?:"[^"\\]*+"|[^"(),:;<>@\\\[\]]*+)[ \t\r\n]*+<([^"(),:;<>@\\\[\]\s]++)@([^"(),:;<>@\\\[\]\s]++)>
+    |([^"(),:;<>@\\\[\]\s]++)@([^"(),:;<>@\\\[\]\s]++))[ \t\r\n]*+\Z""",
     re.VERBOSE,
 )
 _ADDRESS_TOKEN = re.compile(rb"""(?s)"(?:[^"\\]++|\\.)*+"|\[[^\[\]]*+\]|[^\s"()\[\]<>,:;@\\]++|\s++|\\.|.""")
@@ -264,21 +269,35 @@ def address_domains(value: bytes) -> tuple[str, ...] | None:
 
     A value of more than `MAX_ADDRESS_FIELD_OCTETS` is not read, nor one with control characters in it.
     """
-    if len(value) > MAX_ADDRESS_FIELD_OCTETS or _CONTROL.search(value):
-        return None
-    usual = _USUAL_ADDRESS.match(value)
-    domains = [usual[1] or usual[2]] if usual else _address_domains(value)
-    if domains is None:
+    pairs = _address_pairs(value)
+    if pairs is None:
         return None
     try:
-        names = [to_ascii(domain.decode("utf-8")) for domain in domains]
+        names = [to_ascii(domain.decode("utf-8")) for _, domain in pairs]
     except UnicodeDecodeError:
         return None
     return None if None in names else tuple(name for name in names if name is not None)
 
 
-def _address_domains(value: bytes) -> list[bytes] | None:
-    domains: list[bytes] = []
+def addresses(value: bytes) -> tuple[Mailbox, ...] | None:
+    """The same with local parts, as they are written; what is not UTF-8 in them is replaced."""
+    domains = address_domains(value)
+    if domains is None:
+        return None
+    local_parts = [local_part.decode("utf-8", "replace") for local_part, _ in _address_pairs(value) or ()]
+    return tuple(map(Mailbox, local_parts, domains))
+
+
+def _address_pairs(value: bytes) -> list[tuple[bytes, bytes]] | None:
+    """Local part and domain of each address."""
+    if len(value) > MAX_ADDRESS_FIELD_OCTETS or _CONTROL.search(value):
+        return None
+    usual = _USUAL_ADDRESS.match(value)
+    return [(usual[1] or usual[3], usual[2] or usual[4])] if usual else _unusual_pairs(value)
+
+
+def _unusual_pairs(value: bytes) -> list[tuple[bytes, bytes]] | None:
+    found: list[tuple[bytes, bytes]] = []
     address: list[bytes] = []
     in_group = in_brackets = False
     for token in _without_comments(value):
@@ -287,17 +306,17 @@ def _address_domains(value: bytes) -> list[bytes] | None:
                 return None
             in_group, address = True, []
         elif not in_brackets and (token == b"," or (token == b";" and in_group)):
-            if not _end_of_address(address, domains):
+            if not _end_of_address(address, found):
                 return None
             in_group, address = in_group and token == b",", []
         else:
             in_brackets = token == b"<" or (in_brackets and token != b">")
             address.append(token)
-    return domains if not in_group and _end_of_address(address, domains) else None
+    return found if not in_group and _end_of_address(address, found) else None
 
 
-def _end_of_address(address: list[bytes], domains: list[bytes]) -> bool:
-    """Add the domain of one address, if there is one; whether it makes sense."""
+def _end_of_address(address: list[bytes], found: list[tuple[bytes, bytes]]) -> bool:
+    """Add one address, if there is one; whether it makes sense."""
     words = _trimmed(address)
     if not words:
         return True
@@ -309,7 +328,8 @@ def _end_of_address(address: list[bytes], domains: list[bytes]) -> bool:
         words = _trimmed(words[start + 1 : -1])
     if not _is_address(words):
         return False
-    domains.append(b"".join(words[words.index(b"@") + 1 :]))
+    at = words.index(b"@")
+    found.append((b"".join(words[:at]), b"".join(words[at + 1 :])))
     return True
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -240,3 +241,15 @@ def test_a_message_larger_than_memory_would_like_is_read_in_blocks(monkeypatch: 
     assert check(*KNOWN, SIGNED_TWICE) == 0
     assert sizes
     assert all(0 < size <= 1 << 20 for size in sizes)
+
+
+def test_the_shell_completes_words() -> None:
+    """What bash sends by argcomplete's protocol: the line so far."""
+    line = "mailauth dkim ver"
+    asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": " "}
+    program = "import sys; from mailauth.cli import main; main([])"
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "answer"
+        environment = {**ENVIRONMENT, **asked, "_ARGCOMPLETE_STDOUT_FILENAME": str(answer)}
+        subprocess.run([sys.executable, "-c", program], check=True, env=environment, capture_output=True)
+        assert answer.read_text().split() == ["verify"]

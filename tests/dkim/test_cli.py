@@ -17,7 +17,7 @@ from mailauth.dkim import zone_line
 from tests.dkim.makers import MESSAGE, NOW, rsa_record, signed
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
-ZONE = str(EXAMPLES / "keys.zone-fragment")
+ZONE = str(EXAMPLES / "demo.zone")
 
 
 class Run:
@@ -144,6 +144,14 @@ def test_sign_with_a_table(dkim: Run, tmp_path: Path) -> None:
     (tmp_path / "keylist").write_text("example.org k.pem\n")
     assert dkim("sign", "--table", "keylist", "--header-only", "message.eml") == 0
     assert b"d=example.org; s=k;" in dkim.octets
+    (tmp_path / "ann.toml").write_text(
+        '[[sign]]\nsenders = ["ann@example.org"]\nselector = "ann"\nkey = "k.pem"\n'
+        '[[sign]]\nsenders = ["example.org"]\nselector = "all"\nkey = "k.pem"\n'
+    )
+    assert dkim("sign", "--table", "ann.toml", "--header-only", "message.eml") == 0
+    assert b"d=example.org; s=ann;" in dkim.octets
+    assert dkim("sign", "--table", "ann.toml", "--sender", "bob@example.org", "--header-only", "message.eml") == 0
+    assert b"d=example.org; s=all;" in dkim.octets
     assert dkim("sign", "--table", "keylist", "--sender", "x@example.net", "message.eml") == 1
     assert "no key is listed" in dkim.err
     assert dkim.octets == b""
@@ -198,6 +206,8 @@ WRONG = [
     (["keygen", "--domain", "example.org", "--flags", "y;s"], "no place"),
     (["testkey", "--domain", "org", "--selector", "s", "--zone", "zone"], "no domain name"),
     (["keygen"], "--domain"),
+    (["verify", "--now", "nan", "signed.eml"], "nan"),
+    (["sign", "--expire-after", "inf", "message.eml"], "inf"),
     ([], "ACTION"),
 ]  # fmt: skip
 

@@ -39,7 +39,7 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
 @pytest.mark.parametrize(("name", "number"), [("rfc6376-a2.eml", 1), ("rfc8463-a3.eml", 2)])
 def test_the_examples_of_the_rfcs(name: str, number: int) -> None:
-    dns = ZoneResolver.from_file(EXAMPLES / "keys.zone-fragment")
+    dns = ZoneResolver.from_file(EXAMPLES / "demo.zone")
     octets = (EXAMPLES / name).read_bytes()
     assert b"\r\n" in octets, "git must keep the line ends"
     results = run(verify(octets, now=NOW), dns)
@@ -163,6 +163,8 @@ BAD_TAGS = [
     ("i= without @", {"i": "example.org"}, "malformed-tag"),
     ("i= bad quoting", {"i": "a=zz@example.org"}, "malformed-tag"),
     ("i= lower-case hex", {"i": "a=3d@example.org"}, "malformed-tag"),
+    ("i= two @, one of them encoded", {"i": "a=40example.com@example.org"}, "malformed-tag"),
+    ("i= two @, one of them outside the quotes", {"i": '"a"@"b"@example.org'}, "malformed-tag"),
     ("i= a line end, quoted", {"i": "a=0D=0Ab@example.org"}, "malformed-tag"),
     ("i= not UTF-8", {"i": "a=FF@example.org"}, "malformed-tag"),
     ("i= over the bound", {"i": "a" * 1100 + "@example.org"}, "malformed-tag"),
@@ -205,6 +207,7 @@ GOOD_TAGS: list[tuple[str, dict[str, str | None]]] = [
     ("i= a subdomain", {"i": "@a.b.example.org"}),
     ("i= no local part", {"i": "@example.org"}),
     ("i= quoted local part with @", {"i": '"a@b.example"@example.org'}),
+    ("i= quoted local part with @, encoded", {"i": "=22a=40b=5C=22=20c=22@example.org"}),
     ("i= quoted-printable", {"i": "ann=3Dx=C3=B6@example.org"}),
     ("i= UTF-8", {"i": "\u00e4nn@example.org"}),
     ("q= a list", {"q": "x/y : dns/txt"}),
@@ -350,6 +353,15 @@ def test_from() -> None:
     assert only(signed(second + MESSAGE, {"h": "from:from"}), policy=allowing).result == "pass"
 
 
+def test_no_empty_line_between_header_and_body() -> None:
+    """Taking it away changes nothing that is signed, but shows another From to readers that pass over odd lines."""
+    message = signed(MESSAGE.replace(b"Hello", b"forwarded mail\r\nFrom: ceo@example.com\r\n\r\nHello"))
+    assert only(message).result == "pass"
+    changed = only(message.replace(b"\r\n\r\nforwarded", b"\r\nforwarded"))
+    assert (changed.result, changed.reason) == ("policy", "no-empty-line")
+    assert only(signed(b"From: ann@example.org\r\n")).result == "pass", "a message may end with its header"
+
+
 AUTHORS = [
     (b"ann@example.org", "same"),
     (b"Ann <ann@example.org>", "same"),
@@ -482,6 +494,10 @@ KEYS: list[tuple[str, str | bytes | list[str | bytes], str]] = [
     ("h= without sha256", f"v=DKIM1; h=sha1; p={P}", "key-hash-not-allowed"),
     ("h= unknown only", f"v=DKIM1; h=sha512:x; p={P}", "key-hash-not-allowed"),
     ("h= empty", f"v=DKIM1; h=; p={P}", "key-malformed"),
+    ("s= empty", f"v=DKIM1; s=; p={P}", "key-malformed"),
+    ("h= of 33 hashes", f"v=DKIM1; h={'x:' * 32}sha256; p={P}", "key-malformed"),
+    ("s= of 33 services", f"v=DKIM1; s={'x:' * 32}email; p={P}", "key-malformed"),
+    ("t= of 33 flags", f"v=DKIM1; t={'x:' * 32}s; p={P}", "key-malformed"),
     ("h= upper case", f"v=DKIM1; h=SHA256; p={P}", "verified"),
     ("k= other", f"v=DKIM1; k=ed25519; p={P}", "key-type-differs"),
     ("k= unknown", f"v=DKIM1; k=dsa; p={P}", "key-type-differs"),
@@ -506,6 +522,27 @@ def test_key_records(record: Any, reason: str) -> None:
     signature = only(signed(), record)
     assert signature.reason == reason
     assert signature.result is RESULT_OF[signature.reason]
+
+
+def test_of_several_keys_the_fitting_one_says_why() -> None:
+    message = signed().replace(b"bye", b"BYE")
+    for records in ([ed_record(), rsa_record()], [rsa_record(), "v=DKIM1; p="]):
+        signature = only(message, records)
+        assert (signature.result, signature.reason, signature.key_bits) == ("fail", "body-hash-differs", 2048)
+
+
+def test_the_order_of_key_records_means_nothing() -> None:
+    others = [f"v=DKIM1; n={n}; p=QUJD" for n in range(3)]
+    last, first = rsa_record(extra="n=9; "), rsa_record(extra="n=0; ")
+    for record, reason in ((last, "key-malformed"), (first, "verified")):
+        for records in ([record, *others], [*others, record], [*others, record, *others]):
+            assert only(signed(), records).reason == reason
+    assert only(signed(), [last, *others], policy=DkimPolicy(max_keys=4)).reason == "verified"
+
+
+@pytest.mark.parametrize("tag", ["h", "s"])
+def test_an_empty_list_is_named(tag: str) -> None:
+    assert only(signed(), f"v=DKIM1; {tag}=; p={P}").detail == f"{tag}= is an empty list"
 
 
 def test_bare_rsa_public_key() -> None:
@@ -665,6 +702,13 @@ def test_too_many_signatures_and_who_goes_first() -> None:
     assert {r.result for r in results[:1000]} == {"policy", "neutral"}
 
 
+@pytest.mark.parametrize("domain", [b"\xc3\xa4.example", b"\xff", b"", b"a..b", b"x" * 300])
+def test_a_queue_of_odd_domains(domain: bytes) -> None:
+    """Any domains in the signatures that stand in the queue: the good one is looked at first."""
+    results = check(b"DKIM-Signature: v=1; d=%b; s=x; b=QQ==\r\n" % domain * 20 + signed())
+    assert [results[20].reason, len(results)] == ["verified", 21]
+
+
 def test_one_body_pass_for_two_hundred_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
     from mailauth.dkim import verification
 
@@ -729,6 +773,9 @@ def test_a_verifier_is_finished_once() -> None:
 def test_caller_mistakes() -> None:
     with pytest.raises(TypeError, match="bytes or a binary file"):
         next(verify("From: a", now=NOW))  # type: ignore[arg-type]
+    for now in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="now is in seconds"):
+            Verifier(now=now)
     for settings, text in [
         ({"min_rsa_bits": 512}, "at least 1024"),
         ({"max_rsa_bits": 1000}, "max_rsa_bits"),

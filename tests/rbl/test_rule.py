@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mailauth.config import ConfigError, parse
 from mailauth.rbl import Action, Kind, Pattern, Rule, RuleError, parse_rules
 from mailauth.rbl.pattern import Mask, Range
 from mailauth.rbl.secrets import MASK
@@ -240,6 +241,14 @@ def test_errors_do_not_show_keys_that_were_named() -> None:
     with pytest.raises(RuleError) as caught:
         Rule("mykey.list.exam ple", secrets=("mykey",))
     assert "mykey" not in str(caught.value)
+
+
+def test_a_configuration_file_does_not_show_keys() -> None:
+    items = ", ".join(f'"reject_rbl {text}"' for text in (f"{KEY}=127.0.0.2", f"{KEY}.list.example*x", KEY))
+    with pytest.raises(ConfigError) as caught:
+        parse(f'hostname = "mx.example.net"\n[restrictions]\nclient = [{items}]\n')
+    assert len(caught.value.mistakes) == 3
+    assert KEY not in str(caught.value)
 
 
 def test_a_key_that_begins_with_another_is_masked_whole() -> None:

@@ -8,6 +8,7 @@ import socketserver
 import threading
 from typing import Any, cast
 
+import dns.exception
 import dns.flags
 import dns.message
 import dns.name
@@ -27,6 +28,9 @@ _RCODES = {
 }
 
 
+MAX_UDP = 1232
+
+
 class ZoneServer:
     """Serves `zone` on `address` until the block ends; `asked` are the questions that came, in order.
 
@@ -35,10 +39,11 @@ class ZoneServer:
 
     def __init__(self, zone: ZoneResolver, address: str, port: int = 53) -> None:
         self.asked: list[Question] = []
+        self.port = port
         self._zone = zone
         self._servers: list[socketserver.BaseServer] = [
-            _Udp((address, port), _over_udp(self._reply)),
-            _Tcp((address, port), _over_tcp(self._reply)),
+            _Udp((address, port), _over_udp(lambda octets: self._reply(octets, MAX_UDP))),
+            _Tcp((address, port), _over_tcp(lambda octets: self._reply(octets, 65_535))),
         ]
         self._threads = [threading.Thread(target=server.serve_forever, args=(0.05,)) for server in self._servers]
 
@@ -53,7 +58,7 @@ class ZoneServer:
             thread.join()
             server.server_close()
 
-    def _reply(self, octets: bytes) -> bytes | None:
+    def _reply(self, octets: bytes, most: int) -> bytes | None:
         query = dns.message.from_wire(octets)
         asked = query.question[0]
         name = asked.name.to_text(omit_final_dot=True).lower()
@@ -66,8 +71,13 @@ class ZoneServer:
         response.set_rcode(_RCODES.get(answer.outcome, dns.rcode.NOERROR))
         if answer.found:
             response.answer.append(_records(asked, answer))
-        # dnspython would shuffle the records; some cases are about their order.
-        return cast("bytes", response.to_wire(want_shuffle=False))
+        try:
+            # dnspython would shuffle the records; some cases are about their order.
+            return cast("bytes", response.to_wire(max_size=most, want_shuffle=False))
+        except dns.exception.TooBig:
+            response.answer.clear()
+            response.flags |= dns.flags.TC
+            return cast("bytes", response.to_wire())
 
 
 def _records(asked: Any, answer: Answer) -> Any:

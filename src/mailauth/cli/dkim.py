@@ -23,8 +23,9 @@ from mailauth.cli.common import (
     open_input,
     print_json,
     resolver_of,
+    seconds,
 )
-from mailauth.message import LineEnd, address_domains, blocks, split_stream
+from mailauth.message import LineEnd, addresses, blocks, split_stream
 from mailauth.plan import run
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _configure_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("message", metavar="MESSAGE", nargs="?", default="-", help="a file, or - for standard input")
-    parser.add_argument("--now", type=float, metavar="SECONDS", help="judge t= and x= at this time since the epoch")
+    parser.add_argument("--now", type=seconds, metavar="SECONDS", help="judge t= and x= at this time since the epoch")
     parser.add_argument("--allow-unsigned-content", action="store_true", help="let text behind l= pass")
     parser.add_argument("--require", action="append", default=[], metavar="FIELD", help="a field that must be signed")
     add_json_option(parser)
@@ -160,7 +161,7 @@ def _configure_sign(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--canonicalization", default="relaxed/relaxed", metavar="H/B", help="default: %(default)s")
     how.add_argument("--identity", metavar="ADDRESS", help="on behalf of whom (i=)")
     how.add_argument("--timestamp", action="store_true", help="say when it was signed (t=)")
-    how.add_argument("--expire-after", type=float, metavar="SECONDS", help="say until when it counts (x= and t=)")
+    how.add_argument("--expire-after", type=seconds, metavar="SECONDS", help="say until when it counts (x= and t=)")
     how.add_argument("--body-length", action="store_true", help="sign the length (l=): anybody may append then")
     how.add_argument("--sign", metavar="NAMES", help="the fields to sign where present, separated by commas")
     how.add_argument("--oversign", metavar="NAMES", help="the fields to protect against additions")
@@ -246,14 +247,14 @@ def _keys_to_sign_with(options: argparse.Namespace, message: BinaryIO) -> list[d
 
 
 def _author(message: BinaryIO) -> str:
-    """The domain of From, for the table."""
+    """The first address of From, for the table."""
     header, _ = split_stream(message)
     message.seek(0)
     field = header.first("from")
-    domains = address_domains(field.value) if field is not None else None
-    if not domains:
+    authors = addresses(field.value) if field is not None else None
+    if not authors:
         raise UsageError("the message has no readable From; name the sender with --sender")
-    return domains[0]
+    return str(authors[0])
 
 
 def _private_key(path: str) -> PrivateKey:

@@ -19,6 +19,7 @@ from mailauth import restrictions
 from mailauth.config.errors import propose
 from mailauth.config.schema import Config
 from mailauth.rbl import Action as ListAction
+from mailauth.rbl.secrets import hide_guessed
 from mailauth.restrictions import Restriction, warn_if_reject
 
 WARN = "warn_if_reject"
@@ -105,7 +106,7 @@ def _split(name: str, form: Form, parts: Sequence[str], preset: Mapping[str, str
             words[-1] += f" {part}"
         elif not form.words or (equals and "." not in key):
             takes = f"; {name} takes {_takes(form, preset)}"
-            raise ValueError(f"{part!r} is not understood{takes}")
+            raise ValueError(f"{hide_guessed(part)!r} is not understood{takes}")
         else:
             words.append(part)
     return words, options

@@ -93,10 +93,14 @@ def _read(tags: dict[str, bytes]) -> KeyRecord | BadRecord:
     key = decode_base64(tags["p"], MAX_KEY_OCTETS)
     if key is None:
         return BadRecord(Reason.KEY_MALFORMED, "p= is no base64, or too long")
+    for name in "hst":
+        # Not cut short: what follows may be the t=s that forbids subdomains.
+        if tags.get(name, b"").count(b":") >= _MAX_ITEMS:
+            return BadRecord(Reason.KEY_MALFORMED, f"{name}= has more than {_MAX_ITEMS} items")
     hash_names = _list(tags, "h") if "h" in tags else None
     services, flags = _list(tags, "s", b"*"), _list(tags, "t")
     if hash_names == () or services == ():
-        return BadRecord(Reason.KEY_MALFORMED, f"{'s=' if hash_names else 'h='} is an empty list")
+        return BadRecord(Reason.KEY_MALFORMED, f"{'h=' if hash_names == () else 's='} is an empty list")
     return KeyRecord(
         key_type=tags["k"].lower().decode("ascii", "replace") if "k" in tags else "rsa",
         key=key,

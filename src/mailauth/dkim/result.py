@@ -55,6 +55,7 @@ class Reason(StrEnum):
     FROM_THE_FUTURE = "from-the-future"
     FIELD_NOT_SIGNED = "field-not-signed"
     SEVERAL_FROM = "several-from"
+    NO_EMPTY_LINE = "no-empty-line"
     UNSIGNED_CONTENT = "unsigned-content"
     TESTING_KEY = "testing-key"
     TOO_MANY_SIGNATURES = "too-many-signatures"
@@ -106,6 +107,7 @@ RESULT_OF: dict[Reason, Result] = {
             Reason.FROM_THE_FUTURE,
             Reason.FIELD_NOT_SIGNED,
             Reason.SEVERAL_FROM,
+            Reason.NO_EMPTY_LINE,
             Reason.UNSIGNED_CONTENT,
             Reason.TESTING_KEY,
             Reason.TOO_MANY_SIGNATURES,

@@ -328,7 +328,7 @@ def _identity(tags: _Tags, domain: str, evidence: dict[str, Any]) -> str:
         raise Refusal(Reason.MALFORMED_TAG, f"i= is longer than {MAX_IDENTITY_OCTETS} octets")
     identity = _unquoted(tag)
     local_part, at, raw_domain = identity.rpartition("@")
-    if not at or _BAD_LOCAL_PART.search(local_part):
+    if not at or not is_local_part(local_part):
         raise Refusal(Reason.MALFORMED_TAG, f"i={shown(tag)} is no address")
     evidence["identity"] = identity
     identity_domain = _domain("i", raw_domain.encode("utf-8"))
@@ -337,8 +337,14 @@ def _identity(tags: _Tags, domain: str, evidence: dict[str, Any]) -> str:
     return identity_domain
 
 
-# Blanks are allowed in a quoted local part; what would start a line or end a string is not.
-_BAD_LOCAL_PART = re.compile(r"[\x00-\x1f\x7f]")
+# Blanks are allowed in a quoted local part; what would start a line or end a string is not. A "@" that is not quoted
+# makes an address that others would cut in another place (RFC 5321 section 4.1.2).
+_BAD_LOCAL_PART = re.compile(r'[\x00-\x1f\x7f]|\A(?!"(?:[^"\\]|\\.)*+"\Z).*@', re.DOTALL)
+
+
+def is_local_part(text: str) -> bool:
+    """Whether the text, which may be empty, can stand before the "@" of i=."""
+    return _BAD_LOCAL_PART.search(text) is None
 
 
 def _unquoted(value: bytes) -> str:

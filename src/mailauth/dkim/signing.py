@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
 from mailauth import MailAuthError
 from mailauth.dkim.body import BodyHash
 from mailauth.dkim.header import canonicalizer, select
-from mailauth.dkim.signature import MAX_SIGNATURE_OCTETS, MAX_SIGNED_NAMES, is_selector
+from mailauth.dkim.signature import MAX_SIGNATURE_OCTETS, MAX_SIGNED_NAMES, is_local_part, is_selector
 from mailauth.domain import is_fqdn, is_within, to_ascii
 from mailauth.message import Field, Header, LineEnd, Splitter, blocks
 from mailauth.plan import MAX_NAME_OCTETS
@@ -46,6 +46,7 @@ OVERSIGNED_IF_PRESENT = (
 """The same, but only if present: a relay may add a missing Date or Message-ID (RFC 6409 section 8), and gateways add
 missing MIME fields."""
 
+_TIME_LIMIT = 10**12  # RFC 6376 section 3.5, t= and x=: 12 digits
 MAX_COLUMNS = 78  # RFC 5322 section 2.1.1
 _CANONICALIZATIONS = ("simple", "relaxed")
 _FIELD_NAME = re.compile(r"[!-9;-~]+\Z")
@@ -148,10 +149,11 @@ class SigningOptions:
             names = getattr(self, attribute)
             if names is not default:
                 object.__setattr__(self, attribute, _checked_names(names))
-        if self.expires_after is not None and (self.now is None or self.expires_after < 1):
-            raise ValueError("expires_after is in seconds, at least 1, and needs now")
-        if self.now is not None and not 0 <= self.now < 10**12:
+        if self.now is not None and not 0 <= self.now < _TIME_LIMIT:
             raise ValueError("now is in seconds since the epoch")
+        if self.expires_after is not None:
+            if self.now is None or not 1 <= self.expires_after < _TIME_LIMIT - self.now:
+                raise ValueError("expires_after is in seconds, at least 1, needs now, and x= has 12 digits at most")
 
     @property
     def candidates(self) -> tuple[tuple[str, bool, bool], ...]:
@@ -211,7 +213,7 @@ def _checked_selector(selector: str) -> str:
 def _checked_identity(identity: str, domain: str) -> str:
     """i= in dkim-quoted-printable (RFC 6376 section 2.11)."""
     local_part, at, raw_domain = identity.rpartition("@")
-    if not at or _FORBIDDEN.search(identity):
+    if not at or _FORBIDDEN.search(identity) or not is_local_part(local_part):
         raise ValueError(
             f"{identity!r} is no identity: an address, its local part possibly empty, without blanks and ;"
         )
@@ -367,7 +369,7 @@ def _require_signable(header: Header) -> None:
         raise SigningError(f"the message has {number or 'no'} From field{'s' if number else ''}, not one")
     if header.mbox_line:
         raise SigningError('the message begins with the "From " line of an mbox file')
-    if not header.separator and not header.at_end:
+    if header.no_empty_line:
         raise SigningError("no empty line stands between header and body")
 
 

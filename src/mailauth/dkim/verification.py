@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
+from math import isfinite
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
@@ -41,7 +42,7 @@ def verify(message: bytes | BinaryIO, *, now: float, policy: DkimPolicy = _DEFAU
 
     `message` is octets, or a binary file, which the plan reads to its end before its first question. `now` is the
     time of reception in seconds since the epoch. No signature: an empty list. Raises `TypeError` for another kind of
-    message, and whatever reading the file raises.
+    message, `ValueError` for a `now` that is no time, and whatever reading the file raises.
     """
     verifier = Verifier(now=now, policy=policy)
     for block in blocks(message):
@@ -59,10 +60,13 @@ class Verifier:
             verifier.feed(piece)
         signatures = run(verifier.finish(), resolver)
 
-    The result does not depend on how the message was cut.
+    The result does not depend on how the message was cut. Raises `ValueError` for a `now` that is no time.
     """
 
     def __init__(self, *, now: float, policy: DkimPolicy = _DEFAULT_POLICY) -> None:
+        if not isfinite(now):
+            # No comparison with it would be true, so nothing would ever expire.
+            raise ValueError("now is in seconds since the epoch")
         self._now = now
         self._policy = policy
         self._splitter = Splitter(max_header_octets=policy.max_header_octets, count_line_ends=False)
@@ -208,6 +212,7 @@ class _Check:
                 raise Refusal(Reason.HEADER_TOO_LARGE, "the header is over the bound and was not read to its end")
             parsed = parse(field, self.header.line_end, self.evidence)
             self.evidence["author_match"] = _author_match(parsed.domain, author)
+            _require_empty_line(self.header)
             _require_from(parsed, self.header, self.policy)
             _require_policy(parsed, self.header, self.policy)
             _require_time(parsed, now, self.policy.clock_skew)
@@ -226,7 +231,9 @@ class _Check:
                 try:
                     _verify_with(record, self.parsed, self.header, body, found, self.policy)
                 except Refusal as refusal:
-                    failure = failure or (refusal, found)
+                    # The key that gets furthest says why, and it leaves the most evidence.
+                    if failure is None or len(found) > len(failure[1]):
+                        failure = refusal, found
                 else:
                     self.evidence.update(found)
                     return
@@ -247,6 +254,13 @@ class _Check:
 
 
 # --- RFC 6376 section 6.1.1: what can be said without the key -------------------------------------------------
+
+
+def _require_empty_line(header: Header) -> None:
+    # RFC 6376 section 3.8. Whoever takes away the empty line changes nothing that is signed, but a reader that passes
+    # over the odd line finds fields in the body, among them, perhaps, another From.
+    if header.no_empty_line:
+        raise Refusal(Reason.NO_EMPTY_LINE, "no empty line stands between header and body")
 
 
 def _require_from(parsed: SignatureField, header: Header, policy: DkimPolicy) -> None:
