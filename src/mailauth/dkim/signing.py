@@ -12,7 +12,7 @@ import re
 from base64 import b64encode
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
 
@@ -155,12 +155,20 @@ class SigningOptions:
             if self.now is None or not 1 <= self.expires_after < _TIME_LIMIT - self.now:
                 raise ValueError("expires_after is in seconds, at least 1, needs now, and x= has 12 digits at most")
 
-    @cached_property
+    @property
     def candidates(self) -> tuple[tuple[str, bool, bool], ...]:
         """Each name for h=, whether it is named once more if absent, and if present."""
-        always, if_present = set(self.oversigned_fields), {*self.oversigned_fields, *self.oversigned_if_present}
-        names = dict.fromkeys(("from", *self.signed_fields, *self.oversigned_fields))
-        return tuple((name, name in always, name in if_present) for name in names)
+        return _candidates(self.signed_fields, self.oversigned_fields, self.oversigned_if_present)
+
+
+# Options are often made anew for each message, with the same names.
+@lru_cache(maxsize=64)
+def _candidates(
+    signed: tuple[str, ...], oversigned: tuple[str, ...], oversigned_if_present: tuple[str, ...]
+) -> tuple[tuple[str, bool, bool], ...]:
+    always, if_present = set(oversigned), {*oversigned, *oversigned_if_present}
+    names = dict.fromkeys(("from", *signed, *oversigned))
+    return tuple((name, name in always, name in if_present) for name in names)
 
 
 _DEFAULT_NAMES = (
