@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mailauth import MailAuthError
 from mailauth.greylist import Entry, Page, Record, StoreError, Trouble
-from mailauth.stores.urls import DEFAULT_TIME_LIMIT, redact
+from mailauth.stores.urls import DEFAULT_TIME_LIMIT, redact, why
 
 if TYPE_CHECKING:
     import asyncio
@@ -67,7 +67,7 @@ class _Wording:
         try:
             _driver().connection.parse_url(url)
         except ValueError as error:
-            raise ValueError(f"{redact(url)}: {error}") from None
+            raise ValueError(f"{redact(url)}: {why(url, error)}") from None
         self._url = url
         self._shown = redact(url)
         self._record_prefix = (DEFAULT_PREFIX if prefix is None else prefix) + "r:"
