@@ -441,6 +441,8 @@ def test_urls(url: str, kind: str, rest: str) -> None:
         ("memory:?durability=full", "has no option"),
         ("redis://host:port/0", "[Pp]ort"),
         ("postgresql://host/db?durabilty=full", "invalid URI query parameter"),
+        ("redis://host/0?durability=full", "unexpected keyword argument 'durability'"),
+        ("unix:///run/redis.sock?timelimit=1", "unexpected keyword argument 'timelimit'"),
     ],
 )
 def test_urls_that_make_no_sense(url: str, words: str) -> None:
