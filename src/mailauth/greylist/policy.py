@@ -40,8 +40,8 @@ class GreylistPolicy:
     """How long a triplet or client stays known after its last use. RFC 6647 section 5 says at least one week;
     35 days keep a sender who writes once a month."""
     auto_allow: int = 5
-    """After so many distinct successes all mail of a client is let through; 0: never. RFC 6647 section 5 says
-    after the first, which lets one success open a whole network."""
+    """After so many distinct successes all mail of a client is let through; 0: none is added. RFC 6647 section 5
+    says after the first, which lets one success open a whole network."""
     auto_allow_interval: float = HOUR
     """At most one success of a client is counted in this time, so that one burst of mail does not suffice."""
     refresh: float = HOUR
