@@ -252,6 +252,28 @@ store.close()
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("shared", SHARED_STORES)
+def test_a_forked_child_gets_threads_and_loops_of_its_own(shared: str, store_url: Callable[[str], str]) -> None:
+    """As in a server that looks into its store before it forks its workers."""
+    program = """
+import asyncio, os, signal, sys
+from mailauth.greylist import Record, State
+from mailauth.stores import open_async_store
+store = open_async_store(sys.argv[1])
+record = Record(State.WAITING, 1.0, 2.0, 1, 0, 5000)
+assert asyncio.run(store.compare_and_set("parent", None, record))
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)
+    ok = asyncio.run(store.compare_and_set("child", None, record))
+    os._exit(0 if ok and asyncio.run(store.get(["parent"]))[0] == record else 1)
+assert os.waitpid(pid, 0)[1] == 0
+assert asyncio.run(store.get(["child"]))[0] == record
+"""
+    done = subprocess.run([sys.executable, "-c", program, store_url(shared)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 # --- SQLite itself -------------------------------------------------------------------------------------------
 
 

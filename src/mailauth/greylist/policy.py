@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -69,15 +68,19 @@ class GreylistPolicy:
 def _require_seconds(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{name} is a number of seconds, not {value!r}")
-    if not (math.isfinite(value) and 0 <= value <= 100 * 366 * DAY):
-        raise ValueError(f"{name} is out of range: {value!r}")
+    if not 0 <= value <= 100 * 366 * DAY:
+        raise ValueError(f"{name} is out of range: {_short(value)}")
 
 
 def _require_integer(name: str, value: object, highest: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"{name} is a whole number, not {value!r}")
     if not 0 <= value <= highest:
-        raise ValueError(f"{name} is between 0 and {highest}, not {value}")
+        raise ValueError(f"{name} is between 0 and {highest}, not {_short(value)}")
+
+
+def _short(value: float) -> str:
+    return repr(value) if abs(value) < 1e18 else "a number that large"
 
 
 def _mode(value: object) -> Mode:
