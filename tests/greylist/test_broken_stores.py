@@ -388,6 +388,21 @@ def test_redis_out_of_memory(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.server
+@pytest.mark.parametrize("caller", ["sync", "asyncio"])
+@pytest.mark.parametrize("value", [b"\xff\xfe", b"waiting", b"waiting soon 1 1 1 1 1"])
+def test_redis_with_something_else_under_a_key(redis_server: Server, caller: str, value: bytes) -> None:
+    import redis
+
+    one, stop = checks_of(caller, redis_server.url + "?prefix=other:")
+    with redis.Redis.from_url(redis_server.url) as admin:
+        admin.set("other:r:192.0.2.0/24 ann@example.org bob@example.net", value)
+    decision = one(0, "ann@example.org")
+    assert (decision.action, decision.reason) == ("accept", "store-error")
+    assert "not a record" in decision.note
+    stop()
+
+
+@pytest.mark.server
 def test_a_postgresql_that_only_reads() -> None:
     import psycopg
 

@@ -319,3 +319,38 @@ def test_a_full_memory_store_lets_mail_through() -> None:
     reasons = [greylist.check(IP, f"a{i}x@example.org", BOB, now=T).reason for i in range(12)]
     assert reasons == ["new"] * 10 + ["store-error"] * 2
     assert greylist.check(IP, "a3x@example.org", BOB, now=T + 300).action == "accept"
+
+
+def test_a_full_memory_store_gets_room_again() -> None:
+    """Invariant: service returns by itself, since what has run out is removed even while nothing new fits in."""
+    greylist = Greylist(MemoryStore(max_records=10), expire_every=4)
+    for i in range(12):
+        greylist.check(IP, f"a{i}x@example.org", BOB, now=T)
+    reasons = [greylist.check(IP, f"b{i}x@example.org", BOB, now=T + 3 * DAY).reason for i in range(12)]
+    assert reasons == ["store-error"] * 4 + ["new"] * 8
+
+
+class Crowded(MemoryStore):
+    """A store in which others try the same triplet all the time."""
+
+    def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
+        if expected is not None:
+            super().compare_and_set(key, expected, expected._replace(deferred=expected.deferred + 1))
+        return super().compare_and_set(key, expected, record)
+
+
+def test_a_crowd_of_attempts_does_not_open_the_door() -> None:
+    """Invariant: who loses every race is told what the record says, neither let in early nor kept out."""
+    greylist = Greylist(Crowded())
+    assert greylist.check(IP, ANN, BOB, now=T).reason == "new"
+    early = greylist.check(IP, ANN, BOB, now=T + 1)
+    assert (early.action, early.reason) == ("defer", "too-early")
+    assert "not written down" in early.note
+    late = greylist.check(IP, ANN, BOB, now=T + 300)
+    assert (late.action, late.reason) == ("accept", "retried")
+
+
+def test_a_client_allowed_by_hand_is_let_through_without_automatic_allowing() -> None:
+    greylist = Greylist(MemoryStore(), policy=GreylistPolicy(auto_allow=0))
+    greylist.store.compare_and_set("192.0.2.0/24", None, Record(State.ALLOWED, T, T, 0, 0, int(T + 35 * DAY)))
+    assert greylist.check("192.0.2.1", ANN, BOB, now=T).reason == "client-allowed"

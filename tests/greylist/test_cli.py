@@ -97,6 +97,7 @@ def test_allow_a_client(url: str, capsys: pytest.CaptureFixture[str], tmp_path: 
     status, out, _ = run(capsys, "allow", "--store", url, "--client", "198.51.100.1", "--json", *NOW)
     assert (status, json.loads(out)) == (0, {"allowed": [["198.51.100.0/24"]]})
     assert check(url, "198.51.100.200", "anybody@example.com", 601) == "client-allowed"
+    assert run(capsys, "allow", "--store", url, "--client", "192.0.2.0/24", *NOW)[0] == 0
     assert run(capsys, "allow", "--store", url, "--client", "Example.com", *NOW)[1] == "allowed: example.com\n"
     settings = tmp_path / "greylist.toml"
     settings.write_text("ipv4_prefix = 32")
@@ -176,6 +177,9 @@ def test_stats_before_and_after_expiry(url: str, capsys: pytest.CaptureFixture[s
         (["show", "--store", "redis://127.0.0.1:1/0"], "127.0.0.1:1"),
         (["show", "--store", "FILE", "--client", "a b"], "neither an address, a network nor a domain"),
         (["allow", "--store", "FILE"], "say what to allow"),
+        (["allow", "--store", "FILE", "--client", "192.0.0.0/16"], "192.0.0.0/16 is no client: they are networks of /24"),
+        (["allow", "--store", "FILE", "--client", "192.0.2.128/25"], "networks of /24"),
+        (["allow", "--store", "FILE", "--client", "2001:db8::/48"], "networks of /64"),
         (["forget", "--store", "FILE"], "say what to forget"),
         (["allow", "--store", "FILE", "--client", "192.0.2.1", "--settings", "/nonexistent"], "cannot read"),
         (

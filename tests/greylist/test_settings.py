@@ -125,6 +125,11 @@ def test_what_the_text_does_not_name_is_as_in_the_policy() -> None:
         ("delay = true", "delay is a time such as"),
         ("delay = -5", "delay is out of range"),
         ("delay = nan", "delay is out of range"),
+        ("delay = inf", "delay is out of range"),
+        (f"delay = {'9' * 400}", "delay is out of range: a number that large"),
+        (f"auto_allow = {'9' * 400}", "auto_allow is between 0 and 1000000"),
+        (f"delay = {'9' * 5000}", "not TOML"),
+        (f"delay = 0x{'f' * 5000}", "delay is out of range: a number that large"),
         ('delay = "3d"', "retry_window must be at least"),
         ("ipv4_prefix = 64", "ipv4_prefix is between 0 and 32"),
         ('mode = "maybe"', "mode is one of on, off, dry-run"),
@@ -200,6 +205,9 @@ def test_a_broken_file_leaves_the_settings_in_force(tmp_path: Path, caplog: pyte
     for break_it in (
         lambda: rewrite(path, "delay = "),
         lambda: path.write_bytes(b"# \xff\xfe not UTF-8"),
+        lambda: rewrite(path, f"delay = {'9' * 400}"),
+        lambda: rewrite(path, f"delay = {'9' * 5000}"),
+        lambda: rewrite(path, f"[exempt]\nclients = [0x{'f' * 5000}]"),
         lambda: os.unlink(path),
     ):
         caplog.clear()

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -251,6 +252,28 @@ store.close()
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("shared", SHARED_STORES)
+def test_a_forked_child_gets_threads_and_loops_of_its_own(shared: str, store_url: Callable[[str], str]) -> None:
+    """As in a server that looks into its store before it forks its workers."""
+    program = """
+import asyncio, os, signal, sys
+from mailauth.greylist import Record, State
+from mailauth.stores import open_async_store
+store = open_async_store(sys.argv[1])
+record = Record(State.WAITING, 1.0, 2.0, 1, 0, 5000)
+assert asyncio.run(store.compare_and_set("parent", None, record))
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)
+    ok = asyncio.run(store.compare_and_set("child", None, record))
+    os._exit(0 if ok and asyncio.run(store.get(["parent"]))[0] == record else 1)
+assert os.waitpid(pid, 0)[1] == 0
+assert asyncio.run(store.get(["child"]))[0] == record
+"""
+    done = subprocess.run([sys.executable, "-c", program, store_url(shared)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 # --- SQLite itself -------------------------------------------------------------------------------------------
 
 
@@ -440,6 +463,8 @@ def test_urls(url: str, kind: str, rest: str) -> None:
         ("memory:?durability=full", "has no option"),
         ("redis://host:port/0", "[Pp]ort"),
         ("postgresql://host/db?durabilty=full", "invalid URI query parameter"),
+        ("redis://host/0?durability=full", "unexpected keyword argument 'durability'"),
+        ("unix:///run/redis.sock?timelimit=1", "unexpected keyword argument 'timelimit'"),
     ],
 )
 def test_urls_that_make_no_sense(url: str, words: str) -> None:
@@ -456,6 +481,42 @@ def test_passwords_are_not_shown() -> None:
     decision = Greylist(store, policy=GreylistPolicy()).check("192.0.2.1", "a@b.example", "c@d.example")
     assert decision.reason == "store-error"
     assert "secret" not in decision.detail
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://ann:secret@h:6379/0?x=secret", "redis://ann@h:6379/0"),
+        ("redis://:secret@[::1]:6379/0", "redis://[::1]:6379/0"),
+        ("unix://:secret@/run/redis.sock?db=1", "unix:///run/redis.sock"),
+        ("postgresql://h1:5432,h2:5432/mail", "postgresql://h1:5432,h2:5432/mail"),
+        ("postgresql:///mail?host=/run&password=secret", "postgresql:///mail"),
+        ("sqlite:///srv/a@b.db?durability=full", "sqlite:///srv/a@b.db"),
+        # as people type them
+        ("redis://:sec/secret@h/0", "redis://..."),
+        ("redis://:sec#secret@h", "redis://..."),
+        ("postgresql://u:sec?secret@h/d", "postgresql://..."),
+        ("postgresql://u:100%secret@h/d", "postgresql://u@h/d"),
+        ("postgresql://u:se@secret@h/d", "postgresql://u@h/d"),
+        ("redis://[:secret@h/0", "redis://[@h/0"),
+        ("redis://:123/secret@h/0", "redis://..."),
+        ("postgresql:///mail?user=ann@secret", "postgresql://..."),
+        ("redis://:secret", "redis://..."),
+        ("redis//:secret@h", "..."),
+        ("host=db password=secret dbname=x", "..."),
+        ("mysql://u:secret@h/d", "mysql://u@h/d"),
+    ],
+)
+def test_no_mistake_in_a_url_shows_a_secret(url: str, shown: str) -> None:
+    assert redact(url) == shown
+    for open_any in (open_store, open_async_store):
+        try:
+            store: Any = open_any(url)
+        except ValueError as error:
+            assert "secret" not in "".join(traceback.format_exception(error)[-1:])
+            assert error.__suppress_context__ or error.__context__ is None
+        else:
+            assert "secret" not in repr(store)
 
 
 def test_drivers_load_only_when_a_store_of_their_kind_is_opened() -> None:

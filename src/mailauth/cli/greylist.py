@@ -296,7 +296,7 @@ def allow(options: argparse.Namespace, store: Store, now: float) -> int:
     if not (options.client or options.sender or options.recipient):
         raise UsageError("say what to allow: --client, --sender, --recipient, or several of them")
     if options.client and not (options.sender or options.recipient):
-        allowed = [_allow_client(store, _client_of(options.client, policy), now, policy)]
+        allowed = [_allow_client(store, _whole_client(options.client, policy), now, policy)]
     else:
         allowed = [
             key
@@ -317,11 +317,24 @@ def _policy(options: argparse.Namespace) -> GreylistPolicy:
         raise UsageError(f"cannot read {options.settings}: {error.strerror}") from None
 
 
+def _whole_client(text: str, policy: GreylistPolicy) -> str:
+    """The client as checks look it up; a network of any other size would never be found again."""
+    client = _client_of(text, policy)
+    address, slash, size = client.partition("/")
+    own = policy.ipv6_prefix if ":" in address else policy.ipv4_prefix
+    if slash and int(size) != own:
+        raise UsageError(
+            f"{client} is no client: they are networks of /{own} here; name one of its addresses, give --settings if "
+            "yours are of another size, or exempt it in the settings"
+        )
+    return client
+
+
 def _triplet(options: argparse.Namespace, policy: GreylistPolicy) -> str:
     for text in (options.sender, options.recipient):
         if text.startswith("@"):
             raise UsageError(f"nothing waits that matches; to allow it beforehand name an address, not {text}")
-    client = _client_of(options.client, policy)
+    client = _whole_client(options.client, policy)
     return f"{client} {normal_sender(options.sender)} {normal_recipient(options.recipient)}"
 
 

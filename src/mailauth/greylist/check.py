@@ -59,7 +59,7 @@ def judge(keys: Keys, now: float, policy: GreylistPolicy) -> StorePlan[Decision]
     """Read both records, let the machine decide, and write down what changed; again, if somebody was faster."""
     for _ in range(MAX_RACES):
         client, record = yield Get(keys)
-        admitted = admit(client, now, policy) if policy.auto_allow else None
+        admitted = admit(client, now, policy)
         if admitted is not None:
             return (yield from _write_down(keys.client, client, *admitted))
         decision, after = decide(record, now, policy)
@@ -78,7 +78,10 @@ def judge(keys: Keys, now: float, policy: GreylistPolicy) -> StorePlan[Decision]
             if decision.reason is Reason.RETRIED and policy.auto_allow:
                 decision = yield from _credit(keys.client, client, now, policy, decision)
             return decision
-    raise StoreError("others kept changing the same record", Trouble.CONTENTION)
+    if record is None:
+        raise StoreError("others kept changing the same record", Trouble.CONTENTION)
+    # The record is there, and what it says holds: a crowd of attempts must not be a way past it.
+    return replace(decision, note="not written down: others kept changing the same record")
 
 
 def _write_down(key: str, before: Record | None, decision: Decision, after: Record) -> StorePlan[Decision]:

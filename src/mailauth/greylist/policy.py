@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -40,8 +39,8 @@ class GreylistPolicy:
     """How long a triplet or client stays known after its last use. RFC 6647 section 5 says at least one week;
     35 days keep a sender who writes once a month."""
     auto_allow: int = 5
-    """After so many distinct successes all mail of a client is let through; 0: never. RFC 6647 section 5 says
-    after the first, which lets one success open a whole network."""
+    """After so many distinct successes all mail of a client is let through; 0: none is added. RFC 6647 section 5
+    says after the first, which lets one success open a whole network."""
     auto_allow_interval: float = HOUR
     """At most one success of a client is counted in this time, so that one burst of mail does not suffice."""
     refresh: float = HOUR
@@ -69,15 +68,19 @@ class GreylistPolicy:
 def _require_seconds(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{name} is a number of seconds, not {value!r}")
-    if not (math.isfinite(value) and 0 <= value <= 100 * 366 * DAY):
-        raise ValueError(f"{name} is out of range: {value!r}")
+    if not 0 <= value <= 100 * 366 * DAY:
+        raise ValueError(f"{name} is out of range: {_short(value)}")
 
 
 def _require_integer(name: str, value: object, highest: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"{name} is a whole number, not {value!r}")
     if not 0 <= value <= highest:
-        raise ValueError(f"{name} is between 0 and {highest}, not {value}")
+        raise ValueError(f"{name} is between 0 and {highest}, not {_short(value)}")
+
+
+def _short(value: float) -> str:
+    return repr(value) if abs(value) < 1e18 else "a number that large"
 
 
 def _mode(value: object) -> Mode:

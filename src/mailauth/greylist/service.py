@@ -20,7 +20,7 @@ from mailauth.greylist.store import AsyncStore, Store, StoreError, StorePlan, ca
 _log = logging.getLogger("mailauth.greylist")
 
 EXPIRE_EVERY = 64
-"""So many new records are written by one object between two steps of expiry ..."""
+"""So many new records are written, or cannot be, by one object between two steps of expiry ..."""
 EXPIRE_STEP = 4 * EXPIRE_EVERY
 """... and so many are removed at most in one step: more than come in, and still only milliseconds."""
 
@@ -79,7 +79,8 @@ class _Checks:
         """Log a store in trouble; say whether it is time for a step of expiry."""
         if decision.note and (decision.reason is Reason.STORE_ERROR or not decision.reason.startswith("exempt")):
             _log.warning("greylist store: %s; decision: %s (%s)", decision.note, decision.action, decision.reason)
-        if decision.reason is not Reason.NEW or self._expire_every is None:
+        # A store that is full takes nothing new, and needs its old records removed all the more.
+        if decision.reason not in (Reason.NEW, Reason.STORE_ERROR) or self._expire_every is None:
             return False
         self._new += 1
         return self._new % self._expire_every == 0
@@ -95,7 +96,7 @@ class Greylist(_Checks):
     `store` comes from `mailauth.stores.open_store`. `settings` (a `Settings` or `SettingsFile`) name exemptions and
     settings per recipient, and have a policy; without them, `policy` holds for all. `on_error` ("accept" or "defer")
     is the decision while the store fails. `clock` gives the time where a call has no `now`. After every
-    `expire_every` new triplets a few old records are removed; None leaves that to `expire` alone.
+    `expire_every` new triplets (or errors of the store) a few old records are removed; None leaves that to `expire` alone.
     """
 
     store: Store

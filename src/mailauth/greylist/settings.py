@@ -121,7 +121,7 @@ def _address_patterns(address: str) -> Iterable[str]:
 
 def _network(pattern: object) -> IPv4Network | IPv6Network | None:
     if not isinstance(pattern, str) or not pattern:
-        raise SettingsError(f'a pattern is text such as "192.0.2.0/24" or "example.org", not {pattern!r}')
+        raise SettingsError(f'a pattern is text such as "192.0.2.0/24" or "example.org", not {_shown(pattern)}')
     if "@" in pattern or not ("/" in pattern or ":" in pattern or pattern.replace(".", "").isdigit()):
         return None
     try:
@@ -131,6 +131,13 @@ def _network(pattern: object) -> IPv4Network | IPv6Network | None:
         if "host bits" in str(error):
             hint = f"; did you mean {ip_network(pattern, strict=False)}?"
         raise SettingsError(f"{pattern!r} is no network ({error}){hint}") from None
+
+
+def _shown(value: object) -> str:
+    try:
+        return f"{value!r:.60}"
+    except ValueError:  # thousands of digits
+        return "such a number"
 
 
 def _normal_pattern(pattern: str) -> str:
@@ -166,7 +173,7 @@ class Settings:
 
         try:
             document = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # ValueError: also of numbers with thousands of digits
             raise SettingsError(f"not TOML: {error}") from None
         return _from_document(document, policy or GreylistPolicy())
 
@@ -259,12 +266,12 @@ def _changed(where: str, policy: GreylistPolicy, values: dict[str, Any]) -> Grey
 def _seconds(where: str, value: object) -> float:
     """A number of seconds, or a number with a unit: "90s", "5m", "1h", "35d", "2w"."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        return value
     if isinstance(value, str) and value[-1:] in _UNITS:
         number = value[:-1].strip()
         if number.isascii() and number.isdigit() and len(number) <= 10:
             return int(number) * _UNITS[value[-1]]
-    raise SettingsError(f'{where} is a time such as "90s", "5m", "1h" or "35d", or a number of seconds, not {value!r}')
+    raise SettingsError(f'{where} is a time such as "90s", "5m", "1h" or "35d", or a number of seconds, not {value!r:.60}')
 
 
 def _table(key: str, document: dict[str, Any], where: str = "") -> dict[str, Any]:

@@ -58,7 +58,7 @@ class SettingsFile:
     def _read_again(self) -> None:
         try:
             self._settings = self._read()
-        except (OSError, SettingsError) as error:
+        except (OSError, ValueError) as error:  # a SettingsError is a ValueError
             _log.error("greylist settings unchanged: %s", error)
         else:
             _log.info("greylist settings read again from %s", self.path)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mailauth import MailAuthError
 from mailauth.greylist import Entry, Page, Record, State, StoreError, Trouble
-from mailauth.stores.urls import DEFAULT_TIME_LIMIT, redact
+from mailauth.stores.urls import DEFAULT_TIME_LIMIT, redact, why
 
 if TYPE_CHECKING:
     import asyncio
@@ -78,7 +78,7 @@ class _Wording:
         try:
             self._psycopg.conninfo.conninfo_to_dict(url)
         except self._psycopg.Error as error:
-            raise ValueError(f"{redact(url)}: {' '.join(str(error).split())}") from None
+            raise ValueError(f"{redact(url)}: {why(url, error)}") from None
         self._url = url
         self._shown = redact(url)
         self._time_limit = time_limit

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mailauth import MailAuthError
 from mailauth.greylist import Entry, Page, Record, StoreError, Trouble
-from mailauth.stores.urls import DEFAULT_TIME_LIMIT, redact
+from mailauth.stores.urls import DEFAULT_TIME_LIMIT, redact, why
 
 if TYPE_CHECKING:
     import asyncio
@@ -65,9 +65,10 @@ class _Wording:
 
     def __init__(self, url: str, prefix: str | None, time_limit: float) -> None:
         try:
-            _driver().connection.parse_url(url)
-        except ValueError as error:
-            raise ValueError(f"{redact(url)}: {error}") from None
+            # Made, not connected: an option that the driver does not know would otherwise fail in a check.
+            _driver().ConnectionPool.from_url(url).make_connection()
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{redact(url)}: {why(url, error)}") from None
         self._url = url
         self._shown = redact(url)
         self._record_prefix = (DEFAULT_PREFIX if prefix is None else prefix) + "r:"
@@ -84,6 +85,7 @@ class _Wording:
             "socket_connect_timeout": self._time_limit,
             "retry": once_more,
             "decode_responses": True,
+            "encoding_errors": "replace",  # what is no text is no record either
         }
 
     def _names(self, keys: Sequence[str]) -> list[str]:

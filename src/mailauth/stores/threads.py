@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ class ThreadedStore:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._threads: ThreadPoolExecutor | None = None
+        self._process = os.getpid()
         self._lock = threading.Lock()
 
     async def _in_thread(self, function: Callable[P, T], *arguments: P.args, **_: P.kwargs) -> T:
@@ -48,10 +50,12 @@ class ThreadedStore:
 
     def _pool(self) -> ThreadPoolExecutor:
         with self._lock:
-            if self._threads is None:
+            # A forked child has no threads but its first; a pool that was forked would wait for them for ever.
+            if self._threads is None or self._process != os.getpid():
                 from concurrent.futures import ThreadPoolExecutor
 
                 self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="greylist")
+                self._process = os.getpid()
             return self._threads
 
     async def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
