@@ -325,3 +325,18 @@ def test_the_handler_alone_serves_a_plain_aiosmtpd_server(serve: Serve) -> None:
         client.docmd("MAIL FROM:<ann@good.example>")
         assert client.docmd("RCPT TO:<bob@here.example>")[0] == 450
     assert server.delivered[0].content.endswith(MESSAGE)
+
+
+@pytest.mark.parametrize(
+    "path", [b'<"a\rb"@x.example>', b'<"a\x1b[2J"@x.example>', b'<"a\x00"@x.example>', b"<\xff@x.example>"]
+)
+def test_no_control_passes_a_plain_aiosmtpd_server(serve: Serve, path: bytes) -> None:
+    from aiosmtpd.smtp import SMTP
+
+    server = serve(rest=REST, kind=SMTP)
+    raw = server.raw()
+    raw.say(b"EHLO mx.good.example\r\n")
+    assert raw.say(b"MAIL FROM:" + path + b" SMTPUTF8\r\n")[:1] == b"5"
+    assert raw.say(b"MAIL FROM:<> SMTPUTF8\r\n") == b"250 2.1.0 Sender OK\r\n"
+    assert raw.say(b"RCPT TO:" + path.replace(b"x.example", b"here.example") + b"\r\n")[:1] == b"5"
+    assert raw.say(b'RCPT TO:<"a b"@here.example>\r\n') == b"250 2.1.5 Recipient OK\r\n"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mailauth.plan import IPAddress
 
 _log = logging.getLogger("mailauth.aiosmtpd")
+_log_of_aiosmtpd = logging.getLogger("mail.log")
 
 MAX_COMMAND_OCTETS = 1000
 """RFC 5321 section 4.5.3.1.4 asks for 512, and extensions for more; one number is enough for all of them."""
@@ -35,6 +36,17 @@ LAST_WORDS_SECONDS = 5.0
 _MAY_BE_FOLLOWED = frozenset({"MAIL", "RCPT", "RSET"})
 # The reply to a message is asked for at its end, and the next commands may follow it at once (ibid.).
 _AFTER_CONTENT = "DATA"
+
+
+def _printable(record: logging.LogRecord) -> bool:
+    """A filter for the log of aiosmtpd, which shows an unknown command as it came, controls included."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(_shown(value) if isinstance(value, str) else value for value in record.args)
+    return True
+
+
+def _shown(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 class MailauthMixin(SMTP):
@@ -55,6 +67,7 @@ class MailauthMixin(SMTP):
         self._errors = 0
         self._counted_as: IPAddress | None = None
         self._counted = False
+        _log_of_aiosmtpd.addFilter(_printable)  # once, however often it is said
         super().__init__(handler, **arguments)
 
     # --- the connection ---------------------------------------------------------------------------------------
