@@ -13,7 +13,7 @@ import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from aiosmtpd.smtp import SMTP
+from aiosmtpd.smtp import SMTP, syntax
 
 from mailauth.aiosmtpd.content import ContentReader
 from mailauth.aiosmtpd.paths import parse_path
@@ -160,10 +160,20 @@ class MailauthMixin(SMTP):
             return None, None
         return path.address or "<>", path.parameters
 
+    @syntax("AUTH <mechanism>")
+    async def smtp_AUTH(self, arg: str) -> None:
+        """RFC 4954 section 4: AUTH is refused within a transaction, which began as a stranger's."""
+        if self.envelope is not None and self.envelope.mail_from is not None:
+            await self.push("503 5.5.1 AUTH stands before MAIL")
+            return
+        await super().smtp_AUTH(arg)
+
+    @syntax("VRFY <address>")
     async def smtp_VRFY(self, arg: str | None) -> None:
         """RFC 5321 section 3.5.3: neither confirmed nor denied, so that nobody can try out addresses."""
         await self.push("252 2.5.0 Cannot verify; send it, and see" if arg else "501 5.5.4 Syntax: VRFY <address>")
 
+    @syntax("DATA")
     async def smtp_DATA(self, arg: str | None) -> None:
         """DATA: read the message in bounded memory, and ask the handler."""
         if await self.check_helo_needed() or await self.check_auth_needed("DATA"):
