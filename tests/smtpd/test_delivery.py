@@ -22,7 +22,9 @@ from tests.servers import free_port
 CONTENT = "Subject: Grüße\r\n\r\n.dot\r\n..\r\n.\r\nFrom here\r\n\r\n".encode()
 
 
-def accepted(*recipients: str, sender: str = "ann@good.example", smtputf8: bool = False, content: bytes = CONTENT) -> Accepted:
+def accepted(
+    *recipients: str, sender: str = "ann@good.example", smtputf8: bool = False, content: bytes = CONTENT
+) -> Accepted:
     report = Authenticator("mx.here.example", restrictions=None).session("192.0.2.1").report()
     return Accepted("id1", content, sender, recipients, report, smtputf8=smtputf8)
 

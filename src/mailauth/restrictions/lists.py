@@ -37,9 +37,7 @@ def reject_rbl(*zones: str | rbl.Rule, threshold: int = rbl.DEFAULT_THRESHOLD) -
         return _decide("reject_rbl", verdict, f"Service unavailable; Client host [{evidence.ip}]")
 
     note = " ".join(map(str, rules))
-    return Restriction(
-        "reject_rbl", judge, needs=lambda evidence: (need(evidence),), note=note, may_open_relay=False
-    )
+    return Restriction("reject_rbl", judge, needs=lambda evidence: (need(evidence),), note=note, may_open_relay=False)
 
 
 def reject_rhsbl(*zones: str | rbl.Rule, of: NameOf = "sender", threshold: int = rbl.DEFAULT_THRESHOLD) -> Restriction:
