@@ -199,6 +199,14 @@ CASES = {
         HOST + '[listen]\n[restrictions]\nrecipient = ["warn_if_reject reject_unauth_destination a.example"]',
         (4, "restrictions.recipient", "anybody could relay"),
     ),
+    "everybody is ours": (
+        HOST + 'networks = ["127.0.0.1", "0.0.0.0/0"]\ndomains = ["a.example"]\n[listen]\n',
+        (2, "networks[1]", "anybody could relay"),
+    ),
+    "everybody is ours by IPv6": (
+        HOST + 'networks = ["::/0"]\ndomains = ["a.example"]\n[listen]\n',
+        (2, "networks[0]", "anybody could relay"),
+    ),
     "no delivery": (
         HOST + 'domains = ["a.example"]\n[listen]\ndeliver_to = "mbox:/x"',
         (4, "listen.deliver_to", "expected smtp://host:port"),

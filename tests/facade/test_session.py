@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from mailauth import restrictions as r
 from mailauth import sync
 from mailauth.plan import Answer, Question
+from mailauth.resolvers import ZoneResolver
 from mailauth.restrictions import Action, Decision, Evidence, Reply, Restrictions, refuse
 from mailauth.session import PhaseError
 from mailauth.smtp import Reply as SmtpReply
@@ -523,3 +525,51 @@ def test_a_session_serves_a_running_loop() -> None:
         return session.rcpt(BOB)
 
     assert asyncio.run(main()).reply is None
+
+
+# --- allow lists and relaying ---------------------------------------------------------------------------------
+
+
+def allowing() -> ZoneResolver:
+    """An allow list that has the stranger and every name that is said here."""
+    keys = (ip_address(STRANGER).reverse_pointer.removesuffix(".in-addr.arpa"), "mx.example.org", "example.org")
+    return ZoneResolver({(f"{key}.wl.test", "A"): ["127.0.0.2"] for key in keys})
+
+
+_ALLOWED = [
+    r.reject_rbl("wl.test allow"),
+    r.reject_rhsbl("wl.test allow", of="helo"),
+    r.reject_rhsbl("wl.test allow", of="sender"),
+    r.warn_if_reject(r.reject_rbl("wl.test allow")),
+]
+
+
+@pytest.mark.parametrize("phase", ["client", "recipient"])
+@pytest.mark.parametrize("allow", _ALLOWED, ids=str)
+def test_an_allow_list_opens_no_relay(phase: str, allow: r.Restriction) -> None:
+    """As Postfix's permit_dnswl_client, which is ignored where it would override reject_unauth_destination."""
+    refusing = refuse("mine", "mine", Reply(550, "5.7.1", "no"))
+    session = sync.Authenticator(
+        "mx.mailbox.test", resolver=allowing(), restrictions=lists(**{phase: [allow, OURS, lambda evidence: refusing]})
+    ).session(STRANGER)
+    session.helo("mx.example.org")
+    session.mail("ann@example.org")
+    assert session.rcpt("x@elsewhere.example").restriction == "reject_unauth_destination"
+    assert session.rcpt(BOB).action is Action.PERMIT
+
+
+def test_who_may_relay_may_be_on_an_allow_list_too() -> None:
+    allow = r.reject_rbl("wl.test allow")
+    for more in (r.permit_mynetworks(STRANGER), r.warn_if_reject(OURS)):
+        session = sync.Authenticator(
+            "mx.mailbox.test", resolver=allowing(), restrictions=lists(recipient=[allow, more, r.permit_mynetworks()])
+        ).session(STRANGER)
+        session.mail("ann@example.org")
+        assert session.rcpt("x@elsewhere.example").action is Action.PERMIT
+    session = sync.Authenticator(
+        "mx.mailbox.test",
+        resolver=allowing(),
+        restrictions=lists(recipient=[allow, r.permit_mynetworks(STRANGER), OURS]),
+    ).session(STRANGER)
+    session.mail("ann@example.org")
+    assert session.rcpt("x@elsewhere.example").restriction == "permit_mynetworks"

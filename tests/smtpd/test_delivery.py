@@ -22,9 +22,11 @@ from tests.servers import free_port
 CONTENT = "Subject: Grüße\r\n\r\n.dot\r\n..\r\n.\r\nFrom here\r\n\r\n".encode()
 
 
-def accepted(*recipients: str, sender: str = "ann@good.example", smtputf8: bool = False) -> Accepted:
+def accepted(
+    *recipients: str, sender: str = "ann@good.example", smtputf8: bool = False, content: bytes = CONTENT
+) -> Accepted:
     report = Authenticator("mx.here.example", restrictions=None).session("192.0.2.1").report()
-    return Accepted("id1", CONTENT, sender, recipients, report, smtputf8=smtputf8)
+    return Accepted("id1", content, sender, recipients, report, smtputf8=smtputf8)
 
 
 class NextServer:
@@ -101,6 +103,38 @@ def test_a_refused_recipient_refuses_the_message(recipients: tuple[str, ...], re
             found = await SmtpDelivery("127.0.0.1", port)(accepted(*recipients))
         assert str(found) == reply
         assert server.got == []
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("end", [b"\r.\r", b"\n.\n", b"\r.\r\n", b"\r\n.\r", b"\n.\r\n", b"\r\n.\n"])
+@pytest.mark.parametrize("kind", [SMTP, LMTP])
+def test_no_bare_line_end_is_handed_on(kind: Any, end: bytes) -> None:
+    """Where the site takes them. What stands behind one stays content, dots and all, for every reader."""
+    content = b"Subject: x\r\n\r\nbody" + end + b"MAIL FROM:<eve@x.example>\r\n"
+    expected = b"Subject: x\r\n\r\nbody\r\n.\r\nMAIL FROM:<eve@x.example>\r\n"
+
+    async def run() -> None:
+        async with next_server(kind) as (server, port):
+            deliver = (LmtpDelivery if kind is LMTP else SmtpDelivery)("127.0.0.1", port)
+            assert await deliver(accepted("bob@here.example", content=content)) is None
+        assert [octets for _, _, octets, _ in server.got] == [expected]
+
+    asyncio.run(run())
+
+
+class Unwilling(SMTP):
+    """Refuses DATA before any content."""
+
+    async def smtp_DATA(self, arg: str) -> None:
+        await self.push("554 5.7.1 no valid recipients")  # type: ignore[no-untyped-call]
+
+
+def test_a_next_server_that_refuses_data_is_believed() -> None:
+    async def run() -> None:
+        async with next_server(Unwilling) as (_, port):
+            found = await SmtpDelivery("127.0.0.1", port)(accepted("bob@here.example"))
+        assert str(found) == "550 5.7.1 The next server says: 554 no valid recipients"
 
     asyncio.run(run())
 

@@ -302,3 +302,12 @@ def test_no_dialogue_makes_us_fail(
         assert reply.endswith(b"\r\n")
         assert reply.rstrip(b"\r\n").decode().isprintable()
         assert not reply.startswith(b"451 4.3.0")
+
+
+def test_no_log_line_shows_what_moves_the_cursor(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    raw = serve().raw()
+    for line in (b"\x1b[2JX\ry", b"EHLO \x1b[2J\ry", b"MAIL FROM:<\x1b[2J\ry@x.example>", b"VRFY \x1b\r\x00"):
+        raw.say(line + b"\r\n")
+    assert any("unrecognised" in message for message in caplog.messages)
+    assert [message for message in caplog.messages if not message.isprintable()] == []

@@ -325,3 +325,39 @@ def test_the_handler_alone_serves_a_plain_aiosmtpd_server(serve: Serve) -> None:
         client.docmd("MAIL FROM:<ann@good.example>")
         assert client.docmd("RCPT TO:<bob@here.example>")[0] == 450
     assert server.delivered[0].content.endswith(MESSAGE)
+
+
+@pytest.mark.parametrize(
+    "path", [b'<"a\rb"@x.example>', b'<"a\x1b[2J"@x.example>', b'<"a\x00"@x.example>', b"<\xff@x.example>"]
+)
+def test_no_control_passes_a_plain_aiosmtpd_server(serve: Serve, path: bytes) -> None:
+    from aiosmtpd.smtp import SMTP
+
+    server = serve(rest=REST, kind=SMTP)
+    raw = server.raw()
+    raw.say(b"EHLO mx.good.example\r\n")
+    assert raw.say(b"MAIL FROM:" + path + b" SMTPUTF8\r\n")[:1] == b"5"
+    assert raw.say(b"MAIL FROM:<> SMTPUTF8\r\n") == b"250 2.1.0 Sender OK\r\n"
+    assert raw.say(b"RCPT TO:" + path.replace(b"x.example", b"here.example") + b"\r\n")[:1] == b"5"
+    assert raw.say(b'RCPT TO:<"a b"@here.example>\r\n') == b"250 2.1.5 Recipient OK\r\n"
+
+
+def test_auth_has_no_place_in_a_transaction(serve: Serve) -> None:
+    """RFC 4954 section 4; and what MAIL began as a stranger may not go on as one of us."""
+    from aiosmtpd.smtp import AuthResult
+
+    def anybody(*arguments: object) -> AuthResult:
+        return AuthResult(success=True)
+
+    server = serve(rest=REST, authenticator=anybody, auth_require_tls=False)
+    with server.client("127.0.0.6") as client:
+        assert client.docmd("MAIL FROM:<ann@good.example>")[0] == 250
+        assert client.docmd("AUTH PLAIN AGEAYg==")[0] == 503
+        assert client.docmd("RCPT TO:<bob@elsewhere.example>")[0] == 554
+        client.docmd("RSET")
+        assert client.docmd("AUTH PLAIN AGEAYg==")[0] == 235
+
+
+def test_help_names_every_command(serve: Serve) -> None:
+    with serve(rest=REST).client() as client:
+        assert {b"DATA", b"VRFY", b"MAIL"} <= set(client.docmd("HELP")[1].split())

@@ -1,7 +1,8 @@
 # What belongs here: handing an accepted message on: to another server by SMTP or LMTP, or into a Maildir. Blocking work
 # is done in threads of its own.
 #
-# SECURITY: addresses have passed parse_path (no controls); the content has no bare line ends unless the site wants so.
+# SECURITY: addresses have passed parse_path (no controls). A site may take content with bare line ends; none leaves
+# here over the network, where another reader could take one for the end of the message.
 # A message is never half delivered and then refused for good: either the next server takes it for all recipients, or
 # the client is told to come back.
 """Deliveries for `MailauthHandler`: `SmtpDelivery`, `LmtpDelivery`, `MaildirDelivery`, `open_delivery`."""
@@ -19,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
 
+from mailauth.aiosmtpd.content import bare_line_end
 from mailauth.aiosmtpd.handler import Accepted, Deliver
 from mailauth.config import parse_delivery_url
 from mailauth.smtp import Reply
@@ -107,7 +109,7 @@ class SmtpDelivery(_Threads):
         return None
 
     def _send(self, server: smtplib.SMTP, message: Accepted) -> list[Answer]:
-        return [server.data(message.content)]
+        return [_data(server, message)]
 
 
 class LmtpDelivery(SmtpDelivery):
@@ -121,8 +123,22 @@ class LmtpDelivery(SmtpDelivery):
 
     def _send(self, server: smtplib.SMTP, message: Accepted) -> list[Answer]:
         # RFC 2033 section 4.2: one reply for each recipient that was accepted.
-        first = server.data(message.content)
+        first = _data(server, message)
         return [first, *(server.getreply() for _ in message.rcpt_to[1:])]
+
+
+_ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+def _data(server: smtplib.SMTP, message: Accepted) -> Answer:
+    """DATA. Raises `NotDelivered` where the next server does not even want to see the content."""
+    # RFC 5321 section 2.3.8: CR and LF MUST NOT be transmitted but as CRLF.
+    content = message.content if bare_line_end(message.content) is None else _ANY_LINE_END.sub(b"\r\n", message.content)
+    try:
+        return server.data(content)
+    except smtplib.SMTPDataError as error:
+        _require((error.smtp_code, error.smtp_error if isinstance(error.smtp_error, bytes) else b""))
+        raise
 
 
 def _options(server: smtplib.SMTP, message: Accepted) -> str:

@@ -21,6 +21,7 @@ from mailauth import authres, domain
 from mailauth.aiosmtpd.connections import Connections
 from mailauth.aiosmtpd.content import bare_line_end
 from mailauth.aiosmtpd.fields import Transaction, protocol_word, trace_fields
+from mailauth.aiosmtpd.paths import parse_path
 from mailauth.aiosmtpd.replies import reply_line
 from mailauth.config.schema import DEFAULT_FIELDS, TraceField
 from mailauth.message import split
@@ -165,7 +166,7 @@ class MailauthHandler:
         self, server: SMTP, session: SmtpSession, envelope: Envelope, address: str, mail_options: list[str]
     ) -> str:
         """MAIL FROM."""
-        trouble = _utf8_trouble(address, envelope)
+        trouble = _address_trouble(address, envelope)
         if trouble is not None:
             return trouble
         ours = self.session_of(session)
@@ -191,7 +192,7 @@ class MailauthHandler:
             return "501 5.1.3 A recipient is needed"
         if len(envelope.rcpt_tos) >= self.limits.max_recipients:
             return "452 4.5.3 Too many recipients"  # RFC 5321 section 4.5.3.1.10
-        trouble = _utf8_trouble(address, envelope)
+        trouble = _address_trouble(address, envelope)
         if trouble is not None:
             return trouble
         _note_pipelining(server, ours)
@@ -289,8 +290,14 @@ def _note_pipelining(server: SMTP, ours: Session) -> None:
         ours.note_pipelining()
 
 
-def _utf8_trouble(address: str, envelope: Envelope) -> str | None:
-    """RFC 6531 section 3.5: an address that is not ASCII needs SMTPUTF8 at MAIL."""
+def _address_trouble(address: str, envelope: Envelope) -> str | None:
+    """RFC 6531 section 3.5: an address that is not ASCII needs SMTPUTF8 at MAIL.
+
+    What is no address is refused here, too: other servers than ours read paths in their own way, with controls in them.
+    """
+    path = parse_path(address if address == "<>" else f"<{address}>")
+    if path is None or path.parameters or path.address != address.removeprefix("<>"):
+        return "501 5.1.3 Bad address syntax"
     if address.isascii() or envelope.smtp_utf8:
         return None
     return "553 5.6.7 The address is not ASCII; MAIL did not say SMTPUTF8"

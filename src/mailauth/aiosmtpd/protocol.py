@@ -13,7 +13,7 @@ import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from aiosmtpd.smtp import SMTP
+from aiosmtpd.smtp import SMTP, syntax
 
 from mailauth.aiosmtpd.content import ContentReader
 from mailauth.aiosmtpd.paths import parse_path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mailauth.plan import IPAddress
 
 _log = logging.getLogger("mailauth.aiosmtpd")
+_log_of_aiosmtpd = logging.getLogger("mail.log")
 
 MAX_COMMAND_OCTETS = 1000
 """RFC 5321 section 4.5.3.1.4 asks for 512, and extensions for more; one number is enough for all of them."""
@@ -35,6 +36,17 @@ LAST_WORDS_SECONDS = 5.0
 _MAY_BE_FOLLOWED = frozenset({"MAIL", "RCPT", "RSET"})
 # The reply to a message is asked for at its end, and the next commands may follow it at once (ibid.).
 _AFTER_CONTENT = "DATA"
+
+
+def _printable(record: logging.LogRecord) -> bool:
+    """A filter for the log of aiosmtpd, which shows an unknown command as it came, controls included."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(_shown(value) if isinstance(value, str) else value for value in record.args)
+    return True
+
+
+def _shown(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 class MailauthMixin(SMTP):
@@ -55,6 +67,7 @@ class MailauthMixin(SMTP):
         self._errors = 0
         self._counted_as: IPAddress | None = None
         self._counted = False
+        _log_of_aiosmtpd.addFilter(_printable)  # once, however often it is said
         super().__init__(handler, **arguments)
 
     # --- the connection ---------------------------------------------------------------------------------------
@@ -147,10 +160,20 @@ class MailauthMixin(SMTP):
             return None, None
         return path.address or "<>", path.parameters
 
+    @syntax("AUTH <mechanism>")
+    async def smtp_AUTH(self, arg: str) -> None:
+        """RFC 4954 section 4: AUTH is refused within a transaction, which began as a stranger's."""
+        if self.envelope is not None and self.envelope.mail_from is not None:
+            await self.push("503 5.5.1 AUTH stands before MAIL")
+            return
+        await super().smtp_AUTH(arg)
+
+    @syntax("VRFY <address>")
     async def smtp_VRFY(self, arg: str | None) -> None:
         """RFC 5321 section 3.5.3: neither confirmed nor denied, so that nobody can try out addresses."""
         await self.push("252 2.5.0 Cannot verify; send it, and see" if arg else "501 5.5.4 Syntax: VRFY <address>")
 
+    @syntax("DATA")
     async def smtp_DATA(self, arg: str | None) -> None:
         """DATA: read the message in bounded memory, and ask the handler."""
         if await self.check_helo_needed() or await self.check_auth_needed("DATA"):

@@ -34,7 +34,12 @@ def _restrictions(config: Config) -> Iterator[Finding]:
 
 
 def _relaying(config: Config) -> Iterator[Finding]:
-    if config.listen is None or refuses_relaying(config):
+    if config.listen is None:
+        return
+    for index, network in enumerate(config.networks):
+        if network.prefixlen == 0:
+            yield ("networks", index), f"{network} is everybody: anybody could relay through this server", ()
+    if refuses_relaying(config):
         return
     if config.restrictions is None:
         yield ("domains",), "a server needs to know what it receives mail for: set domains", ("domains",)

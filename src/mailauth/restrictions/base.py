@@ -60,7 +60,8 @@ class Restriction:
     """One restriction: the facts it must know, the checks it needs, and how it judges.
 
     `judge` is called when the checks of `needs` were made; `steps` takes its place where more than checks is to be
-    done.
+    done. `guards_relaying`: it keeps strangers from sending to the world through us. `may_open_relay`: what it permits
+    may relay; not so for allow lists, which others write, and which may go by a name that the client chose.
     """
 
     name: str
@@ -69,6 +70,8 @@ class Restriction:
     needs: Callable[[Evidence], Sequence[Need]] = field(default=_no_needs, repr=False)
     steps: Callable[[Evidence], Steps[Decision]] | None = field(default=None, repr=False)
     note: str = ""
+    guards_relaying: bool = False
+    may_open_relay: bool = True
 
     def missing(self, evidence: Evidence) -> list[Fact]:
         """The facts that it judges by and that are not known."""
@@ -113,16 +116,16 @@ def evaluate_list(restrictions: Sequence[Restriction], evidence: Evidence, phase
 
     What is judged without a look-up is judged first, in order; at the first restriction that needs look-ups, those of
     all that follow are made side by side. A fact that did not come in its phase (a client that said no HELO) will not
-    come: the restriction that judges by it has nothing to say, as in Postfix, and the list goes on.
+    come: the restriction that judges by it has nothing to say, as in Postfix, and the list goes on. So does a permit
+    that would let a stranger relay, as Postfix's permit_dnswl_client.
     """
     warnings: list[Decision] = []
     deferred: Decision | None = None
     outcome = NOTHING
     for position, restriction in enumerate(restrictions):
-        missing = restriction.missing(evidence)
-        if any(_PHASE_OF[fact] > PHASES.index(phase) for fact in missing):
+        if _must_wait(restriction, evidence, phase):
             return None
-        if missing:
+        if restriction.missing(evidence):
             continue
         if restriction.needs(evidence):
             yield from evidence.gather(needs_of(restrictions[position:], evidence))
@@ -131,11 +134,31 @@ def evaluate_list(restrictions: Sequence[Restriction], evidence: Evidence, phase
         if decision.if_permit:
             deferred = decision if deferred is None else deferred
         elif decision.action is not Action.NONE:
-            outcome = decision
-            break
+            guards = () if decision.refused or restriction.may_open_relay else _guards(restrictions[position:])
+            if any(_must_wait(guard, evidence, phase) for guard in guards):
+                return None
+            if not (yield from _any_refuses(guards, evidence)):
+                outcome = decision
+                break
     if deferred is not None and not outcome.refused:
         outcome = deferred
     return replace(outcome, warnings=tuple(warnings))
+
+
+def _must_wait(restriction: Restriction, evidence: Evidence, phase: Phase) -> bool:
+    """Whether it judges by a fact that is still to come."""
+    return any(_PHASE_OF[fact] > PHASES.index(phase) for fact in restriction.missing(evidence))
+
+
+def _guards(behind: Sequence[Restriction]) -> Sequence[Restriction]:
+    return [restriction for restriction in behind if restriction.guards_relaying]
+
+
+def _any_refuses(guards: Sequence[Restriction], evidence: Evidence) -> Steps[bool]:
+    for guard in guards:
+        if not guard.missing(evidence) and (yield from guard.evaluate(evidence)).refused:
+            return True
+    return False
 
 
 def needs_of(restrictions: Sequence[Restriction], evidence: Evidence) -> list[Need]:

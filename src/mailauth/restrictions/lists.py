@@ -22,7 +22,8 @@ def reject_rbl(*zones: str | rbl.Rule, threshold: int = rbl.DEFAULT_THRESHOLD) -
     """Reject clients that block lists know (554 5.7.1); without `zones`, those of the Authenticator are asked.
 
     Zones are in Postfix's notation. The weights of all listings are added up, and `threshold` or more rejects; a rule
-    with the word ``reject`` rejects alone, one with ``allow`` permits. A list that does not answer says nothing.
+    with the word ``reject`` rejects alone, one with ``allow`` permits, though never to relay past a
+    `reject_unauth_destination` that stands behind it. A list that does not answer says nothing.
     Raises `ValueError` for a zone that cannot be read and for a threshold below 1.
     """
     rules = tuple(rbl.rules_of(zones))
@@ -35,7 +36,8 @@ def reject_rbl(*zones: str | rbl.Rule, threshold: int = rbl.DEFAULT_THRESHOLD) -
         verdict = rbl.judge(evidence.result(need(evidence).key), threshold=threshold)
         return _decide("reject_rbl", verdict, f"Service unavailable; Client host [{evidence.ip}]")
 
-    return Restriction("reject_rbl", judge, needs=lambda evidence: (need(evidence),), note=" ".join(map(str, rules)))
+    note = " ".join(map(str, rules))
+    return Restriction("reject_rbl", judge, needs=lambda evidence: (need(evidence),), note=note, may_open_relay=False)
 
 
 def reject_rhsbl(*zones: str | rbl.Rule, of: NameOf = "sender", threshold: int = rbl.DEFAULT_THRESHOLD) -> Restriction:
@@ -61,7 +63,7 @@ def reject_rhsbl(*zones: str | rbl.Rule, of: NameOf = "sender", threshold: int =
     def needs(evidence: Evidence) -> tuple[Need, ...]:
         return (need_rhsbl(evidence, of, rules),)
 
-    return Restriction(restriction, judge, _REQUIRES[of], needs, note=" ".join(map(str, rules)))
+    return Restriction(restriction, judge, _REQUIRES[of], needs, note=" ".join(map(str, rules)), may_open_relay=False)
 
 
 _SUBJECTS: dict[NameOf, str] = {

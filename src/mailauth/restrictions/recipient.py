@@ -37,7 +37,9 @@ def reject_unauth_destination(*domains: str) -> Restriction:
         reply = Reply(554, "5.7.1", f"{quoted(recipient)}: Relay access denied")
         return refuse("reject_unauth_destination", "relay-denied", reply)
 
-    return Restriction("reject_unauth_destination", judge, frozenset({"recipient"}), note=" ".join(domains))
+    return Restriction(
+        "reject_unauth_destination", judge, frozenset({"recipient"}), note=" ".join(domains), guards_relaying=True
+    )
 
 
 def _relay_domains(domains: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
