@@ -96,6 +96,7 @@ fields = ["received"]
 
 
 CASES = {
+    "text without quotes": ("hostname = mx.a.example", (1, "", 'Invalid value at column 12; text stands in quotes')),
     "not TOML": ("a = = 1", (1, "", "not TOML: Invalid value at column 5")),
     "no hostname": ("\n\ndelay_reject = true", (1, "", "the key 'hostname' is missing")),
     "a key that is none": (HOST + "netwoks = []", (2, "netwoks", "unknown key; did you mean 'networks'?")),

@@ -361,3 +361,19 @@ def test_auth_has_no_place_in_a_transaction(serve: Serve) -> None:
 def test_help_names_every_command(serve: Serve) -> None:
     with serve(rest=REST).client() as client:
         assert {b"DATA", b"VRFY", b"MAIL"} <= set(client.docmd("HELP")[1].split())
+
+
+def test_what_is_said_before_tls_begins_is_not_heard_within_it(serve: Serve, tmp_path: Path) -> None:
+    """RFC 3207 section 4.2; commands in the packet of STARTTLS could be anybody's who sits between."""
+    server = serve(CHECKS, rest=f'[listen]\ntls_certificate = "{certificate(tmp_path)}"\n')
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    raw = server.raw()
+    raw.say(b"EHLO mx.good.example\r\n")
+    injected = b"EHLO mx.good.example\r\nMAIL FROM:<eve@good.example>\r\nRCPT TO:<bob@here.example>\r\n"
+    assert raw.say(b"STARTTLS\r\n" + injected).startswith(b"220 ")
+    with context.wrap_socket(raw.socket) as tls, tls.makefile("rb") as replies:
+        for command, reply in ((b"DATA", b"503"), (b"EHLO mx.good.example", b"250 HELP"), (b"RCPT TO:<a@b>", b"503")):
+            tls.sendall(command + b"\r\n")
+            assert next(line for line in replies if line[3:4] != b"-").startswith(reply)
+    assert server.delivered == []

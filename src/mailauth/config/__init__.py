@@ -105,6 +105,8 @@ def _document(text: str, filename: str) -> dict[str, Any]:
         words = str(error)[: found.start()] if found else str(error)
         line = int(found[1]) if found and found[1] else text.count("\n") + 1
         column = f" at column {found[2]}" if found and found[2] else ""
-        raise ConfigError([Mistake(filename, line, "", f"not TOML: {words}{column}")]) from None
+        # What an administrator of a mail server is used to: hostname = mx.example.net, deadlines without quotes.
+        hint = '; text stands in quotes: key = "text"' if words == "Invalid value" else ""
+        raise ConfigError([Mistake(filename, line, "", f"not TOML: {words}{column}{hint}")]) from None
     except RecursionError:
         raise ConfigError([Mistake(filename, 1, "", "not TOML that anybody would write: nested too deeply")]) from None
