@@ -270,7 +270,9 @@ if pid == 0:
 assert os.waitpid(pid, 0)[1] == 0
 assert asyncio.run(store.get(["child"]))[0] == record
 """
-    done = subprocess.run([sys.executable, "-c", program, store_url(shared)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program, store_url(shared)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -463,8 +465,8 @@ def test_urls(url: str, kind: str, rest: str) -> None:
         ("memory:?durability=full", "has no option"),
         ("redis://host:port/0", "[Pp]ort"),
         ("postgresql://host/db?durabilty=full", "invalid URI query parameter"),
-        ("redis://host/0?durability=full", "unexpected keyword argument 'durability'"),
-        ("unix:///run/redis.sock?timelimit=1", "unexpected keyword argument 'timelimit'"),
+        ("redis://host/0?durability=full", "redis://host/0: there is no option durability"),
+        ("unix:///run/redis.sock?timelimit=1", "there is no option timelimit"),
     ],
 )
 def test_urls_that_make_no_sense(url: str, words: str) -> None:
@@ -510,13 +512,15 @@ def test_passwords_are_not_shown() -> None:
 def test_no_mistake_in_a_url_shows_a_secret(url: str, shown: str) -> None:
     assert redact(url) == shown
     for open_any in (open_store, open_async_store):
-        try:
-            store: Any = open_any(url)
-        except ValueError as error:
-            assert "secret" not in "".join(traceback.format_exception(error)[-1:])
-            assert error.__suppress_context__ or error.__context__ is None
-        else:
-            assert "secret" not in repr(store)
+        assert "secret" not in what_is_seen(open_any, url)
+
+
+def what_is_seen(open_any: Callable[[str], Any], url: str) -> str:
+    """All that a log could hold of opening a store: its repr, or the message and what is shown as its cause."""
+    try:
+        return repr(open_any(url))
+    except ValueError as error:
+        return "".join(line for line in traceback.format_exception(error) if not line.startswith("  File"))
 
 
 def test_drivers_load_only_when_a_store_of_their_kind_is_opened() -> None:

@@ -72,7 +72,7 @@ def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
         _add_filters(parser, name)
     if name == "show":
         parser.add_argument(
-            "--limit", type=int, default=DEFAULT_LIMIT, help="show at most so many; 0: all (default: %(default)s)"
+            "--limit", type=_limit, default=DEFAULT_LIMIT, help="show at most so many; 0: all (default: %(default)s)"
         )
     if name == "forget":
         parser.add_argument("--all", action="store_true", help="every record; needed where nothing else is named")
@@ -93,6 +93,13 @@ def _time(text: str) -> float:
     value = float(text)
     if not abs(value) <= MAX_TIME:
         raise argparse.ArgumentTypeError(f"not a time: {text}")
+    return value
+
+
+def _limit(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"less than nothing: {text}")
     return value
 
 

@@ -57,6 +57,8 @@ def check_attempt(
 
 def judge(keys: Keys, now: float, policy: GreylistPolicy) -> StorePlan[Decision]:
     """Read both records, let the machine decide, and write down what changed; again, if somebody was faster."""
+    record: Record | None = None
+    decision: Decision | None = None
     for _ in range(MAX_RACES):
         client, record = yield Get(keys)
         admitted = admit(client, now, policy)
@@ -78,7 +80,7 @@ def judge(keys: Keys, now: float, policy: GreylistPolicy) -> StorePlan[Decision]
             if decision.reason is Reason.RETRIED and policy.auto_allow:
                 decision = yield from _credit(keys.client, client, now, policy, decision)
             return decision
-    if record is None:
+    if record is None or decision is None:
         raise StoreError("others kept changing the same record", Trouble.CONTENTION)
     # The record is there, and what it says holds: a crowd of attempts must not be a way past it.
     return replace(decision, note="not written down: others kept changing the same record")

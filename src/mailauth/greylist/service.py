@@ -96,7 +96,7 @@ class Greylist(_Checks):
     `store` comes from `mailauth.stores.open_store`. `settings` (a `Settings` or `SettingsFile`) name exemptions and
     settings per recipient, and have a policy; without them, `policy` holds for all. `on_error` ("accept" or "defer")
     is the decision while the store fails. `clock` gives the time where a call has no `now`. After every
-    `expire_every` new triplets (or errors of the store) a few old records are removed; None leaves that to `expire` alone.
+    `expire_every` new triplets (or errors of the store) a few old records are removed; None leaves it to `expire`.
     """
 
     store: Store

@@ -271,7 +271,9 @@ def _seconds(where: str, value: object) -> float:
         number = value[:-1].strip()
         if number.isascii() and number.isdigit() and len(number) <= 10:
             return int(number) * _UNITS[value[-1]]
-    raise SettingsError(f'{where} is a time such as "90s", "5m", "1h" or "35d", or a number of seconds, not {value!r:.60}')
+    raise SettingsError(
+        f'{where} is a time such as "90s", "5m", "1h" or "35d", or a number of seconds, not {value!r:.60}'
+    )
 
 
 def _table(key: str, document: dict[str, Any], where: str = "") -> dict[str, Any]:

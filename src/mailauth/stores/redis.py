@@ -67,7 +67,10 @@ class _Wording:
         try:
             # Made, not connected: an option that the driver does not know would otherwise fail in a check.
             _driver().ConnectionPool.from_url(url).make_connection()
-        except (ValueError, TypeError) as error:
+        except TypeError as error:
+            option = str(error).rpartition("argument ")[2].strip("'")
+            raise ValueError(f"{redact(url)}: there is no option {option}") from None
+        except ValueError as error:
             raise ValueError(f"{redact(url)}: {why(url, error)}") from None
         self._url = url
         self._shown = redact(url)
