@@ -101,6 +101,7 @@ class SqliteStore:
         self._idle: deque[tuple[sqlite3.Connection, tuple[int, int]]] = deque()
         self._writes: deque[_Write] = deque()
         self._write_lock = threading.Lock()
+        self._prepare_lock = threading.Lock()
         self._look_again = 0.0
         self._identity = (-1, -1)
 
@@ -244,7 +245,14 @@ class SqliteStore:
             self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=32
         )
         try:
-            self._when_free(self._prepare, connection)
+            # One thread at a time: a new file becomes WAL only in a moment when nobody else looks at it, and a crowd of
+            # threads that all look, and try again, might leave none.
+            if not self._prepare_lock.acquire(timeout=self._time_limit):
+                raise StoreError(f"{self.path}: not opened within {self._time_limit:g} s", Trouble.LOCKED)
+            try:
+                self._when_free(self._prepare, connection)
+            finally:
+                self._prepare_lock.release()
         except BaseException:
             connection.close()
             raise
