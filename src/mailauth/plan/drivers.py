@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from mailauth.plan.dns import TIMED_OUT, Answer, Question
@@ -136,7 +137,8 @@ def run(
     Raises `PlanError` for a plan that was run before, `TypeError` for what is no plan or no resolver, and
     whatever the resolver raises; the plan is closed in every case.
     """
-    require_fresh(plan)
+    if type(plan) is not GeneratorType or plan.gi_suspended or plan.gi_running or plan.gi_frame is None:
+        require_fresh(plan)  # it says what is wrong
     if not callable(getattr(resolver, "lookup", None)):
         raise _unfit(resolver, "lookup", "run", "use run_async")
     deadline = None if time_limit is None else clock() + (time_limit if time_limit >= 0 else _seconds(time_limit))
@@ -150,11 +152,12 @@ def run(
             answer = now(request) if type(request) is Question else None
             if answer is None:
                 return _SyncDriver(resolver, now, deadline, clock).run(plan, request)
-    except StopIteration as stop:
+    except StopIteration as stop:  # it has ended, and needs no close()
         result: T = stop.value
         return result
-    finally:
+    except BaseException:
         plan.close()
+        raise
 
 
 class _SyncDriver:
