@@ -11,13 +11,13 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Any, TypeAlias, cast, final
 
 from mailauth.plan.dns import Question, RecordType
 from mailauth.spf.macros import DomainSpec, Parts, parse_domain_spec, parse_macro_string, target_name
 from mailauth.spf.problem import Problem, RecordError, TermError
+from mailauth.spf.remembered import Remembered
 from mailauth.spf.terms import (
     IP4_BITS,
     IP6_BITS,
@@ -518,14 +518,6 @@ def _derived(terms: tuple[Term, ...]) -> dict[str, Any]:
     }
 
 
-def parse_octets(octets: bytes) -> Record | Problem | None:
-    """A TXT record as the SPF record that it is, or what is wrong with that; None for a record of anything else.
-
-    The last answers are remembered.
-    """
-    return _remembered(octets) if len(octets) <= MAX_CACHED_OCTETS else _parsed(octets)
-
-
 def _parsed(octets: bytes) -> Record | Problem | None:
     # RFC 7208 section 4.5; octets that are no US-ASCII are errors in SPF records, and do not matter elsewhere.
     text = octets.decode("latin-1")
@@ -537,9 +529,11 @@ def _parsed(octets: bytes) -> Record | Problem | None:
         return error.problem
 
 
-_remembered = lru_cache(maxsize=MAX_CACHED_RECORDS)(_parsed)
+RECORDS = Remembered(_parsed, MAX_CACHED_RECORDS, MAX_CACHED_OCTETS)
+"""``RECORDS[octets]``: a TXT record as the SPF record that it is, or what is wrong with that; None for a record of
+anything else. The last ones are remembered."""
 
 
 def forget_records() -> None:
     """Empty the cache of parsed records, for measurements and tests."""
-    _remembered.cache_clear()
+    RECORDS.forget()
