@@ -141,7 +141,8 @@ def run(
     Raises `PlanError` for a plan that was run before, `TypeError` for what is no plan or no resolver, and
     whatever the resolver raises; the plan is closed in every case.
     """
-    require_fresh(plan)
+    if type(plan) is not GeneratorType or plan.gi_suspended or plan.gi_running or plan.gi_frame is None:
+        require_fresh(plan)  # it says what is wrong
     if not callable(getattr(resolver, "lookup", None)):
         raise _unfit(resolver, "lookup", "run", "use run_async")
     deadline = None if time_limit is None else clock() + (time_limit if time_limit >= 0 else _seconds(time_limit))
@@ -157,11 +158,14 @@ def run(
                 return _SyncDriver(resolver, now, deadline, clock).run(plan, request)
     except StopIteration as stop:
         if isinstance(plan, GeneratorType) and plan.gi_frame is not None:
+            plan.close()
             raise _not_the_end() from stop
+        # It has ended, and needs no close().
         result: T = stop.value
         return result
-    finally:
+    except BaseException:
         plan.close()
+        raise
 
 
 def _not_the_end() -> RuntimeError:

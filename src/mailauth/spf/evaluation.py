@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from mailauth.domain import MAX_ADDRESS_CHARACTERS, is_within, reverse_name, to_ascii
 from mailauth.plan.dns import Answer, Exchange, IPAddress, Outcome, Question
 from mailauth.plan.execution import Plan
-from mailauth.spf.identity import UNKNOWN, Client, client_of, record_question, split_sender
+from mailauth.spf.identity import CLIENTS, QUESTIONS, UNKNOWN, Client, client_of, split_sender
 from mailauth.spf.macros import Parts, expand_name, expand_text, letters_of, parse_explain_string, target_name
 from mailauth.spf.policy import DEFAULT_POLICY, SpfPolicy
 from mailauth.spf.problem import Problem, TermError, shown
-from mailauth.spf.record import Lookup, Networks, Record, parse_octets
+from mailauth.spf.record import RECORDS, Lookup, Networks, Record
 from mailauth.spf.result import Identity, Reason, SpfResult, result_of
-from mailauth.spf.terms import IP4_BITS, IP6_BITS, A, Asking, Exists, Include, Mechanism, Mx, Ptr, Result
+from mailauth.spf.terms import IP4_BITS, IP6_BITS, Asking, Exists, Include, Mechanism, Mx, Ptr, Result
 
 if TYPE_CHECKING:
     from mailauth.spf.trace import Tracer
@@ -73,7 +73,8 @@ def check_host(
     """
     if type(mail_from) is not str or type(helo) is not str:
         mail_from, helo = _text(mail_from, "mail_from"), _text(helo, "helo")
-    evaluation = Evaluation(client_of(ip), "mailfrom", mail_from, helo, policy, receiver, now)
+    client = CLIENTS[ip] if type(ip) is str else client_of(ip)
+    evaluation = Evaluation(client, "mailfrom", mail_from, helo, policy, receiver, now)
     return evaluation.result() if not (trace or policy.prefetch) else _watched(evaluation, trace)
 
 
@@ -130,8 +131,8 @@ class Evaluation:
     """One check_host(): what it was called with, and what it has counted so far."""
 
     __slots__ = (
-        "client", "domain", "evidence", "explaining", "local_part", "lookups", "macro_values", "missing", "now",
-        "policy", "question", "receiver", "reverse_names", "tracer", "valid_names", "void_lookups",
+        "client", "domain", "explaining", "helo", "identity", "local_part", "lookups", "macro_values", "missing",
+        "now", "policy", "question", "receiver", "reverse_names", "tracer", "valid_names", "void_lookups",
     )  # fmt: skip
 
     def __init__(
@@ -145,19 +146,14 @@ class Evaluation:
         now: float | None,
     ) -> None:
         self.client = client
+        self.identity = identity
+        self.helo = helo
         self.policy = policy
         self.receiver = receiver
         self.now = now
         self.local_part, given_domain = split_sender(mail_from, helo)
-        self.question = question = record_question(given_domain)
-        self.domain = domain = given_domain if question is None else question.name
-        self.evidence: dict[str, Any] = {
-            "identity": identity,
-            "domain": "" if question is None else domain,
-            "sender": f"{self.local_part}@{domain}",
-            "helo": helo,
-            "ip": client.ip,
-        }
+        self.question = question = QUESTIONS[given_domain]
+        self.domain = given_domain if question is None else question.name
         self.lookups = self.void_lookups = 0
         self.explaining = False
         self.tracer: Tracer | None = None
@@ -171,7 +167,7 @@ class Evaluation:
         """check_host() for the <domain> of the sender, and the explanation if it fails."""
         if self.question is None:
             # RFC 7208 section 4.3: malformed or not a multi-label name.
-            return self.without_verdict(_NONE, Reason.NO_DOMAIN, _no_domain(self.evidence["identity"], self.domain))
+            return self.without_verdict(_NONE, Reason.NO_DOMAIN, _no_domain(self.identity, self.domain))
         try:
             answer: Answer = yield self.question
             record = self.record_of(self.domain, answer)
@@ -184,23 +180,43 @@ class Evaluation:
         except Stop as stop:
             return self.without_verdict(stop.result, stop.reason, stop.problem)
         result, directive, record, where = verdict
-        evidence = self.evidence
-        evidence["directive"], evidence["record"], evidence["record_domain"] = directive, record, where
+        explanation = None
         if result is _FAIL and record.explanation is not None and self.policy.explain:
-            evidence["explanation"] = yield from self.explain(record, where)
-        return self.finished(result, _DEFAULT if directive is None else _MATCHED)
+            explanation = yield from self.explain(record, where)
+        return self.finished(result, _DEFAULT if directive is None else _MATCHED, directive, record, where, explanation)
 
     def without_verdict(self, result: Result, reason: Reason, problem: str) -> SpfResult:
         """No record decided."""
-        self.evidence["problem"] = problem
-        return self.finished(result, reason)
+        return self.finished(result, reason, None, None, "", None, problem)
 
-    def finished(self, result: Result, reason: Reason) -> SpfResult:
-        evidence = self.evidence
-        evidence["result"], evidence["reason"] = result, reason
-        if self.lookups:
-            evidence["lookups"], evidence["void_lookups"] = self.lookups, self.void_lookups
-        return result_of(evidence)
+    def finished(
+        self,
+        result: Result,
+        reason: Reason,
+        directive: Mechanism | None,
+        record: Record | None,
+        record_domain: str,
+        explanation: str | None,
+        problem: str = "",
+    ) -> SpfResult:
+        return result_of(
+            {
+                "result": result,
+                "reason": reason,
+                "identity": self.identity,
+                "domain": "" if self.question is None else self.domain,
+                "sender": f"{self.local_part}@{self.domain}",
+                "helo": self.helo,
+                "ip": self.client.ip,
+                "directive": directive,
+                "record": record,
+                "record_domain": record_domain,
+                "explanation": explanation,
+                "lookups": self.lookups,
+                "void_lookups": self.void_lookups,
+                "problem": problem,
+            }
+        )
 
     def decide(self, record: Record, domain: str) -> Verdict:
         """What a record says that asks nothing (`Record.asks`): it holds networks and an end."""
@@ -213,7 +229,6 @@ class Evaluation:
     def evaluate(self, record: Record, domain: str) -> Plan[Verdict]:
         """What a record says (RFC 7208 section 4.6). Errors end the whole evaluation: `Stop`."""
         number, is_ip4, max_lookups = self.client.number, self.client.is_ip4, self.policy.max_lookups
-        ascii_local_part = self.local_part.isascii()
         # A tracer looks over our shoulder; it hands us the same steps.
         steps = record.program if self.tracer is None else self.tracer.follow(record, domain)
         # RFC 7208 section 4.6.2: each mechanism is considered in turn from left to right.
@@ -223,17 +238,18 @@ class Evaluation:
                     term = step.first_match(number)
                     return term.qualifier.result, term, record, domain
                 continue
-            self.lookups += 1
-            if self.lookups > max_lookups:
+            self.lookups = lookups = self.lookups + 1
+            if lookups > max_lookups:
                 raise self.too_many_lookups()
             if step.letters:
                 if "p" in step.letters:
                     yield from self.prepare_validated_name(domain)
-                if not ascii_local_part and not self.can_match(step):
+                if not self.local_part.isascii() and not self.can_match(step):
                     continue
             question = (step.question if is_ip4 else step.question6) or self.question_of(step, domain)
+            directive: Any = step.term
             if not step.one_answer:
-                matched = yield from _MATCHES[type(step.term)](self, step, domain, question)
+                matched = yield from _MATCHES[type(directive)](self, step, domain, question)
             elif question is None:
                 continue
             else:
@@ -241,9 +257,9 @@ class Evaluation:
                 if answer.outcome is not _FOUND:
                     self.nothing(question, answer)
                     continue
-                matched = _MATCHES_ANSWER[type(step.term)](self, step.term, answer)
+                # RFC 7208 section 5.7: any A record will do, even for an IPv6 client. Section 5.3: the client's own.
+                matched = type(directive) is Exists or self.holds(answer, directive.ip4_length, directive.ip6_length)
             if matched:
-                directive = cast("Mechanism", step.term)
                 return directive.qualifier.result, directive, record, domain
         if record.redirect_step is not None:
             return (yield from self.redirect(record.redirect_step, domain))
@@ -267,7 +283,7 @@ class Evaluation:
         found: Record | Problem | None = None
         for octets in answer.records:
             # RFC 7208 section 4.5: records with another version are discarded, whatever is in them.
-            record = parse_octets(octets)
+            record = RECORDS[octets]
             if record is not None:
                 if found is not None:
                     raise Stop(Result.PERMERROR, Reason.SEVERAL_RECORDS, f"{domain} has several SPF records")
@@ -344,14 +360,6 @@ class Evaluation:
         return False
 
     # --- mechanisms (RFC 7208 section 5) ---
-
-    def match_a(self, term: Any, answer: Answer) -> bool:
-        """RFC 7208 section 5.3: one of the addresses of a name."""
-        return self.holds(answer, term.ip4_length, term.ip6_length)
-
-    def match_exists(self, term: Any, answer: Answer) -> bool:
-        """RFC 7208 section 5.7: any A record will do, even for an IPv6 client."""
-        return True
 
     def match_include(self, step: Lookup, domain: str, question: Question | None) -> Plan[bool]:
         """RFC 7208 section 5.2: another domain's record gives pass."""
@@ -517,16 +525,12 @@ _VALUES: Mapping[str, Callable[[Evaluation], str]] = {
     "s": lambda evaluation: f"{evaluation.local_part}@{evaluation.domain}",
     "c": lambda evaluation: str(evaluation.client.ip),
     "v": lambda evaluation: "in-addr" if evaluation.client.is_ip4 else "ip6",
-    "h": lambda evaluation: _helo_value(evaluation.evidence["helo"]),
+    "h": lambda evaluation: _helo_value(evaluation.helo),
     "r": lambda evaluation: _receiver_value(evaluation.receiver or ""),
     "t": lambda evaluation: str(int(evaluation.now or 0)),
 }
 
 
-_MATCHES_ANSWER: Mapping[type[Asking], Callable[[Evaluation, Asking, Answer], bool]] = {
-    A: Evaluation.match_a,
-    Exists: Evaluation.match_exists,
-}
 _MATCHES: Mapping[type[Asking], Callable[[Evaluation, Lookup, str, Question | None], Plan[bool]]] = {
     Include: Evaluation.match_include,
     Mx: Evaluation.match_mx,

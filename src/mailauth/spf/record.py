@@ -11,13 +11,13 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Any, TypeAlias, cast, final
 
 from mailauth.plan.dns import Question, RecordType
 from mailauth.spf.macros import DomainSpec, Parts, parse_domain_spec, parse_macro_string, target_name
 from mailauth.spf.problem import Problem, RecordError, TermError
+from mailauth.spf.remembered import Remembered
 from mailauth.spf.terms import (
     IP4_BITS,
     IP6_BITS,
@@ -54,8 +54,6 @@ class Record:
     """
 
     terms: tuple[Term, ...] = ()
-    directives: tuple[Mechanism, ...] = field(init=False, compare=False, repr=False)
-    """The mechanisms, in their order."""
     all: All | None = field(init=False, compare=False, repr=False)
     """The first "all"; mechanisms behind it are ignored (RFC 7208 section 5.1)."""
     redirect: Redirect | None = field(init=False, compare=False, repr=False)
@@ -77,15 +75,12 @@ class Record:
         if not has_version(text):
             words = f'a record begins with "{VERSION}", followed by a space or nothing'
             raise RecordError(Problem("no-version", words, 0, max(1, len(text.split(" ", 1)[0]))))
-        try:
-            terms = [parse_term(word) for word in text[len(VERSION) :].split(" ") if word]
-            if "=" in text[len(VERSION) :]:
-                _require_single_modifiers(terms)
-        except TermError:
-            # Once more, slowly, to say where.
-            problem = next(found for _, _, found in parse_terms(text) if type(found) is Problem)
-            raise RecordError(problem) from None
-        return _record(tuple(terms))
+        return _parse_versioned(text)
+
+    @property
+    def directives(self) -> tuple[Mechanism, ...]:
+        """The mechanisms, in their order."""
+        return tuple(cast("Mechanism", term) for term in self.terms if type(term) not in _MODIFIERS)
 
     @staticmethod
     def build(**what: Any) -> Record:
@@ -108,11 +103,23 @@ class Record:
         vars(self).update(_derived(self.terms))
 
 
-def _record(terms: tuple[Term, ...]) -> Record:
+def _parse_versioned(text: str) -> Record:
+    rest = text[len(VERSION) :]
+    try:
+        terms = [parse_term(word) for word in rest.split(" ") if word]
+        if "=" in rest:
+            _require_single_modifiers(terms)
+    except TermError:
+        # Once more, slowly, to say where.
+        problem = next(found for _, _, found in parse_terms(text) if type(found) is Problem)
+        raise RecordError(problem) from None
     # What Record(terms) does, without the detour of a frozen dataclass.
-    record = object.__new__(Record)
-    object.__setattr__(record, "__dict__", {"terms": terms, **_derived(terms)})
+    record = _new(Record)
+    _set(record, "__dict__", _derived(tuple(terms)))
     return record
+
+
+_new, _set = object.__new__, object.__setattr__
 
 
 # --- from text to terms -----------------------------------------------------------------------------------
@@ -175,6 +182,10 @@ def parse_term(word: str) -> Term:
         return _ip4(_PASS, match)
     if word in _COMMON:
         return _COMMON[word]
+    name, colon, _ = word.partition(":")
+    if colon and name in _WITH_ARGUMENT:
+        parse_argument, qualifier = _WITH_ARGUMENT[name]
+        return parse_argument(qualifier, word[len(name) :], len(name))
     match = _TERM.match(word)
     if match is None:
         raise _not_a_term(word)
@@ -367,6 +378,10 @@ _MECHANISMS: dict[str, Callable[[Qualifier, str, int], Mechanism]] = {
     "ip6": _parse_ip6,
     "exists": _parse_exists,
 }
+# The same with their qualifiers, as most people write them.
+_WITH_ARGUMENT = {
+    f"{sign}{name}": (parse, qualifier) for name, parse in _MECHANISMS.items() for sign, qualifier in QUALIFIERS.items()
+}
 
 
 # --- for the evaluation -----------------------------------------------------------------------------------
@@ -475,55 +490,45 @@ Step: TypeAlias = Networks | Lookup
 
 
 def _derived(terms: tuple[Term, ...]) -> dict[str, Any]:
-    """The fields of a `Record` that follow from its terms."""
+    """The fields of a `Record` with these terms."""
+    modifiers: dict[type[Term], Any] = {}
     end: All | None = None
-    redirect: Redirect | None = None
-    explanation: Explanation | None = None
-    directives: list[Mechanism] = []
     program: list[Step] = []
     run: list[Ip4 | Ip6] = []
     asks = False
     for term in terms:
         kind = type(term)
-        if kind is Redirect or kind is Explanation or kind is UnknownModifier:
-            redirect = cast("Redirect", term) if kind is Redirect else redirect
-            explanation = cast("Explanation", term) if kind is Explanation else explanation
-            continue
-        directives.append(cast("Mechanism", term))
-        if end is not None:
-            continue  # RFC 7208 section 5.1: mechanisms behind "all" are ignored
-        if kind is Ip4 or kind is Ip6:
+        if kind in _MODIFIERS:
+            modifiers[kind] = term
+        elif end is not None:
+            pass  # RFC 7208 section 5.1: mechanisms behind "all" are ignored
+        elif kind is Ip4 or kind is Ip6:
             run.append(cast("Ip4 | Ip6", term))
-            continue
-        if run:
-            program.append(Networks(run))
-            run = []
-        if kind is All:
-            end = cast("All", term)
         else:
-            program.append(Lookup(cast("Asking", term)))
-            asks = True
+            if run:
+                program.append(Networks(run))
+                run = []
+            if kind is All:
+                end = cast("All", term)
+            else:
+                program.append(Lookup(cast("Asking", term)))
+                asks = True
     if run:
         program.append(Networks(run))
     # RFC 7208 section 5.1: redirect is ignored when there is an "all", wherever it stands.
-    redirect = None if end is not None else redirect
+    redirect = modifiers.get(Redirect) if end is None else None
     return {
-        "directives": tuple(directives),
+        "terms": terms,
         "program": tuple(program),
         "all": end,
         "redirect": redirect,
         "redirect_step": None if redirect is None else Lookup(redirect),
-        "explanation": explanation,
+        "explanation": modifiers.get(Explanation),
         "asks": asks or redirect is not None,
     }
 
 
-def parse_octets(octets: bytes) -> Record | Problem | None:
-    """A TXT record as the SPF record that it is, or what is wrong with that; None for a record of anything else.
-
-    The last answers are remembered.
-    """
-    return _remembered(octets) if len(octets) <= MAX_CACHED_OCTETS else _parsed(octets)
+_MODIFIERS = frozenset({Redirect, Explanation, UnknownModifier})
 
 
 def _parsed(octets: bytes) -> Record | Problem | None:
@@ -532,14 +537,16 @@ def _parsed(octets: bytes) -> Record | Problem | None:
     if not has_version(text):
         return None
     try:
-        return Record.parse(text)
+        return _parse_versioned(text)
     except RecordError as error:
         return error.problem
 
 
-_remembered = lru_cache(maxsize=MAX_CACHED_RECORDS)(_parsed)
+RECORDS = Remembered(_parsed, MAX_CACHED_RECORDS, MAX_CACHED_OCTETS)
+"""``RECORDS[octets]``: a TXT record as the SPF record that it is, or what is wrong with that; None for a record of
+anything else. The last ones are remembered."""
 
 
 def forget_records() -> None:
     """Empty the cache of parsed records, for measurements and tests."""
-    _remembered.cache_clear()
+    RECORDS.forget()

@@ -261,7 +261,8 @@ class Tracer:
 
 def traced(evaluation: Evaluation, plan: Plan[SpfResult]) -> Plan[SpfResult]:
     """The same plan, with the trace in its result."""
-    tracer = evaluation.tracer = Tracer(evaluation.evidence["domain"], evaluation.client.number)
+    domain = "" if evaluation.question is None else evaluation.domain
+    tracer = evaluation.tracer = Tracer(domain, evaluation.client.number)
     answer: Answer | None = None
     while True:
         try:
