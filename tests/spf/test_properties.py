@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import quote
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -252,19 +255,55 @@ def test_networks_match_like_the_mechanisms_one_by_one(
     assert spf.directive == expected
 
 
-@given(st.text(alphabet="%{}slodiphcrtvSLODIPHCRTV0123456789r.-+,/_=abc ", max_size=40), st.text(max_size=300))
+macro_texts = st.one_of(
+    st.text(alphabet="%{}slodiphcrtvSLODIPHCRTV0123456789r.-+,/_=abc ", max_size=40),
+    st.lists(
+        st.sampled_from(
+            ["%{d}", "%{l1r-}", "%{O2}", "%{ir}", "%{S}", "%{hr.+}", "%%", "%_", "%-", "}", "{d}", "a.", "%"]
+        ),
+        max_size=60,
+    ).map("".join),
+)
+
+
+@given(macro_texts, st.text(max_size=300))
 def test_any_macro_string(text: str, value: str) -> None:
     """Any macro string and values: parts that expand to a name that can be asked, or to nothing; texts are cut."""
     try:
-        parts = parse_macro_string(text)
+        string = parse_macro_string(text)
     except TermError:
         return
     table = dict.fromkeys([*"slodiphcrtv", "ir"], value)
-    name = target_name(expand_name(parts, table))
+    name = target_name(expand_name(string, table))
     assert name is None or unaskable(name) is None
-    whole = "".join(part if isinstance(part, str) else part.expand(table) for part in parts)
-    assert target_name(expand_name(parts, table)) == target_name(whole)
-    assert expand_text(parts, table, 50) == whole[:50]
+    whole = expanded(text, value)
+    assert target_name(expand_name(string, table)) == target_name(whole)
+    assert expand_text(string, table, 50) == whole[:50]
+
+
+def expanded(text: str, value: str) -> str:
+    """The same by reading section 7.3 from left to right."""
+    result = ""
+    while text:
+        if text[0] != "%":
+            result, text = result + text[0], text[1:]
+        elif text[1] != "{":
+            result, text = result + {"%": "%", "_": " ", "-": "%20"}[text[1]], text[2:]
+        else:
+            macro, text = text[2:].split("}", 1)
+            result += transformed(macro, value)
+    return result
+
+
+def transformed(macro: str, value: str) -> str:
+    match = re.fullmatch(r"(.)([0-9]*)([rR]?)(.*)", macro)
+    assert match is not None
+    letter, digits, reverse, delimiters = match.groups()
+    if macro != "ir" and (digits or reverse or delimiters):
+        labels = re.split(f"[{re.escape(delimiters or '.')}]", value)
+        labels = labels[::-1] if reverse else labels
+        value = ".".join(labels[-int(digits) :] if digits else labels)
+    return quote(value, safe="~") if letter.isupper() else value
 
 
 @settings(deadline=None)

@@ -16,7 +16,7 @@ from mailauth.domain import is_fqdn, to_ascii
 from mailauth.plan.dns import Answer, Question
 from mailauth.plan.execution import Plan, ask_all
 from mailauth.spf.build import MAX_STRING_OCTETS
-from mailauth.spf.macros import target_name
+from mailauth.spf.macros import expand_name, target_name
 from mailauth.spf.policy import MAX_LOOKUPS, MAX_MX_HOSTS, MAX_VOID_LOOKUPS
 from mailauth.spf.problem import Problem, RecordError, shown
 from mailauth.spf.record import IP6_OFFSET, Record, has_version, merged, network_range, parse_terms
@@ -369,7 +369,7 @@ class _Walk:
         spec = term.domain_spec
         if spec is not None and spec.letters:
             return  # the name depends on the message
-        name = target_name("".join(map(str, spec.parts))) if spec is not None else domain
+        name = target_name(expand_name(spec, {})) if spec is not None else domain
         if not name:
             if spec is not None:
                 # RFC 7208 section 4.8 leaves open what happens; only these two have to find a record.

@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Literal, TypeAlias
 
 from mailauth.domain import to_ascii
-from mailauth.spf.macros import DomainSpec, parse_domain_spec
+from mailauth.spf.macros import MacroString, parse_domain_spec
 from mailauth.spf.policy import MAX_LOOKUPS
 from mailauth.spf.problem import TermError
 from mailauth.spf.record import QUALIFIERS, Record
@@ -88,7 +88,7 @@ def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
     return network
 
 
-def _hosts(hosts: Hosts) -> Iterator[DomainSpec | None]:
+def _hosts(hosts: Hosts) -> Iterator[MacroString | None]:
     if isinstance(hosts, bool):
         if hosts:
             yield None
@@ -97,7 +97,7 @@ def _hosts(hosts: Hosts) -> Iterator[DomainSpec | None]:
         yield None if name is None else domain_spec(name)
 
 
-def domain_spec(name: str) -> DomainSpec:
+def domain_spec(name: str) -> MacroString:
     """A domain, or a text with macros, as a record holds it. Raises `ValueError`."""
     text = name if "%" in name else to_ascii(name)
     try:

@@ -18,7 +18,7 @@ from mailauth.domain import MAX_ADDRESS_CHARACTERS, is_within, reverse_name, to_
 from mailauth.plan.dns import Answer, Exchange, IPAddress, Outcome, Question
 from mailauth.plan.execution import Plan
 from mailauth.spf.identity import CLIENTS, QUESTIONS, UNKNOWN, Client, client_of, split_sender
-from mailauth.spf.macros import Parts, expand_name, expand_text, letters_of, parse_explain_string, target_name
+from mailauth.spf.macros import MacroString, expand_name, expand_text, parse_explain_string, target_name
 from mailauth.spf.policy import DEFAULT_POLICY, SpfPolicy
 from mailauth.spf.problem import Problem, TermError, shown
 from mailauth.spf.record import RECORDS, Lookup, Networks, Record
@@ -322,8 +322,8 @@ class Evaluation:
         RFC 7208 section 4.8: without a domain-spec, the <domain> is the target.
         """
         name: str | None = domain
-        if step.parts:
-            name = target_name(expand_name(step.parts, self.values(step.letters, domain)))
+        if step.name is not None:
+            name = target_name(expand_name(step.name, self.values(step.letters, domain)))
             if name is None:
                 return None
         # Question(...) without the detour of a named tuple's constructor.
@@ -447,25 +447,25 @@ class Evaluation:
         spec = record.explanation.domain_spec
         if "p" in spec.letters:
             yield from self.prepare_validated_name(domain)
-        name = target_name(expand_name(spec.parts, self.values(spec.letters, domain)))
+        name = target_name(expand_name(spec, self.values(spec.letters, domain)))
         if name is None:
             return None
         answer: Answer = yield Question(name, "TXT")
         if not answer.found or len(answer.texts) != 1:
             return None
         try:
-            parts = parse_explain_string(answer.texts[0].decode("latin-1"))
+            text = parse_explain_string(answer.texts[0].decode("latin-1"))
         except TermError:
             return None
-        return (yield from self.explanation(parts, domain))
+        return (yield from self.explanation(text, domain))
 
-    def explanation(self, parts: Parts, domain: str) -> Plan[str | None]:
-        letters = letters_of(parts)
+    def explanation(self, string: MacroString, domain: str) -> Plan[str | None]:
+        letters = string.letters
         if "t" in letters and self.now is None:
             return None
         if "p" in letters:
             yield from self.prepare_validated_name(domain)
-        text = expand_text(parts, self.values(letters, domain), self.policy.max_explanation)
+        text = expand_text(string, self.values(letters, domain), self.policy.max_explanation)
         # RFC 7208 section 6.2: limited to US-ASCII. Macros may bring in anything that the client sent.
         return text if _PRINTABLE.match(text) else None
 

@@ -2,26 +2,22 @@
 # Expansion is a plain function: what has to be asked in the DNS for it (%{p}) is asked before, by the evaluation.
 #
 # SECURITY: macro strings come from the DNS, the values put into them from the envelope (sender, HELO). Both parsing
-# and expansion are linear; of a name only the last 253 octets are ever built, of an explanation only the first few
-# hundred, however often a record repeats a macro; the digits of a transformer are clamped before they are a number.
+# and expansion are linear; of a long text for a name only the end is built that a name can hold, of an explanation only
+# the first few hundred octets, however often a record repeats a macro; the digits of a transformer are clamped before
+# they are a number.
 """SPF macros: parse once, expand many times."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from mailauth.plan.dns import MAX_LABEL_OCTETS, MAX_NAME_OCTETS
 from mailauth.spf.problem import TermError
 
 # RFC 7208 section 7.2: these letters are allowed only in explanation texts.
 EXPLANATION_LETTERS = frozenset("crt")
-_EXPLANATION_LETTERS_ANY_CASE = frozenset("crtCRT")
-
-# RFC 7208 section 7.3: at least 127 must be supported, the most labels that a name has. A sender may have more parts.
-_MAX_DIGITS = 5
 
 # macro-string     = *( macro-expand / macro-literal )
 # macro-expand     = ( "%{" macro-letter transformers *delimiter "}" ) / "%%" / "%_" / "%-"
@@ -29,145 +25,152 @@ _MAX_DIGITS = 5
 # macro-letter     = "s" / "l" / "o" / "d" / "i" / "p" / "h" / "c" / "r" / "t" / "v"
 # transformers     = *DIGIT [ "r" ]
 # delimiter        = "." / "-" / "+" / "," / "/" / "_" / "="
-_FLAGS = re.ASCII | re.IGNORECASE
-_VISIBLE = r"[\x21-\x24\x26-\x7e]"
+_VISIBLE = re.compile(r"[\x21-\x7e]*+\Z")
 # explain-string   = *( macro-string / SP )
-_VISIBLE_OR_SPACE = r"[\x20-\x24\x26-\x7e]"
-
-
-def _grammar(literal: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """A pattern for all of a macro string (possessive: it never backtracks), and one for its tokens.
-
-    The groups of a token: literal, letter, digits, reverse, delimiters, special.
-    """
-    whole = rf"(?:{literal}++|%\{{[slodiphcrtv][0-9]*r?[-.+,/_=]*\}}|%[%_-])*+"
-    token = rf"({literal}+)|%\{{([slodiphcrtv])([0-9]*)(r?)([-.+,/_=]*)\}}|%([%_-])"
-    return re.compile(whole, _FLAGS), re.compile(token, _FLAGS)
-
-
-_MACRO_STRING = _grammar(_VISIBLE)
-_EXPLAIN_STRING = _grammar(_VISIBLE_OR_SPACE)
-_SPECIAL = {"%": "%", "_": " ", "-": "%20"}
+_VISIBLE_OR_SPACE = re.compile(r"[\x20-\x7e]*+\Z")
+# The parts of a text that is right: literals, macros (the group is the letter), and the other things with a "%".
+# RFC 7208 section 7.3: "If a DIGIT is specified, the value MUST be nonzero."
+_PART = re.compile(
+    r"[\x20-\x24\x26-\x7e]++|%\{([slodiphcrtv])(?:0*[1-9][0-9]*+)?+r?[-.+,/_=]*+\}|%[%_-]", re.ASCII | re.IGNORECASE
+)
 
 
 class Macro(NamedTuple):
     """One ``%{...}``: which value, and how it is transformed (RFC 7208 section 7.3)."""
 
+    text: str
+    """As it is written between the braces."""
     letter: str
-    keep: int = 0
-    """How many right-hand parts stay; 0: all of them."""
-    reverse: bool = False
-    delimiters: str = ""
-    """What the value is split at; empty: dots."""
-    escape: bool = False
+    selection: slice | None
+    """Which parts of the value stay, and in which order; None: it is not split at all."""
+    delimiter: str
+    """What it is split at."""
+    delimiters: str
+    """What else it is split at."""
+    escape: bool
     """Written as a capital: the result is URL-escaped."""
 
     def expand(self, values: Mapping[str, str]) -> str:
         """The value, transformed."""
-        letter, keep, reverse, delimiters, escape = self
+        _, letter, selection, delimiter, delimiters, escape = self
         value = values[letter]
-        if keep or reverse or delimiters:
+        if selection is not None:
             # RFC 7208 section 7.3: no special treatment of leading, trailing or consecutive delimiters.
-            if len(delimiters) > 1:
-                for other in delimiters[1:]:
-                    value = value.replace(other, delimiters[0])
-            labels = value.split(delimiters[:1] or ".")
-            if reverse:
-                # The last parts after reversal are the first ones before it.
-                labels = labels[keep - 1 :: -1] if keep else labels[::-1]
-            elif keep:
-                labels = labels[-keep:]
-            value = ".".join(labels)
+            if delimiters:
+                for other in delimiters:
+                    value = value.replace(other, delimiter)
+            value = ".".join(value.split(delimiter)[selection])
         return _url_escape(value) if escape else value
 
 
-Parts: TypeAlias = tuple[str | Macro, ...]
-"""A parsed macro string: literal text (as it expands) and macros."""
+class MacroString(NamedTuple):
+    """A parsed ``macro-string``, or a ``domain-spec``, which is one that ends like a domain name."""
+
+    text: str
+    """As it is written."""
+    template: str
+    """The same for Python's operator "%", which takes the values from a dict by the texts of the macros."""
+    transformed: tuple[Macro, ...]
+    """The macros that are more than the letter of a value."""
+    letters: frozenset[str]
+    """The macro letters in it, in lower case; none: what it expands to does not depend on the message."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)  # everything else follows from it
 
 
-def parse_macro_string(text: str, start: int = 0) -> Parts:
+_new = tuple.__new__  # makes a named tuple without the detour of its constructor
+_NO_LETTERS: frozenset[str] = frozenset()
+
+
+def parse_macro_string(text: str, start: int = 0) -> MacroString:
     """Parse a ``macro-string``; `start` is where it stands in its term. Raises `TermError`."""
-    return _parse(_MACRO_STRING, text, start)[0]
+    return _parse(text, start, _VISIBLE)[0]
 
 
-def parse_explain_string(text: str) -> Parts:
+def parse_explain_string(text: str) -> MacroString:
     """Parse an ``explain-string``: a macro string with spaces. Raises `TermError`."""
-    return _parse(_EXPLAIN_STRING, text, 0)[0]
+    return _parse(text, 0, _VISIBLE_OR_SPACE)[0]
 
 
-def _parse(grammar: tuple[re.Pattern[str], re.Pattern[str]], text: str, start: int) -> tuple[Parts, str, str]:
-    """The parts, the macro letters in them, and the literal text behind the last macro-expand."""
-    whole, token = grammar
-    end = whole.match(text).end()  # type: ignore[union-attr]  # it matches the empty text
-    if end != len(text):
-        raise _bad_macro(text, end, start)
-    parts: list[str | Macro] = []
-    letters = tail = ""
-    for tail, letter, digits, reverse, delimiters, special in token.findall(text):
-        if tail:
-            parts.append(tail)
-        elif special:
-            parts.append(_SPECIAL[special])
-        else:
-            letters += letter
-            if letter == "i" and reverse and not digits and not delimiters:
-                parts.append(_REVERSED_IP)
-            elif digits or reverse or delimiters:
-                keep = _number(digits) if digits else 0
-                if digits and not keep:
-                    # RFC 7208 section 7.3: "If a DIGIT is specified, the value MUST be nonzero."
-                    words = "the number in a macro must not be zero"
-                    raise _macro_error(words, text, start, lambda macro: macro[3] and not _number(macro[3]))
-                parts.append(Macro(letter.lower(), keep, reverse != "", delimiters, letter.isupper()))
-            else:
-                parts.append(_BARE[letter])
-    return tuple(parts), letters.lower(), tail
+def _parse(text: str, start: int, visible: re.Pattern[str]) -> tuple[MacroString, str]:
+    """The macro string, and the literal text behind its last macro-expand."""
+    given, letters = text, ""
+    transformed: list[Macro] = []
+    special = text.count("%") != text.count("%{")
+    if special:
+        for sign, meaning in _SPECIAL.items():
+            text = text.replace(sign, meaning.replace("%", _PERCENT) + _END)
+    tail, *pieces = text.split("%{")
+    template = tail
+    try:
+        if not visible.match(given) or (special and text.count("%") != len(pieces)):
+            raise ValueError(given)
+        for piece in pieces:
+            name, tail = piece.split("}", 1)
+            if name not in _VALUES:
+                transformed.append(_transformed(name))
+            letters += name[0]
+            template += f"%({name})s{tail}"
+    except ValueError:
+        raise _bad_macro(given, start, visible) from None
+    if special:
+        template = template.replace(_PERCENT, "%%").replace(_END, "")
+        tail = tail.rpartition(_END)[2]
+    return _new(MacroString, (given, template, tuple(transformed), frozenset(letters.lower()))), tail
 
 
+# The order counts: in "%%{" and "%%_", the first two signs belong together.
+_SPECIAL = {"%%": "%", "%_": " ", "%-": "%20"}
+# While a text is taken apart: what stands for a percent sign, and for the end of one of these.
+_PERCENT, _END = "\1", "\2"
 # %{ir} is what nearly every "exists" begins with, as a query to a DNS list does: the client has it ready.
-_REVERSED_IP = Macro("ir")
-_BARE = {letter: Macro(letter.lower(), escape=letter.isupper()) for letter in "slodiphcrtvSLODIPHCRTV"}
+_VALUES = frozenset((*"slodiphcrtv", "ir"))
+# RFC 7208 section 7.3: "If a DIGIT is specified, the value MUST be nonzero." At least 127 must be supported, the most
+# labels that a name has; a sender may have more parts, but not 99,999.
+_TRANSFORMED = re.compile(r"([slodiphcrtvSLODIPHCRTV])(?:0*([1-9][0-9]{0,4})[0-9]*)?+([rR]?)([-.+,/_=]?)([-.+,/_=]*)\Z")
+_ALL, _REVERSED = slice(None), slice(None, None, -1)
 
 
-def _number(digits: str) -> int:
-    return int(digits.lstrip("0")[:_MAX_DIGITS] or "0")
+def _transformed(macro: str) -> Macro:
+    """The macro that is written so between its braces; `ValueError` for what is none."""
+    match = _TRANSFORMED.match(macro)
+    if match is None:
+        raise ValueError(macro)
+    letter, digits, reverse, delimiter, others = match.groups()
+    selection: slice | None
+    if digits:
+        keep = int(digits)
+        # The last parts after reversal are the first ones before it.
+        selection = slice(keep - 1, None, -1) if reverse else slice(-keep, None)
+    else:
+        selection = _REVERSED if reverse else _ALL if delimiter else None
+    value = letter.lower()
+    return _new(Macro, (macro, value, selection, delimiter or ".", _distinct(others), value != letter))
 
 
-def _macro_error(words: str, text: str, start: int, is_bad: Callable[[re.Match[str]], object]) -> TermError:
-    """An error of the first macro for which `is_bad` holds."""
-    macro = next(match for match in _MACRO_STRING[1].finditer(text) if match[2] and is_bad(match))
-    return TermError("bad-macro", words, start + macro.start(), len(macro[0]))
+def _distinct(characters: str) -> str:
+    return "".join(dict.fromkeys(characters)) if characters else ""
 
 
-def _bad_macro(text: str, position: int, start: int) -> TermError:
+def _bad_macro(text: str, start: int, visible: re.Pattern[str]) -> TermError:
+    """What is wrong with a text that is no macro string."""
+    position = 0
+    while (part := _PART.match(text, position)) is not None:
+        position = part.end()
+    if visible is _VISIBLE and " " in text[:position]:
+        position = text.index(" ")
     if text[position] != "%":
         return TermError("bad-character", f"{text[position]!a} is not allowed here", start + position, 1)
     end = text.find("}", position) + 1 if text.startswith("%{", position) else min(position + 2, len(text))
     end = end or len(text)
     words = "a % begins %{letter...}, %%, %_ or %- (RFC 7208 section 7.1)"
+    if text[position + 3 : end].startswith("0"):
+        words = "the number in a macro must not be zero (RFC 7208 section 7.3)"
     return TermError("bad-macro", words, start + position, end - position)
-
-
-@dataclass(frozen=True, slots=True)
-class DomainSpec:
-    """A ``domain-spec``: a macro string that ends like a domain name. Equal when written alike."""
-
-    text: str
-    parts: Parts = field(compare=False, repr=False)
-    """The literals and macros of it."""
-    letters: frozenset[str] = field(compare=False, repr=False)
-    """The macro letters in it, in lower case; none: the name does not depend on the message."""
-
-    def __str__(self) -> str:
-        return self.text
-
-
-_NO_LETTERS: frozenset[str] = frozenset()
-
-
-def letters_of(parts: Parts) -> frozenset[str]:
-    """The macro letters of a macro string, in lower case."""
-    return frozenset([part[0] for part in parts if type(part) is Macro])
 
 
 # domain-spec      = macro-string domain-end
@@ -175,17 +178,17 @@ def letters_of(parts: Parts) -> frozenset[str]:
 _PLAIN = re.compile(r"[\x21-\x24\x26-\x7e]+\Z")
 
 
-def parse_domain_spec(text: str, start: int = 0) -> DomainSpec:
+def parse_domain_spec(text: str, start: int = 0) -> MacroString:
     """Parse ``domain-spec``; `start` is where it stands in its term. Raises `TermError`."""
     if "%" not in text and _PLAIN.match(text):
-        tail, spec = text, DomainSpec(text, (text,), _NO_LETTERS)
+        tail, spec = text, _new(MacroString, (text, text, (), _NO_LETTERS))
     else:
-        parts, letters, tail = _parse(_MACRO_STRING, text, start)
-        spec = DomainSpec(text, parts, frozenset(letters))
+        spec, tail = _parse(text, start, _VISIBLE)
         if not EXPLANATION_LETTERS.isdisjoint(spec.letters):
             # RFC 7208 section 7.2: "The following macro letters are allowed only in "exp" text".
             words = "%{c}, %{r} and %{t} are allowed in explanation texts only"
-            raise _macro_error(words, text, start, lambda macro: macro[2] in _EXPLANATION_LETTERS_ANY_CASE)
+            macro = next(part for part in _PART.finditer(text) if (part[1] or "").lower() in EXPLANATION_LETTERS)
+            raise TermError("bad-macro", words, start + macro.start(), len(macro[0]))
     if (tail or not text) and not _ends_in_toplabel(tail):
         words = "a domain name of at least two labels, or a macro at its end, is needed here"
         raise TermError("bad-domain", words, start, len(text))
@@ -213,37 +216,45 @@ def _ends_in_toplabel(literal: str) -> bool:
 # --- expansion --------------------------------------------------------------------------------------------
 
 
-def expand_name(parts: Parts, values: Mapping[str, str]) -> str:
-    """The expansion for use as a name: at least its last 254 octets, which `target_name` needs to see."""
-    if len(parts) <= _FEW_PARTS:
-        return "".join([part if type(part) is str else part.expand(values) for part in parts])  # type: ignore[union-attr]
+def expand_name(string: MacroString, values: dict[str, str]) -> str:
+    """The expansion for use as a name: at least its last 254 octets, which `target_name` needs to see.
+
+    The transformed values are added to `values`.
+    """
+    _, template, transformed, _ = string
+    if len(template) <= _SHORT_TEMPLATE:
+        for macro in transformed:
+            values[macro[0]] = macro.expand(values)
+        return template % values
     expanded: list[str] = []
     length = 0
-    for part in reversed(parts):
-        text = part if isinstance(part, str) else part.expand(values)
-        expanded.append(text)
-        length += len(text)
+    for part in reversed(list(_PART.finditer(string.text))):
+        expanded.append(_expand_part(part, values))
+        length += len(expanded[-1])
         if length > MAX_NAME_OCTETS + 1:
             break
-    expanded.reverse()
-    return "".join(expanded)
+    return "".join(reversed(expanded))
 
 
-_FEW_PARTS = 16
-"""So many parts are put together without looking at their length: a value has some 1,000 characters at most."""
+_SHORT_TEMPLATE = 128
+"""Some 20 macros at most, which are put in without looking at their length: a value has some 1,000 characters."""
 
 
-def expand_text(parts: Parts, values: Mapping[str, str], limit: int) -> str:
+def expand_text(string: MacroString, values: dict[str, str], limit: int) -> str:
     """The expansion for people, cut after `limit` characters."""
-    expanded: list[str] = []
-    length = 0
-    for part in parts:
-        text = part if isinstance(part, str) else part.expand(values)
-        expanded.append(text[: limit - length])
-        length += len(text)
-        if length >= limit:
+    expanded = ""
+    for part in _PART.finditer(string.text):
+        expanded += _expand_part(part, values)
+        if len(expanded) >= limit:
             break
-    return "".join(expanded)
+    return expanded[:limit]
+
+
+def _expand_part(part: re.Match[str], values: dict[str, str]) -> str:
+    if part[1]:
+        name = part[0][2:-1]
+        return values[name] if name in _VALUES else _transformed(name).expand(values)
+    return _SPECIAL.get(part[0], part[0])
 
 
 def target_name(expanded: str) -> str | None:

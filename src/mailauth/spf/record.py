@@ -15,7 +15,7 @@ from ipaddress import IPv6Address
 from typing import Any, TypeAlias, cast, final
 
 from mailauth.plan.dns import Question, RecordType
-from mailauth.spf.macros import DomainSpec, Parts, parse_domain_spec, parse_macro_string, target_name
+from mailauth.spf.macros import MacroString, expand_name, parse_domain_spec, parse_macro_string, target_name
 from mailauth.spf.problem import Problem, RecordError, TermError
 from mailauth.spf.remembered import Remembered
 from mailauth.spf.terms import (
@@ -251,7 +251,7 @@ def _parse_exists(qualifier: Qualifier, rest: str, start: int) -> Exists:
     return Exists(qualifier, parse_domain_spec(_argument(rest, start, "a domain"), start + 1))
 
 
-def _optional_domain(rest: str, start: int) -> DomainSpec | None:
+def _optional_domain(rest: str, start: int) -> MacroString | None:
     return parse_domain_spec(_argument(rest, start, "a domain"), start + 1) if rest else None
 
 
@@ -445,11 +445,14 @@ def merged(ranges: Sequence[tuple[int, int]]) -> list[int]:
     return bounds
 
 
+_NO_LETTERS: frozenset[str] = frozenset()
+
+
 @final
 class Lookup:
     """A term that asks the DNS, with its first question ready where the name in it does not depend on the message."""
 
-    __slots__ = ("letters", "one_answer", "parts", "question", "question6", "rtype", "rtype6", "term")
+    __slots__ = ("letters", "name", "one_answer", "question", "question6", "rtype", "rtype6", "term")
 
     def __init__(self, term: Asking) -> None:
         self.term = term
@@ -458,17 +461,14 @@ class Lookup:
         """What an IPv4 client makes it ask."""
         self.question6: Question | None = None
         """What an IPv6 client makes it ask."""
-        self.parts: Parts = ()
-        """Its domain-spec; empty: it has none, and is about the <domain>."""
-        self.letters: frozenset[str] = frozenset()
-        spec = term.domain_spec
-        if spec is not None:
-            self.parts, self.letters = spec.parts, spec.letters
-            if not spec.letters:
-                self._prepare("".join(cast("tuple[str, ...]", spec.parts)))
+        self.name = spec = term.domain_spec
+        """Its domain-spec; None: it has none, and is about the <domain>."""
+        self.letters = _NO_LETTERS if spec is None else spec.letters
+        if spec is not None and not spec.letters:
+            self._prepare(spec)
 
-    def _prepare(self, text: str) -> None:
-        name = target_name(text)
+    def _prepare(self, spec: MacroString) -> None:
+        name = target_name(expand_name(spec, {}))
         if name is not None:
             self.question = self.question6 = Question(name, self.rtype)
             if self.rtype6 != self.rtype:

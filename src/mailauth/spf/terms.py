@@ -8,7 +8,7 @@ from enum import StrEnum
 from ipaddress import IPv6Address
 from typing import TypeAlias
 
-from mailauth.spf.macros import DomainSpec
+from mailauth.spf.macros import MacroString
 
 
 class Result(StrEnum):
@@ -67,7 +67,7 @@ class Include:
     """Matches if another domain's record gives pass (RFC 7208 section 5.2)."""
 
     qualifier: Qualifier
-    domain_spec: DomainSpec
+    domain_spec: MacroString
 
     def __str__(self) -> str:
         return f"{_prefix(self.qualifier)}include:{self.domain_spec}"
@@ -79,7 +79,7 @@ class Include:
 @dataclass(frozen=True, slots=True)
 class _Hosts:
     qualifier: Qualifier = Qualifier.PASS
-    domain_spec: DomainSpec | None = None
+    domain_spec: MacroString | None = None
     ip4_length: int = IP4_BITS
     ip6_length: int = IP6_BITS
 
@@ -112,7 +112,7 @@ class Ptr:
     """Matches a client whose reverse name lies in a domain; not to be used (RFC 7208 section 5.5)."""
 
     qualifier: Qualifier = Qualifier.PASS
-    domain_spec: DomainSpec | None = None
+    domain_spec: MacroString | None = None
 
     def __str__(self) -> str:
         return f"{_prefix(self.qualifier)}ptr" + ("" if self.domain_spec is None else f":{self.domain_spec}")
@@ -156,7 +156,7 @@ class Exists:
     """Matches if a name has an A record (RFC 7208 section 5.7)."""
 
     qualifier: Qualifier
-    domain_spec: DomainSpec
+    domain_spec: MacroString
 
     def __str__(self) -> str:
         return f"{_prefix(self.qualifier)}exists:{self.domain_spec}"
@@ -167,7 +167,7 @@ class Exists:
 class Redirect:
     """If nothing matches, another domain's record decides (RFC 7208 section 6.1)."""
 
-    domain_spec: DomainSpec
+    domain_spec: MacroString
 
     def __str__(self) -> str:
         return f"redirect={self.domain_spec}"
@@ -178,7 +178,7 @@ class Redirect:
 class Explanation:
     """Where the text stands that explains a fail (RFC 7208 section 6.2)."""
 
-    domain_spec: DomainSpec
+    domain_spec: MacroString
 
     def __str__(self) -> str:
         return f"exp={self.domain_spec}"
