@@ -403,7 +403,7 @@ if child:
 )
 def test_a_program_ends_without_closing_it(more: str) -> None:
     if "fork" in more and not hasattr(os, "fork"):
-        pytest.skip("no fork here")
+        pytest.skip("this system has no fork, so there is no forked child to look at")
 
     def script(query: bytes, tcp: bool) -> list[Reply]:
         return [] if b"dead" in query else good(query, tcp)

@@ -162,12 +162,16 @@ _TWO_BLANKS, _BLANK_MARK, _MARK_BLANK, _BLANK_CR, _MARK_CR = (
 
 def _reduced(block: bytes) -> bytes:
     """Runs of blanks to one blank, and none before CRLF; the block ends in no blank."""
-    if _MARK not in block:
-        try:
-            return _reduced_by_pairs(block)
-        except UnicodeDecodeError:
-            # Octets that are no UTF-16 (surrogates out of place): rare in text, impossible in ASCII.
-            pass
+    if _MARK in block:
+        return _reduced_by_splitting(block)
+    try:
+        return _reduced_by_pairs(block)
+    except UnicodeDecodeError:
+        # Octets that are no UTF-16 (surrogates out of place): rare in text, impossible in ASCII.
+        return _reduced_by_splitting(block)
+
+
+def _reduced_by_splitting(block: bytes) -> bytes:
     return _without_blanks_before_crlf(_without_runs(block))
 
 
