@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -182,11 +182,11 @@ class Header:
         """The fields of each name (lower case), from top to bottom."""
         index: dict[str, list[Field]] = {}
         for field in self.fields:
-            others = index.get(field.name)
-            if others is None:
-                index[field.name] = [field]
+            name = field.name
+            if name in index:
+                index[name].append(field)
             else:
-                others.append(field)
+                index[name] = [field]
         return index
 
     def all(self, name: str) -> tuple[Field, ...]:
@@ -462,20 +462,23 @@ class Splitter:
         """The same without a copy: octets, and the place in them where the body goes on."""
         if self.closed:
             raise ValueError("the splitter was closed")
+        start = 0
         if self.header is None:
-            return self._count(*self._take_header(data))
-        return self._count(data, 0)
+            data, start = self._take_header(data)
+        return self._count(data, start) if self._counting else (data, start)
 
     def close(self) -> bytes:
         """Say that the message is at its end; return the octets of the body that were held back."""
         rest = b""
         if self.header is None and not self.closed:
-            rest = self._count(*self._finish())[0]
+            rest = self._finish()
+            if self._counting:
+                self._count(rest, 0)
         self.closed = True
         return rest
 
     def _count(self, data: bytes, start: int) -> tuple[bytes, int]:
-        if self._counting and start < len(data):
+        if start < len(data):
             joined = self._after_cr and data[start] == 0x0A
             self.body_line_ends = self.body_line_ends.plus(LineEndCounts.of(data, start), joined)
             self._after_cr = data.endswith(b"\r")
@@ -484,6 +487,9 @@ class Splitter:
     def _take_header(self, data: bytes) -> tuple[bytes, int]:
         before = self._buffer
         if not before:
+            self.header = _at_once(data, self._max_octets, self._max_fields)
+            if self.header is not None:
+                return data, len(self.header.raw) + 2
             self._buffer = data
             news = True
         else:
@@ -492,7 +498,7 @@ class Splitter:
             news = self._ends_a_line(before, data)
             before += data
         # Only a piece that ends a line is scanned, so that one long line in many pieces costs linear time.
-        if news and (self._at_once() if not before else self._scan()):
+        if news and self._scan():
             return self._rest()
         # Two octets more than the bound, since an empty line may stand right behind it.
         if len(self._buffer) >= self._max_octets + 2 and self._overflow():
@@ -503,17 +509,6 @@ class Splitter:
         if self._syntax is _CRLF:
             return b"\r\n" in data or (before.endswith(b"\r") and data.startswith(b"\n"))
         return b"\n" in data
-
-    def _at_once(self) -> bool:
-        """The usual case in one step: the whole header is there, lines end in CRLF, and all of it is fields."""
-        buffer = self._buffer
-        end = buffer.find(b"\r\n\r\n", 0, self._max_octets) + 2
-        if end > 1 and buffer[buffer.find(b"\n") - 1] == 0x0D:
-            fields = _fields(_CRLF, bytes(buffer), 0, end, self._max_fields + 1)
-            if sum([len(field.raw) for field in fields]) == end:
-                self._syntax = _CRLF
-                return self._conclude(end, b"\r\n", fields=fields)
-        return self._scan()
 
     def _scan(self) -> bool:
         """Go over the whole lines that are there; whether the header ended."""
@@ -552,7 +547,7 @@ class Splitter:
         header_line = not self._orphan() and syntax.possible.match(self._buffer, self._scanned, self._max_octets)
         return self._conclude(self._scanned, broken_off=Defect.HEADER_TOO_LARGE if header_line else None)
 
-    def _finish(self) -> tuple[bytes, int]:
+    def _finish(self) -> bytes:
         """The input ends within the header: its last line has no line end."""
         syntax, length = self._syntax or _CRLF, len(self._buffer)
         begun = syntax.begun.match(self._buffer, self._scanned) and not self._orphan()
@@ -561,14 +556,13 @@ class Splitter:
         else:
             self._conclude(self._scanned)
         octets, start = self._rest()
-        return octets[start:], 0
+        return octets[start:]
 
     def _conclude(
         self,
         end: int,
         separator: bytes = b"",
         *,
-        fields: list[Field] | None = None,
         at_end: bool = False,
         broken_off: Defect | None = None,
     ) -> bool:
@@ -576,8 +570,7 @@ class Splitter:
         buffer = self._buffer
         if not isinstance(buffer, bytes):
             buffer = self._buffer = bytes(buffer)
-        if fields is None:
-            fields = _fields(self._syntax or _CRLF, buffer, start, end, self._max_fields + 1)
+        fields = _fields(self._syntax or _CRLF, buffer, start, end, self._max_fields + 1)
         if len(fields) > self._max_fields:
             fields.pop()
             end = start + sum(len(field.raw) for field in fields)
@@ -600,12 +593,25 @@ class Splitter:
         return octets, self.header.octets
 
 
+def _at_once(data: bytes, max_octets: int, max_fields: int) -> Header | None:
+    """The usual case in one step: the whole header is there, lines end in CRLF, and all of it is fields."""
+    end = data.find(b"\r\n\r\n", 0, max_octets) + 2
+    if end < 2 or data[data.find(b"\n") - 1] != 0x0D or data.count(b"\n", 0, end) > max_fields:
+        return None
+    fields = _pairs_to_fields(_CRLF.field.findall(data, 0, end))
+    if sum([len(field.raw) for field in fields]) != end:
+        return None
+    return Header(tuple(fields), data[:end], b"\r\n", LineEnd.CRLF)
+
+
 def _fields(syntax: _Syntax, buffer: bytes, start: int, end: int, most: int) -> list[Field]:
     """At most `most` of the fields that stand between `start` and `end`."""
     if buffer.count(b"\n", start, end) < most:
-        pairs = syntax.field.findall(buffer, start, end)
-    else:
-        pairs = [match.groups() for match in islice(syntax.field.finditer(buffer, start, end), most)]
+        return _pairs_to_fields(syntax.field.findall(buffer, start, end))
+    return _pairs_to_fields(match.groups() for match in islice(syntax.field.finditer(buffer, start, end), most))
+
+
+def _pairs_to_fields(pairs: Iterable[tuple[bytes, bytes]]) -> list[Field]:
     # NamedTuple's own constructor costs more than the rest of this line.
     return [_new(Field, (raw, _NAMES.get(name) or _lower(name))) for raw, name in pairs]
 

@@ -38,7 +38,7 @@ MAX_IDENTITY_OCTETS = 1024
 """i= with its quoting; an address has at most 320 octets (RFC 5321 section 4.5.3.1)."""
 
 _DIGEST_OCTETS = {"sha256": 32, "sha1": 20}
-_REQUIRED = ("v", "a", "b", "bh", "d", "h", "s")  # RFC 6376 section 6.1.1
+_REQUIRED = ("v", "a", "d", "h", "s")  # with b= and bh=: RFC 6376 section 6.1.1
 _FIELD_NAMES = re.compile(rb"[!-9;-~]++(?::[!-9;-~]++)*+\Z")
 # The value of b= with the blanks around it, only where a tag begins: neither bh=, nor a tag whose name ends in b, nor
 # a "b=" within another value (h= may list a field of that name).
@@ -59,6 +59,20 @@ class Refusal(Exception):
         self.detail = detail
 
 
+class Terms(NamedTuple):
+    """What a signer says alike in one signature after the other: all but the tags that differ with each message."""
+
+    algorithm: str  # as in a=, lower case
+    key_type: str  # its first half: what k= of the key must say
+    hash_name: str  # its second half: what h= of the key must allow
+    header_canonicalization: str
+    body_canonicalization: str
+    domain: str  # A-label, lower case
+    key_name: str  # where the key is asked for (RFC 6376 section 3.6.2.1)
+    signed_fields: tuple[str, ...]  # lower case, in the order of h=
+    identity_domain: str  # A-label, lower case
+
+
 class SignatureField(NamedTuple):
     """A DKIM-Signature field that is well formed."""
 
@@ -66,33 +80,12 @@ class SignatureField(NamedTuple):
     b_start: int  # the place of b='s value in `field.raw`, the blanks around it included (RFC 6376 section 3.7)
     b_end: int
     end: int  # where the line end of the field begins
-    algorithm: str  # as in a=, lower case
+    terms: Terms
     signature: bytes
     body_hash: bytes
-    header_canonicalization: str
-    body_canonicalization: str
-    domain: str  # A-label, lower case
-    selector: str
-    signed_fields: tuple[str, ...]  # lower case, in the order of h=
-    identity_domain: str  # A-label, lower case
     body_length: int | None
     signed_at: int | None
     expires_at: int | None
-
-    @property
-    def key_name(self) -> str:
-        """Where the key is asked for (RFC 6376 section 3.6.2.1)."""
-        return f"{self.selector}._domainkey.{self.domain}"
-
-    @property
-    def key_type(self) -> str:
-        """The first half of a=: what k= of the key must say."""
-        return self.algorithm.partition("-")[0]
-
-    @property
-    def hash_name(self) -> str:
-        """The second half of a=: what h= of the key must allow."""
-        return self.algorithm.partition("-")[2]
 
 
 _Tags: TypeAlias = dict[str, bytes]
@@ -106,35 +99,16 @@ def parse(field: Field, line_end: LineEnd, evidence: dict[str, Any]) -> Signatur
     raw = field.raw
     start, end = raw.index(b":") + 1, end_of_text(raw, line_end)
     tags = _tags(raw[start:end], line_end)
-    domain, selector = _key_place(tags, evidence)
-    _require_tags(tags)
+    terms = _terms(tags, evidence)
     b_place = _B_LATER.search(raw, start, end) or _B_FIRST.match(raw, start, end)
-    assert b_place is not None  # it is among the tags
-    algorithm = _algorithm(tags["a"], evidence)
-    header_canonicalization, body_canonicalization = _canonicalizations(tags, evidence)
+    if b_place is None or "bh" not in tags:
+        raise Refusal(Reason.MISSING_TAG, f"{'b' if b_place is None else 'bh'}= is missing")
     signature = _base64("b", tags["b"], MAX_SIGNATURE_OCTETS)
     evidence["signature_data"] = without_blanks(tags["b"][:64])[:8].decode("ascii")
-    signed_fields = evidence["signed_fields"] = _names(tags["h"])
-    body_length = evidence["body_length"] = _number(tags, "l", _MAX_LENGTH_DIGITS)
-    signed_at, expires_at = _times(tags, evidence)
-    _query_methods(tags)
+    body_hash = _body_hash(tags["bh"], terms)
+    length, signed_at, expires_at = _numbers(tags, evidence) if not _NUMBERED.isdisjoint(tags) else (None, None, None)
     return SignatureField(
-        field,
-        b_place.start(1),
-        b_place.end(1),
-        end,
-        algorithm,
-        signature,
-        _body_hash(tags["bh"], algorithm),
-        header_canonicalization,
-        body_canonicalization,
-        domain,
-        selector,
-        signed_fields,
-        _identity(tags, domain, evidence),
-        body_length,
-        signed_at,
-        expires_at,
+        field, b_place.start(1), b_place.end(1), end, terms, signature, body_hash, length, signed_at, expires_at
     )
 
 
@@ -164,6 +138,52 @@ def _tags(text: bytes, line_end: LineEnd) -> _Tags:
     return tags
 
 
+class _Reading(NamedTuple):
+    """What became of reading the tags that stay the same: the terms, or why there are none."""
+
+    terms: Terms | None
+    refusal: tuple[Reason, str] | None
+    evidence: dict[str, Any]
+
+
+def _terms(tags: _Tags, evidence: dict[str, Any]) -> Terms:
+    values = tuple([tags.get(name) for name in _TERMS])
+    # A busy sender's are always the same. Only short ones are remembered, since peers choose them.
+    octets = sum([len(value) for value in values if value])
+    reading = _known_terms(values) if octets <= _MAX_REMEMBERED_OCTETS else _read_terms(values)
+    evidence.update(reading.evidence)
+    if reading.terms is None:
+        assert reading.refusal is not None
+        raise Refusal(*reading.refusal)
+    return reading.terms
+
+
+_TERMS = ("v", "a", "c", "d", "s", "h", "i", "q")
+_MAX_REMEMBERED_OCTETS = 1024
+
+
+def _read_terms(values: tuple[bytes | None, ...]) -> _Reading:
+    tags = {name: value for name, value in zip(_TERMS, values, strict=True) if value is not None}
+    evidence: dict[str, Any] = {}
+    try:
+        domain, selector = _key_place(tags, evidence)
+        _require_tags(tags)
+        algorithm = _algorithm(tags["a"], evidence)
+        canonicalizations = _canonicalizations(tags, evidence)
+        names = evidence["signed_fields"] = _names(tags["h"])
+        _query_methods(tags)
+        identity_domain = _identity(tags, domain, evidence)
+    except Refusal as refusal:
+        return _Reading(None, (refusal.reason, refusal.detail), evidence)
+    key_type, _, hash_name = algorithm.partition("-")
+    key_name = f"{selector}._domainkey.{domain}"
+    terms = Terms(algorithm, key_type, hash_name, *canonicalizations, domain, key_name, names, identity_domain)
+    return _Reading(terms, None, evidence)
+
+
+_known_terms = lru_cache(maxsize=1024)(_read_terms)
+
+
 def _require_tags(tags: _Tags) -> None:
     version = tags.get("v")
     if version is not None and version != b"1":
@@ -173,12 +193,17 @@ def _require_tags(tags: _Tags) -> None:
             raise Refusal(Reason.MISSING_TAG, f"{name}= is missing")
 
 
-def _times(tags: _Tags, evidence: dict[str, Any]) -> tuple[int | None, int | None]:
+def _numbers(tags: _Tags, evidence: dict[str, Any]) -> tuple[int | None, int | None, int | None]:
+    """l=, t= and x=."""
+    length = evidence["body_length"] = _number(tags, "l", _MAX_LENGTH_DIGITS)
     signed_at = evidence["signed_at"] = _number(tags, "t", _MAX_TIME_DIGITS)
     expires_at = evidence["expires_at"] = _number(tags, "x", _MAX_TIME_DIGITS)
     if signed_at is not None and expires_at is not None and expires_at <= signed_at:
         raise Refusal(Reason.MALFORMED_TAG, "x= is not after t=")  # RFC 6376 section 3.5, x=
-    return signed_at, expires_at
+    return length, signed_at, expires_at
+
+
+_NUMBERED = frozenset(("l", "t", "x"))
 
 
 def _key_place(tags: _Tags, evidence: dict[str, Any]) -> tuple[str, str]:
@@ -196,17 +221,11 @@ def _key_place(tags: _Tags, evidence: dict[str, Any]) -> tuple[str, str]:
 
 
 def _domain(tag: str, value: bytes) -> str:
-    domain = _known_domain(value) if len(value) <= MAX_NAME_OCTETS else None
-    if domain is None:
+    # RFC 8616 section 5: U-labels are allowed, and become A-labels before the look-up.
+    domain = _ascii_name(value) if len(value) <= MAX_NAME_OCTETS else None
+    if domain is None or not is_fqdn(domain):
         raise Refusal(Reason.MALFORMED_TAG, f"{tag}={shown(value)} is no domain name")
     return domain
-
-
-@lru_cache(maxsize=4096)
-def _known_domain(value: bytes) -> str | None:
-    # RFC 8616 section 5: U-labels are allowed, and become A-labels before the look-up.
-    domain = _ascii_name(value)
-    return domain if domain is not None and is_fqdn(domain) else None
 
 
 def _ascii_name(value: bytes) -> str | None:
@@ -218,16 +237,10 @@ def _ascii_name(value: bytes) -> str | None:
 
 
 def _selector(value: bytes) -> str:
-    selector = _known_selector(value) if len(value) <= MAX_NAME_OCTETS else None
-    if selector is None:
+    selector = _ascii_name(value) if len(value) <= MAX_NAME_OCTETS else None
+    if selector is None or not is_selector(selector):
         raise Refusal(Reason.MALFORMED_TAG, f"s={shown(value)} is no selector")
     return selector
-
-
-@lru_cache(maxsize=4096)
-def _known_selector(value: bytes) -> str | None:
-    selector = _ascii_name(value)
-    return selector if selector is not None and is_selector(selector) else None
 
 
 def is_selector(text: str) -> bool:
@@ -283,26 +296,23 @@ def decode_base64(value: bytes, limit: int) -> bytes | None:
     text = without_blanks(value)
     if len(text) > limit * 4 // 3 + 4:
         return None
+    if len(text) % 4:
+        text += b"=" * (-len(text) % 4)
     try:
-        return a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True) if text else b""
+        return a2b_base64(text, strict_mode=True) if text else b""
     except Base64Error:
         return None
 
 
-def _body_hash(value: bytes, algorithm: str) -> bytes:
+def _body_hash(value: bytes, terms: Terms) -> bytes:
     digest = _base64("bh", value, 64)
     # A longer value whose beginning is the digest is no digest.
-    if len(digest) != _DIGEST_OCTETS[algorithm.partition("-")[2]]:
-        raise Refusal(Reason.MALFORMED_TAG, f"bh= has {len(digest)} octets, which is no {algorithm} digest")
+    if len(digest) != _DIGEST_OCTETS[terms.hash_name]:
+        raise Refusal(Reason.MALFORMED_TAG, f"bh= has {len(digest)} octets, which is no {terms.algorithm} digest")
     return digest
 
 
 def _names(value: bytes) -> tuple[str, ...]:
-    # A sender's h= is nearly always the same; only short ones are remembered, since peers choose them.
-    return _known_names(value) if len(value) <= 1024 else _read_names(value)
-
-
-def _read_names(value: bytes) -> tuple[str, ...]:
     parts = items(value, MAX_SIGNED_NAMES)
     if parts is None:
         raise Refusal(Reason.MALFORMED_TAG, f"h= has more than {MAX_SIGNED_NAMES} names")
@@ -310,9 +320,6 @@ def _read_names(value: bytes) -> tuple[str, ...]:
     if _FIELD_NAMES.match(names) is None:
         raise Refusal(Reason.MALFORMED_TAG, f"h={shown(value)} is no list of field names")
     return tuple(names.lower().decode("ascii").split(":"))
-
-
-_known_names = lru_cache(maxsize=1024)(_read_names)
 
 
 def _identity(tags: _Tags, domain: str, evidence: dict[str, Any]) -> str:

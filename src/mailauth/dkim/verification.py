@@ -105,7 +105,7 @@ class Verifier:
         lengths: dict[str, list[int]] = {}
         for check in self._checks:
             if check.parsed is not None:
-                wanted = lengths.setdefault(check.parsed.body_canonicalization, [])
+                wanted = lengths.setdefault(check.parsed.terms.body_canonicalization, [])
                 if check.parsed.body_length is not None:
                     wanted.append(check.parsed.body_length)
         # One pass over the body for all signatures with the same canonicalisation.
@@ -199,7 +199,7 @@ class _Check:
     def question(self) -> Question:
         """What to ask for the key (RFC 6376 section 3.6.2)."""
         assert self.parsed is not None
-        return Question(self.parsed.key_name, "TXT")
+        return Question(self.parsed.terms.key_name, "TXT")
 
     def refuse(self, reason: Reason, words: str) -> None:
         """The signature goes no further."""
@@ -211,7 +211,7 @@ class _Check:
             if self.header.broken_off is not None:
                 raise Refusal(Reason.HEADER_TOO_LARGE, "the header is over the bound and was not read to its end")
             parsed = parse(field, self.header.line_end, self.evidence)
-            self.evidence["author_match"] = _author_match(parsed.domain, author)
+            self.evidence["author_match"] = _author_match(parsed.terms.domain, author)
             _require_empty_line(self.header)
             _require_from(parsed, self.header, self.policy)
             _require_policy(parsed, self.header, self.policy)
@@ -223,7 +223,7 @@ class _Check:
     def judge(self, answer: Answer, bodies: Mapping[str, BodyHash]) -> None:
         """RFC 6376 sections 6.1.2 and 6.1.3: the key, the body hash, the signature."""
         assert self.parsed is not None
-        body = bodies[self.parsed.body_canonicalization]
+        body = bodies[self.parsed.terms.body_canonicalization]
         failure: tuple[Refusal, dict[str, Any]] | None = None
         try:
             for record in _records(answer, self.policy.max_keys):
@@ -265,7 +265,7 @@ def _require_empty_line(header: Header) -> None:
 
 def _require_from(parsed: SignatureField, header: Header, policy: DkimPolicy) -> None:
     number = len(header.by_name.get("from", ()))
-    if "from" not in parsed.signed_fields or not number:
+    if "from" not in parsed.terms.signed_fields or not number:
         words = "h= does not list From" if number else "the message has no From field"
         raise Refusal(Reason.FROM_NOT_SIGNED, words)
     if number > 1 and not policy.allow_several_from:
@@ -273,11 +273,11 @@ def _require_from(parsed: SignatureField, header: Header, policy: DkimPolicy) ->
 
 
 def _require_policy(parsed: SignatureField, header: Header, policy: DkimPolicy) -> None:
-    if parsed.algorithm not in policy.algorithms:
-        historic = " (RFC 8301 section 3.1)" if parsed.algorithm == "rsa-sha1" else ""
-        raise Refusal(Reason.ALGORITHM_NOT_ALLOWED, f"a={parsed.algorithm} is not accepted{historic}")
+    if parsed.terms.algorithm not in policy.algorithms:
+        historic = " (RFC 8301 section 3.1)" if parsed.terms.algorithm == "rsa-sha1" else ""
+        raise Refusal(Reason.ALGORITHM_NOT_ALLOWED, f"a={parsed.terms.algorithm} is not accepted{historic}")
     for name in policy.required_fields:
-        if name.lower() not in parsed.signed_fields and header.first(name) is not None:
+        if name.lower() not in parsed.terms.signed_fields and header.first(name) is not None:
             raise Refusal(Reason.FIELD_NOT_SIGNED, f"h= does not list {name}")
 
 
@@ -342,19 +342,19 @@ def _verify_with(
 
 
 def _require_suitable(record: KeyRecord, parsed: SignatureField) -> None:
-    if record.hash_names is not None and parsed.hash_name not in record.hash_names:
-        raise Refusal(Reason.KEY_HASH_NOT_ALLOWED, f"h= of the key does not allow {parsed.hash_name}")
+    if record.hash_names is not None and parsed.terms.hash_name not in record.hash_names:
+        raise Refusal(Reason.KEY_HASH_NOT_ALLOWED, f"h= of the key does not allow {parsed.terms.hash_name}")
     if record.revoked:
         raise Refusal(Reason.KEY_REVOKED, "p= of the key is empty")
-    if record.key_type != parsed.key_type:
-        words = f"the key is of type {shown(record.key_type.encode())}, the signature of type {parsed.key_type}"
+    if record.key_type != parsed.terms.key_type:
+        words = f"the key is of type {shown(record.key_type.encode())}, the signature of type {parsed.terms.key_type}"
         raise Refusal(Reason.KEY_TYPE_DIFFERS, words)
     # RFC 6376 section 3.6.1, s=
     if "*" not in record.services and "email" not in record.services:
         raise Refusal(Reason.KEY_NOT_FOR_EMAIL, "s= of the key does not allow email")
     # RFC 6376 section 3.6.1, t=s
-    if "s" in record.flags and parsed.identity_domain != parsed.domain:
-        raise Refusal(Reason.KEY_FORBIDS_SUBDOMAINS, f"t=s of the key forbids i= in {parsed.identity_domain}")
+    if "s" in record.flags and parsed.terms.identity_domain != parsed.terms.domain:
+        raise Refusal(Reason.KEY_FORBIDS_SUBDOMAINS, f"t=s of the key forbids i= in {parsed.terms.identity_domain}")
 
 
 def _key(record: KeyRecord, policy: DkimPolicy, evidence: dict[str, Any]) -> PublicKey:
@@ -396,7 +396,7 @@ def _require_body_hash(parsed: SignatureField, body: BodyHash) -> int:
 
 
 def _header_digest(parsed: SignatureField, header: Header) -> bytes:
-    canonicalize = canonicalizer(parsed.header_canonicalization, header)
-    octets = [canonicalize(field) for field in select(parsed.signed_fields, header, parsed.field)]
+    canonicalize = canonicalizer(parsed.terms.header_canonicalization, header)
+    octets = [canonicalize(field) for field in select(parsed.terms.signed_fields, header, parsed.field)]
     octets.append(own_octets(parsed.field, parsed.b_start, parsed.b_end, parsed.end, canonicalize))
     return hashlib.sha256(b"".join(octets)).digest()
