@@ -52,7 +52,8 @@ class SimpleBody:
 
     def feed(self, data: bytes, start: int = 0, end: int | None = None) -> None:
         """The next piece: `data` from `start` to `end`."""
-        end = len(data) if end is None else end
+        if end is None:
+            end = len(data)
         if start >= end:
             return
         if self._cr:
@@ -83,27 +84,24 @@ class SimpleBody:
 
     def _emit(self, octets: bytes | memoryview) -> None:
         if self._withheld:
-            many, few = divmod(self._withheld, _MANY)
-            for _ in range(many):
-                self._sink(_MANY_CRLF)
-            self._sink(_CRLF * few)
-            self._withheld = 0
+            self._emit_withheld()
         self.empty = False
         self._sink(octets)
+
+    def _emit_withheld(self) -> None:
+        many, few = divmod(self._withheld, _MANY)
+        for _ in range(many):
+            self._sink(_MANY_CRLF)
+        self._sink(_CRLF * few)
+        self._withheld = 0
 
 
 def _before_crlfs(data: bytes, start: int, end: int) -> int:
     """Where the CRLFs at the end of `data` begin."""
-    if data.endswith(_CRLF, start, end):
-        while data.endswith(_MANY_CRLF, start, end):
-            end -= len(_MANY_CRLF)
-        for crlfs in _FEWER_CRLF:
-            while data.endswith(crlfs, start, end):
-                end -= len(crlfs)
+    for crlfs in (_MANY_CRLF, _CRLF * 64, _CRLF) if data.endswith(_CRLF + _CRLF, start, end) else (_CRLF,):
+        while data.endswith(crlfs, start, end):
+            end -= len(crlfs)
     return end
-
-
-_FEWER_CRLF = (_CRLF * 64, _CRLF)
 
 
 class RelaxedBody(SimpleBody):
@@ -127,18 +125,18 @@ class RelaxedBody(SimpleBody):
     def _block(self, block: bytes) -> None:
         if b"\t" in block:
             block = block.replace(b"\t", b" ")
-        super().feed(_reduced(self._without_last_blanks(block)))
+        self._held = b""
+        if block.endswith((b" ", b" \r")):
+            block = self._without_last_blanks(block)
+        SimpleBody.feed(self, _reduced(block))
 
     def _without_last_blanks(self, block: bytes) -> bytes:
         """Hold back the blanks at the end, and a CR behind them."""
         if block.endswith(b" "):
             self._held = b" "
             return block.rstrip(b" ")
-        if block.endswith(b" \r"):
-            self._held = b" \r"
-            return block[:-1].rstrip(b" ")
-        self._held = b""
-        return block
+        self._held = b" \r"
+        return block[:-1].rstrip(b" ")
 
     def close(self) -> None:
         """The body is at its end; a body of nothing but blanks and line ends is empty."""
@@ -230,29 +228,44 @@ class LfBody:
 
 
 class BodyHash:
-    """SHA-256 over one canonical form of the body: of all of it, and of its first octets for each of `lengths`."""
+    """SHA-256 over one canonical form of the body: of all of it, and of its first octets for each of `lengths`.
 
-    def __init__(self, canonicalization: str, line_end: LineEnd, lengths: Collection[int] = ()) -> None:
+    Without `lengths` (None, not empty) the octets are not even counted.
+    """
+
+    def __init__(self, canonicalization: str, line_end: LineEnd, lengths: Collection[int] | None = None) -> None:
         self._hash = hashlib.sha256()
-        self.length = 0
-        self._digests: dict[int, bytes] = {}
-        # The lengths still to come, the next one last.
-        self._lengths = sorted(set(lengths), reverse=True) if lengths else []
+        self._prefixes = None if lengths is None else _Prefixes(self._hash, lengths)
         kind = RelaxedBody if canonicalization == "relaxed" else SimpleBody
-        inner = kind(self._count)
+        inner = kind(self._hash.update if self._prefixes is None else self._prefixes.update)
         self._canonicalizer: Canonicalizer = LfBody(inner) if line_end is LineEnd.LF else inner
         self.feed = self._canonicalizer.feed
-        self._snapshots()
+        self.close = self._canonicalizer.close
 
-    def close(self) -> None:
-        """The body is at its end."""
-        self._canonicalizer.close()
+    @property
+    def length(self) -> int:
+        """Octets of the canonical body so far. Only with `lengths`."""
+        assert self._prefixes is not None
+        return self._prefixes.length
 
     def digest(self, length: int | None) -> bytes | None:
         """The digest of the first `length` octets (None: of all); None if there are not so many."""
-        return self._hash.digest() if length is None else self._digests.get(length)
+        if length is None:
+            return self._hash.digest()
+        return None if self._prefixes is None else self._prefixes.digests.get(length)
 
-    def _count(self, octets: bytes | memoryview) -> None:
+
+class _Prefixes:
+    """Counts what goes into a hash, and keeps the digest of the first octets for each of `lengths`."""
+
+    def __init__(self, whole: hashlib._Hash, lengths: Collection[int]) -> None:
+        self._hash = whole
+        self.length = 0
+        self.digests: dict[int, bytes] = {}
+        self._lengths = sorted(set(lengths), reverse=True)  # those still to come, the next one last
+        self._snapshots()
+
+    def update(self, octets: bytes | memoryview) -> None:
         end = self.length + len(octets)
         if self._lengths and self._lengths[-1] <= end:
             octets = self._up_to_lengths(memoryview(octets), end)
@@ -271,4 +284,4 @@ class BodyHash:
     def _snapshots(self) -> None:
         """Keep the digest if the octets so far are of a length that is wanted."""
         if self._lengths and self._lengths[-1] == self.length:
-            self._digests[self._lengths.pop()] = self._hash.copy().digest()
+            self.digests[self._lengths.pop()] = self._hash.copy().digest()

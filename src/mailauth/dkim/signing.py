@@ -288,7 +288,7 @@ class MessageSigner:
 
     def _begin(self, header: Header) -> None:
         _require_signable(header)
-        self._body = BodyHash(self._options.body, header.line_end, ())
+        self._body = BodyHash(self._options.body, header.line_end, () if self._options.body_length else None)
 
     def prepare(self) -> list[Unsigned]:
         """The message is at its end: return what is to be signed, one for each key.
@@ -335,9 +335,10 @@ class MessageSigner:
         signed = hashlib.sha256(b"".join(map(canonicalize, select(names, header, None))))
         body_hash = body.digest(None)
         assert body_hash is not None
+        length = body.length if self._options.body_length else None
         unsigned = []
         for key, identity in zip(self._keys, self._identities, strict=True):
-            field = _field(self._options, key, identity, names, body_hash, body.length)
+            field = _field(self._options, key, identity, names, body_hash, length)
             if header.line_end is LineEnd.LF:
                 field = field.replace(b"\r\n", b"\n")
             whole = signed.copy()
@@ -394,7 +395,7 @@ def _field(
     identity: str | None,
     names: tuple[str, ...],
     body_hash: bytes,
-    length: int,
+    length: int | None,
 ) -> bytes:
     """The field with an empty b=, folded, with a CRLF at its end."""
     tags = [
@@ -409,7 +410,7 @@ def _field(
         tags.append(f"t={int(options.now)};")
         if options.expires_after is not None:
             tags.append(f"x={int(options.now + options.expires_after)};")
-    if options.body_length:
+    if length is not None:
         tags.append(f"l={length};")
     lines = _fold(["DKIM-Signature: v=1;"], tags, " ")
     lines += [_folded_names(names), f" bh={b64encode(body_hash).decode('ascii')};", " b="]

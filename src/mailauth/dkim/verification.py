@@ -95,7 +95,8 @@ class Verifier:
             assert self._splitter.header is not None
             self._begin(self._splitter.header)
         for body in self._bodies.values():
-            body.feed(rest)
+            if rest:
+                body.feed(rest)
             body.close()
         return self._ask()
 
@@ -109,7 +110,7 @@ class Verifier:
                 if check.parsed.body_length is not None:
                     wanted.append(check.parsed.body_length)
         # One pass over the body for all signatures with the same canonicalisation.
-        self._bodies = {name: BodyHash(name, header.line_end, wanted) for name, wanted in lengths.items()}
+        self._bodies = {name: BodyHash(name, header.line_end, wanted or None) for name, wanted in lengths.items()}
 
     def _ask(self) -> VerifyPlan:
         checks = self._checks or []
