@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
-from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
+from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar, cast
 
 from mailauth.domain import Mailbox, to_ascii
 
@@ -167,6 +167,19 @@ class Header:
     at_end: bool = False  # the input ended with the header
     broken_off: Defect | None = None
 
+    @classmethod
+    def of_usual(cls, fields: tuple[Field, ...], raw: bytes, lines: int) -> Header:
+        """A header of so many lines, all of them with CRLF, without the generated constructor, which is slow."""
+        header = cls.__new__(cls)
+        header.__dict__.update(
+            fields=fields,
+            raw=raw,
+            separator=b"\r\n",
+            line_end=LineEnd.CRLF,
+            line_ends=LineEndCounts(lines, lines, lines),
+        )
+        return header
+
     @property
     def octets(self) -> int:
         """How many octets stand before the body."""
@@ -254,10 +267,15 @@ class Header:
 # inside it, a route, control characters): one shows this address to its user, another checks that one. So all of it is
 # doubt, also where RFC 5322 section 4.4 has it as obsolete syntax.
 # The usual form goes in one step: no quoting, no comment, one address in angle brackets or bare.
+_NO_CONTROL = rb"\x00-\x08\x0b-\x1f\x7f"
+_USUAL_ATOM = rb'[^"(),:;<>@\\\[\]\s' + _NO_CONTROL + rb"]++"
+_USUAL_TEXT = rb'[^"(),:;<>@\\\[\]' + _NO_CONTROL + rb"]*+"
+_QUOTED_TEXT = rb'[^"\\' + _NO_CONTROL + rb"]*+"
+_BLANKS = rb"[ \t\n]*+(?:\r\n[ \t\n]*+)*+"
 _USUAL_ADDRESS = re.compile(
-    rb"""[ \t\r\n]*+(?:(?:"[^"\\]*+"|[^"(),:;<>@\\\[\]]*+)[ \t\r\n]*+<([^"(),:;<>@\\\[\]\s]++)@([^"(),:;<>@\\\[\]\s]++)>
-    |([^"(),:;<>@\\\[\]\s]++)@([^"(),:;<>@\\\[\]\s]++))[ \t\r\n]*+\Z""",
-    re.VERBOSE,
+    rb"%(blanks)b(?:(?:\"%(quoted)b(?:\r\n%(quoted)b)*+\"|%(text)b(?:\r\n%(text)b)*+)%(blanks)b<(%(atom)b)@(%(atom)b)>"
+    rb"|(%(atom)b)@(%(atom)b))%(blanks)b\Z"
+    % {b"blanks": _BLANKS, b"quoted": _QUOTED_TEXT, b"text": _USUAL_TEXT, b"atom": _USUAL_ATOM}
 )
 _ADDRESS_TOKEN = re.compile(rb"""(?s)"(?:[^"\\]++|\\.)*+"|\[[^\[\]]*+\]|[^\s"()\[\]<>,:;@\\]++|\s++|\\.|.""")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
@@ -273,10 +291,10 @@ def address_domains(value: bytes) -> tuple[str, ...] | None:
     if pairs is None:
         return None
     try:
-        names = [to_ascii(domain.decode("utf-8")) for _, domain in pairs]
+        names = [to_ascii(domain.decode()) for _, domain in pairs]
     except UnicodeDecodeError:
         return None
-    return None if None in names else tuple(name for name in names if name is not None)
+    return None if None in names else cast("tuple[str, ...]", tuple(names))
 
 
 def addresses(value: bytes) -> tuple[Mailbox, ...] | None:
@@ -290,10 +308,12 @@ def addresses(value: bytes) -> tuple[Mailbox, ...] | None:
 
 def _address_pairs(value: bytes) -> list[tuple[bytes, bytes]] | None:
     """Local part and domain of each address."""
-    if len(value) > MAX_ADDRESS_FIELD_OCTETS or _CONTROL.search(value):
+    if len(value) > MAX_ADDRESS_FIELD_OCTETS:
         return None
     usual = _USUAL_ADDRESS.match(value)
-    return [(usual[1] or usual[3], usual[2] or usual[4])] if usual else _unusual_pairs(value)
+    if usual is not None:
+        return [(usual[1] or usual[3], usual[2] or usual[4])]
+    return None if _CONTROL.search(value) else _unusual_pairs(value)
 
 
 def _unusual_pairs(value: bytes) -> list[tuple[bytes, bytes]] | None:
@@ -489,7 +509,7 @@ class Splitter:
         if not before:
             self.header = _at_once(data, self._max_octets, self._max_fields)
             if self.header is not None:
-                return data, len(self.header.raw) + 2
+                return data, len(self.header.raw) + len(b"\r\n")
             self._buffer = data
             news = True
         else:
@@ -594,26 +614,32 @@ class Splitter:
 
 
 def _at_once(data: bytes, max_octets: int, max_fields: int) -> Header | None:
-    """The usual case in one step: the whole header is there, lines end in CRLF, and all of it is fields."""
+    """The usual case in one step: the whole header is there, all of it is fields, CR and LF stand only together."""
     end = data.find(b"\r\n\r\n", 0, max_octets) + 2
-    if end < 2 or data[data.find(b"\n") - 1] != 0x0D or data.count(b"\n", 0, end) > max_fields:
+    lines = data.count(b"\n", 0, end)
+    if end < 2 or lines > max_fields or lines != data.count(b"\r", 0, end):
         return None
-    fields = _pairs_to_fields(_CRLF.field.findall(data, 0, end))
-    if sum([len(field.raw) for field in fields]) != end:
+    pairs = _USUAL_FIELD.findall(data, 0, end)
+    if sum([len(raw) for raw, _ in pairs]) != end:
         return None
-    return Header(tuple(fields), data[:end], b"\r\n", LineEnd.CRLF)
+    return Header.of_usual(tuple(_pairs_to_fields(pairs)), data[:end], lines)
+
+
+# Every LF has its CR; where all of a header is such fields, a bare CR shows in the number of its CR. Fields begin
+# lines, and a dot stops at LF, so that what is no field is looked at once.
+_USUAL_FIELD = re.compile(rb"(?m:^)(([!-9;-~]++)[ \t]*+:.*+(?<=\r)\n(?:[ \t].*+(?<=\r)\n)*+)")
 
 
 def _fields(syntax: _Syntax, buffer: bytes, start: int, end: int, most: int) -> list[Field]:
     """At most `most` of the fields that stand between `start` and `end`."""
     if buffer.count(b"\n", start, end) < most:
         return _pairs_to_fields(syntax.field.findall(buffer, start, end))
-    return _pairs_to_fields(match.groups() for match in islice(syntax.field.finditer(buffer, start, end), most))
+    return _pairs_to_fields([(match[1], match[2]) for match in islice(syntax.field.finditer(buffer, start, end), most)])
 
 
 def _pairs_to_fields(pairs: Iterable[tuple[bytes, bytes]]) -> list[Field]:
     # NamedTuple's own constructor costs more than the rest of this line.
-    return [_new(Field, (raw, _NAMES.get(name) or _lower(name))) for raw, name in pairs]
+    return [_new(Field, (raw, _NAMES[name] if name in _NAMES else _lower(name))) for raw, name in pairs]
 
 
 _new = tuple.__new__

@@ -56,7 +56,7 @@ def parse(text: bytes, *, allow_empty: bool = False) -> dict[str, bytes] | BadTa
     if allow_empty:
         text = _EMPTY_SPECS.sub(b"", text)
     pairs = _TAG_SPEC.findall(text)
-    tags = {name.decode("ascii"): value.rstrip(_WSP) for name, value in pairs}
+    tags = {name.decode(): value.rstrip(_WSP) for name, value in pairs}
     # The last specification may end in a semicolon.
     if len(pairs) != text.count(b";") + 1 and not (text.rstrip(_WSP).endswith(b";") and len(pairs) == text.count(b";")):
         return BadTagList(Problem.SYNTAX, f"no tag: {_first_bad(text)}")

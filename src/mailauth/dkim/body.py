@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 from codecs import utf_16_le_decode, utf_16_le_encode
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from heapq import heappop, heappush
 from itertools import repeat
 from typing import Protocol, TypeAlias
 
@@ -45,7 +46,7 @@ class SimpleBody:
     """RFC 6376 section 3.4.3: "*CRLF" at the end becomes one CRLF."""
 
     def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+        self.sink = sink
         self._withheld = 0  # CRLFs that count only if something follows
         self._cr = False  # a CR whose LF may be in the next piece
         self.empty = True  # nothing but CRLFs so far
@@ -75,7 +76,7 @@ class SimpleBody:
     def close(self) -> None:
         """The body is at its end; an empty one counts as one CRLF."""
         self._end_of_text()
-        self._sink(_CRLF)
+        self.sink(_CRLF)
 
     def _end_of_text(self) -> None:
         if self._cr:
@@ -86,21 +87,25 @@ class SimpleBody:
         if self._withheld:
             self._emit_withheld()
         self.empty = False
-        self._sink(octets)
+        self.sink(octets)
 
     def _emit_withheld(self) -> None:
         many, few = divmod(self._withheld, _MANY)
         for _ in range(many):
-            self._sink(_MANY_CRLF)
-        self._sink(_CRLF * few)
+            self.sink(_MANY_CRLF)
+        self.sink(_CRLF * few)
         self._withheld = 0
 
 
 def _before_crlfs(data: bytes, start: int, end: int) -> int:
     """Where the CRLFs at the end of `data` begin."""
-    for crlfs in (_MANY_CRLF, _CRLF * 64, _CRLF) if data.endswith(_CRLF + _CRLF, start, end) else (_CRLF,):
-        while data.endswith(crlfs, start, end):
-            end -= len(crlfs)
+    if not data.endswith(_CRLF, start, end):
+        return end
+    end -= 2
+    if data.endswith(_CRLF, start, end):
+        for crlfs in (_MANY_CRLF, _CRLF * 64, _CRLF):
+            while data.endswith(crlfs, start, end):
+                end -= len(crlfs)
     return end
 
 
@@ -145,7 +150,7 @@ class RelaxedBody(SimpleBody):
         self._held = b""
         self._end_of_text()
         if not self.empty:
-            self._sink(_CRLF)
+            self.sink(_CRLF)
 
 
 # Blanks are so frequent in prose that a search for two of them costs more than all else: it stumbles over every one,
@@ -228,23 +233,30 @@ class LfBody:
 
 
 class BodyHash:
-    """SHA-256 over one canonical form of the body: of all of it, and of its first octets for each of `lengths`.
+    """SHA-256 over one canonical form of the body: of all of it, and of its first octets for each length wanted."""
 
-    Without `lengths` (None, not empty) the octets are not even counted.
-    """
-
-    def __init__(self, canonicalization: str, line_end: LineEnd, lengths: Collection[int] | None = None) -> None:
+    def __init__(self, canonicalization: str, line_end: LineEnd) -> None:
         self._hash = hashlib.sha256()
-        self._prefixes = None if lengths is None else _Prefixes(self._hash, lengths)
-        kind = RelaxedBody if canonicalization == "relaxed" else SimpleBody
-        inner = kind(self._hash.update if self._prefixes is None else self._prefixes.update)
-        self._canonicalizer: Canonicalizer = LfBody(inner) if line_end is LineEnd.LF else inner
-        self.feed = self._canonicalizer.feed
-        self.close = self._canonicalizer.close
+        self._prefixes: _Prefixes | None = None
+        self._inner = RelaxedBody(self._hash.update) if canonicalization == "relaxed" else SimpleBody(self._hash.update)
+        self._outer: Canonicalizer = LfBody(self._inner) if line_end is LineEnd.LF else self._inner
+        self.feed = self._outer.feed
+
+    def want(self, length: int | None) -> None:
+        """Count the octets from here on, and keep the digest of the first `length`. Only before the first piece."""
+        if self._prefixes is None:
+            self._prefixes = _Prefixes(self._hash)
+            self._inner.sink = self._prefixes.update
+        if length is not None:
+            self._prefixes.want(length)
+
+    def close(self) -> None:
+        """The body is at its end."""
+        self._outer.close()
 
     @property
     def length(self) -> int:
-        """Octets of the canonical body so far. Only with `lengths`."""
+        """Octets of the canonical body so far; not known unless something was wanted."""
         assert self._prefixes is not None
         return self._prefixes.length
 
@@ -252,36 +264,44 @@ class BodyHash:
         """The digest of the first `length` octets (None: of all); None if there are not so many."""
         if length is None:
             return self._hash.digest()
-        return None if self._prefixes is None else self._prefixes.digests.get(length)
+        return None if self._prefixes is None else self._prefixes.digest(length)
 
 
 class _Prefixes:
-    """Counts what goes into a hash, and keeps the digest of the first octets for each of `lengths`."""
+    """Counts what goes into a hash, and keeps the digest of its first octets for each length that is wanted."""
 
-    def __init__(self, whole: hashlib._Hash, lengths: Collection[int]) -> None:
+    def __init__(self, whole: hashlib._Hash) -> None:
         self._hash = whole
         self.length = 0
-        self.digests: dict[int, bytes] = {}
-        self._lengths = sorted(set(lengths), reverse=True)  # those still to come, the next one last
+        self._lengths: list[int] = []  # those still to come, as a heap
+        self._digests: dict[int, bytes] = {}
+
+    def want(self, length: int) -> None:
+        heappush(self._lengths, length)
         self._snapshots()
+
+    def digest(self, length: int) -> bytes | None:
+        return self._digests.get(length)
 
     def update(self, octets: bytes | memoryview) -> None:
         end = self.length + len(octets)
-        if self._lengths and self._lengths[-1] <= end:
+        if self._lengths and self._lengths[0] <= end:
             octets = self._up_to_lengths(memoryview(octets), end)
         self._hash.update(octets)
         self.length = end
 
     def _up_to_lengths(self, octets: memoryview, end: int) -> memoryview:
         """Hash up to each length that lies within these octets; return the rest."""
-        while self._lengths and self._lengths[-1] <= end:
-            part = self._lengths[-1] - self.length
+        while self._lengths and self._lengths[0] <= end:
+            part = self._lengths[0] - self.length
             self._hash.update(octets[:part])
-            octets, self.length = octets[part:], self._lengths[-1]
+            octets, self.length = octets[part:], self._lengths[0]
             self._snapshots()
         return octets
 
     def _snapshots(self) -> None:
         """Keep the digest if the octets so far are of a length that is wanted."""
-        if self._lengths and self._lengths[-1] == self.length:
-            self.digests[self._lengths.pop()] = self._hash.copy().digest()
+        while self._lengths and self._lengths[0] == self.length:
+            length = heappop(self._lengths)
+            if length not in self._digests:
+                self._digests[length] = self._hash.copy().digest()

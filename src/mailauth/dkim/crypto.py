@@ -10,7 +10,7 @@ from __future__ import annotations
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -37,25 +37,22 @@ class BadKey(Exception):
 class PublicKey:
     """A public key that can be asked about a signature."""
 
-    __slots__ = ("_key", "bits")
+    __slots__ = ("_key", "_parameters", "bits", "key_type")
 
     def __init__(self, key: RSAPublicKey | Ed25519PublicKey) -> None:
-        self._key = key
-        self.bits = key.key_size if isinstance(key, RSAPublicKey) else ED25519_OCTETS * 8
-
-    @property
-    def key_type(self) -> str:
-        """What k= of the key record says."""
-        return "rsa" if isinstance(self._key, RSAPublicKey) else "ed25519"
+        self._key: Any = key
+        self._parameters: tuple[Any, ...] = ()
+        if isinstance(key, RSAPublicKey):
+            # `key_type` is what k= of the key record says.
+            self.key_type, self.bits, self._parameters = "rsa", key.key_size, (_PKCS1, _SHA256)
+        else:
+            # RFC 8463 section 3: PureEdDSA over the digest, without parameters.
+            self.key_type, self.bits = "ed25519", ED25519_OCTETS * 8
 
     def verify(self, signature: bytes, digest: bytes) -> bool:
         """Whether `signature` was made over that SHA-256 digest with the private key to this one."""
         try:
-            if isinstance(self._key, RSAPublicKey):
-                self._key.verify(signature, digest, _PKCS1, _SHA256)
-            else:
-                # RFC 8463 section 3: PureEdDSA over the digest.
-                self._key.verify(signature, digest)
+            self._key.verify(signature, digest, *self._parameters)
         except InvalidSignature:
             return False
         return True
@@ -64,7 +61,8 @@ class PublicKey:
         """What p= of the key record holds, before base64: SubjectPublicKeyInfo for RSA, 32 octets for Ed25519."""
         if isinstance(self._key, RSAPublicKey):
             return self._key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        return self._key.public_bytes_raw()
+        octets: bytes = self._key.public_bytes_raw()
+        return octets
 
 
 @lru_cache(maxsize=_MAX_REMEMBERED_KEYS)

@@ -29,14 +29,9 @@ def _plain(header: Header) -> bool:
 
     It also splits at VT and FF, which are no WSP (RFC 5234 appendix B.1), and at bare CR and bare LF.
     """
-    white = header.raw.translate(None, _NOT_WHITE)
-    if header.line_end is LineEnd.LF:
-        white = white.replace(b"\r\n", b"\n")
-        return white == b"\n" * len(white)
-    return white == b"\r\n" * (len(white) // 2)
-
-
-_NOT_WHITE = bytes(octet for octet in range(256) if octet not in b"\r\n\x0b\x0c")
+    raw, (cr, lf, crlf) = header.raw, header.line_ends
+    together = cr == crlf and (lf == crlf or header.line_end is LineEnd.LF)
+    return together and b"\x0b" not in raw and b"\x0c" not in raw
 
 
 def _simple(field: Field) -> bytes:
@@ -77,13 +72,14 @@ def select(names: Sequence[str], header: Header, own: Field | None) -> list[Fiel
         others = [field for field in header.all("dkim-signature") if field is not own]
         by_name = {**by_name, "dkim-signature": others}
     chosen: list[Field] = []
-    taken: dict[str, int] = {}
+    left: dict[str, list[Field]] = {}
     for name in names:
-        fields = by_name.get(name)
-        if fields:
-            count = taken[name] = taken.get(name, 0) + 1
-            if count <= len(fields):
-                chosen.append(fields[-count])
+        if name in by_name:
+            fields = left.get(name)
+            if fields is None:
+                fields = left[name] = [*by_name[name]]
+            if fields:
+                chosen.append(fields.pop())
     return chosen
 
 

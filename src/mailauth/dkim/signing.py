@@ -288,7 +288,9 @@ class MessageSigner:
 
     def _begin(self, header: Header) -> None:
         _require_signable(header)
-        self._body = BodyHash(self._options.body, header.line_end, () if self._options.body_length else None)
+        self._body = BodyHash(self._options.body, header.line_end)
+        if self._options.body_length:
+            self._body.want(None)
 
     def prepare(self) -> list[Unsigned]:
         """The message is at its end: return what is to be signed, one for each key.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from math import isfinite
 from types import ModuleType
@@ -81,8 +81,11 @@ class Verifier:
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Take the next piece of the message."""
         octets, start = self._splitter.take(data if isinstance(data, bytes) else bytes(data))
-        if self._checks is None and self._splitter.header is not None:
-            self._begin(self._splitter.header)
+        if self._checks is None:
+            header = self._splitter.header
+            if header is None:
+                return
+            self._begin(header)
         for body in self._bodies.values():
             body.feed(octets, start)
 
@@ -103,14 +106,15 @@ class Verifier:
     def _begin(self, header: Header) -> None:
         """The header is complete: judge the signatures by what they say, and see what must be hashed."""
         self._checks = _checks(header, self._policy, self._now)
-        lengths: dict[str, list[int]] = {}
-        for check in self._checks:
-            if check.parsed is not None:
-                wanted = lengths.setdefault(check.parsed.terms.body_canonicalization, [])
-                if check.parsed.body_length is not None:
-                    wanted.append(check.parsed.body_length)
         # One pass over the body for all signatures with the same canonicalisation.
-        self._bodies = {name: BodyHash(name, header.line_end, wanted or None) for name, wanted in lengths.items()}
+        bodies = self._bodies
+        for check in self._checks:
+            parsed = check.parsed
+            if parsed is not None:
+                name = parsed.terms.body_canonicalization
+                body = check.body = bodies.get(name) or bodies.setdefault(name, BodyHash(name, header.line_end))
+                if parsed.body_length is not None:
+                    body.want(parsed.body_length)
 
     def _ask(self) -> VerifyPlan:
         checks = self._checks or []
@@ -122,7 +126,7 @@ class Verifier:
         else:
             answers = []
         for check, answer in zip(waiting, answers, strict=True):
-            check.judge(answer, self._bodies)
+            check.judge(answer)
         return [check.result() for check in checks]
 
 
@@ -186,13 +190,14 @@ def _author_match(domain: str | None, author: str | None) -> AuthorMatch:
 class _Check:
     """One signature on its way to a result."""
 
-    __slots__ = ("evidence", "header", "parsed", "policy", "reason", "words")
+    __slots__ = ("body", "evidence", "header", "parsed", "policy", "reason", "words")
 
     def __init__(self, header: Header, index: int, policy: DkimPolicy) -> None:
         self.header = header
         self.policy = policy
         self.evidence: dict[str, Any] = {"index": index, "line_end": header.line_end}
         self.parsed: SignatureField | None = None  # as long as the signature may still pass
+        self.body: BodyHash | None = None  # what its body hash is compared with
         self.reason = Reason.VERIFIED
         self.words = ""
 
@@ -213,24 +218,24 @@ class _Check:
                 raise Refusal(Reason.HEADER_TOO_LARGE, "the header is over the bound and was not read to its end")
             parsed = parse(field, self.header.line_end, self.evidence)
             self.evidence["author_match"] = _author_match(parsed.terms.domain, author)
-            _require_empty_line(self.header)
-            _require_from(parsed, self.header, self.policy)
+            _require_sound(self.header, parsed, self.policy)
             _require_policy(parsed, self.header, self.policy)
-            _require_time(parsed, now, self.policy.clock_skew)
+            if parsed.signed_at is not None or parsed.expires_at is not None:
+                _require_time(parsed, now, self.policy.clock_skew)
             self.parsed = parsed
         except Refusal as refusal:
             self.refuse(refusal.reason, refusal.detail)
 
-    def judge(self, answer: Answer, bodies: Mapping[str, BodyHash]) -> None:
+    def judge(self, answer: Answer) -> None:
         """RFC 6376 sections 6.1.2 and 6.1.3: the key, the body hash, the signature."""
         assert self.parsed is not None
-        body = bodies[self.parsed.terms.body_canonicalization]
+        assert self.body is not None
         failure: tuple[Refusal, dict[str, Any]] | None = None
         try:
             for record in _records(answer, self.policy.max_keys):
                 found: dict[str, Any] = {}
                 try:
-                    _verify_with(record, self.parsed, self.header, body, found, self.policy)
+                    _verify_with(record, self.parsed, self.header, self.body, found, self.policy)
                 except Refusal as refusal:
                     # The key that gets furthest says why, and it leaves the most evidence.
                     if failure is None or len(found) > len(failure[1]):
@@ -257,14 +262,11 @@ class _Check:
 # --- RFC 6376 section 6.1.1: what can be said without the key -------------------------------------------------
 
 
-def _require_empty_line(header: Header) -> None:
+def _require_sound(header: Header, parsed: SignatureField, policy: DkimPolicy) -> None:
     # RFC 6376 section 3.8. Whoever takes away the empty line changes nothing that is signed, but a reader that passes
     # over the odd line finds fields in the body, among them, perhaps, another From.
-    if header.no_empty_line:
+    if not header.separator and header.no_empty_line:
         raise Refusal(Reason.NO_EMPTY_LINE, "no empty line stands between header and body")
-
-
-def _require_from(parsed: SignatureField, header: Header, policy: DkimPolicy) -> None:
     number = len(header.by_name.get("from", ()))
     if "from" not in parsed.terms.signed_fields or not number:
         words = "h= does not list From" if number else "the message has no From field"
