@@ -445,6 +445,15 @@ class Splitter:
     (`body_line_ends` stays zero), which saves about as much time as hashing it takes.
     """
 
+    header: Header | None = None
+    body_line_ends = _NO_LINE_ENDS
+    closed = False
+    _after_cr = False
+    _buffer: bytes | bytearray = b""
+    _syntax: _Syntax | None = None
+    _mbox_end = 0
+    _scanned = 0  # the end of the last whole header line
+
     def __init__(
         self,
         *,
@@ -454,17 +463,9 @@ class Splitter:
     ) -> None:
         if max_header_octets < 1 or max_fields < 1:
             raise ValueError("the bounds of a header are at least 1")
-        self.header: Header | None = None
-        self.body_line_ends = _NO_LINE_ENDS
-        self.closed = False
         self._max_octets = max_header_octets
         self._max_fields = max_fields
         self._counting = count_line_ends
-        self._after_cr = False
-        self._buffer: bytes | bytearray = b""
-        self._syntax: _Syntax | None = None
-        self._mbox_end = 0
-        self._scanned = 0  # the end of the last whole header line
 
     @property
     def defects(self) -> tuple[Defect, ...]:

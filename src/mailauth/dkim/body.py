@@ -28,6 +28,7 @@ SCAN_OCTETS = 128 * 1024
 Sink: TypeAlias = Callable[[bytes | memoryview], object]
 
 _CRLF = b"\r\n"
+_LF = LineEnd.LF
 _MANY = 4096
 _MANY_CRLF = _CRLF * _MANY
 
@@ -45,11 +46,12 @@ class Canonicalizer(Protocol):
 class SimpleBody:
     """RFC 6376 section 3.4.3: "*CRLF" at the end becomes one CRLF."""
 
+    _withheld = 0  # CRLFs that count only if something follows
+    _cr = False  # a CR whose LF may be in the next piece
+    empty = True  # nothing but CRLFs so far
+
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
-        self._withheld = 0  # CRLFs that count only if something follows
-        self._cr = False  # a CR whose LF may be in the next piece
-        self.empty = True  # nothing but CRLFs so far
 
     def feed(self, data: bytes, start: int = 0, end: int | None = None) -> None:
         """The next piece: `data` from `start` to `end`."""
@@ -112,9 +114,7 @@ def _before_crlfs(data: bytes, start: int, end: int) -> int:
 class RelaxedBody(SimpleBody):
     """RFC 6376 section 3.4.4: blanks reduced within lines and removed at their ends, then the same."""
 
-    def __init__(self, sink: Sink) -> None:
-        super().__init__(sink)
-        self._held = b""  # a blank, or a blank and a CR, whose meaning depends on what follows
+    _held = b""  # a blank, or a blank and a CR, whose meaning depends on what follows
 
     def feed(self, data: bytes, start: int = 0, end: int | None = None) -> None:
         """The next piece: `data` from `start` to `end`."""
@@ -239,7 +239,7 @@ class BodyHash:
         self._hash = hashlib.sha256()
         self._prefixes: _Prefixes | None = None
         self._inner = RelaxedBody(self._hash.update) if canonicalization == "relaxed" else SimpleBody(self._hash.update)
-        self._outer: Canonicalizer = LfBody(self._inner) if line_end is LineEnd.LF else self._inner
+        self._outer: Canonicalizer = LfBody(self._inner) if line_end is _LF else self._inner
         self.feed = self._outer.feed
 
     def want(self, length: int | None) -> None:

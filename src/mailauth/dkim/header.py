@@ -14,14 +14,15 @@ from mailauth.message import Field, Header, LineEnd, to_crlf
 Canonicalizer = Callable[[Field], bytes]
 """One field to the octets that are hashed for it, CRLF included."""
 
+_LF = LineEnd.LF
 _BLANKS = re.compile(rb"[ \t]++")
 
 
 def canonicalizer(name: str, header: Header) -> Canonicalizer:
     """The function for "simple" or "relaxed", fit for the line ends of this header."""
     if name == "simple":
-        return _simple_lf if header.line_end is LineEnd.LF else _simple
-    return _relaxed if _plain(header) else (_relaxed_lf if header.line_end is LineEnd.LF else _relaxed_odd)
+        return _simple_lf if header.line_end is _LF else _simple
+    return _relaxed if _plain(header) else (_relaxed_lf if header.line_end is _LF else _relaxed_odd)
 
 
 def _plain(header: Header) -> bool:
@@ -30,7 +31,7 @@ def _plain(header: Header) -> bool:
     It also splits at VT and FF, which are no WSP (RFC 5234 appendix B.1), and at bare CR and bare LF.
     """
     raw, (cr, lf, crlf) = header.raw, header.line_ends
-    together = cr == crlf and (lf == crlf or header.line_end is LineEnd.LF)
+    together = cr == crlf and (lf == crlf or header.line_end is _LF)
     return together and b"\x0b" not in raw and b"\x0c" not in raw
 
 

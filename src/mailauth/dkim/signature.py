@@ -37,6 +37,7 @@ MAX_SIGNATURE_OCTETS = 2048
 MAX_IDENTITY_OCTETS = 1024
 """i= with its quoting; an address has at most 320 octets (RFC 5321 section 4.5.3.1)."""
 
+_LF = LineEnd.LF
 _DIGEST_OCTETS = {"sha256": 32, "sha1": 20}
 _REQUIRED = ("v", "a", "d", "h", "s")  # with b= and bh=: RFC 6376 section 6.1.1
 _FIELD_NAMES = re.compile(rb"[!-9;-~]++(?::[!-9;-~]++)*+\Z")
@@ -122,7 +123,7 @@ def end_of_text(raw: bytes, line_end: LineEnd) -> int:
     """Where the line end of a field begins; its length if it has none."""
     if raw.endswith(b"\r\n"):
         return len(raw) - 2
-    return len(raw) - 1 if line_end is LineEnd.LF and raw.endswith(b"\n") else len(raw)
+    return len(raw) - 1 if line_end is _LF and raw.endswith(b"\n") else len(raw)
 
 
 def shown(value: bytes) -> str:
@@ -133,7 +134,7 @@ def shown(value: bytes) -> str:
 def _tags(text: bytes, line_end: LineEnd) -> _Tags:
     # Whatever ends a line within a field is a fold; a CR or LF that is left over is data, and wrong here.
     text = b"".join(text.split(b"\r\n"))  # quicker than replace()
-    tags = parse_tags(text if line_end is LineEnd.CRLF else text.replace(b"\n", b""))
+    tags = parse_tags(text if line_end is not _LF else text.replace(b"\n", b""))
     if isinstance(tags, BadTagList):
         raise Refusal(_TAG_LIST_REASONS[tags.problem], tags.detail)
     return tags

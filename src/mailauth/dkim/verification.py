@@ -45,8 +45,11 @@ def verify(message: bytes | BinaryIO, *, now: float, policy: DkimPolicy = _DEFAU
     message, `ValueError` for a `now` that is no time, and whatever reading the file raises.
     """
     verifier = Verifier(now=now, policy=policy)
-    for block in blocks(message):
-        verifier.feed(block)
+    if isinstance(message, bytes):
+        verifier.feed(message)
+    else:
+        for block in blocks(message):
+            verifier.feed(block)
     return (yield from verifier.finish())
 
 
@@ -120,13 +123,11 @@ class Verifier:
         checks = self._checks or []
         waiting = [check for check in checks if check.parsed is not None]
         if len(waiting) == 1:
-            answers = [(yield waiting[0].question)]
+            waiting[0].judge((yield waiting[0].question))
         elif waiting:
             answers = yield from ask_all([check.question for check in waiting])
-        else:
-            answers = []
-        for check, answer in zip(waiting, answers, strict=True):
-            check.judge(answer)
+            for check, answer in zip(waiting, answers, strict=True):
+                check.judge(answer)
         return [check.result() for check in checks]
 
 
@@ -136,12 +137,12 @@ def _checks(header: Header, policy: DkimPolicy, now: float) -> list[_Check]:
     if not fields:
         return []
     author = _author_domain(header)
-    tried = _to_try(fields, author, policy.max_signatures)
+    tried = _to_try(fields, author, policy.max_signatures) if len(fields) > policy.max_signatures else None
     checks = []
     for index, field in enumerate(fields):
         check = _Check(header, index, policy)
         checks.append(check)
-        if index in tried:
+        if tried is None or index in tried:
             check.read(field, author, now)
         else:
             check.refuse(Reason.TOO_MANY_SIGNATURES, f"only {policy.max_signatures} signatures are looked at")
@@ -158,9 +159,7 @@ def _author_domain(header: Header) -> str | None:
 
 
 def _to_try(fields: Sequence[Field], author: str | None, most: int) -> Collection[int]:
-    """Which signatures are looked at: where there are too many, those that match the author's domain first."""
-    if len(fields) <= most:
-        return range(len(fields))
+    """Which signatures are looked at where there are too many: those that match the author's domain first."""
     return set(sorted(range(len(fields)), key=lambda i: (_quick_match(fields[i], author), i))[:most])
 
 
@@ -178,7 +177,7 @@ _RANKS = {AuthorMatch.SAME: 0, AuthorMatch.PARENT: 1, AuthorMatch.CHILD: 1, Auth
 
 
 def _author_match(domain: str | None, author: str | None) -> AuthorMatch:
-    if domain is None or author is None:
+    if author is None or domain is None:
         return AuthorMatch.NONE
     if domain == author:
         return AuthorMatch.SAME
@@ -190,16 +189,15 @@ def _author_match(domain: str | None, author: str | None) -> AuthorMatch:
 class _Check:
     """One signature on its way to a result."""
 
-    __slots__ = ("body", "evidence", "header", "parsed", "policy", "reason", "words")
+    parsed: SignatureField | None = None  # as long as the signature may still pass
+    body: BodyHash | None = None  # what its body hash is compared with
+    reason = Reason.VERIFIED
+    words = ""
 
     def __init__(self, header: Header, index: int, policy: DkimPolicy) -> None:
         self.header = header
         self.policy = policy
         self.evidence: dict[str, Any] = {"index": index, "line_end": header.line_end}
-        self.parsed: SignatureField | None = None  # as long as the signature may still pass
-        self.body: BodyHash | None = None  # what its body hash is compared with
-        self.reason = Reason.VERIFIED
-        self.words = ""
 
     @property
     def question(self) -> Question:
@@ -228,26 +226,51 @@ class _Check:
 
     def judge(self, answer: Answer) -> None:
         """RFC 6376 sections 6.1.2 and 6.1.3: the key, the body hash, the signature."""
-        assert self.parsed is not None
-        assert self.body is not None
-        failure: tuple[Refusal, dict[str, Any]] | None = None
         try:
-            for record in _records(answer, self.policy.max_keys):
-                found: dict[str, Any] = {}
-                try:
-                    _verify_with(record, self.parsed, self.header, self.body, found, self.policy)
-                except Refusal as refusal:
-                    # The key that gets furthest says why, and it leaves the most evidence.
-                    if failure is None or len(found) > len(failure[1]):
-                        failure = refusal, found
-                else:
-                    self.evidence.update(found)
-                    return
+            first, *others = _records(answer, self.policy.max_keys)
+            if others:
+                self._try([first, *others])
+            else:
+                self._verify_with(first, self.evidence)
         except Refusal as refusal:
-            failure = refusal, {}
+            self.refuse(refusal.reason, refusal.detail)
+
+    def _try(self, records: list[KeyRecord | BadRecord]) -> None:
+        """One key after the other, until one fits."""
+        failure: tuple[Refusal, dict[str, Any]] | None = None
+        for record in records:
+            found: dict[str, Any] = {}
+            try:
+                self._verify_with(record, found)
+            except Refusal as refusal:
+                # The key that gets furthest says why, and it leaves the most evidence.
+                if failure is None or len(found) > len(failure[1]):
+                    failure = refusal, found
+            else:
+                self.evidence.update(found)
+                return
         if failure is not None:
             self.evidence.update(failure[1])
-            self.refuse(failure[0].reason, failure[0].detail)
+            raise failure[0]
+
+    def _verify_with(self, record: KeyRecord | BadRecord, evidence: dict[str, Any]) -> None:
+        """Steps 5 to 8 of RFC 6376 section 6.1.2 and all of 6.1.3, with one key."""
+        parsed, policy = self.parsed, self.policy
+        assert parsed is not None
+        assert self.body is not None
+        if isinstance(record, BadRecord):
+            raise Refusal(record.reason, record.detail)
+        evidence["key_flags"] = record.flags
+        _require_suitable(record, parsed)
+        key = _key(record, policy, evidence)
+        unsigned = _require_body_hash(parsed, self.body)
+        if not key.verify(parsed.signature, _header_digest(parsed, self.header)):
+            raise Refusal(Reason.SIGNATURE_DIFFERS, "the signature does not match header and key")
+        evidence["unsigned_octets"] = unsigned
+        if unsigned and not policy.allow_unsigned_content:
+            raise Refusal(Reason.UNSIGNED_CONTENT, f"{unsigned} octets stand behind l={parsed.body_length}")
+        if record.flags and "y" in record.flags and not policy.allow_testing_keys:
+            raise Refusal(Reason.TESTING_KEY, "the key is in test mode (t=y)")
 
     def result(self) -> Signature:
         """What became of it."""
@@ -317,31 +340,6 @@ def _records(answer: Answer, most: int) -> list[KeyRecord | BadRecord]:
 
 
 _MAX_RECORDS = 100
-
-
-def _verify_with(
-    record: KeyRecord | BadRecord,
-    parsed: SignatureField,
-    header: Header,
-    body: BodyHash,
-    evidence: dict[str, Any],
-    policy: DkimPolicy,
-) -> None:
-    """Steps 5 to 8 of RFC 6376 section 6.1.2 and all of 6.1.3, with one key."""
-    if isinstance(record, BadRecord):
-        raise Refusal(record.reason, record.detail)
-    evidence["key_flags"] = record.flags
-    _require_suitable(record, parsed)
-    key = _key(record, policy, evidence)
-    unsigned = _require_body_hash(parsed, body)
-    digest = _header_digest(parsed, header)
-    if not key.verify(parsed.signature, digest):
-        raise Refusal(Reason.SIGNATURE_DIFFERS, "the signature does not match header and key")
-    evidence["unsigned_octets"] = unsigned
-    if unsigned and not policy.allow_unsigned_content:
-        raise Refusal(Reason.UNSIGNED_CONTENT, f"{unsigned} octets stand behind l={parsed.body_length}")
-    if "y" in record.flags and not policy.allow_testing_keys:
-        raise Refusal(Reason.TESTING_KEY, "the key is in test mode (t=y)")
 
 
 def _require_suitable(record: KeyRecord, parsed: SignatureField) -> None:
