@@ -66,6 +66,9 @@ class LineEnd(StrEnum):
     LF = "lf"
 
 
+_CRLF_LINES = LineEnd.CRLF
+
+
 class Field(NamedTuple):
     """One header field.
 
@@ -168,16 +171,10 @@ class Header:
     broken_off: Defect | None = None
 
     @classmethod
-    def of_usual(cls, fields: tuple[Field, ...], raw: bytes, lines: int) -> Header:
-        """A header of so many lines, all of them with CRLF, without the generated constructor, which is slow."""
+    def of_usual(cls, fields: tuple[Field, ...], raw: bytes) -> Header:
+        """A whole header in which every LF follows a CR, without the generated constructor, which is slow."""
         header = cls.__new__(cls)
-        header.__dict__.update(
-            fields=fields,
-            raw=raw,
-            separator=b"\r\n",
-            line_end=LineEnd.CRLF,
-            line_ends=LineEndCounts(lines, lines, lines),
-        )
+        header.__dict__.update(fields=fields, raw=raw, separator=b"\r\n", line_end=_CRLF_LINES, bare_lf=0)
         return header
 
     @property
@@ -615,19 +612,18 @@ class Splitter:
 
 
 def _at_once(data: bytes, max_octets: int, max_fields: int) -> Header | None:
-    """The usual case in one step: the whole header is there, all of it is fields, CR and LF stand only together."""
+    """The usual case in one step: the whole header is there, all of it is fields, there is no bare LF."""
     end = data.find(b"\r\n\r\n", 0, max_octets) + 2
-    lines = data.count(b"\n", 0, end)
-    if end < 2 or lines > max_fields or lines != data.count(b"\r", 0, end):
+    if end < 2 or (end > max_fields * _LEAST_FIELD_OCTETS and data.count(b"\n", 0, end) > max_fields):
         return None
     pairs = _USUAL_FIELD.findall(data, 0, end)
     if sum([len(raw) for raw, _ in pairs]) != end:
         return None
-    return Header.of_usual(tuple(_pairs_to_fields(pairs)), data[:end], lines)
+    return Header.of_usual(tuple(_pairs_to_fields(pairs)), data[:end])
 
 
-# Every LF has its CR; where all of a header is such fields, a bare CR shows in the number of its CR. Fields begin
-# lines, and a dot stops at LF, so that what is no field is looked at once.
+_LEAST_FIELD_OCTETS = len(b"a:\r\n")
+# Every LF has its CR. Fields begin lines, and a dot stops at LF, so that what is no field is looked at once.
 _USUAL_FIELD = re.compile(rb"(?m:^)(([!-9;-~]++)[ \t]*+:.*+(?<=\r)\n(?:[ \t].*+(?<=\r)\n)*+)")
 
 

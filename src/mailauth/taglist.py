@@ -58,7 +58,8 @@ def parse(text: bytes, *, allow_empty: bool = False) -> dict[str, bytes] | BadTa
     pairs = _TAG_SPEC.findall(text)
     tags = {name.decode(): value.rstrip(_WSP) for name, value in pairs}
     # The last specification may end in a semicolon.
-    if len(pairs) != text.count(b";") + 1 and not (text.rstrip(_WSP).endswith(b";") and len(pairs) == text.count(b";")):
+    places = text.count(b";") + 1
+    if len(pairs) != places and not (len(pairs) == places - 1 and text.rstrip(_WSP).endswith(b";")):
         return BadTagList(Problem.SYNTAX, f"no tag: {_first_bad(text)}")
     if len(tags) != len(pairs):
         names = [name.decode("ascii") for name, _ in pairs]

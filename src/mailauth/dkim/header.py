@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 from mailauth.message import Field, Header, LineEnd, to_crlf
 
-Canonicalizer = Callable[[Field], bytes]
-"""One field to the octets that are hashed for it, CRLF included."""
+Canonicalizer = Callable[[bytes], bytes]
+"""The octets of one field to the octets that are hashed for it, CRLF included."""
 
 _LF = LineEnd.LF
 _BLANKS = re.compile(rb"[ \t]++")
@@ -30,36 +30,42 @@ def _plain(header: Header) -> bool:
 
     It also splits at VT and FF, which are no WSP (RFC 5234 appendix B.1), and at bare CR and bare LF.
     """
-    raw, (cr, lf, crlf) = header.raw, header.line_ends
-    together = cr == crlf and (lf == crlf or header.line_end is _LF)
-    return together and b"\x0b" not in raw and b"\x0c" not in raw
+    raw = header.raw
+    if header.line_end is _LF:
+        return not (header.bare_cr or b"\x0b" in raw or b"\x0c" in raw)
+    # Without a bare LF, what is left is CRLF after CRLF, or a bare CR, VT or FF stands out.
+    white = raw.translate(None, _NOT_WHITE)
+    return white == b"\r\n" * (len(white) // 2) and not header.bare_lf
 
 
-def _simple(field: Field) -> bytes:
+_NOT_WHITE = bytes(octet for octet in range(256) if octet not in b"\r\n\x0b\x0c")
+
+
+def _simple(raw: bytes) -> bytes:
     # RFC 6376 section 3.4.1; section 3.7: each field ends in a single CRLF, also where the input ended before.
-    return field.raw if field.raw.endswith(b"\r\n") else field.raw + b"\r\n"
-
-
-def _simple_lf(field: Field) -> bytes:
-    raw = to_crlf(field.raw)
     return raw if raw.endswith(b"\r\n") else raw + b"\r\n"
 
 
-def _relaxed(field: Field) -> bytes:
+def _simple_lf(raw: bytes) -> bytes:
+    return _simple(to_crlf(raw))
+
+
+def _relaxed(raw: bytes) -> bytes:
     # RFC 6376 section 3.4.2, all its steps at once.
-    name, _, value = field.raw.partition(b":")
+    name, _, value = raw.partition(b":")
     return name.rstrip().lower() + b":" + b" ".join(value.split()) + b"\r\n"
 
 
-def _relaxed_odd(field: Field) -> bytes:
+def _relaxed_odd(raw: bytes) -> bytes:
     """The same where CR, LF, VT or FF are data."""
-    value = _BLANKS.sub(b" ", field.value.replace(b"\r\n", b"")).strip(b" ")
-    return b"%b:%b\r\n" % (field.name.encode("ascii"), value)
+    name, _, value = raw.partition(b":")
+    value = _BLANKS.sub(b" ", value.replace(b"\r\n", b"")).strip(b" ")
+    return b"%b:%b\r\n" % (name.rstrip(b" \t").lower(), value)
 
 
-def _relaxed_lf(field: Field) -> bytes:
+def _relaxed_lf(raw: bytes) -> bytes:
     """The same for LF messages: every LF, with the CR before it, is the line end of a fold."""
-    return _relaxed_odd(Field(to_crlf(field.raw), field.name))
+    return _relaxed_odd(to_crlf(raw))
 
 
 def select(names: Sequence[str], header: Header, own: Field | None) -> list[Field]:
@@ -84,8 +90,6 @@ def select(names: Sequence[str], header: Header, own: Field | None) -> list[Fiel
     return chosen
 
 
-def own_octets(field: Field, b_start: int, b_end: int, end: int, canonicalize: Canonicalizer) -> bytes:
+def own_octets(raw: bytes, b_start: int, b_end: int, end: int, canonicalize: Canonicalizer) -> bytes:
     """The signature field itself: b= emptied with the blanks around its value, no line end (RFC 6376 section 3.7)."""
-    raw = field.raw
-    emptied = Field(raw[:b_start] + raw[b_end:end], field.name)
-    return canonicalize(emptied)[:-2]
+    return canonicalize(raw[:b_start] + raw[b_end:end])[:-2]

@@ -21,7 +21,7 @@ from mailauth.dkim.body import BodyHash
 from mailauth.dkim.header import canonicalizer, select
 from mailauth.dkim.signature import MAX_SIGNATURE_OCTETS, MAX_SIGNED_NAMES, is_local_part, is_selector
 from mailauth.domain import is_fqdn, is_within, to_ascii
-from mailauth.message import Field, Header, LineEnd, Splitter, blocks
+from mailauth.message import Header, LineEnd, Splitter, blocks
 from mailauth.plan import MAX_NAME_OCTETS
 
 if TYPE_CHECKING:
@@ -334,7 +334,7 @@ class MessageSigner:
         names = _names_to_sign(header, self._options)
         canonicalize = canonicalizer(self._options.header, header)
         # The same fields are hashed for every key; only the signature field differs.
-        signed = hashlib.sha256(b"".join(map(canonicalize, select(names, header, None))))
+        signed = hashlib.sha256(b"".join([canonicalize(raw) for raw, _ in select(names, header, None)]))
         body_hash = body.digest(None)
         assert body_hash is not None
         length = body.length if self._options.body_length else None
@@ -344,7 +344,7 @@ class MessageSigner:
             if header.line_end is LineEnd.LF:
                 field = field.replace(b"\r\n", b"\n")
             whole = signed.copy()
-            whole.update(canonicalize(Field(field, "dkim-signature"))[:-2])
+            whole.update(canonicalize(field)[:-2])
             unsigned.append(Unsigned(key.key, whole.digest(), field, header.line_end))
         return unsigned
 

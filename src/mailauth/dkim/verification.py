@@ -34,6 +34,7 @@ VerifyPlan: TypeAlias = Plan[list[Signature]]
 """A plan that ends in one result for each signature of a message, top first."""
 
 _DEFAULT_POLICY = DkimPolicy()
+_FAIL = Result.FAIL
 _QUICK_DOMAIN = re.compile(rb"[:;][ \t\r\n]*+d[ \t\r\n]*+=[ \t\r\n]*+([^; \t\r\n]++)")
 
 
@@ -275,7 +276,7 @@ class _Check:
     def result(self) -> Signature:
         """What became of it."""
         result = RESULT_OF[self.reason]
-        if result is Result.FAIL and "y" in self.evidence.get("key_flags", ()):
+        if result is _FAIL and "y" in self.evidence.get("key_flags", ()):
             # RFC 6376 section 3.6.1, t=y: not to be treated differently from unsigned mail.
             result, self.words = Result.NEUTRAL, f"{self.words} (the key is in test mode)"
         self.evidence.update(result=result, reason=self.reason, detail=self.words)
@@ -398,6 +399,6 @@ def _require_body_hash(parsed: SignatureField, body: BodyHash) -> int:
 
 def _header_digest(parsed: SignatureField, header: Header) -> bytes:
     canonicalize = canonicalizer(parsed.terms.header_canonicalization, header)
-    octets = [canonicalize(field) for field in select(parsed.terms.signed_fields, header, parsed.field)]
-    octets.append(own_octets(parsed.field, parsed.b_start, parsed.b_end, parsed.end, canonicalize))
+    octets = [canonicalize(raw) for raw, _ in select(parsed.terms.signed_fields, header, parsed.field)]
+    octets.append(own_octets(parsed.field.raw, parsed.b_start, parsed.b_end, parsed.end, canonicalize))
     return hashlib.sha256(b"".join(octets)).digest()
