@@ -482,7 +482,11 @@ class Splitter:
             raise ValueError("the splitter was closed")
         start = 0
         if self.header is None:
-            data, start = self._take_header(data)
+            header = None if self._buffer else _at_once(data, self._max_octets, self._max_fields)
+            if header is None:
+                data, start = self._take_header(data)
+            else:
+                self.header, start = header, len(header.raw) + len(header.separator)
         return self._count(data, start) if self._counting else (data, start)
 
     def close(self) -> bytes:
@@ -505,9 +509,6 @@ class Splitter:
     def _take_header(self, data: bytes) -> tuple[bytes, int]:
         before = self._buffer
         if not before:
-            self.header = _at_once(data, self._max_octets, self._max_fields)
-            if self.header is not None:
-                return data, len(self.header.raw) + len(b"\r\n")
             self._buffer = data
             news = True
         else:

@@ -324,14 +324,14 @@ def _records(answer: Answer, most: int) -> list[KeyRecord | BadRecord]:
     RFC 6376 section 3.6.2.2 leaves several records undefined, section 6.1.2 step 4 allows to try each. The order of a
     record set means nothing, so it is made definite here.
     """
+    texts = answer.texts
+    if len(texts) == 1:
+        record = parse_record(texts[0])
+        if isinstance(record, KeyRecord):
+            return [record]
     if answer.failed:
         raise Refusal(Reason.KEY_UNAVAILABLE, f"the key could not be asked for: {answer.outcome}")
-    texts = answer.texts
-    if len(texts) > 1:
-        texts = tuple(sorted(set(texts))[:_MAX_RECORDS])
-    records = [parse_record(text) for text in texts]
-    if len(records) == 1 and isinstance(records[0], KeyRecord):
-        return records
+    records = [parse_record(text) for text in sorted(set(texts))[:_MAX_RECORDS]]
     records = [record for record in records if not (isinstance(record, BadRecord) and record.foreign)]
     if not records:
         words = "none of the TXT records is a DKIM key" if answer.records else f"no key there: {answer.outcome}"
