@@ -19,8 +19,8 @@ from typing import Protocol, TypeAlias
 
 from mailauth.message import CrlfConverter, LineEnd
 
-BLOCK_OCTETS = 16 * 1024
-"""How much is canonicalised at a time: small enough for the processor's nearest cache."""
+BLOCK_OCTETS = 64 * 1024
+"""How much is canonicalised at a time: enough that the steps count little, too little to count in memory."""
 
 SCAN_OCTETS = 128 * 1024
 """How much is searched for blanks at a time; without any, so much goes to the hash at once."""
@@ -179,12 +179,13 @@ def _reduced_by_splitting(block: bytes) -> bytes:
 
 
 def _reduced_by_pairs(block: bytes) -> bytes:
-    even, block = _marked(block, 0)
-    odd, block = _marked(block, 1)
-    if _BLANK_CR in even or _BLANK_CR in odd or _MARK_CR in odd:
-        block = _without_blanks_before_crlf(block.replace(_MARK, b""))
-    elif _TWO_BLANKS in even or _TWO_BLANKS in odd:
-        block = block.replace(_MARK, b"")
+    even, marked = _marked(block, 0)
+    odd, marked = _marked(marked, 1)
+    if marked is not block:
+        block = marked.replace(_MARK, b"")
+    # count() is quicker than "in" here, which stumbles over every blank.
+    if even.count(_BLANK_CR) or odd.count(_BLANK_CR) or _MARK_CR in odd:
+        block = _without_blanks_before_crlf(block)
     # A blank behind a mark is the third of a run, and always at an odd place. Each round halves the runs.
     return _reduced_by_pairs(block) if _MARK_BLANK in odd else block
 

@@ -98,24 +98,25 @@ class PrivateKey:
     `algorithm` is "rsa-sha256" or "ed25519-sha256"; `bits` is the size of an RSA modulus, 256 for Ed25519.
     """
 
-    __slots__ = ("_key", "algorithm", "bits")
+    __slots__ = ("_key", "_parameters", "algorithm", "bits")
 
     def __init__(self, key: RSAPrivateKey | Ed25519PrivateKey) -> None:
+        self._parameters: tuple[Any, ...] = ()
         if isinstance(key, RSAPrivateKey):
             if key.key_size < MIN_SIGNING_BITS:
                 raise ValueError(
                     f"an RSA key of {key.key_size} bits; at least {MIN_SIGNING_BITS} (RFC 8301 section 3.2)"
                 )
-            self.algorithm, self.bits = "rsa-sha256", key.key_size
+            self.algorithm, self.bits, self._parameters = "rsa-sha256", key.key_size, (_PKCS1, _SHA256)
         else:
+            # RFC 8463 section 3: PureEdDSA over the digest, without parameters.
             self.algorithm, self.bits = "ed25519-sha256", ED25519_OCTETS * 8
-        self._key = key
+        self._key: Any = key
 
     def sign(self, digest: bytes) -> bytes:
         """The signature over a SHA-256 digest."""
-        if isinstance(self._key, RSAPrivateKey):
-            return self._key.sign(digest, _PKCS1, _SHA256)
-        return self._key.sign(digest)
+        signature: bytes = self._key.sign(digest, *self._parameters)
+        return signature
 
     def public(self) -> PublicKey:
         """The public half."""
@@ -123,9 +124,10 @@ class PrivateKey:
 
     def pem(self) -> bytes:
         """The key as PKCS#8 PEM, without a password."""
-        return self._key.private_bytes(
+        pem: bytes = self._key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
+        return pem
 
     def __repr__(self) -> str:
         return f"<PrivateKey {self.algorithm} {self.bits} bits>"
@@ -145,13 +147,13 @@ def private_key(material: object, password: bytes | None = None) -> PrivateKey:
     """
     if isinstance(material, PrivateKey):
         return material
-    if isinstance(material, RSAPrivateKey | Ed25519PrivateKey):
-        return PrivateKey(material)
     if isinstance(material, str):
         material = material.encode("utf-8")
-    if not isinstance(material, bytes):
-        raise TypeError(f"a private key is PEM or DER octets or a loaded key, not {type(material).__name__}")
-    return _parsed_key(material, password)
+    if isinstance(material, bytes):
+        return _parsed_key(material, password)
+    if isinstance(material, RSAPrivateKey | Ed25519PrivateKey):
+        return PrivateKey(material)
+    raise TypeError(f"a private key is PEM or DER octets or a loaded key, not {type(material).__name__}")
 
 
 @lru_cache(maxsize=64)

@@ -12,8 +12,9 @@ import re
 from base64 import b64encode
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from inspect import isawaitable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
 
 from mailauth import MailAuthError
@@ -115,9 +116,16 @@ def load_key(key: KeyMaterial | AnySigner, password: bytes | None = None) -> Any
         if key.algorithm not in ("rsa-sha256", "ed25519-sha256"):
             raise ValueError(f"a signer's algorithm is rsa-sha256 or ed25519-sha256, not {key.algorithm!r}")
         return cast("AnySigner", key)
+    signer: AnySigner = _crypto().private_key(key, password)
+    return signer
+
+
+@cache
+def _crypto() -> ModuleType:
+    # Loaded with the first key; the import statement itself costs a microsecond each time.
     from mailauth.dkim import crypto
 
-    return crypto.private_key(key, password)
+    return crypto
 
 
 @dataclass(frozen=True)
@@ -179,6 +187,17 @@ _DEFAULT_NAMES = (
 
 
 _DEFAULT_OPTIONS = SigningOptions()
+_known_options = lru_cache(maxsize=64)(SigningOptions)
+
+
+def _options(settings: dict[str, Any]) -> SigningOptions:
+    # With `now` they are new each time; a list of names cannot be remembered.
+    if "now" not in settings:
+        try:
+            return _known_options(**settings)
+        except TypeError:
+            pass
+    return SigningOptions(**settings)
 
 
 def _checked_names(names: Iterable[str]) -> tuple[str, ...]:
@@ -269,7 +288,7 @@ class MessageSigner:
     ) -> None:
         if options is not None and settings:
             raise TypeError("give either options or single settings")
-        self._options = options or (SigningOptions(**settings) if settings else _DEFAULT_OPTIONS)
+        self._options = options or (_options(settings) if settings else _DEFAULT_OPTIONS)
         self._keys = _signing_keys(key, domain, selector)
         self._identities = [
             None if self._options.identity is None else _checked_identity(self._options.identity, key.domain)
@@ -360,7 +379,12 @@ def _signing_keys(key: Any, domain: str | None, selector: str | None) -> list[Si
         return list(key)
     if domain is None or selector is None:
         raise TypeError("a key needs its domain and its selector")
+    if isinstance(key, bytes | str):
+        return [_known_key(domain, selector, key)]
     return [SigningKey(domain, selector, key)]
+
+
+_known_key = lru_cache(maxsize=64)(SigningKey)
 
 
 def _require_signable(header: Header) -> None:
@@ -381,9 +405,8 @@ def _names_to_sign(header: Header, options: SigningOptions) -> tuple[str, ...]:
     by_name = header.by_name
     names: list[str] = []
     for name, absent, present in options.candidates:
-        fields = by_name.get(name)
-        if fields is not None:
-            names += [name] * (len(fields) + present)
+        if name in by_name:
+            names += [name] * (len(by_name[name]) + present)
         elif absent:
             names.append(name)
     if len(names) > MAX_SIGNED_NAMES:
@@ -414,9 +437,13 @@ def _field(
             tags.append(f"x={int(options.now + options.expires_after)};")
     if length is not None:
         tags.append(f"l={length};")
-    lines = _fold(["DKIM-Signature: v=1;"], tags, " ")
-    lines += [_folded_names(names), f" bh={b64encode(body_hash).decode('ascii')};", " b="]
-    return "\r\n".join(lines).encode("ascii") + b"\r\n"
+    bh = b64encode(body_hash).decode("ascii")
+    return f"{_folded_tags(tuple(tags))}\r\n{_folded_names(names)}\r\n bh={bh};\r\n b=\r\n".encode("ascii")
+
+
+@lru_cache(maxsize=256)
+def _folded_tags(tags: tuple[str, ...]) -> str:
+    return "\r\n".join(_fold(["DKIM-Signature: v=1;"], tags, " "))
 
 
 # The names differ little between messages; they begin a line, so that they fold the same way each time.
