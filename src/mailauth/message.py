@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import islice
 from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar, cast
 
@@ -287,11 +288,19 @@ def address_domains(value: bytes) -> tuple[str, ...] | None:
     pairs = _address_pairs(value)
     if pairs is None:
         return None
+    names = [_domain_name(domain) if len(domain) <= _MAX_DOMAIN_OCTETS else None for _, domain in pairs]
+    return None if None in names else cast("tuple[str, ...]", tuple(names))
+
+
+_MAX_DOMAIN_OCTETS = 4 * 254  # in UTF-8; `to_ascii` takes no longer names
+
+
+@lru_cache(maxsize=4096)
+def _domain_name(octets: bytes) -> str | None:
     try:
-        names = [to_ascii(domain.decode()) for _, domain in pairs]
+        return to_ascii(octets.decode())
     except UnicodeDecodeError:
         return None
-    return None if None in names else cast("tuple[str, ...]", tuple(names))
 
 
 def addresses(value: bytes) -> tuple[Mailbox, ...] | None:

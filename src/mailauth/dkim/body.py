@@ -27,6 +27,7 @@ SCAN_OCTETS = 128 * 1024
 
 Sink: TypeAlias = Callable[[bytes | memoryview], object]
 
+_TAB = 0x09
 _CRLF = b"\r\n"
 _LF = LineEnd.LF
 _MANY = 4096
@@ -128,7 +129,7 @@ class RelaxedBody(SimpleBody):
                     self._block(self._held + data[part : min(part + BLOCK_OCTETS, stop)])
 
     def _block(self, block: bytes) -> None:
-        if b"\t" in block:
+        if _TAB in block:
             block = block.replace(b"\t", b" ")
         self._held = b""
         if block.endswith((b" ", b" \r")):
@@ -165,7 +166,7 @@ _TWO_BLANKS, _BLANK_MARK, _MARK_BLANK, _BLANK_CR, _MARK_CR = (
 
 def _reduced(block: bytes) -> bytes:
     """Runs of blanks to one blank, and none before CRLF; the block ends in no blank."""
-    if _MARK in block:
+    if _MARK[0] in block:
         return _reduced_by_splitting(block)
     try:
         return _reduced_by_pairs(block)

@@ -32,7 +32,7 @@ def _plain(header: Header) -> bool:
     """
     raw = header.raw
     if header.line_end is _LF:
-        return not (header.bare_cr or b"\x0b" in raw or b"\x0c" in raw)
+        return not (header.bare_cr or 0x0B in raw or 0x0C in raw)
     # Without a bare LF, what is left is CRLF after CRLF, or a bare CR, VT or FF stands out.
     white = raw.translate(None, _NOT_WHITE)
     return white == b"\r\n" * (len(white) // 2) and not header.bare_lf
@@ -68,26 +68,31 @@ def _relaxed_lf(raw: bytes) -> bytes:
     return _relaxed_odd(to_crlf(raw))
 
 
-def select(names: Sequence[str], header: Header, own: Field | None) -> list[Field]:
-    """The fields that `names` (lower case) stand for, in that order.
+Places = tuple[tuple[str, int], ...]
+"""Names of h=, each with how often it has come so far, this time included."""
+
+
+def places(names: Sequence[str]) -> Places:
+    """What `select` needs to know of h= (lower case)."""
+    count: dict[str, int] = {}
+    found = []
+    for name in names:
+        count[name] = count.get(name, 0) + 1
+        found.append((name, count[name]))
+    return tuple(found)
+
+
+def select(wanted: Places, header: Header, own: Field | None) -> list[Field]:
+    """The fields that h= stands for, in its order.
 
     Each name takes the lowest field of that name which no earlier one took (RFC 6376 section 5.4.2); names without a
     field left stand for nothing (section 5.4). The signature itself is never among them (section 3.5, h=).
     """
     by_name = header.by_name
-    if own is not None and "dkim-signature" in names:
+    if own is not None and ("dkim-signature", 1) in wanted:
         others = [field for field in header.all("dkim-signature") if field is not own]
         by_name = {**by_name, "dkim-signature": others}
-    chosen: list[Field] = []
-    left: dict[str, list[Field]] = {}
-    for name in names:
-        if name in by_name:
-            fields = left.get(name)
-            if fields is None:
-                fields = left[name] = [*by_name[name]]
-            if fields:
-                chosen.append(fields.pop())
-    return chosen
+    return [by_name[name][-nth] for name, nth in wanted if name in by_name and nth <= len(by_name[name])]
 
 
 def own_octets(raw: bytes, b_start: int, b_end: int, end: int, canonicalize: Canonicalizer) -> bytes:

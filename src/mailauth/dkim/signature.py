@@ -21,6 +21,7 @@ from binascii import a2b_base64
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
+from mailauth.dkim.header import Places, places
 from mailauth.dkim.result import Reason
 from mailauth.domain import is_fqdn, is_within, to_ascii
 from mailauth.message import Field, LineEnd
@@ -33,6 +34,9 @@ MAX_SIGNED_NAMES = 1000
 
 MAX_SIGNATURE_OCTETS = 2048
 """b= of the largest key that could ever be verified (16,384 bits)."""
+
+MAX_BODY_HASH_OCTETS = 64
+"""bh= of the longest digest there is; SHA-256 has 32."""
 
 MAX_IDENTITY_OCTETS = 1024
 """i= with its quoting; an address has at most 320 octets (RFC 5321 section 4.5.3.1)."""
@@ -70,7 +74,8 @@ class Terms(NamedTuple):
     body_canonicalization: str
     domain: str  # A-label, lower case
     key_name: str  # where the key is asked for (RFC 6376 section 3.6.2.1)
-    signed_fields: tuple[str, ...]  # lower case, in the order of h=
+    signed_fields: frozenset[str]  # lower case
+    places: Places  # the same in the order of h=
     identity_domain: str  # A-label, lower case
 
 
@@ -105,9 +110,14 @@ def parse(field: Field, line_end: LineEnd, evidence: dict[str, Any]) -> Signatur
     if b_place is None or "bh" not in tags:
         raise Refusal(Reason.MISSING_TAG, f"{'b' if b_place is None else 'bh'}= is missing")
     text = without_blanks(tags["b"])
-    signature = _base64("b", text, MAX_SIGNATURE_OCTETS)
+    signature = decode_base64(text, MAX_SIGNATURE_OCTETS)
+    body_hash = decode_base64(tags["bh"], MAX_BODY_HASH_OCTETS)
+    if not signature or not body_hash:
+        raise Refusal(Reason.MALFORMED_TAG, f"{'bh' if signature else 'b'}= is no base64, or empty, or too long")
+    # A longer value whose beginning is the digest is no digest.
+    if len(body_hash) != _DIGEST_OCTETS[terms.hash_name]:
+        raise Refusal(Reason.MALFORMED_TAG, f"bh= has {len(body_hash)} octets, which is no {terms.algorithm} digest")
     evidence["signature_data"] = text[:8].decode("ascii")
-    body_hash = _body_hash(tags["bh"], terms)
     length, signed_at, expires_at = _numbers(tags, evidence) if not _NUMBERED.isdisjoint(tags) else (None, None, None)
     return SignatureField(
         field, b_place.start(1), b_place.end(1), end, terms, signature, body_hash, length, signed_at, expires_at
@@ -178,7 +188,17 @@ def _read_terms(values: tuple[bytes | None, ...]) -> _Reading:
         return _Reading(None, (refusal.reason, refusal.detail), evidence)
     key_type, _, hash_name = algorithm.partition("-")
     key_name = f"{selector}._domainkey.{domain}"
-    terms = Terms(algorithm, key_type, hash_name, *canonicalizations, domain, key_name, names, identity_domain)
+    terms = Terms(
+        algorithm,
+        key_type,
+        hash_name,
+        *canonicalizations,
+        domain,
+        key_name,
+        frozenset(names),
+        places(names),
+        identity_domain,
+    )
     return _Reading(terms, None, evidence)
 
 
@@ -282,19 +302,12 @@ _CANONICALIZATIONS = {
 }
 
 
-def _base64(tag: str, value: bytes, limit: int) -> bytes:
-    octets = decode_base64(value, limit)
-    if not octets:
-        raise Refusal(Reason.MALFORMED_TAG, f"{tag}= is no base64, or empty, or too long")
-    return octets
-
-
 def decode_base64(value: bytes, limit: int) -> bytes | None:
     """A base64string (RFC 6376 section 2.10: blanks anywhere, padding may be missing); None if it is none.
 
     What decodes to more than `limit` octets is not decoded.
     """
-    if b" " in value or b"\t" in value:
+    if 0x20 in value or 0x09 in value:  # blanks
         value = without_blanks(value)
     if len(value) > limit * 4 // 3 + 4:
         return None
@@ -304,14 +317,6 @@ def decode_base64(value: bytes, limit: int) -> bytes | None:
         return a2b_base64(value, strict_mode=True) if value else b""
     except Base64Error:
         return None
-
-
-def _body_hash(value: bytes, terms: Terms) -> bytes:
-    digest = _base64("bh", value, 64)
-    # A longer value whose beginning is the digest is no digest.
-    if len(digest) != _DIGEST_OCTETS[terms.hash_name]:
-        raise Refusal(Reason.MALFORMED_TAG, f"bh= has {len(digest)} octets, which is no {terms.algorithm} digest")
-    return digest
 
 
 def _names(value: bytes) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
 
 from mailauth import MailAuthError
 from mailauth.dkim.body import BodyHash
-from mailauth.dkim.header import canonicalizer, select
+from mailauth.dkim.header import canonicalizer, places, select
 from mailauth.dkim.signature import MAX_SIGNATURE_OCTETS, MAX_SIGNED_NAMES, is_local_part, is_selector
 from mailauth.domain import is_fqdn, is_within, to_ascii
 from mailauth.message import Header, LineEnd, Splitter, blocks
@@ -353,7 +353,7 @@ class MessageSigner:
         names = _names_to_sign(header, self._options)
         canonicalize = canonicalizer(self._options.header, header)
         # The same fields are hashed for every key; only the signature field differs.
-        signed = hashlib.sha256(b"".join([canonicalize(raw) for raw, _ in select(names, header, None)]))
+        signed = hashlib.sha256(b"".join([canonicalize(raw) for raw, _ in select(places(names), header, None)]))
         body_hash = body.digest(None)
         assert body_hash is not None
         length = body.length if self._options.body_length else None

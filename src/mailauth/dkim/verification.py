@@ -399,6 +399,6 @@ def _require_body_hash(parsed: SignatureField, body: BodyHash) -> int:
 
 def _header_digest(parsed: SignatureField, header: Header) -> bytes:
     canonicalize = canonicalizer(parsed.terms.header_canonicalization, header)
-    octets = [canonicalize(raw) for raw, _ in select(parsed.terms.signed_fields, header, parsed.field)]
+    octets = [canonicalize(raw) for raw, _ in select(parsed.terms.places, header, parsed.field)]
     octets.append(own_octets(parsed.field.raw, parsed.b_start, parsed.b_end, parsed.end, canonicalize))
     return hashlib.sha256(b"".join(octets)).digest()
