@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from math import isfinite
 from types import ModuleType
@@ -46,12 +46,7 @@ def verify(message: bytes | BinaryIO, *, now: float, policy: DkimPolicy = _DEFAU
     message, `ValueError` for a `now` that is no time, and whatever reading the file raises.
     """
     verifier = Verifier(now=now, policy=policy)
-    if isinstance(message, bytes):
-        verifier.feed(message)
-    else:
-        for block in blocks(message):
-            verifier.feed(block)
-    return (yield from verifier.finish())
+    return verifier.plan((message,) if isinstance(message, bytes) else blocks(message))
 
 
 class Verifier:
@@ -95,6 +90,10 @@ class Verifier:
 
     def finish(self) -> VerifyPlan:
         """The message is at its end; return the plan that asks for the keys and returns the results."""
+        self._end()
+        return self.plan(None)
+
+    def _end(self) -> None:
         if self._splitter.closed:
             raise ValueError("the verifier was finished before")
         rest = self._splitter.close()
@@ -105,7 +104,6 @@ class Verifier:
             if rest:
                 body.feed(rest)
             body.close()
-        return self._ask()
 
     def _begin(self, header: Header) -> None:
         """The header is complete: judge the signatures by what they say, and see what must be hashed."""
@@ -120,7 +118,12 @@ class Verifier:
                 if parsed.body_length is not None:
                     body.want(parsed.body_length)
 
-    def _ask(self) -> VerifyPlan:
+    def plan(self, pieces: Iterable[bytes] | None) -> VerifyPlan:
+        """The plan for a message that it reads itself; None: the message has been read."""
+        if pieces is not None:
+            for piece in pieces:
+                self.feed(piece)
+            self._end()
         checks = self._checks or []
         waiting = [check for check in checks if check.parsed is not None]
         if len(waiting) == 1:
