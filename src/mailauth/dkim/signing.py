@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
 
 from mailauth import MailAuthError
 from mailauth.dkim.body import BodyHash
-from mailauth.dkim.header import canonicalizer, places, select
+from mailauth.dkim.header import canonicalizer
 from mailauth.dkim.signature import MAX_SIGNATURE_OCTETS, MAX_SIGNED_NAMES, is_local_part, is_selector
 from mailauth.domain import is_fqdn, is_within, to_ascii
-from mailauth.message import Header, LineEnd, Splitter, blocks
+from mailauth.message import Field, Header, LineEnd, Splitter, blocks
 from mailauth.plan import MAX_NAME_OCTETS
 
 if TYPE_CHECKING:
@@ -261,8 +261,8 @@ def sign(
     cannot be signed, `ValueError` and `TypeError` for wrong parameters.
     """
     signer = MessageSigner(key, domain=domain, selector=selector, options=options, **settings)
-    for block in blocks(message):
-        signer.feed(block)
+    for piece in (message,) if isinstance(message, bytes) else blocks(message):
+        signer.feed(piece)
     return signer.finish()
 
 
@@ -325,7 +325,8 @@ class MessageSigner:
         if self._body is None:
             self._begin(header)
         assert self._body is not None
-        self._body.feed(rest)
+        if rest:
+            self._body.feed(rest)
         self._body.close()
         return self._prepare(header, self._body)
 
@@ -350,10 +351,9 @@ class MessageSigner:
         return b"".join(fields)
 
     def _prepare(self, header: Header, body: BodyHash) -> list[Unsigned]:
-        names = _names_to_sign(header, self._options)
+        names, fields = _fields_to_sign(header, self._options)
         canonicalize = canonicalizer(self._options.header, header)
-        # The same fields are hashed for every key; only the signature field differs.
-        signed = hashlib.sha256(b"".join([canonicalize(raw) for raw, _ in select(places(names), header, None)]))
+        signed = b"".join([canonicalize(raw) for raw, _ in fields])
         body_hash = body.digest(None)
         assert body_hash is not None
         length = body.length if self._options.body_length else None
@@ -362,9 +362,8 @@ class MessageSigner:
             field = _field(self._options, key, identity, names, body_hash, length)
             if header.line_end is LineEnd.LF:
                 field = field.replace(b"\r\n", b"\n")
-            whole = signed.copy()
-            whole.update(canonicalize(field)[:-2])
-            unsigned.append(Unsigned(key.key, whole.digest(), field, header.line_end))
+            digest = hashlib.sha256(signed + canonicalize(field)[:-2]).digest()
+            unsigned.append(Unsigned(key.key, digest, field, header.line_end))
         return unsigned
 
 
@@ -389,7 +388,7 @@ _known_key = lru_cache(maxsize=64)(SigningKey)
 
 def _require_signable(header: Header) -> None:
     """RFC 6376 sections 3.8, 5.3 and 5.4: only a message that others read as we do is worth signing."""
-    number = len(header.from_fields)
+    number = len(header.by_name.get("from", ()))
     if header.broken_off is not None:
         raise SigningError(f"the header cannot be read to its end: {header.broken_off}")
     if number != 1:
@@ -400,18 +399,24 @@ def _require_signable(header: Header) -> None:
         raise SigningError("no empty line stands between header and body")
 
 
-def _names_to_sign(header: Header, options: SigningOptions) -> tuple[str, ...]:
-    """h=: each name as often as it is present, and once more if it is oversigned."""
+def _fields_to_sign(header: Header, options: SigningOptions) -> tuple[tuple[str, ...], list[Field]]:
+    """h=, with each name as often as it is present and once more if it is oversigned; the fields it stands for.
+
+    Of several fields with one name the lowest is the first (RFC 6376 section 5.4.2).
+    """
     by_name = header.by_name
     names: list[str] = []
+    fields: list[Field] = []
     for name, absent, present in options.candidates:
         if name in by_name:
-            names += [name] * (len(by_name[name]) + present)
+            found = by_name[name]
+            names += [name] * (len(found) + present)
+            fields += found[::-1]
         elif absent:
             names.append(name)
     if len(names) > MAX_SIGNED_NAMES:
         raise SigningError(f"more than {MAX_SIGNED_NAMES} fields to sign")
-    return tuple(names)
+    return tuple(names), fields
 
 
 def _field(
@@ -486,7 +491,7 @@ class Unsigned:
         first = MAX_COLUMNS - len(" b=") - 1
         rest = range(first, len(text), MAX_COLUMNS - 2)
         end = b"\n" if self._line_end is LineEnd.LF else b"\r\n"
-        chunks = [text[:first], *(text[at : at + MAX_COLUMNS - 2] for at in rest)]
+        chunks = [text[:first], *[text[at : at + MAX_COLUMNS - 2] for at in rest]]
         # The blanks of the folds belong to the value of b=, which is not hashed (RFC 6376 section 3.7).
         return self._field[: -len(end)] + (end + b" ").join(chunks) + end
 
