@@ -285,22 +285,25 @@ def address_domains(value: bytes) -> tuple[str, ...] | None:
 
     A value of more than `MAX_ADDRESS_FIELD_OCTETS` is not read, nor one with control characters in it.
     """
+    # The same people write again and again.
+    return _known_domains(value) if len(value) <= _MAX_REMEMBERED_ADDRESSES else _domains(value)
+
+
+_MAX_REMEMBERED_ADDRESSES = 256
+
+
+def _domains(value: bytes) -> tuple[str, ...] | None:
     pairs = _address_pairs(value)
     if pairs is None:
         return None
-    names = [_domain_name(domain) if len(domain) <= _MAX_DOMAIN_OCTETS else None for _, domain in pairs]
+    try:
+        names = [to_ascii(domain.decode()) for _, domain in pairs]
+    except UnicodeDecodeError:
+        return None
     return None if None in names else cast("tuple[str, ...]", tuple(names))
 
 
-_MAX_DOMAIN_OCTETS = 4 * 254  # in UTF-8; `to_ascii` takes no longer names
-
-
-@lru_cache(maxsize=4096)
-def _domain_name(octets: bytes) -> str | None:
-    try:
-        return to_ascii(octets.decode())
-    except UnicodeDecodeError:
-        return None
+_known_domains = lru_cache(maxsize=1024)(_domains)
 
 
 def addresses(value: bytes) -> tuple[Mailbox, ...] | None:

@@ -22,9 +22,6 @@ from mailauth.message import CrlfConverter, LineEnd
 BLOCK_OCTETS = 64 * 1024
 """How much is canonicalised at a time: enough that the steps count little, too little to count in memory."""
 
-SCAN_OCTETS = 128 * 1024
-"""How much is searched for blanks at a time; without any, so much goes to the hash at once."""
-
 Sink: TypeAlias = Callable[[bytes | memoryview], object]
 
 _TAB = 0x09
@@ -105,10 +102,13 @@ def _before_crlfs(data: bytes, start: int, end: int) -> int:
     if not data.endswith(_CRLF, start, end):
         return end
     end -= 2
-    if data.endswith(_CRLF, start, end):
-        for crlfs in (_MANY_CRLF, _CRLF * 64, _CRLF):
-            while data.endswith(crlfs, start, end):
-                end -= len(crlfs)
+    if data.endswith(_CRLF * 64, start, end):
+        while data.endswith(_MANY_CRLF, start, end):
+            end -= len(_MANY_CRLF)
+        while data.endswith(_CRLF * 64, start, end):
+            end -= len(_CRLF) * 64
+    while data.endswith(_CRLF, start, end):
+        end -= 2
     return end
 
 
@@ -120,13 +120,12 @@ class RelaxedBody(SimpleBody):
     def feed(self, data: bytes, start: int = 0, end: int | None = None) -> None:
         """The next piece: `data` from `start` to `end`."""
         end = len(data) if end is None else end
-        for at in range(start, end, SCAN_OCTETS):
-            stop = min(at + SCAN_OCTETS, end)
-            if not self._held and data.find(b" ", at, stop) < 0 and data.find(b"\t", at, stop) < 0:
-                super().feed(data, at, stop)
+        for at in range(start, end, BLOCK_OCTETS):
+            stop = min(at + BLOCK_OCTETS, end)
+            if self._held or data.find(b" ", at, stop) >= 0 or data.find(b"\t", at, stop) >= 0:
+                self._block(self._held + data[at:stop])
             else:
-                for part in range(at, stop, BLOCK_OCTETS):
-                    self._block(self._held + data[part : min(part + BLOCK_OCTETS, stop)])
+                SimpleBody.feed(self, data, at, stop)
 
     def _block(self, block: bytes) -> None:
         if _TAB in block:
@@ -225,8 +224,8 @@ class LfBody:
 
     def feed(self, data: bytes, start: int = 0) -> None:
         """The next piece: `data` from `start`."""
-        for at in range(start, len(data), SCAN_OCTETS):
-            self._inner.feed(self._converter.feed(data[at : at + SCAN_OCTETS]))
+        for at in range(start, len(data), BLOCK_OCTETS):
+            self._inner.feed(self._converter.feed(data[at : at + BLOCK_OCTETS]))
 
     def close(self) -> None:
         """The body is at its end."""
