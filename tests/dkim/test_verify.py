@@ -419,7 +419,7 @@ def test_bare_cr_and_lf_in_the_header_are_data(c: str, octets: bytes) -> None:
 
     header = split(b"A: 1\r\nB:  x" + octets + b"y \r\n\r\n").header
     expected = b"B:  x" + octets + b"y \r\n" if c == "simple" else b"b:x" + octets + b"y\r\n"
-    assert canonicalizer(c, header)(header.fields[1].raw) == expected
+    assert canonicalizer(c, header)([header.fields[1].raw]) == expected
 
 
 @pytest.mark.parametrize("c", ["simple/simple", "relaxed/relaxed"])

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 from mailauth.message import Field, Header, LineEnd, to_crlf
 
-Canonicalizer = Callable[[bytes], bytes]
-"""The octets of one field to the octets that are hashed for it, CRLF included."""
+Canonicalizer = Callable[[list[bytes]], bytes]
+"""The octets of fields to the octets that are hashed for them, CRLF included."""
 
 _LF = LineEnd.LF
 _BLANKS = re.compile(rb"[ \t]++")
@@ -41,31 +41,31 @@ def _plain(header: Header) -> bool:
 _NOT_WHITE = bytes(octet for octet in range(256) if octet not in b"\r\n\x0b\x0c")
 
 
-def _simple(raw: bytes) -> bytes:
+def _simple(fields: list[bytes]) -> bytes:
     # RFC 6376 section 3.4.1; section 3.7: each field ends in a single CRLF, also where the input ended before.
-    return raw if raw.endswith(b"\r\n") else raw + b"\r\n"
+    return b"".join([raw if raw.endswith(b"\r\n") else raw + b"\r\n" for raw in fields])
 
 
-def _simple_lf(raw: bytes) -> bytes:
-    return _simple(to_crlf(raw))
+def _simple_lf(fields: list[bytes]) -> bytes:
+    return _simple([to_crlf(raw) for raw in fields])
 
 
-def _relaxed(raw: bytes) -> bytes:
+def _relaxed(fields: list[bytes]) -> bytes:
     # RFC 6376 section 3.4.2, all its steps at once.
-    name, _, value = raw.partition(b":")
-    return name.rstrip().lower() + b":" + b" ".join(value.split()) + b"\r\n"
+    parts = [raw.partition(b":") for raw in fields]
+    return b"".join([name.rstrip().lower() + b":" + b" ".join(value.split()) + b"\r\n" for name, _, value in parts])
 
 
-def _relaxed_odd(raw: bytes) -> bytes:
+def _relaxed_odd(fields: list[bytes]) -> bytes:
     """The same where CR, LF, VT or FF are data."""
-    name, _, value = raw.partition(b":")
-    value = _BLANKS.sub(b" ", value.replace(b"\r\n", b"")).strip(b" ")
-    return b"%b:%b\r\n" % (name.rstrip(b" \t").lower(), value)
+    parts = [raw.partition(b":") for raw in fields]
+    unfolded = [(name.rstrip(b" \t").lower(), value.replace(b"\r\n", b"")) for name, _, value in parts]
+    return b"".join([b"%b:%b\r\n" % (name, _BLANKS.sub(b" ", value).strip(b" ")) for name, value in unfolded])
 
 
-def _relaxed_lf(raw: bytes) -> bytes:
+def _relaxed_lf(fields: list[bytes]) -> bytes:
     """The same for LF messages: every LF, with the CR before it, is the line end of a fold."""
-    return _relaxed_odd(to_crlf(raw))
+    return _relaxed_odd([to_crlf(raw) for raw in fields])
 
 
 Places = tuple[tuple[str, int], ...]
@@ -97,4 +97,4 @@ def select(wanted: Places, header: Header, own: Field) -> list[Field]:
 
 def own_octets(raw: bytes, b_start: int, b_end: int, end: int, canonicalize: Canonicalizer) -> bytes:
     """The signature field itself: b= emptied with the blanks around its value, no line end (RFC 6376 section 3.7)."""
-    return canonicalize(raw[:b_start] + raw[b_end:end])[:-2]
+    return canonicalize([raw[:b_start] + raw[b_end:end]])[:-2]

@@ -353,7 +353,7 @@ class MessageSigner:
     def _prepare(self, header: Header, body: BodyHash) -> list[Unsigned]:
         names, fields = _fields_to_sign(header, self._options)
         canonicalize = canonicalizer(self._options.header, header)
-        signed = b"".join([canonicalize(raw) for raw, _ in fields])
+        signed = canonicalize([raw for raw, _ in fields])
         body_hash = body.digest(None)
         assert body_hash is not None
         length = body.length if self._options.body_length else None
@@ -362,7 +362,7 @@ class MessageSigner:
             field = _field(self._options, key, identity, names, body_hash, length)
             if header.line_end is LineEnd.LF:
                 field = field.replace(b"\r\n", b"\n")
-            digest = hashlib.sha256(signed + canonicalize(field)[:-2]).digest()
+            digest = hashlib.sha256(signed + canonicalize([field])[:-2]).digest()
             unsigned.append(Unsigned(key.key, digest, field, header.line_end))
         return unsigned
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from math import isfinite
 from types import ModuleType
@@ -41,12 +41,21 @@ _QUICK_DOMAIN = re.compile(rb"[:;][ \t\r\n]*+d[ \t\r\n]*+=[ \t\r\n]*+([^; \t\r\n
 def verify(message: bytes | BinaryIO, *, now: float, policy: DkimPolicy = _DEFAULT_POLICY) -> VerifyPlan:
     """A plan that verifies every DKIM signature of a message and returns one result each, top first.
 
-    `message` is octets, or a binary file, which the plan reads to its end before its first question. `now` is the
-    time of reception in seconds since the epoch. No signature: an empty list. Raises `TypeError` for another kind of
-    message, `ValueError` for a `now` that is no time, and whatever reading the file raises.
+    `message` is octets, which are read at once, or a binary file, which the plan reads to its end before its first
+    question. `now` is the time of reception in seconds since the epoch. No signature: an empty list. Raises
+    `TypeError` for another kind of message, `ValueError` for a `now` that is no time, and whatever reading raises.
     """
     verifier = Verifier(now=now, policy=policy)
-    return verifier.plan((message,) if isinstance(message, bytes) else blocks(message))
+    if isinstance(message, bytes):
+        verifier.feed(message)
+        return verifier.finish()
+    return _read_and_verify(verifier, message)
+
+
+def _read_and_verify(verifier: Verifier, message: BinaryIO) -> VerifyPlan:
+    for block in blocks(message):
+        verifier.feed(block)
+    return (yield from verifier.finish())
 
 
 class Verifier:
@@ -90,10 +99,6 @@ class Verifier:
 
     def finish(self) -> VerifyPlan:
         """The message is at its end; return the plan that asks for the keys and returns the results."""
-        self._end()
-        return self.plan(None)
-
-    def _end(self) -> None:
         if self._splitter.closed:
             raise ValueError("the verifier was finished before")
         rest = self._splitter.close()
@@ -104,6 +109,7 @@ class Verifier:
             if rest:
                 body.feed(rest)
             body.close()
+        return self._ask()
 
     def _begin(self, header: Header) -> None:
         """The header is complete: judge the signatures by what they say, and see what must be hashed."""
@@ -118,12 +124,7 @@ class Verifier:
                 if parsed.body_length is not None:
                     body.want(parsed.body_length)
 
-    def plan(self, pieces: Iterable[bytes] | None) -> VerifyPlan:
-        """The plan for a message that it reads itself; None: the message has been read."""
-        if pieces is not None:
-            for piece in pieces:
-                self.feed(piece)
-            self._end()
+    def _ask(self) -> VerifyPlan:
         checks = self._checks or []
         waiting = [check for check in checks if check.parsed is not None]
         if len(waiting) == 1:
@@ -402,6 +403,6 @@ def _require_body_hash(parsed: SignatureField, body: BodyHash) -> int:
 
 def _header_digest(parsed: SignatureField, header: Header) -> bytes:
     canonicalize = canonicalizer(parsed.terms.header_canonicalization, header)
-    octets = [canonicalize(raw) for raw, _ in select(parsed.terms.places, header, parsed.field)]
-    octets.append(own_octets(parsed.field.raw, parsed.b_start, parsed.b_end, parsed.end, canonicalize))
-    return hashlib.sha256(b"".join(octets)).digest()
+    octets = canonicalize([raw for raw, _ in select(parsed.terms.places, header, parsed.field)])
+    octets += own_octets(parsed.field.raw, parsed.b_start, parsed.b_end, parsed.end, canonicalize)
+    return hashlib.sha256(octets).digest()
