@@ -21,6 +21,8 @@ from mailauth.plan.dns import (
 from mailauth.plan.drivers import (
     DEFAULT_TIME_LIMIT,
     AsyncResolver,
+    Batch,
+    BatchResolver,
     ConcurrentResolver,
     FutureResolver,
     InstantResolver,
@@ -49,6 +51,8 @@ __all__ = [
     "TIMED_OUT",
     "Answer",
     "AsyncResolver",
+    "Batch",
+    "BatchResolver",
     "ConcurrentResolver",
     "Exchange",
     "Execution",

@@ -17,7 +17,7 @@ from mailauth.plan.execution import Execution, Plan, Request, require_fresh
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Future
     from queue import SimpleQueue
 
@@ -36,9 +36,9 @@ _LONGEST_WAIT = 86_400.0
 class Resolver(Protocol):
     """What `run` needs: one question, one answer. DNS trouble is an `Outcome`, not an exception.
 
-    `time_limit` is in seconds; None means no limit. A resolver may offer two more methods, which the drivers
-    use when they are there: `submit` (see `ConcurrentResolver`), without which several questions are asked one
-    after another, and `lookup_now` (see `InstantResolver`), for answers that need no waiting.
+    `time_limit` is in seconds; None means no limit. A resolver may offer more methods, which the drivers use when
+    they are there: `batch` (see `BatchResolver`) or `submit` (see `ConcurrentResolver`), without which several
+    questions are asked one after another, and `lookup_now` (see `InstantResolver`), for answers that need no waiting.
     """
 
     def lookup(self, question: Question, time_limit: float | None, /) -> Answer: ...
@@ -64,6 +64,29 @@ class ConcurrentResolver(Protocol):
     def submit(self, question: Question, time_limit: float | None, /) -> Future[Answer]: ...
 
 
+class Batch(Protocol):
+    """Questions that one synchronous caller has open at the same time."""
+
+    def ask(self, question: Question, time_limit: float | None, /) -> None:
+        """Ask a question that is not open already."""
+
+    def wait(self, time_limit: float | None, /) -> Sequence[tuple[Question, Answer]]:
+        """What was answered since the last call, each question once; if nothing was, wait for it.
+
+        It may return nothing before the time is over. With a limit of 0 it neither waits nor asks anything more.
+        """
+
+    def close(self) -> None:
+        """Give up what is open."""
+
+
+@runtime_checkable
+class BatchResolver(Protocol):
+    """A resolver that can look up several questions at the same time in the thread of a synchronous caller."""
+
+    def batch(self) -> Batch: ...
+
+
 @runtime_checkable
 class FutureResolver(Protocol):
     """A resolver for asyncio that needs no task for each question, which would cost more than the question."""
@@ -79,8 +102,6 @@ class InstantResolver(Protocol):
 
 
 _Submit: TypeAlias = "Callable[[Question, float | None], Future[Answer]]"
-_Done: TypeAlias = "SimpleQueue[tuple[Question, Future[Answer]]]"
-_Open: TypeAlias = "dict[Question, Future[Answer]]"
 
 
 def _nothing_at_hand(question: Question) -> Answer | None:
@@ -218,11 +239,14 @@ class _SyncDriver:
 
     def converse(self, execution: Execution[Any]) -> None:
         questions = _settle(execution, execution.start(), self.now)
-        submit: _Submit | None = getattr(self.resolver, "submit", None)
-        if submit is None:
+        batch = _batch(self.resolver)
+        if batch is None:
             self.one_by_one(execution, questions)
-        else:
-            self.at_once(execution, questions, submit)
+            return
+        try:
+            self.at_once(execution, questions, batch)
+        finally:
+            batch.close()
 
     def one_by_one(self, execution: Execution[Any], questions: list[Question]) -> None:
         pending = list(reversed(questions))
@@ -230,61 +254,76 @@ class _SyncDriver:
             question = pending.pop()
             pending.extend(reversed(self.settle(execution, question, self.lookup(question))))
 
-    def at_once(self, execution: Execution[Any], questions: list[Question], submit: _Submit) -> None:
-        from queue import SimpleQueue
-
-        done: _Done = SimpleQueue()
-        futures: _Open = {}
-        try:
-            while questions or futures:
-                remaining = self.remaining()
-                if remaining is not None and remaining <= 0:
-                    self.expire(execution, done)
-                    return
-                if len(questions) == 1 and not futures:
-                    # Alone, it is asked without the detour through another thread.
-                    questions = self.settle(execution, questions[0], self.lookup(questions[0]))
-                    continue
-                for question in questions:
-                    futures[question] = _begin(submit, question, remaining, done)
-                questions = self.await_one(execution, futures, done, remaining)
-        finally:
-            # The last first: what still waits for its turn must not get it from those that are given up.
-            for future in reversed(futures.values()):
-                future.cancel()
-
-    def await_one(
-        self,
-        execution: Execution[Any],
-        futures: _Open,
-        done: _Done,
-        time_limit: float | None,
-    ) -> list[Question]:
-        from queue import Empty
-
-        try:
-            question, future = done.get(timeout=None if time_limit is None else min(time_limit, _LONGEST_WAIT))
-        except Empty:
-            return []
-        del futures[question]
-        return self.settle(execution, question, future.result())
+    def at_once(self, execution: Execution[Any], questions: list[Question], batch: Batch) -> None:
+        still_open = 0
+        while questions or still_open:
+            remaining = self.remaining()
+            if remaining is not None and remaining <= 0:
+                self.expire(execution, batch)
+                return
+            if len(questions) == 1 and not still_open:
+                # Alone, it is asked without a detour.
+                questions = self.settle(execution, questions[0], self.lookup(questions[0]))
+                continue
+            for question in questions:
+                batch.ask(question, remaining)
+            answered = batch.wait(remaining)
+            still_open += len(questions) - len(answered)
+            questions = []
+            for question, answer in answered:
+                questions += self.settle(execution, question, answer)
 
     def settle(self, execution: Execution[Any], question: Question, answer: Answer) -> list[Question]:
         return _settle(execution, execution.answer(question, answer), self.now)
 
-    def expire(self, execution: Execution[Any], done: _Done) -> None:
+    def expire(self, execution: Execution[Any], batch: Batch) -> None:
         """What was answered in time counts, even if it was not taken in yet; nothing else is asked."""
         self.now = _too_late
-        while not done.empty():
-            question, future = done.get()
-            self.settle(execution, question, future.result())
+        for question, answer in batch.wait(0):
+            self.settle(execution, question, answer)
         execution.expire()
 
 
-def _begin(submit: _Submit, question: Question, time_limit: float | None, done: _Done) -> Future[Answer]:
-    future = submit(question, time_limit)
-    future.add_done_callback(lambda finished: done.put((question, finished)))
-    return future
+def _batch(resolver: Resolver) -> Batch | None:
+    """Several questions at once, as far as the resolver can."""
+    batch: Callable[[], Batch] | None = getattr(resolver, "batch", None)
+    if batch is not None:
+        return batch()
+    submit: _Submit | None = getattr(resolver, "submit", None)
+    return None if submit is None else _Futures(submit)
+
+
+class _Futures:
+    """The batch of a resolver that makes a future of each question."""
+
+    __slots__ = ("done", "open", "submit")
+
+    def __init__(self, submit: _Submit) -> None:
+        from queue import SimpleQueue
+
+        self.submit = submit
+        self.open: dict[Question, Future[Answer]] = {}
+        self.done: SimpleQueue[Question] = SimpleQueue()
+
+    def ask(self, question: Question, time_limit: float | None) -> None:
+        future = self.open[question] = self.submit(question, time_limit)
+        future.add_done_callback(lambda _: self.done.put(question))
+
+    def wait(self, time_limit: float | None) -> list[tuple[Question, Answer]]:
+        from queue import Empty
+
+        try:
+            questions = [self.done.get(timeout=None if time_limit is None else min(time_limit, _LONGEST_WAIT))]
+        except Empty:
+            return []
+        while not self.done.empty():
+            questions.append(self.done.get())
+        return [(question, self.open.pop(question).result()) for question in questions]
+
+    def close(self) -> None:
+        # The last first: what still waits for its turn must not get it from those that are given up.
+        for future in reversed(self.open.values()):
+            future.cancel()
 
 
 # --- asynchronous -----------------------------------------------------------------------------------------
