@@ -20,6 +20,8 @@ from mailauth.plan.dns import (
 )
 from mailauth.plan.drivers import (
     DEFAULT_TIME_LIMIT,
+    AsyncBatch,
+    AsyncBatchResolver,
     AsyncResolver,
     Batch,
     BatchResolver,
@@ -50,6 +52,8 @@ __all__ = [
     "MAX_RECORDS",
     "TIMED_OUT",
     "Answer",
+    "AsyncBatch",
+    "AsyncBatchResolver",
     "AsyncResolver",
     "Batch",
     "BatchResolver",

@@ -47,8 +47,9 @@ class Resolver(Protocol):
 class AsyncResolver(Protocol):
     """What `run_async` needs. It is called many times at once, and cancelled when the deadline is reached.
 
-    A resolver may offer two more methods, which the driver uses when they are there: `lookup_now` (see
-    `InstantResolver`), and under asyncio `submit_async` (see `FutureResolver`).
+    A resolver may offer more methods, which the driver uses when they are there: `lookup_now` (see
+    `InstantResolver`), and under asyncio `batch_async` (see `AsyncBatchResolver`) or `submit_async` (see
+    `FutureResolver`).
     """
 
     async def lookup_async(self, question: Question, /) -> Answer: ...
@@ -92,6 +93,26 @@ class FutureResolver(Protocol):
     """A resolver for asyncio that needs no task for each question, which would cost more than the question."""
 
     def submit_async(self, question: Question, /) -> asyncio.Future[Answer]: ...
+
+
+class AsyncBatch(Protocol):
+    """Questions that one plan has open at the same time under asyncio; a callback is told the answers."""
+
+    def ask(self, question: Question, /) -> None:
+        """Ask a question that is not open already. Nothing is told before this returns."""
+
+    def tell(self) -> None:
+        """Tell at once what has been answered already."""
+
+    async def close(self) -> None:
+        """Give up what is open, and wait until it has ended. Nothing is told any more."""
+
+
+@runtime_checkable
+class AsyncBatchResolver(Protocol):
+    """A resolver for asyncio that needs no future for each question, either."""
+
+    def batch_async(self, told: Callable[[Question, Answer], None], /) -> AsyncBatch: ...
 
 
 @runtime_checkable
@@ -361,21 +382,21 @@ def _running_trio() -> bool:
 class _AsyncioConversation:
     """Looks up questions, and the questions that follow from their answers, until none is open.
 
-    A future for each question and a callback for each answer: asyncio's task groups cost several times as much.
+    Callbacks, and no task but the caller's: asyncio's task groups cost several times as much.
     """
 
-    __slots__ = ("end", "execution", "now", "open", "submit")
+    __slots__ = ("batch", "end", "execution", "now", "still_open")
 
     def __init__(self, execution: Execution[Any], resolver: AsyncResolver) -> None:
         import asyncio
 
-        loop = asyncio.get_running_loop()
         self.execution = execution
         self.now = _instant(resolver)
-        submit: Callable[[Question], asyncio.Future[Answer]] | None = getattr(resolver, "submit_async", None)
-        self.submit = submit or (lambda question: loop.create_task(resolver.lookup_async(question)))
-        self.open: dict[asyncio.Future[Answer], Question] = {}
-        self.end: asyncio.Future[None] = loop.create_future()
+        self.still_open = 0
+        self.end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        batch: Callable[[Callable[[Question, Answer], None]], AsyncBatch] | None
+        batch = getattr(resolver, "batch_async", None)
+        self.batch = _AsyncFutures(resolver, self) if batch is None else batch(self.take_in)
 
     async def hold(self, questions: list[Question], time_limit: float | None) -> None:
         """Ask until nothing is open or the time is over. Raises what a look-up or the plan raises."""
@@ -387,31 +408,29 @@ class _AsyncioConversation:
         finally:
             if timer is not None:
                 timer.cancel()
-            await self.give_up()
+            await self.batch.close()
+            # They know each other: without this, both would wait for the garbage collector.
+            del self.batch
 
     def look_up(self, questions: Iterable[Question]) -> None:
         for question in questions:
-            future = self.submit(question)
-            self.open[future] = question
-            future.add_done_callback(self.take_in)
+            self.still_open += 1
+            self.batch.ask(question)
 
-    def take_in(self, future: asyncio.Future[Answer]) -> None:
-        question = self.open.pop(future, None)
-        if question is None:
-            return
+    def take_in(self, question: Question, answer: Answer) -> None:
+        self.still_open -= 1
         try:
-            self.look_up(_settle(self.execution, self.execution.answer(question, future.result()), self.now))
+            self.look_up(_settle(self.execution, self.execution.answer(question, answer), self.now))
         except BaseException as error:  # noqa: BLE001 - it is the caller's, who waits for the end
             self.finish(error)
         else:
-            if not self.open:
+            if not self.still_open:
                 self.finish(None)
 
     def expire(self) -> None:
-        """What was answered in time counts, even if its callback has not run yet."""
+        """What was answered in time counts, even if it was not taken in yet."""
         self.now = _too_late
-        for future in [future for future in self.open if future.done()]:
-            self.take_in(future)
+        self.batch.tell()
         self.finish(None)
 
     def finish(self, error: BaseException | None) -> None:
@@ -425,7 +444,40 @@ class _AsyncioConversation:
         else:
             self.end.set_exception(error)
 
-    async def give_up(self) -> None:
+
+class _AsyncFutures:
+    """The batch of a resolver that makes a future or a task of each question."""
+
+    __slots__ = ("conversation", "open", "submit")
+
+    def __init__(self, resolver: AsyncResolver, conversation: _AsyncioConversation) -> None:
+        loop = conversation.end.get_loop()
+        submit: Callable[[Question], asyncio.Future[Answer]] | None = getattr(resolver, "submit_async", None)
+        self.submit = submit or (lambda question: loop.create_task(resolver.lookup_async(question)))
+        self.conversation = conversation
+        self.open: dict[asyncio.Future[Answer], Question] = {}
+
+    def ask(self, question: Question) -> None:
+        future = self.submit(question)
+        self.open[future] = question
+        future.add_done_callback(self.take_in)
+
+    def take_in(self, future: asyncio.Future[Answer]) -> None:
+        question = self.open.pop(future, None)
+        if question is None:
+            return
+        try:
+            answer = future.result()
+        except BaseException as error:  # noqa: BLE001 - it is the caller's, who waits for the end
+            self.conversation.finish(error)
+        else:
+            self.conversation.take_in(question, answer)
+
+    def tell(self) -> None:
+        for future in [future for future in self.open if future.done()]:
+            self.take_in(future)
+
+    async def close(self) -> None:
         """Cancel what is still open, and wait until it has ended: no task outlives the plan."""
         import asyncio
 
