@@ -420,7 +420,9 @@ class _AsyncioConversation:
     def take_in(self, question: Question, answer: Answer) -> None:
         self.still_open -= 1
         try:
-            self.look_up(_settle(self.execution, self.execution.answer(question, answer), self.now))
+            asked = self.execution.answer(question, answer)
+            if asked:
+                self.look_up(_settle(self.execution, asked, self.now))
         except BaseException as error:  # noqa: BLE001 - it is the caller's, who waits for the end
             self.finish(error)
         else:

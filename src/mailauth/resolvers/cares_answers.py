@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import socket
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +42,12 @@ def answer_of(name: str, question: Question, result: Any, error: Any) -> Answer:
         detail = "" if error in _FACTS else f"c-ares: {pycares.errno.strerror(error)!s}"
         return Answer(outcome, detail=detail)
     try:
-        return _from_sections(name, question, result) if hasattr(result, "answer") else _from_list(question, result)
+        return _from_sections(name, question, result) if _SHOWS_SECTIONS else _from_list(question, result)
     except (ValueError, TypeError, AttributeError) as failure:
         return Answer(Outcome.SERVER_FAILURE, detail=f"c-ares: unreadable answer: {failure}")
 
 
+_SHOWS_SECTIONS = hasattr(pycares, "DNSResult")  # pycares 5
 _FACTS = frozenset({pycares.errno.ARES_ENOTFOUND, pycares.errno.ARES_ENODATA})
 
 
@@ -73,6 +75,13 @@ def _from_sections(name: str, question: Question, result: Any) -> Answer:
     return Answer(Outcome.SERVER_FAILURE, detail=f"CNAME chain over {MAX_CHAIN} or a loop")
 
 
+# Block lists give the same few answers all day.
+@lru_cache(maxsize=1024)
+def _ipv4(text: str) -> IPv4Address:
+    # Twice as fast as ipaddress' own parser, and c-ares wrote the text itself.
+    return IPv4Address(socket.inet_aton(text))
+
+
 _VALUES: dict[str, Any] = {
     "A": lambda data: _ipv4(data.addr),
     "AAAA": lambda data: IPv6Address(data.addr),
@@ -86,20 +95,15 @@ def _from_list(question: Question, result: Any) -> Answer:
     """pycares before 5: the values only, CNAMEs followed by c-ares."""
     match question.type:
         case "A":
-            return _found([_ipv4(item.host) for item in result], min((item.ttl for item in result), default=0))
+            return _found([_ipv4(item.host) for item in result], min([item.ttl for item in result], default=0))
         case "AAAA":
-            return _found([IPv6Address(item.host) for item in result], min((item.ttl for item in result), default=0))
+            return _found([IPv6Address(item.host) for item in result], min([item.ttl for item in result], default=0))
         case "MX":
             return _found([Exchange(item.priority, _name(item.host)) for item in result], 0)
         case "PTR":
             return _found([_name(alias) for alias in result.aliases or [result.name]], 0)
         case "TXT":
             return _found([_octets(item.text) for item in result], 0)
-
-
-def _ipv4(text: str) -> IPv4Address:
-    # Twice as fast as ipaddress' own parser, and c-ares wrote the text itself.
-    return IPv4Address(socket.inet_aton(text))
 
 
 def _octets(text: str | bytes) -> bytes:
