@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ import pytest
 import trio
 from benchmarks.delayserver import delay_server
 
-from mailauth.plan import Answer, Outcome, Plan, Question, ask, ask_all, run, run_async
+from mailauth.plan import TIMED_OUT, Answer, Outcome, Plan, Question, ask, ask_all, run, run_all, run_async
 from mailauth.resolvers import AiodnsResolver, AsyncDnspythonResolver, CachingResolver, DnspythonResolver
-from tests.dnsserver import HostileServer, Reply, async_configuration, response_to, sync_configuration
+from tests.dnsserver import HostileServer, Reply, async_configuration, response_to, sync_configuration, truncated
 
 QUESTION = Question("a.example.test", "A")
 
@@ -313,6 +314,78 @@ def test_a_cap_of_one_still_answers_all(running: Running) -> None:
         assert all(answer.found for answer in running(ask_all(numbered(30)), server.port, cap=1))
 
 
+# --- batches: many questions of a synchronous caller ----------------------------------------------------------
+
+
+def test_asking_many_starts_no_thread() -> None:
+    with HostileServer(good) as server, DnspythonResolver(sync_configuration(server.port)) as resolver:
+        assert all(answer.found for answer in run(ask_all(numbered(30)), resolver))
+        assert background_threads() == []
+
+
+def test_what_is_given_up_leaves_room_for_the_next() -> None:
+    def sometimes(query: bytes, tcp: bool) -> list[Reply]:
+        return [] if b"dead" in query else good(query, tcp)
+
+    with (
+        HostileServer(sometimes) as server,
+        DnspythonResolver(sync_configuration(server.port), max_in_flight=2) as resolver,
+    ):
+        dead = [Question(f"dead{i}.test", "A") for i in range(5)]
+        assert {answer.outcome for answer in run(ask_all(dead), resolver, time_limit=0.1)} == {Outcome.TIMED_OUT}
+        assert len(set(names(server))) == 2
+        with pytest.raises(ValueError, match="SRV"):
+            run(ask_all([QUESTION, Question("a.test", "SRV"), QUESTION]), resolver)  # type: ignore[arg-type]
+        assert all(answer.found for answer in run(ask_all(numbered(10)), resolver))
+
+
+def test_the_callers_of_one_resolver_share_its_cap() -> None:
+    """Each of four threads asks more than there is room for; all are answered, and the cap holds."""
+    answers: list[Answer] = []
+    with delay_server() as port, DnspythonResolver(sync_configuration(port), max_in_flight=3) as resolver:
+        most: list[int] = []
+
+        def work(number: int) -> None:
+            questions = [Question(f"t{number}n{i}.d{i % 20}.test", "A") for i in range(40)]
+            answers.extend(run(ask_all(questions), resolver))
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            most.append(3 - resolver._room._value)
+            time.sleep(0.001)
+        assert max(most) <= 3
+        assert resolver._room._value == 3
+    assert len(answers) == 160
+    assert all(answer.found for answer in answers)
+
+
+def test_a_caller_without_room_times_out() -> None:
+    with (
+        HostileServer(good) as server,
+        DnspythonResolver(sync_configuration(server.port), max_in_flight=1) as resolver,
+    ):
+        other = resolver.batch()
+        other.ask(QUESTION, 20)
+        assert run(ask_all(numbered(2)), resolver, time_limit=0.2) == [TIMED_OUT] * 2
+        assert len(server.queries) == 1
+        assert other.wait(10)[0][0] == QUESTION
+        other.close()
+        assert all(answer.found for answer in run(ask_all(numbered(2)), resolver))
+
+
+def test_closing_the_resolver_while_a_batch_is_handed_over() -> None:
+    """What has taken the long way is answered; the caller does not wait for its deadline."""
+    with HostileServer(lambda query, tcp: [] if tcp else [(0, truncated(query))]) as server:
+        resolver = DnspythonResolver(sync_configuration(server.port, lifetime=60, timeout=60))
+        timer = threading.Timer(0.2, resolver.close)
+        timer.start()
+        answers = run(ask_all(numbered(3)), resolver, time_limit=50)
+        assert [answer.outcome for answer in answers] == [Outcome.SERVER_FAILURE] * 3
+        timer.join()
+
+
 # --- the background thread -----------------------------------------------------------------------------------
 
 
@@ -513,6 +586,27 @@ def test_closing_c_ares_answers_what_is_open() -> None:
         asyncio.run(main(server.port))
 
 
+@pytest.mark.parametrize("wait", [0.0, 0.1])
+def test_closing_c_ares_ends_a_plan_that_is_running(wait: float) -> None:
+    """Its open questions are answered, and so are those that it asks because of that."""
+
+    def twice(i: int) -> Plan[list[Answer]]:
+        first = yield from ask(Question(f"n{i}.test", "A"))
+        second = yield from ask(Question(f"m{i}.test", "A"))
+        return [first, second]
+
+    async def main(port: int) -> None:
+        resolver = AiodnsResolver(["127.0.0.1"], port=port, max_in_flight=2, timeout=60)
+        task = asyncio.create_task(run_async(run_all(map(twice, range(5))), resolver, time_limit=50))
+        await asyncio.sleep(wait)
+        resolver.close()
+        for answers in await task:
+            assert ["closed" in answer.detail for answer in answers] == [True, True]
+
+    with HostileServer(silent) as server:
+        asyncio.run(main(server.port))
+
+
 def test_a_question_that_is_given_up_while_it_waits_is_not_sent() -> None:
     async def main(port: int) -> None:
         async with AiodnsResolver(["127.0.0.1"], port=port, max_in_flight=1) as resolver:
@@ -532,6 +626,12 @@ def test_names_that_c_ares_refuses_are_asked_all_the_same(name: str) -> None:
         assert through_cares(ask(Question(name, "A")), server.port).found
         [(query, _)] = server.queries
         assert name.split(".")[0].encode() in query
+
+
+def test_names_that_c_ares_refuses_are_given_up_with_the_rest() -> None:
+    with HostileServer(silent) as server:
+        questions = [Question("at@sign.test", "A"), *numbered(2)]
+        assert through_cares(ask_all(questions), server.port, time_limit=0.2) == [TIMED_OUT] * 3
 
 
 def test_a_cache_in_front_of_each_of_them() -> None:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from mailauth.plan.dns import TIMED_OUT, Answer, Question
 from mailauth.plan.execution import Execution, Plan, Request, require_fresh
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
     from queue import SimpleQueue
 
@@ -74,7 +75,8 @@ class Batch(Protocol):
     def wait(self, time_limit: float | None, /) -> Sequence[tuple[Question, Answer]]:
         """What was answered since the last call, each question once; if nothing was, wait for it.
 
-        It may return nothing before the time is over. With a limit of 0 it neither waits nor asks anything more.
+        It may return nothing before the time is over. A limit of 0 says that it is over: nothing is waited for, and
+        nothing more is asked.
         """
 
     def close(self) -> None:
@@ -361,17 +363,8 @@ async def run_async(plan: Plan[T], resolver: AsyncResolver, *, time_limit: float
         raise _unfit(resolver, "lookup_async", "run_async", "use run, in a thread if need be")
     if time_limit is not None:
         _seconds(time_limit)
-    execution = Execution(plan)
-    try:
-        questions = _settle(execution, execution.start(), _instant(resolver))
-        if questions and time_limit != 0:
-            conversation = _TrioConversation if _running_trio() else _AsyncioConversation
-            await conversation(execution, resolver).hold(questions, time_limit)
-        # What the deadline left open is answered "timed out", whichever questions still follow from it.
-        execution.expire()
-        return execution.result
-    finally:
-        execution.close()
+    conversation = _TrioConversation if _running_trio() else _AsyncioConversation
+    return await conversation(plan, resolver).hold(time_limit)
 
 
 def _running_trio() -> bool:
@@ -379,50 +372,77 @@ def _running_trio() -> bool:
     return trio is not None and bool(trio.lowlevel.in_trio_task())
 
 
-class _AsyncioConversation:
+class _AsyncioConversation(Generic[T]):
     """Looks up questions, and the questions that follow from their answers, until none is open.
 
-    Callbacks, and no task but the caller's: asyncio's task groups cost several times as much.
+    Callbacks, and no task but the caller's: asyncio's task groups cost several times as much. Each question is on its
+    way before the plan is asked for the next one.
     """
 
-    __slots__ = ("batch", "end", "execution", "now", "still_open")
+    __slots__ = ("at_hand", "batch", "end", "execution", "may_ask", "now", "resolver", "still_open")
 
-    def __init__(self, execution: Execution[Any], resolver: AsyncResolver) -> None:
+    def __init__(self, plan: Plan[T], resolver: AsyncResolver) -> None:
+        self.execution = Execution(plan, self.ask)
+        self.resolver = resolver
+        self.now = _instant(resolver)
+        self.at_hand: deque[tuple[Question, Answer]] = deque()
+        self.batch: AsyncBatch | None = None
+        self.still_open = 0
+        self.may_ask = True
+
+    async def hold(self, time_limit: float | None) -> T:
+        """Ask until nothing is open or the time is over. Raises what a look-up or the plan raises."""
         import asyncio
 
-        self.execution = execution
-        self.now = _instant(resolver)
-        self.still_open = 0
-        self.end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        batch: Callable[[Callable[[Question, Answer], None]], AsyncBatch] | None
-        batch = getattr(resolver, "batch_async", None)
-        self.batch = _AsyncFutures(resolver, self) if batch is None else batch(self.take_in)
-
-    async def hold(self, questions: list[Question], time_limit: float | None) -> None:
-        """Ask until nothing is open or the time is over. Raises what a look-up or the plan raises."""
-        loop = self.end.get_loop()
-        timer = None if time_limit is None else loop.call_later(time_limit, self.expire)
+        loop = asyncio.get_running_loop()
+        deadline = None if time_limit is None else loop.time() + time_limit
+        self.may_ask = time_limit != 0
         try:
-            self.look_up(questions)
-            await self.end
+            self.execution.start()
+            self.take_what_is_at_hand()
+            if self.still_open:
+                self.end: asyncio.Future[None] = loop.create_future()
+                timer = None if deadline is None else loop.call_at(deadline, self.expire)
+                try:
+                    await self.end
+                finally:
+                    if timer is not None:
+                        timer.cancel()
+            # What the deadline left open is answered "timed out", whichever questions still follow from it.
+            self.execution.expire()
+            return self.execution.result
         finally:
-            if timer is not None:
-                timer.cancel()
-            await self.batch.close()
-            # They know each other: without this, both would wait for the garbage collector.
-            del self.batch
+            if self.batch is not None:
+                await self.batch.close()
+                # They know each other: without this, both would wait for the garbage collector.
+                self.batch = None
+            self.execution.close()
 
-    def look_up(self, questions: Iterable[Question]) -> None:
-        for question in questions:
+    def ask(self, question: Question) -> None:
+        """Called by the execution in the midst of its work: what is at hand is answered after that."""
+        answer = self.now(question)
+        if answer is not None:
+            self.at_hand.append((question, answer))
+        elif self.may_ask:
+            if self.batch is None:
+                self.batch = self.open_batch()
             self.still_open += 1
             self.batch.ask(question)
+
+    def open_batch(self) -> AsyncBatch:
+        batch: Callable[[Callable[[Question, Answer], None]], AsyncBatch] | None
+        batch = getattr(self.resolver, "batch_async", None)
+        return _AsyncFutures(self.resolver, self) if batch is None else batch(self.take_in)
+
+    def take_what_is_at_hand(self) -> None:
+        while self.at_hand:
+            self.execution.answer(*self.at_hand.popleft())
 
     def take_in(self, question: Question, answer: Answer) -> None:
         self.still_open -= 1
         try:
-            asked = self.execution.answer(question, answer)
-            if asked:
-                self.look_up(_settle(self.execution, asked, self.now))
+            self.execution.answer(question, answer)
+            self.take_what_is_at_hand()
         except BaseException as error:  # noqa: BLE001 - it is the caller's, who waits for the end
             self.finish(error)
         else:
@@ -432,7 +452,8 @@ class _AsyncioConversation:
     def expire(self) -> None:
         """What was answered in time counts, even if it was not taken in yet."""
         self.now = _too_late
-        self.batch.tell()
+        if self.batch is not None:
+            self.batch.tell()
         self.finish(None)
 
     def finish(self, error: BaseException | None) -> None:
@@ -452,8 +473,10 @@ class _AsyncFutures:
 
     __slots__ = ("conversation", "open", "submit")
 
-    def __init__(self, resolver: AsyncResolver, conversation: _AsyncioConversation) -> None:
-        loop = conversation.end.get_loop()
+    def __init__(self, resolver: AsyncResolver, conversation: _AsyncioConversation[Any]) -> None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
         submit: Callable[[Question], asyncio.Future[Answer]] | None = getattr(resolver, "submit_async", None)
         self.submit = submit or (lambda question: loop.create_task(resolver.lookup_async(question)))
         self.conversation = conversation
@@ -491,19 +514,29 @@ class _AsyncFutures:
             await asyncio.gather(*futures, return_exceptions=True)
 
 
-class _TrioConversation:
+class _TrioConversation(Generic[T]):
     """The same under trio: a task for each question, which goes on with the first question that follows."""
 
     __slots__ = ("deadline", "execution", "now", "resolver")
 
-    def __init__(self, execution: Execution[Any], resolver: AsyncResolver) -> None:
-        self.execution = execution
+    def __init__(self, plan: Plan[T], resolver: AsyncResolver) -> None:
+        self.execution = Execution(plan)
         self.resolver = resolver
         self.now = _instant(resolver)
         self.deadline = float("inf")
 
-    async def hold(self, questions: list[Question], time_limit: float | None) -> None:
+    async def hold(self, time_limit: float | None) -> T:
         """Ask until nothing is open or the time is over. Raises what a look-up or the plan raises."""
+        try:
+            questions = _settle(self.execution, self.execution.start(), self.now)
+            if questions and time_limit != 0:
+                await self.pursue_all(questions, time_limit)
+            self.execution.expire()
+            return self.execution.result
+        finally:
+            self.execution.close()
+
+    async def pursue_all(self, questions: list[Question], time_limit: float | None) -> None:
         import trio
 
         if time_limit is not None:

@@ -57,6 +57,7 @@ class DnspythonBatch:
         self._room = room
         self._hand_over_to = hand_over
         self._permits = 0
+        self._over = False
         self._waiting: deque[tuple[Question, float | None]] = deque()
         # In the order of their time-outs, which is that of their start: all have the same.
         self._open: dict[socket.socket, _Open] = {}
@@ -77,14 +78,16 @@ class DnspythonBatch:
 
     def wait(self, time_limit: float | None) -> list[tuple[Question, Answer]]:
         """What was answered since the last call; it may be nothing."""
-        if time_limit != 0:
+        self._over = time_limit == 0
+        if not self._over:
             self._make_room(time_limit)
-        for key, _ in self._selector.select(self._seconds(time_limit)):
-            if key.data is None:
-                self._take_back()
-            else:
-                self._read(key.data)
-        self._hand_over_what_is_late()
+        if self._open or self._elsewhere:
+            for key, _ in self._selector.select(self._seconds(time_limit)):
+                if key.data is None:
+                    self._take_back()
+                else:
+                    self._read(key.data)
+            self._hand_over_what_is_late()
         done, self._done = self._done, []
         return done
 
@@ -103,8 +106,10 @@ class DnspythonBatch:
             self._permits = 0
 
     def _make_room(self, time_limit: float | None) -> None:
-        if self._waiting and not self._permits and not self._done and self._room.acquire(timeout=time_limit):
+        if self._waiting and not self._permits and not self._done:
             # All room is taken by other threads: nothing of one's own will end, and so make some.
+            if not self._room.acquire(timeout=_LONGEST_WAIT if time_limit is None else min(time_limit, _LONGEST_WAIT)):
+                return
             self._permits += 1
             self._begin(*self._waiting.popleft())
         self._begin_waiting()
@@ -121,9 +126,8 @@ class DnspythonBatch:
         seconds = _LONGEST_WAIT if time_limit is None else min(time_limit, _LONGEST_WAIT)
         if self._waiting:
             seconds = min(seconds, LOOK_AGAIN)
-        for first in self._open.values():
-            return max(0.0, min(seconds, first.short_until - time.monotonic()))
-        return seconds
+        first = next(iter(self._open.values()), None)
+        return seconds if first is None else max(0.0, min(seconds, first.short_until - time.monotonic()))
 
     # --- one question ------------------------------------------------------------------------------------------------
 
@@ -191,6 +195,9 @@ class DnspythonBatch:
             self._hand_over(opened.question, Verdict.ASK_AGAIN, opened.until)
 
     def _hand_over(self, question: Question, verdict: Verdict | None, until: float) -> None:
+        if self._over:
+            self._finish(question, TIMED_OUT)
+            return
         if self._bell is None:
             self._bell = _Bell()
             self._selector.register(self._bell.listener, selectors.EVENT_READ, None)
