@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import select
 import subprocess
 import sys
 import textwrap
@@ -26,7 +27,14 @@ import trio
 from benchmarks.delayserver import delay_server
 
 from mailauth.plan import TIMED_OUT, Answer, Outcome, Plan, Question, ask, ask_all, run, run_all, run_async
-from mailauth.resolvers import AiodnsResolver, AsyncDnspythonResolver, CachingResolver, DnspythonResolver
+from mailauth.resolvers import (
+    AiodnsResolver,
+    AsyncDnspythonResolver,
+    CachingResolver,
+    DnspythonResolver,
+    cares,
+    cares_sockets,
+)
 from tests.dnsserver import HostileServer, Reply, async_configuration, response_to, sync_configuration, truncated
 
 QUESTION = Question("a.example.test", "A")
@@ -626,6 +634,30 @@ def test_names_that_c_ares_refuses_are_asked_all_the_same(name: str) -> None:
         assert through_cares(ask(Question(name, "A")), server.port).found
         [(query, _)] = server.queries
         assert name.split(".")[0].encode() in query
+
+
+def truncating(query: bytes, tcp: bool) -> list[Reply]:
+    return good(query, tcp) if tcp else [(0, truncated(query))]
+
+
+@pytest.mark.parametrize("kind", [cares_sockets._InLoop, *[cares_sockets._InEpoll] * hasattr(select, "epoll")])
+@pytest.mark.parametrize("script", [good, truncating, silent])
+def test_the_sockets_of_c_ares_come_and_go(kind: Any, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cares, "sockets_in", kind)
+
+    async def main(port: int) -> None:
+        watched: Any = asyncio.get_running_loop()._selector.get_map()  # type: ignore[attr-defined]
+        before = set(watched)
+        async with AiodnsResolver(["127.0.0.1"], port=port) as resolver:
+            for i in range(3):
+                # c-ares asks one server over one TCP connection; this one answers once in each.
+                questions = [Question(f"n{n}.r{i}.test", "A") for n in range(1 if script is truncating else 5)]
+                answers = await run_async(ask_all(questions), resolver, time_limit=0.1 if script is silent else 20)
+                assert all(answer.found for answer in answers) is (script is not silent)
+        assert set(watched) == before
+
+    with HostileServer(script) as server:
+        asyncio.run(main(server.port))
 
 
 def test_names_that_c_ares_refuses_are_given_up_with_the_rest() -> None:

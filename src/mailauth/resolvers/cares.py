@@ -22,6 +22,7 @@ except ModuleNotFoundError as _error:
 
 from mailauth.plan.dns import Answer, Question, not_asked
 from mailauth.resolvers.cares_answers import CLOSED, TYPES, answer_of
+from mailauth.resolvers.cares_sockets import sockets_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -236,9 +237,9 @@ class _Channel:
         self._waiting: deque[tuple[_Asker, Question]] = deque()
         self._answered: list[tuple[_Asker, Question, Answer]] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._writers: set[int] = set()
         self._closed = False
         self._channel: Any = pycares.Channel(sock_state_cb=self._socket_changed, **options)
+        self._sockets = sockets_in(loop, self._process)
 
     def add(self, asker: _Asker, question: Question) -> None:
         answer = CLOSED if self._closed else not_asked(question)
@@ -277,6 +278,7 @@ class _Channel:
     def abandon(self) -> None:
         """Let c-ares close its sockets, in a thread of its own; from here on its callbacks do nothing."""
         self._closed = True
+        self._sockets.close()
         self._channel.close()
 
     def _start(self, asker: _Asker, question: Question) -> None:
@@ -309,15 +311,5 @@ class _Channel:
             self.tell()
 
     def _socket_changed(self, fd: int, readable: bool, writable: bool) -> None:
-        if self._closed:
-            return
-        if readable:
-            self._loop.add_reader(fd, self._process, fd, pycares.ARES_SOCKET_BAD)
-        else:
-            self._loop.remove_reader(fd)
-        if writable:
-            self._writers.add(fd)
-            self._loop.add_writer(fd, self._process, pycares.ARES_SOCKET_BAD, fd)
-        elif fd in self._writers:
-            self._writers.remove(fd)
-            self._loop.remove_writer(fd)
+        if not self._closed:
+            self._sockets.watch(fd, readable, writable)
