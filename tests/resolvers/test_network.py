@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dns.asyncresolver
@@ -34,6 +35,7 @@ from mailauth.resolvers import (
     DnspythonResolver,
     cares,
     cares_sockets,
+    dnspython_batch,
 )
 from tests.dnsserver import HostileServer, Reply, async_configuration, response_to, sync_configuration, truncated
 
@@ -42,6 +44,10 @@ QUESTION = Question("a.example.test", "A")
 
 def good(query: bytes, tcp: bool) -> list[Reply]:
     return [(0, response_to(query, "@ 300 A 192.0.2.1").to_wire())]
+
+
+def truncating(query: bytes, tcp: bool) -> list[Reply]:
+    return good(query, tcp) if tcp else [(0, truncated(query))]
 
 
 def silent(query: bytes, tcp: bool) -> list[Reply]:
@@ -369,6 +375,22 @@ def test_the_callers_of_one_resolver_share_its_cap() -> None:
     assert all(answer.found for answer in answers)
 
 
+@pytest.mark.parametrize("broken", ["selectors.DefaultSelector", "socket.socketpair", "socket.socket.connect"])
+def test_a_system_that_has_no_more_files_is_a_server_failure(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> Any:
+        raise OSError(24, "Too many open files")
+
+    with HostileServer(truncating) as server, DnspythonResolver(sync_configuration(server.port)) as resolver:
+        if broken == "selectors.DefaultSelector":
+            # For the batch alone: asyncio leaves half an event loop behind.
+            monkeypatch.setattr(dnspython_batch, "selectors", SimpleNamespace(DefaultSelector=full, EVENT_READ=1))
+        else:
+            monkeypatch.setattr(broken, full)
+        answers = run(ask_all(numbered(3)), resolver, time_limit=20)
+        monkeypatch.undo()
+        assert {answer.outcome for answer in answers} == {Outcome.SERVER_FAILURE}
+
+
 def test_a_caller_without_room_times_out() -> None:
     with (
         HostileServer(good) as server,
@@ -634,10 +656,6 @@ def test_names_that_c_ares_refuses_are_asked_all_the_same(name: str) -> None:
         assert through_cares(ask(Question(name, "A")), server.port).found
         [(query, _)] = server.queries
         assert name.split(".")[0].encode() in query
-
-
-def truncating(query: bytes, tcp: bool) -> list[Reply]:
-    return good(query, tcp) if tcp else [(0, truncated(query))]
 
 
 @pytest.mark.parametrize("kind", [cares_sockets._InLoop, *[cares_sockets._InEpoll] * hasattr(select, "epoll")])

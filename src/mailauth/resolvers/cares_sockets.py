@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,7 +33,10 @@ class Sockets(Protocol):
 
 def sockets_in(loop: asyncio.AbstractEventLoop, process: Process) -> Sockets:
     """What waits for sockets in the loop, and calls `process`."""
-    return _InEpoll(loop, process) if hasattr(select, "epoll") else _InLoop(loop, process)
+    if hasattr(select, "epoll"):
+        with contextlib.suppress(OSError):  # no more files
+            return _InEpoll(loop, process)
+    return _InLoop(loop, process)
 
 
 class _InEpoll:

@@ -64,7 +64,7 @@ class DnspythonBatch:
         self._elsewhere: dict[Question, Future[Answer]] = {}
         self._back: deque[Question] = deque()
         self._done: list[tuple[Question, Answer]] = []
-        self._selector = selectors.DefaultSelector()
+        self._selector: selectors.BaseSelector | None = None
         self._bell: _Bell | None = None
 
     def ask(self, question: Question, time_limit: float | None) -> None:
@@ -81,7 +81,7 @@ class DnspythonBatch:
         self._over = time_limit == 0
         if not self._over:
             self._make_room(time_limit)
-        if self._open or self._elsewhere:
+        if self._selector is not None and (self._open or self._elsewhere):
             for key, _ in self._selector.select(self._seconds(time_limit)):
                 if key.data is None:
                     self._take_back()
@@ -100,7 +100,8 @@ class DnspythonBatch:
             sock.close()
         if self._bell is not None:
             self._bell.close()
-        self._selector.close()
+        if self._selector is not None:
+            self._selector.close()
         if self._permits:
             self._room.release(self._permits)
             self._permits = 0
@@ -147,22 +148,25 @@ class DnspythonBatch:
             self._hand_over(question, None, until)
             return
         try:
-            sock = self._send(way)
+            sock = open_socket(way)
         except OSError:
             self._hand_over(question, Verdict.ASK_AGAIN, until)
             return
-        opened = self._open[sock] = _Open(question, way, sock, now + min(resolver.lifetime, way.timeout), until)
-        self._selector.register(sock, selectors.EVENT_READ, opened)
-
-    def _send(self, way: Attempt) -> socket.socket:
-        sock = open_socket(way)
+        opened = _Open(question, way, sock, now + min(resolver.lifetime, way.timeout), until)
         try:
             sock.setblocking(False)
             sock.send(way.wire)
+            self._watch(sock, opened)
         except OSError:
             sock.close()
-            raise
-        return sock
+            self._hand_over(question, Verdict.ASK_AGAIN, until)
+        else:
+            self._open[sock] = opened
+
+    def _watch(self, sock: socket.socket, data: _Open | None) -> None:
+        if self._selector is None:
+            self._selector = selectors.DefaultSelector()
+        self._selector.register(sock, selectors.EVENT_READ, data)
 
     def _read(self, opened: _Open) -> None:
         verdict = receive(opened.sock, opened.way)
@@ -176,7 +180,8 @@ class DnspythonBatch:
 
     def _end_short_way(self, opened: _Open) -> None:
         del self._open[opened.sock]
-        self._selector.unregister(opened.sock)
+        if self._selector is not None:
+            self._selector.unregister(opened.sock)
         opened.sock.close()
 
     def _finish(self, question: Question, answer: Answer) -> None:
@@ -198,12 +203,25 @@ class DnspythonBatch:
         if self._over:
             self._finish(question, TIMED_OUT)
             return
-        if self._bell is None:
-            self._bell = _Bell()
-            self._selector.register(self._bell.listener, selectors.EVENT_READ, None)
-        future = self._hand_over_to(question, verdict, until - time.monotonic())
+        try:
+            bell = self._bell or self._hang_up_bell()
+            future = self._hand_over_to(question, verdict, until - time.monotonic())
+        except OSError as error:
+            # No more files, most likely.
+            self._finish(question, failure_of(error, question))
+            return
         self._elsewhere[question] = future
-        future.add_done_callback(partial(self._comes_back, question, self._bell))
+        future.add_done_callback(partial(self._comes_back, question, bell))
+
+    def _hang_up_bell(self) -> _Bell:
+        bell = _Bell()
+        try:
+            self._watch(bell.listener, None)
+        except OSError:
+            bell.close()
+            raise
+        self._bell = bell
+        return bell
 
     def _comes_back(self, question: Question, bell: _Bell, future: Future[Answer]) -> None:
         """Called in the other thread."""
