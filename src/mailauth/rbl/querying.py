@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 
@@ -70,8 +70,6 @@ class RblPolicy:
     ask_text: bool = True
     not_public: tuple[Network, ...] = NOT_PUBLIC
     not_public_domains: tuple[str, ...] = NOT_PUBLIC_DOMAINS
-    # The networks as version, mask and address: every query looks at them before its first question goes out.
-    _inside: tuple[tuple[int, int, int, Network], ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not all(isinstance(network, IPv4Network | IPv6Network) for network in self.not_public):
@@ -80,16 +78,6 @@ class RblPolicy:
         domains: object = self.not_public_domains
         if isinstance(domains, str):
             raise TypeError("not_public_domains is a tuple of domain names")
-        inside = tuple((net.version, int(net.netmask), int(net.network_address), net) for net in self.not_public)
-        object.__setattr__(self, "_inside", inside)
-
-    def network_of(self, ip: IPAddress) -> Network | None:
-        """The network of `not_public` that the address is in."""
-        number = int(ip)
-        for version, mask, address, network in self._inside:
-            if number & mask == address and version == ip.version:
-                return network
-        return None
 
 
 DEFAULT_POLICY = RblPolicy()
@@ -129,7 +117,7 @@ def _address(subject: str | IPAddress) -> IPAddress | None:
 
 
 def _of_address(ip: IPAddress, policy: RblPolicy) -> Subject:
-    inside = policy.network_of(ip)
+    inside = next((net for net in policy.not_public if net.version == ip.version and ip in net), None)
     unasked = "" if inside is None else f"not a public address (in {inside})"
     return Subject(str(ip), Kind.ADDRESS, reverse_labels(ip), unasked)
 
