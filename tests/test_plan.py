@@ -739,6 +739,31 @@ def test_a_cancelled_caller_closes_its_batch() -> None:
     asyncio.run(main())
 
 
+def test_a_caller_that_is_cancelled_twice_has_closed_its_plan() -> None:
+    """The second time while a look-up, which was cancelled, takes long to end."""
+    log: list[str] = []
+
+    class Stubborn:
+        async def lookup_async(self, question: Question) -> Answer:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                log.append("look-up cancelled")
+                await asyncio.sleep(60)
+            return FOUND
+
+    async def main() -> None:
+        task = asyncio.create_task(run_async(watched(log, "plan closed", QUESTION), Stubborn()))
+        await asyncio.sleep(0.01)
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0.01)
+        assert task.cancelled()
+        assert sorted(log) == ["look-up cancelled", "plan closed"]
+
+    asyncio.run(main())
+
+
 @in_batches
 def test_no_time_at_all_is_no_batch(drive: Driver) -> None:
     resolver = HeldBatch({QUESTION.name})

@@ -401,22 +401,27 @@ class _AsyncioConversation(Generic[T]):
             self.execution.start()
             self.take_what_is_at_hand()
             if self.still_open:
-                self.end: asyncio.Future[None] = loop.create_future()
-                timer = None if deadline is None else loop.call_at(deadline, self.expire)
-                try:
-                    await self.end
-                finally:
-                    if timer is not None:
-                        timer.cancel()
+                await self.wait(loop, deadline)
             # What the deadline left open is answered "timed out", whichever questions still follow from it.
             self.execution.expire()
             return self.execution.result
         finally:
-            if self.batch is not None:
-                await self.batch.close()
-                # They know each other: without this, both would wait for the garbage collector.
-                self.batch = None
-            self.execution.close()
+            try:
+                self.execution.close()
+            finally:
+                # They know each other: if this stayed, both would wait for the garbage collector.
+                batch, self.batch = self.batch, None
+                if batch is not None:
+                    await batch.close()
+
+    async def wait(self, loop: asyncio.AbstractEventLoop, deadline: float | None) -> None:
+        self.end: asyncio.Future[None] = loop.create_future()
+        timer = None if deadline is None else loop.call_at(deadline, self.expire)
+        try:
+            await self.end
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def ask(self, question: Question) -> None:
         """Called by the execution in the midst of its work: what is at hand is answered after that."""
