@@ -320,7 +320,7 @@ class Exhausted:
 
 
 @drivers
-@pytest.mark.parametrize("place", ["lookup", "submit", "lookup_now", "submit_async"])
+@pytest.mark.parametrize("place", ["lookup", "submit", "batch", "lookup_now", "submit_async", "batch_async"])
 @pytest.mark.parametrize("wide", [False, True])
 def test_what_a_resolver_raises_is_not_taken_for_the_end_of_the_plan(drive: Driver, place: str, wide: bool) -> None:
     log: list[str] = []
@@ -646,6 +646,131 @@ def test_an_answer_that_is_there_at_the_deadline_counts_in_asyncio() -> None:
     assert in_asyncio(plan, OnTheDot(), time_limit=0.05) == [FOUND, TIMED_OUT]
 
 
+class HeldBatch:
+    """A batch for `run` and for `run_async` that answers what it is told to, and the rest never."""
+
+    def __init__(self, answered: set[str]) -> None:
+        self.answered = answered
+        self.open: list[Question] = []
+        self.asked: list[str] = []
+        self.closed = 0
+
+    def lookup(self, question: Question, time_limit: float | None) -> Answer:
+        raise AssertionError("several questions are asked at once")
+
+    async def lookup_async(self, question: Question) -> Answer:
+        raise AssertionError("under asyncio there is a batch")
+
+    def batch(self) -> HeldBatch:
+        return self
+
+    def ask(self, question: Question, time_limit: float | None = None) -> None:
+        assert not self.closed
+        self.asked.append(question.name)
+        self.open.append(question)
+
+    def wait(self, time_limit: float | None) -> list[tuple[Question, Answer]]:
+        assert not self.closed
+        answered = [question for question in self.open if question.name in self.answered]
+        self.open = [question for question in self.open if question not in answered]
+        if not answered and time_limit:
+            time.sleep(time_limit / 2)
+        return [(question, FOUND) for question in answered]
+
+    def batch_async(self, told: Callable[[Question, Answer], None]) -> Telling:
+        return Telling(self, told)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Telling:
+    """`HeldBatch` for `run_async`."""
+
+    def __init__(self, held: HeldBatch, told: Callable[[Question, Answer], None]) -> None:
+        self.held, self.told = held, told
+
+    def ask(self, question: Question) -> None:
+        self.held.ask(question)
+        asyncio.get_running_loop().call_soon(self.tell)
+
+    def tell(self) -> None:
+        if not self.held.closed:
+            for question, answer in self.held.wait(0):
+                self.told(question, answer)
+
+    async def close(self) -> None:
+        self.held.close()
+
+
+in_batches = pytest.mark.parametrize("drive", [synchronously, in_asyncio])
+
+
+@in_batches
+def test_at_the_deadline_what_was_answered_counts_in_a_batch(drive: Driver) -> None:
+    resolver = HeldBatch({"first0.example", "first1.example", "second1.example"})
+    assert drive(half_answered(), resolver, time_limit=0.05) == EXPECTED
+    assert sorted(resolver.asked) == ASKED
+    assert resolver.closed == 1
+
+
+@in_batches
+def test_a_batch_is_closed_where_the_plan_breaks(drive: Driver) -> None:
+    def breaks() -> Plan[None]:
+        yield Together([QUESTION, Question("b.example", "A")])
+        raise ValueError("a bug")
+
+    resolver = HeldBatch({QUESTION.name, "b.example"})
+    with pytest.raises(ValueError, match="a bug"):
+        drive(breaks(), resolver)
+    assert resolver.closed == 1
+
+
+def test_a_cancelled_caller_closes_its_batch() -> None:
+    async def main() -> None:
+        resolver = HeldBatch(set())
+        task = asyncio.create_task(run_async(half_answered(), resolver))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert resolver.closed == 1
+
+    asyncio.run(main())
+
+
+def test_a_caller_that_is_cancelled_twice_has_closed_its_plan() -> None:
+    """The second time while a look-up, which was cancelled, takes long to end."""
+    log: list[str] = []
+
+    class Stubborn:
+        async def lookup_async(self, question: Question) -> Answer:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                log.append("look-up cancelled")
+                await asyncio.sleep(60)
+            return FOUND
+
+    async def main() -> None:
+        task = asyncio.create_task(run_async(watched(log, "plan closed", QUESTION), Stubborn()))
+        await asyncio.sleep(0.01)
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0.01)
+        assert task.cancelled()
+        assert sorted(log) == ["look-up cancelled", "plan closed"]
+
+    asyncio.run(main())
+
+
+@in_batches
+def test_no_time_at_all_is_no_batch(drive: Driver) -> None:
+    resolver = HeldBatch({QUESTION.name})
+    assert drive(ask_all([QUESTION, *numbered(2)]), resolver, time_limit=0) == [TIMED_OUT] * 3
+    assert resolver.asked == []
+
+
 @drivers
 def test_no_limit(drive: Driver) -> None:
     assert drive(ask(QUESTION), Sync(), time_limit=None) == FOUND
@@ -674,6 +799,23 @@ def test_execution_is_started_once_and_takes_an_answer_once() -> None:
     execution.answer(numbered(1)[0], FOUND)
     with pytest.raises(PlanError, match="nobody waits"):
         execution.answer(numbered(1)[0], FOUND)
+
+
+def test_execution_tells_each_question_as_soon_as_it_is_known() -> None:
+    log: list[str] = []
+
+    def part(i: int) -> Plan[None]:
+        log.append(f"begun {i}")
+        yield from ask(Question(f"n{i}.example", "A"))
+        yield from ask(Question(f"m{i}.example", "A"))
+
+    execution = Execution(run_all(part(i) for i in range(2)), lambda question: log.append(question.name))
+    assert execution.start() == []
+    assert log == ["begun 0", "n0.example", "begun 1", "n1.example"]
+    assert execution.answer(numbered(1)[0], FOUND) == []
+    assert log[4:] == ["m0.example"]
+    execution.expire()
+    assert execution.finished
 
 
 def test_execution_may_be_closed_at_any_time() -> None:

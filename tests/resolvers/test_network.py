@@ -7,12 +7,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import select
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dns.asyncresolver
@@ -24,15 +27,27 @@ import pytest
 import trio
 from benchmarks.delayserver import delay_server
 
-from mailauth.plan import Answer, Outcome, Plan, Question, ask, ask_all, run, run_async
-from mailauth.resolvers import AiodnsResolver, AsyncDnspythonResolver, CachingResolver, DnspythonResolver
-from tests.dnsserver import HostileServer, Reply, async_configuration, response_to, sync_configuration
+from mailauth.plan import TIMED_OUT, Answer, Outcome, Plan, Question, ask, ask_all, run, run_all, run_async
+from mailauth.resolvers import (
+    AiodnsResolver,
+    AsyncDnspythonResolver,
+    CachingResolver,
+    DnspythonResolver,
+    cares,
+    cares_sockets,
+    dnspython_batch,
+)
+from tests.dnsserver import HostileServer, Reply, async_configuration, response_to, sync_configuration, truncated
 
 QUESTION = Question("a.example.test", "A")
 
 
 def good(query: bytes, tcp: bool) -> list[Reply]:
     return [(0, response_to(query, "@ 300 A 192.0.2.1").to_wire())]
+
+
+def truncating(query: bytes, tcp: bool) -> list[Reply]:
+    return good(query, tcp) if tcp else [(0, truncated(query))]
 
 
 def silent(query: bytes, tcp: bool) -> list[Reply]:
@@ -313,6 +328,94 @@ def test_a_cap_of_one_still_answers_all(running: Running) -> None:
         assert all(answer.found for answer in running(ask_all(numbered(30)), server.port, cap=1))
 
 
+# --- batches: many questions of a synchronous caller ----------------------------------------------------------
+
+
+def test_asking_many_starts_no_thread() -> None:
+    with HostileServer(good) as server, DnspythonResolver(sync_configuration(server.port)) as resolver:
+        assert all(answer.found for answer in run(ask_all(numbered(30)), resolver))
+        assert background_threads() == []
+
+
+def test_what_is_given_up_leaves_room_for_the_next() -> None:
+    def sometimes(query: bytes, tcp: bool) -> list[Reply]:
+        return [] if b"dead" in query else good(query, tcp)
+
+    with (
+        HostileServer(sometimes) as server,
+        DnspythonResolver(sync_configuration(server.port), max_in_flight=2) as resolver,
+    ):
+        dead = [Question(f"dead{i}.test", "A") for i in range(5)]
+        assert {answer.outcome for answer in run(ask_all(dead), resolver, time_limit=0.1)} == {Outcome.TIMED_OUT}
+        assert len(set(names(server))) == 2
+        with pytest.raises(ValueError, match="SRV"):
+            run(ask_all([QUESTION, Question("a.test", "SRV"), QUESTION]), resolver)  # type: ignore[arg-type]
+        assert all(answer.found for answer in run(ask_all(numbered(10)), resolver))
+
+
+def test_the_callers_of_one_resolver_share_its_cap() -> None:
+    """Each of four threads asks more than there is room for; all are answered, and the cap holds."""
+    answers: list[Answer] = []
+    with delay_server() as port, DnspythonResolver(sync_configuration(port), max_in_flight=3) as resolver:
+        most: list[int] = []
+
+        def work(number: int) -> None:
+            questions = [Question(f"t{number}n{i}.d{i % 20}.test", "A") for i in range(40)]
+            answers.extend(run(ask_all(questions), resolver))
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            most.append(3 - resolver._room._value)
+            time.sleep(0.001)
+        assert max(most) <= 3
+        assert resolver._room._value == 3
+    assert len(answers) == 160
+    assert all(answer.found for answer in answers)
+
+
+@pytest.mark.parametrize("broken", ["selectors.DefaultSelector", "socket.socketpair", "socket.socket.connect"])
+def test_a_system_that_has_no_more_files_is_a_server_failure(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> Any:
+        raise OSError(24, "Too many open files")
+
+    with HostileServer(truncating) as server, DnspythonResolver(sync_configuration(server.port)) as resolver:
+        if broken == "selectors.DefaultSelector":
+            # For the batch alone: asyncio leaves half an event loop behind.
+            monkeypatch.setattr(dnspython_batch, "selectors", SimpleNamespace(DefaultSelector=full, EVENT_READ=1))
+        else:
+            monkeypatch.setattr(broken, full)
+        answers = run(ask_all(numbered(3)), resolver, time_limit=20)
+        monkeypatch.undo()
+        assert {answer.outcome for answer in answers} == {Outcome.SERVER_FAILURE}
+
+
+def test_a_caller_without_room_times_out() -> None:
+    with (
+        HostileServer(good) as server,
+        DnspythonResolver(sync_configuration(server.port), max_in_flight=1) as resolver,
+    ):
+        other = resolver.batch()
+        other.ask(QUESTION, 20)
+        assert run(ask_all(numbered(2)), resolver, time_limit=0.2) == [TIMED_OUT] * 2
+        assert len(server.queries) == 1
+        assert other.wait(10)[0][0] == QUESTION
+        other.close()
+        assert all(answer.found for answer in run(ask_all(numbered(2)), resolver))
+
+
+def test_closing_the_resolver_while_a_batch_is_handed_over() -> None:
+    """What has taken the long way is answered; the caller does not wait for its deadline."""
+    with HostileServer(lambda query, tcp: [] if tcp else [(0, truncated(query))]) as server:
+        resolver = DnspythonResolver(sync_configuration(server.port, lifetime=60, timeout=60))
+        timer = threading.Timer(0.2, resolver.close)
+        timer.start()
+        answers = run(ask_all(numbered(3)), resolver, time_limit=50)
+        assert [answer.outcome for answer in answers] == [Outcome.SERVER_FAILURE] * 3
+        timer.join()
+
+
 # --- the background thread -----------------------------------------------------------------------------------
 
 
@@ -513,6 +616,27 @@ def test_closing_c_ares_answers_what_is_open() -> None:
         asyncio.run(main(server.port))
 
 
+@pytest.mark.parametrize("wait", [0.0, 0.1])
+def test_closing_c_ares_ends_a_plan_that_is_running(wait: float) -> None:
+    """Its open questions are answered, and so are those that it asks because of that."""
+
+    def twice(i: int) -> Plan[list[Answer]]:
+        first = yield from ask(Question(f"n{i}.test", "A"))
+        second = yield from ask(Question(f"m{i}.test", "A"))
+        return [first, second]
+
+    async def main(port: int) -> None:
+        resolver = AiodnsResolver(["127.0.0.1"], port=port, max_in_flight=2, timeout=60)
+        task = asyncio.create_task(run_async(run_all(map(twice, range(5))), resolver, time_limit=50))
+        await asyncio.sleep(wait)
+        resolver.close()
+        for answers in await task:
+            assert ["closed" in answer.detail for answer in answers] == [True, True]
+
+    with HostileServer(silent) as server:
+        asyncio.run(main(server.port))
+
+
 def test_a_question_that_is_given_up_while_it_waits_is_not_sent() -> None:
     async def main(port: int) -> None:
         async with AiodnsResolver(["127.0.0.1"], port=port, max_in_flight=1) as resolver:
@@ -532,6 +656,32 @@ def test_names_that_c_ares_refuses_are_asked_all_the_same(name: str) -> None:
         assert through_cares(ask(Question(name, "A")), server.port).found
         [(query, _)] = server.queries
         assert name.split(".")[0].encode() in query
+
+
+@pytest.mark.parametrize("kind", [cares_sockets._InLoop, *[cares_sockets._InEpoll] * hasattr(select, "epoll")])
+@pytest.mark.parametrize("script", [good, truncating, silent])
+def test_the_sockets_of_c_ares_come_and_go(kind: Any, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cares, "sockets_in", kind)
+
+    async def main(port: int) -> None:
+        watched: Any = asyncio.get_running_loop()._selector.get_map()  # type: ignore[attr-defined]
+        before = set(watched)
+        async with AiodnsResolver(["127.0.0.1"], port=port) as resolver:
+            for i in range(3):
+                # c-ares asks one server over one TCP connection; this one answers once in each.
+                questions = [Question(f"n{n}.r{i}.test", "A") for n in range(1 if script is truncating else 5)]
+                answers = await run_async(ask_all(questions), resolver, time_limit=0.1 if script is silent else 20)
+                assert all(answer.found for answer in answers) is (script is not silent)
+        assert set(watched) == before
+
+    with HostileServer(script) as server:
+        asyncio.run(main(server.port))
+
+
+def test_names_that_c_ares_refuses_are_given_up_with_the_rest() -> None:
+    with HostileServer(silent) as server:
+        questions = [Question("at@sign.test", "A"), *numbered(2)]
+        assert through_cares(ask_all(questions), server.port, time_limit=0.2) == [TIMED_OUT] * 3
 
 
 def test_a_cache_in_front_of_each_of_them() -> None:

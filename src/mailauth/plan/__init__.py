@@ -20,7 +20,11 @@ from mailauth.plan.dns import (
 )
 from mailauth.plan.drivers import (
     DEFAULT_TIME_LIMIT,
+    AsyncBatch,
+    AsyncBatchResolver,
     AsyncResolver,
+    Batch,
+    BatchResolver,
     ConcurrentResolver,
     FutureResolver,
     InstantResolver,
@@ -48,7 +52,11 @@ __all__ = [
     "MAX_RECORDS",
     "TIMED_OUT",
     "Answer",
+    "AsyncBatch",
+    "AsyncBatchResolver",
     "AsyncResolver",
+    "Batch",
+    "BatchResolver",
     "ConcurrentResolver",
     "Exchange",
     "Execution",

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from mailauth.plan.dns import TIMED_OUT, Answer, Question
 from mailauth.plan.execution import Execution, Plan, Request, require_fresh
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
     from queue import SimpleQueue
 
@@ -36,9 +37,9 @@ _LONGEST_WAIT = 86_400.0
 class Resolver(Protocol):
     """What `run` needs: one question, one answer. DNS trouble is an `Outcome`, not an exception.
 
-    `time_limit` is in seconds; None means no limit. A resolver may offer two more methods, which the drivers
-    use when they are there: `submit` (see `ConcurrentResolver`), without which several questions are asked one
-    after another, and `lookup_now` (see `InstantResolver`), for answers that need no waiting.
+    `time_limit` is in seconds; None means no limit. A resolver may offer more methods, which the drivers use when
+    they are there: `batch` (see `BatchResolver`) or `submit` (see `ConcurrentResolver`), without which several
+    questions are asked one after another, and `lookup_now` (see `InstantResolver`), for answers that need no waiting.
     """
 
     def lookup(self, question: Question, time_limit: float | None, /) -> Answer: ...
@@ -47,8 +48,9 @@ class Resolver(Protocol):
 class AsyncResolver(Protocol):
     """What `run_async` needs. It is called many times at once, and cancelled when the deadline is reached.
 
-    A resolver may offer two more methods, which the driver uses when they are there: `lookup_now` (see
-    `InstantResolver`), and under asyncio `submit_async` (see `FutureResolver`).
+    A resolver may offer more methods, which the driver uses when they are there: `lookup_now` (see
+    `InstantResolver`), and under asyncio `batch_async` (see `AsyncBatchResolver`) or `submit_async` (see
+    `FutureResolver`).
     """
 
     async def lookup_async(self, question: Question, /) -> Answer: ...
@@ -64,11 +66,55 @@ class ConcurrentResolver(Protocol):
     def submit(self, question: Question, time_limit: float | None, /) -> Future[Answer]: ...
 
 
+class Batch(Protocol):
+    """Questions that one synchronous caller has open at the same time."""
+
+    def ask(self, question: Question, time_limit: float | None, /) -> None:
+        """Ask a question that is not open already."""
+
+    def wait(self, time_limit: float | None, /) -> Sequence[tuple[Question, Answer]]:
+        """What was answered since the last call, each question once; if nothing was, wait for it.
+
+        It may return nothing before the time is over. A limit of 0 says that it is over: nothing is waited for, and
+        nothing more is asked.
+        """
+
+    def close(self) -> None:
+        """Give up what is open."""
+
+
+@runtime_checkable
+class BatchResolver(Protocol):
+    """A resolver that can look up several questions at the same time in the thread of a synchronous caller."""
+
+    def batch(self) -> Batch: ...
+
+
 @runtime_checkable
 class FutureResolver(Protocol):
     """A resolver for asyncio that needs no task for each question, which would cost more than the question."""
 
     def submit_async(self, question: Question, /) -> asyncio.Future[Answer]: ...
+
+
+class AsyncBatch(Protocol):
+    """Questions that one plan has open at the same time under asyncio; a callback is told the answers."""
+
+    def ask(self, question: Question, /) -> None:
+        """Ask a question that is not open already. Nothing is told before this returns."""
+
+    def tell(self) -> None:
+        """Tell at once what has been answered already."""
+
+    async def close(self) -> None:
+        """Give up what is open, and wait until it has ended. Nothing is told any more."""
+
+
+@runtime_checkable
+class AsyncBatchResolver(Protocol):
+    """A resolver for asyncio that needs no future for each question, either."""
+
+    def batch_async(self, told: Callable[[Question, Answer], None], /) -> AsyncBatch: ...
 
 
 @runtime_checkable
@@ -79,8 +125,6 @@ class InstantResolver(Protocol):
 
 
 _Submit: TypeAlias = "Callable[[Question, float | None], Future[Answer]]"
-_Done: TypeAlias = "SimpleQueue[tuple[Question, Future[Answer]]]"
-_Open: TypeAlias = "dict[Question, Future[Answer]]"
 
 
 def _nothing_at_hand(question: Question) -> Answer | None:
@@ -218,11 +262,14 @@ class _SyncDriver:
 
     def converse(self, execution: Execution[Any]) -> None:
         questions = _settle(execution, execution.start(), self.now)
-        submit: _Submit | None = getattr(self.resolver, "submit", None)
-        if submit is None:
+        batch = _batch(self.resolver)
+        if batch is None:
             self.one_by_one(execution, questions)
-        else:
-            self.at_once(execution, questions, submit)
+            return
+        try:
+            self.at_once(execution, questions, batch)
+        finally:
+            batch.close()
 
     def one_by_one(self, execution: Execution[Any], questions: list[Question]) -> None:
         pending = list(reversed(questions))
@@ -230,61 +277,76 @@ class _SyncDriver:
             question = pending.pop()
             pending.extend(reversed(self.settle(execution, question, self.lookup(question))))
 
-    def at_once(self, execution: Execution[Any], questions: list[Question], submit: _Submit) -> None:
-        from queue import SimpleQueue
-
-        done: _Done = SimpleQueue()
-        futures: _Open = {}
-        try:
-            while questions or futures:
-                remaining = self.remaining()
-                if remaining is not None and remaining <= 0:
-                    self.expire(execution, done)
-                    return
-                if len(questions) == 1 and not futures:
-                    # Alone, it is asked without the detour through another thread.
-                    questions = self.settle(execution, questions[0], self.lookup(questions[0]))
-                    continue
-                for question in questions:
-                    futures[question] = _begin(submit, question, remaining, done)
-                questions = self.await_one(execution, futures, done, remaining)
-        finally:
-            # The last first: what still waits for its turn must not get it from those that are given up.
-            for future in reversed(futures.values()):
-                future.cancel()
-
-    def await_one(
-        self,
-        execution: Execution[Any],
-        futures: _Open,
-        done: _Done,
-        time_limit: float | None,
-    ) -> list[Question]:
-        from queue import Empty
-
-        try:
-            question, future = done.get(timeout=None if time_limit is None else min(time_limit, _LONGEST_WAIT))
-        except Empty:
-            return []
-        del futures[question]
-        return self.settle(execution, question, future.result())
+    def at_once(self, execution: Execution[Any], questions: list[Question], batch: Batch) -> None:
+        still_open = 0
+        while questions or still_open:
+            remaining = self.remaining()
+            if remaining is not None and remaining <= 0:
+                self.expire(execution, batch)
+                return
+            if len(questions) == 1 and not still_open:
+                # Alone, it is asked without a detour.
+                questions = self.settle(execution, questions[0], self.lookup(questions[0]))
+                continue
+            for question in questions:
+                batch.ask(question, remaining)
+            answered = batch.wait(remaining)
+            still_open += len(questions) - len(answered)
+            questions = []
+            for question, answer in answered:
+                questions += self.settle(execution, question, answer)
 
     def settle(self, execution: Execution[Any], question: Question, answer: Answer) -> list[Question]:
         return _settle(execution, execution.answer(question, answer), self.now)
 
-    def expire(self, execution: Execution[Any], done: _Done) -> None:
+    def expire(self, execution: Execution[Any], batch: Batch) -> None:
         """What was answered in time counts, even if it was not taken in yet; nothing else is asked."""
         self.now = _too_late
-        while not done.empty():
-            question, future = done.get()
-            self.settle(execution, question, future.result())
+        for question, answer in batch.wait(0):
+            self.settle(execution, question, answer)
         execution.expire()
 
 
-def _begin(submit: _Submit, question: Question, time_limit: float | None, done: _Done) -> Future[Answer]:
-    future = submit(question, time_limit)
-    future.add_done_callback(lambda finished: done.put((question, finished)))
-    return future
+def _batch(resolver: Resolver) -> Batch | None:
+    """Several questions at once, as far as the resolver can."""
+    batch: Callable[[], Batch] | None = getattr(resolver, "batch", None)
+    if batch is not None:
+        return batch()
+    submit: _Submit | None = getattr(resolver, "submit", None)
+    return None if submit is None else _Futures(submit)
+
+
+class _Futures:
+    """The batch of a resolver that makes a future of each question."""
+
+    __slots__ = ("done", "open", "submit")
+
+    def __init__(self, submit: _Submit) -> None:
+        from queue import SimpleQueue
+
+        self.submit = submit
+        self.open: dict[Question, Future[Answer]] = {}
+        self.done: SimpleQueue[Question] = SimpleQueue()
+
+    def ask(self, question: Question, time_limit: float | None) -> None:
+        future = self.open[question] = self.submit(question, time_limit)
+        future.add_done_callback(lambda _: self.done.put(question))
+
+    def wait(self, time_limit: float | None) -> list[tuple[Question, Answer]]:
+        from queue import Empty
+
+        try:
+            questions = [self.done.get(timeout=None if time_limit is None else min(time_limit, _LONGEST_WAIT))]
+        except Empty:
+            return []
+        while not self.done.empty():
+            questions.append(self.done.get())
+        return [(question, self.open.pop(question).result()) for question in questions]
+
+    def close(self) -> None:
+        # The last first: what still waits for its turn must not get it from those that are given up.
+        for future in reversed(self.open.values()):
+            future.cancel()
 
 
 # --- asynchronous -----------------------------------------------------------------------------------------
@@ -301,17 +363,8 @@ async def run_async(plan: Plan[T], resolver: AsyncResolver, *, time_limit: float
         raise _unfit(resolver, "lookup_async", "run_async", "use run, in a thread if need be")
     if time_limit is not None:
         _seconds(time_limit)
-    execution = Execution(plan)
-    try:
-        questions = _settle(execution, execution.start(), _instant(resolver))
-        if questions and time_limit != 0:
-            conversation = _TrioConversation if _running_trio() else _AsyncioConversation
-            await conversation(execution, resolver).hold(questions, time_limit)
-        # What the deadline left open is answered "timed out", whichever questions still follow from it.
-        execution.expire()
-        return execution.result
-    finally:
-        execution.close()
+    conversation = _TrioConversation if _running_trio() else _AsyncioConversation
+    return await conversation(plan, resolver).hold(time_limit)
 
 
 def _running_trio() -> bool:
@@ -319,60 +372,93 @@ def _running_trio() -> bool:
     return trio is not None and bool(trio.lowlevel.in_trio_task())
 
 
-class _AsyncioConversation:
+class _AsyncioConversation(Generic[T]):
     """Looks up questions, and the questions that follow from their answers, until none is open.
 
-    A future for each question and a callback for each answer: asyncio's task groups cost several times as much.
+    Callbacks, and no task but the caller's: asyncio's task groups cost several times as much. Each question is on its
+    way before the plan is asked for the next one.
     """
 
-    __slots__ = ("end", "execution", "now", "open", "submit")
+    __slots__ = ("at_hand", "batch", "end", "execution", "may_ask", "now", "resolver", "still_open")
 
-    def __init__(self, execution: Execution[Any], resolver: AsyncResolver) -> None:
+    def __init__(self, plan: Plan[T], resolver: AsyncResolver) -> None:
+        self.execution = Execution(plan, self.ask)
+        self.resolver = resolver
+        self.now = _instant(resolver)
+        self.at_hand: deque[tuple[Question, Answer]] = deque()
+        self.batch: AsyncBatch | None = None
+        self.still_open = 0
+        self.may_ask = True
+
+    async def hold(self, time_limit: float | None) -> T:
+        """Ask until nothing is open or the time is over. Raises what a look-up or the plan raises."""
         import asyncio
 
         loop = asyncio.get_running_loop()
-        self.execution = execution
-        self.now = _instant(resolver)
-        submit: Callable[[Question], asyncio.Future[Answer]] | None = getattr(resolver, "submit_async", None)
-        self.submit = submit or (lambda question: loop.create_task(resolver.lookup_async(question)))
-        self.open: dict[asyncio.Future[Answer], Question] = {}
-        self.end: asyncio.Future[None] = loop.create_future()
-
-    async def hold(self, questions: list[Question], time_limit: float | None) -> None:
-        """Ask until nothing is open or the time is over. Raises what a look-up or the plan raises."""
-        loop = self.end.get_loop()
-        timer = None if time_limit is None else loop.call_later(time_limit, self.expire)
+        deadline = None if time_limit is None else loop.time() + time_limit
+        self.may_ask = time_limit != 0
         try:
-            self.look_up(questions)
+            self.execution.start()
+            self.take_what_is_at_hand()
+            if self.still_open:
+                await self.wait(loop, deadline)
+            # What the deadline left open is answered "timed out", whichever questions still follow from it.
+            self.execution.expire()
+            return self.execution.result
+        finally:
+            try:
+                self.execution.close()
+            finally:
+                # They know each other: if this stayed, both would wait for the garbage collector.
+                batch, self.batch = self.batch, None
+                if batch is not None:
+                    await batch.close()
+
+    async def wait(self, loop: asyncio.AbstractEventLoop, deadline: float | None) -> None:
+        self.end: asyncio.Future[None] = loop.create_future()
+        timer = None if deadline is None else loop.call_at(deadline, self.expire)
+        try:
             await self.end
         finally:
             if timer is not None:
                 timer.cancel()
-            await self.give_up()
 
-    def look_up(self, questions: Iterable[Question]) -> None:
-        for question in questions:
-            future = self.submit(question)
-            self.open[future] = question
-            future.add_done_callback(self.take_in)
+    def ask(self, question: Question) -> None:
+        """Called by the execution in the midst of its work: what is at hand is answered after that."""
+        answer = self.now(question)
+        if answer is not None:
+            self.at_hand.append((question, answer))
+        elif self.may_ask:
+            if self.batch is None:
+                self.batch = self.open_batch()
+            self.still_open += 1
+            self.batch.ask(question)
 
-    def take_in(self, future: asyncio.Future[Answer]) -> None:
-        question = self.open.pop(future, None)
-        if question is None:
-            return
+    def open_batch(self) -> AsyncBatch:
+        batch: Callable[[Callable[[Question, Answer], None]], AsyncBatch] | None
+        batch = getattr(self.resolver, "batch_async", None)
+        return _AsyncFutures(self.resolver, self) if batch is None else batch(self.take_in)
+
+    def take_what_is_at_hand(self) -> None:
+        while self.at_hand:
+            self.execution.answer(*self.at_hand.popleft())
+
+    def take_in(self, question: Question, answer: Answer) -> None:
+        self.still_open -= 1
         try:
-            self.look_up(_settle(self.execution, self.execution.answer(question, future.result()), self.now))
+            self.execution.answer(question, answer)
+            self.take_what_is_at_hand()
         except BaseException as error:  # noqa: BLE001 - it is the caller's, who waits for the end
             self.finish(error)
         else:
-            if not self.open:
+            if not self.still_open:
                 self.finish(None)
 
     def expire(self) -> None:
-        """What was answered in time counts, even if its callback has not run yet."""
+        """What was answered in time counts, even if it was not taken in yet."""
         self.now = _too_late
-        for future in [future for future in self.open if future.done()]:
-            self.take_in(future)
+        if self.batch is not None:
+            self.batch.tell()
         self.finish(None)
 
     def finish(self, error: BaseException | None) -> None:
@@ -386,7 +472,42 @@ class _AsyncioConversation:
         else:
             self.end.set_exception(error)
 
-    async def give_up(self) -> None:
+
+class _AsyncFutures:
+    """The batch of a resolver that makes a future or a task of each question."""
+
+    __slots__ = ("conversation", "open", "submit")
+
+    def __init__(self, resolver: AsyncResolver, conversation: _AsyncioConversation[Any]) -> None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        submit: Callable[[Question], asyncio.Future[Answer]] | None = getattr(resolver, "submit_async", None)
+        self.submit = submit or (lambda question: loop.create_task(resolver.lookup_async(question)))
+        self.conversation = conversation
+        self.open: dict[asyncio.Future[Answer], Question] = {}
+
+    def ask(self, question: Question) -> None:
+        future = self.submit(question)
+        self.open[future] = question
+        future.add_done_callback(self.take_in)
+
+    def take_in(self, future: asyncio.Future[Answer]) -> None:
+        question = self.open.pop(future, None)
+        if question is None:
+            return
+        try:
+            answer = future.result()
+        except BaseException as error:  # noqa: BLE001 - it is the caller's, who waits for the end
+            self.conversation.finish(error)
+        else:
+            self.conversation.take_in(question, answer)
+
+    def tell(self) -> None:
+        for future in [future for future in self.open if future.done()]:
+            self.take_in(future)
+
+    async def close(self) -> None:
         """Cancel what is still open, and wait until it has ended: no task outlives the plan."""
         import asyncio
 
@@ -398,19 +519,29 @@ class _AsyncioConversation:
             await asyncio.gather(*futures, return_exceptions=True)
 
 
-class _TrioConversation:
+class _TrioConversation(Generic[T]):
     """The same under trio: a task for each question, which goes on with the first question that follows."""
 
     __slots__ = ("deadline", "execution", "now", "resolver")
 
-    def __init__(self, execution: Execution[Any], resolver: AsyncResolver) -> None:
-        self.execution = execution
+    def __init__(self, plan: Plan[T], resolver: AsyncResolver) -> None:
+        self.execution = Execution(plan)
         self.resolver = resolver
         self.now = _instant(resolver)
         self.deadline = float("inf")
 
-    async def hold(self, questions: list[Question], time_limit: float | None) -> None:
+    async def hold(self, time_limit: float | None) -> T:
         """Ask until nothing is open or the time is over. Raises what a look-up or the plan raises."""
+        try:
+            questions = _settle(self.execution, self.execution.start(), self.now)
+            if questions and time_limit != 0:
+                await self.pursue_all(questions, time_limit)
+            self.execution.expire()
+            return self.execution.result
+        finally:
+            self.execution.close()
+
+    async def pursue_all(self, questions: list[Question], time_limit: float | None) -> None:
         import trio
 
         if time_limit is not None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from types import GeneratorType
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
@@ -116,14 +116,17 @@ class Execution(Generic[T]):
             questions = execution.answer(question, answer)
         result = execution.result
 
+    A driver that would rather not wait for the whole list gives `ask`: it is called with each question as soon as it is
+    known, in the midst of `start` and `answer`, which then return nothing. It must not call them itself.
+
     A question that several parts have open at the same moment is asked once. An exception raised by the plan (a
     bug, or the caller's own mistake) comes out of `start` or `answer`, after every other part was closed. `close`
     may be called at any time.
     """
 
-    def __init__(self, plan: Plan[T]) -> None:
+    def __init__(self, plan: Plan[T], ask: Callable[[Question], None] | None = None) -> None:
         require_fresh(plan)
-        self._set_up(plan)
+        self._set_up(plan, ask)
 
     @classmethod
     def adopt(cls, plan: Plan[T], request: Request) -> Execution[T]:
@@ -133,11 +136,12 @@ class Execution(Generic[T]):
         execution._adopted = request
         return execution
 
-    def _set_up(self, plan: Plan[T]) -> None:
+    def _set_up(self, plan: Plan[T], ask: Callable[[Question], None] | None = None) -> None:
         self._root = _Task(plan, None, 0)
         # Who waits for a question, and for which of its parts (None: for this question alone).
         self._waiting: dict[Question, list[tuple[_Task, int | None]]] = {}
         self._asked: list[Question] = []
+        self._ask = self._asked.append if ask is None else ask
         # Tasks that can go on, and what they are sent. A stack instead of recursion: plans may nest to any depth.
         self._ready: list[tuple[_Task, Any]] = []
         self._live: dict[_Task, None] = {self._root: None}
@@ -189,6 +193,8 @@ class Execution(Generic[T]):
     def close(self) -> None:
         """Close the plan and all its parts at once, the parts first."""
         live, self._live = self._live, {}
+        # The driver knows the execution, too: without this, both would wait for the garbage collector.
+        self._ask = self._asked.append
         self._waiting.clear()
         self._ready.clear()
         failure: BaseException | None = None
@@ -211,7 +217,8 @@ class Execution(Generic[T]):
         except BaseException:
             self.close()
             raise
-        asked, self._asked = self._asked, []
+        asked = self._asked.copy()
+        self._asked.clear()
         return asked
 
     def _advance(self, task: _Task, value: Any) -> None:
@@ -256,7 +263,7 @@ class Execution(Generic[T]):
         waiting = self._waiting.get(question)
         if waiting is None:
             self._waiting[question] = [(task, index)]
-            self._asked.append(question)
+            self._ask(question)
         else:
             waiting.append((task, index))
 

@@ -23,8 +23,9 @@ import dns.exception
 import dns.resolver
 
 from mailauth.plan.dns import TIMED_OUT, Answer, Outcome, Question, not_asked
-from mailauth.resolvers.dnspython_async import MAX_IN_FLIGHT, system_resolver
+from mailauth.resolvers.dnspython_async import MAX_IN_FLIGHT, go_on, system_resolver
 from mailauth.resolvers.dnspython_async import exchange as exchange_async
+from mailauth.resolvers.dnspython_batch import DnspythonBatch
 from mailauth.resolvers.shortway import MAX_PACKET, Attempt, Verdict, attempt, open_socket, resolver_after
 from mailauth.resolvers.wire import answer_of, failure_of, query_name, query_type
 
@@ -41,9 +42,10 @@ class DnspythonResolver:
 
     `resolver` is a `dns.resolver.Resolver`; its name servers (DoT and DoH among them), time-outs, cache and keys
     are used, its search list is not. Without one, the system's configuration is read by the first question.
-    May be shared between threads. `lookup` asks in the calling thread; `submit` asks in one background thread,
-    which the first call starts, `max_in_flight` questions at once. `close`, leaving a ``with`` block, dropping the
-    resolver, or the end of the program ends that thread.
+    May be shared between threads. `lookup` and `batch` ask in the calling thread; `submit` asks in one background
+    thread, as `batch` does for what takes more than one exchange of UDP packets. The first need starts that thread;
+    `close`, leaving a ``with`` block, dropping the resolver, or the end of the program ends it. All batches together
+    have `max_in_flight` questions open at once, and so has the background thread; the others wait for their turn.
 
     Raises `TypeError` for a resolver of another kind, `ValueError` for a cap below 1; questions never raise.
     """
@@ -57,6 +59,8 @@ class DnspythonResolver:
         self._resolver = resolver
         self._max_in_flight = max_in_flight
         self._lock = threading.Lock()
+        self._room = threading.Semaphore(max_in_flight)
+        self._process = os.getpid()
         self._background: _Background | None = None
         self._end: Callable[[], object] | None = None
 
@@ -86,8 +90,19 @@ class DnspythonResolver:
         future.set_result(answer or TIMED_OUT)
         return future
 
+    def batch(self) -> DnspythonBatch:
+        """Several questions at once, for the calling thread."""
+        with self._lock:
+            # After a fork the threads that would leave room live on in the parent only.
+            if self._process != os.getpid():
+                self._process, self._room = os.getpid(), threading.Semaphore(self._max_in_flight)
+            return DnspythonBatch(self._configured, self._room, self._hand_over)
+
+    def _hand_over(self, question: Question, verdict: Verdict | None, time_limit: float) -> Future[Answer]:
+        return self._start().submit(question, time_limit, verdict)
+
     def close(self) -> None:
-        """End the background thread; questions that are still open are answered "server failure"."""
+        """End the background thread; questions that it has still open are answered "server failure"."""
         with self._lock:
             end, self._end, self._background = self._end, None, None
         if end is not None:
@@ -183,7 +198,8 @@ class _Background:
         self._thread = threading.Thread(target=self._run, name="mailauth-dns", daemon=True)
         self._thread.start()
 
-    def submit(self, question: Question, time_limit: float | None) -> Future[Answer]:
+    def submit(self, question: Question, time_limit: float | None, verdict: Verdict | None = None) -> Future[Answer]:
+        """Ask one question; with a `verdict`, its short way has been tried, and ended with that."""
         deadline = None if time_limit is None else time.monotonic() + time_limit
         future: Future[Answer] = Future()
         # Under the lock, so that nothing is given to the loop after it was told to stop.
@@ -191,7 +207,7 @@ class _Background:
             if self._closed:
                 future.set_result(_CLOSED)
             else:
-                self._loop.call_soon_threadsafe(self._begin, question, deadline, future)
+                self._loop.call_soon_threadsafe(self._begin, question, deadline, verdict, future)
         return future
 
     def close(self) -> None:
@@ -216,8 +232,10 @@ class _Background:
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
             self._loop.close()
 
-    def _begin(self, question: Question, deadline: float | None, future: Future[Answer]) -> None:
-        task = self._loop.create_task(self._lookup(question, deadline))
+    def _begin(
+        self, question: Question, deadline: float | None, verdict: Verdict | None, future: Future[Answer]
+    ) -> None:
+        task = self._loop.create_task(self._lookup(question, deadline, verdict))
         task.add_done_callback(partial(_finish, future))
         future.add_done_callback(partial(self._give_up, task))
 
@@ -228,20 +246,25 @@ class _Background:
                 if not self._closed:
                     self._loop.call_soon_threadsafe(task.cancel)
 
-    async def _lookup(self, question: Question, deadline: float | None) -> Answer:
+    async def _lookup(self, question: Question, deadline: float | None, verdict: Verdict | None) -> Answer:
         try:
             async with self._turns:
                 remaining = None if deadline is None else deadline - time.monotonic()
                 if remaining is not None and remaining <= 0:
                     return TIMED_OUT
-                return await self._ask(question, remaining)
+                return await self._ask(question, remaining, verdict)
         except (dns.exception.DNSException, OSError) as error:
             return failure_of(error, question)
 
-    def _ask(self, question: Question, time_limit: float | None) -> Coroutine[None, None, Answer]:
-        if self._twin is not None:
-            return exchange_async(self._twin, question, _lifetime(self._twin, time_limit))
-        return asyncio.to_thread(exchange, self._resolver, question, _lifetime(self._resolver, time_limit))
+    def _ask(
+        self, question: Question, time_limit: float | None, verdict: Verdict | None
+    ) -> Coroutine[None, None, Answer]:
+        if self._twin is None:
+            return asyncio.to_thread(exchange, self._resolver, question, _lifetime(self._resolver, time_limit))
+        lifetime = _lifetime(self._twin, time_limit)
+        if verdict is None:
+            return exchange_async(self._twin, question, lifetime)
+        return go_on(self._twin, question, verdict, lifetime)
 
 
 def _asynchronous(resolver: dns.resolver.Resolver) -> dns.asyncresolver.Resolver | None:

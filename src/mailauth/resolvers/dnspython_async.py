@@ -22,7 +22,7 @@ import dns.exception
 import dns.resolver
 
 from mailauth.plan.dns import TIMED_OUT, Answer, Question, not_asked
-from mailauth.resolvers.shortway import MAX_PACKET, Attempt, Verdict, attempt, open_socket, resolver_after
+from mailauth.resolvers.shortway import Attempt, Verdict, attempt, open_socket, receive, resolver_after
 from mailauth.resolvers.wire import answer_of, failure_of, query_name, query_type
 
 if TYPE_CHECKING:
@@ -126,10 +126,14 @@ async def exchange(resolver: dns.asyncresolver.Resolver, question: Question, lif
     verdict = await _ask_shortly(way, min(lifetime, way.timeout))
     if isinstance(verdict, Answer):
         return verdict
-    rest = lifetime - (time.monotonic() - started)
-    if rest <= 0:
+    return await go_on(resolver, question, verdict, lifetime - (time.monotonic() - started))
+
+
+async def go_on(resolver: dns.asyncresolver.Resolver, question: Question, verdict: Verdict, lifetime: float) -> Answer:
+    """Ask where the short way ended with `verdict`; otherwise like `exchange`."""
+    if lifetime <= 0:
         return TIMED_OUT
-    return await _ask_at_length(resolver_after(verdict, resolver), question, rest, tcp=verdict is Verdict.USE_TCP)
+    return await _ask_at_length(resolver_after(verdict, resolver), question, lifetime, tcp=verdict is Verdict.USE_TCP)
 
 
 async def _ask_at_length(
@@ -165,7 +169,7 @@ async def _in_trio(sock: socket.socket, way: Attempt, timeout: float) -> Answer 
     with trio.move_on_after(timeout):
         while True:
             await trio.lowlevel.wait_readable(sock)
-            verdict = _receive(sock, way)
+            verdict = receive(sock, way)
             if verdict is not Verdict.WAIT:
                 return verdict
     return Verdict.ASK_AGAIN
@@ -185,18 +189,9 @@ async def _in_asyncio(sock: socket.socket, way: Attempt, timeout: float) -> Answ
 
 def _readable(sock: socket.socket, way: Attempt, future: asyncio.Future[Answer | Verdict]) -> None:
     if not future.done():
-        _tell(future, _receive(sock, way))
+        _tell(future, receive(sock, way))
 
 
 def _tell(future: asyncio.Future[Answer | Verdict], verdict: Answer | Verdict) -> None:
     if verdict is not Verdict.WAIT and not future.done():
         future.set_result(verdict)
-
-
-def _receive(sock: socket.socket, way: Attempt) -> Answer | Verdict:
-    try:
-        return way.judge(sock.recv(MAX_PACKET))
-    except (BlockingIOError, InterruptedError):
-        return Verdict.WAIT
-    except OSError:
-        return Verdict.ASK_AGAIN
