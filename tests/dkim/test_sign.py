@@ -98,6 +98,14 @@ def test_added_fields_break_the_signature() -> None:
         assert only(f"{name}: x\r\n".encode() + signed).result == "pass", name
 
 
+def test_names_that_the_caller_changes_are_read_anew() -> None:
+    names = {1: "subject"}
+    view: Any = names.values()
+    assert b"date" not in sign(MESSAGE, ed_key(), **HERE, signed_fields=view, oversigned_if_present=())
+    names[2] = "date"
+    assert b"date" in sign(MESSAGE, ed_key(), **HERE, signed_fields=view, oversigned_if_present=())
+
+
 def test_fields_by_name() -> None:
     field = sign(
         MESSAGE, rsa_key(), **HERE, signed_fields=["Subject", "X-None"], oversigned_fields=["X-Never"],

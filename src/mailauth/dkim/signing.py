@@ -191,13 +191,13 @@ _known_options = lru_cache(maxsize=64)(SigningOptions)
 
 
 def _options(settings: dict[str, Any]) -> SigningOptions:
-    # With `now` they are new each time; a list of names cannot be remembered.
-    if "now" not in settings:
-        try:
-            return _known_options(**settings)
-        except TypeError:
-            pass
+    # With `now` they are new each time. Any other kind of names than a tuple may have changed since the last call.
+    if "now" not in settings and all(type(value) in _IMMUTABLE for value in settings.values()):
+        return _known_options(**settings)
     return SigningOptions(**settings)
+
+
+_IMMUTABLE = frozenset((str, bool, tuple, type(None)))
 
 
 def _checked_names(names: Iterable[str]) -> tuple[str, ...]:
