@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mailauth.dkim import AuthorMatch, DkimPolicy, Reason, Result, Signature, Verifier, verify
 from mailauth.dkim.result import RESULT_OF
 from mailauth.message import LineEnd
-from mailauth.plan import TIMED_OUT, Question, run
+from mailauth.plan import TIMED_OUT, Answer, Outcome, Question, run
 from mailauth.resolvers import ZoneResolver
 from tests.dkim.makers import (
     MESSAGE,
@@ -184,6 +184,16 @@ BAD_TAGS = [
     ("a tag that begins with a digit", {"1a": "x"}, "malformed-tag-list"),
     ("a hyphen in a tag's name", {"a-b": "x"}, "malformed-tag-list"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", [{"h": "from::to"}, {"i": "ann@example.net"}, {"q": "https"}, {"bh": ""}, {"c": "x"}])
+def test_a_bad_tag_leaves_the_evidence_of_the_others(bad: dict[str, str | None]) -> None:
+    """With several signatures, `signature_data` says which of them it is (RFC 6008)."""
+    message = signed(tags={"t": str(NOW), "x": str(NOW + 1), "l": "3"} | bad)
+    signature = only(message)
+    assert signature.result in ("neutral", "permerror")
+    assert signature.signature_data == message.split(b"; b=")[1][:8].decode()
+    assert (signature.signed_at, signature.expires_at, signature.body_length) == (NOW, NOW + 1, 3)
 
 
 @pytest.mark.parametrize(("tags", "reason"), [c[1:] for c in BAD_TAGS], ids=[c[0] for c in BAD_TAGS])
@@ -646,6 +656,14 @@ def test_dns_trouble_is_temporary(failure: Any) -> None:
     assert signature.domain == "example.org"
 
 
+def test_a_failed_answer_is_temporary_whatever_it_holds() -> None:
+    plan = verify(signed(), now=NOW)
+    next(plan)
+    with pytest.raises(StopIteration) as stop:
+        plan.send(Answer(Outcome.SERVER_FAILURE, (rsa_record().encode(),)))
+    assert stop.value.value[0].reason == "key-unavailable"
+
+
 def test_no_key_is_a_fact() -> None:
     for dns in (ZoneResolver({}), ZoneResolver({("x.sel._domainkey.example.org", "A"): ["192.0.2.1"]})):
         signature = only(signed(), dns=dns)
@@ -868,6 +886,30 @@ def test_the_worst_fields_take_linear_time(value: bytes) -> None:
     short = value.replace(run_of * 1000, run_of * 100)
     assert len(short) * 5 < len(value)
     assert seconds(value) < 50 * seconds(short) + 0.05
+
+
+def test_what_is_remembered_of_signers_is_bounded() -> None:
+    """A name of h= takes many times its octets in memory, and whoever sends mail chooses the names."""
+    import tracemalloc
+
+    names = ":".join(f"{first:c}{second:c}" for first in range(97, 121) for second in range(97, 121))
+    fields = [b"DKIM-Signature: %b; d=x%d.org; h=from:%b; b=QUJD\r\n" % (HALF, i, names.encode()) for i in range(100)]
+    tracemalloc.start()
+    for field in fields:
+        assert only(field + MESSAGE).reason == "no-key"
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < len(fields) * 32 * 1024
+
+
+HALF = b"v=1; a=rsa-sha256; s=sel; bh=" + b64(bytes(32)).encode()
+
+
+def test_what_is_remembered_of_a_signer_is_no_evidence_of_other_messages() -> None:
+    first = only(signed(tags={"t": str(NOW), "l": "4"}), rsa_record(extra="t=y; "))
+    second = only(signed())
+    assert (first.key_flags, first.body_length, first.signed_at) == (("y",), 4, NOW)
+    assert (second.key_flags, second.body_length, second.signed_at, second.unsigned_octets) == ((), None, None, 0)
 
 
 def test_question_and_timeout_are_what_the_plan_sees() -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -105,23 +106,33 @@ def parse(field: Field, line_end: LineEnd, evidence: dict[str, Any]) -> Signatur
     raw = field.raw
     start, end = raw.index(b":") + 1, end_of_text(raw, line_end)
     tags = _tags(raw[start:end], line_end)
-    terms = _terms(tags, len(raw), evidence)
+    try:
+        terms = _terms(tags, len(raw), evidence)
+    except Refusal:
+        _note_the_rest(tags, evidence)
+        raise
     b_place = _B_LATER.search(raw, start, end) or _B_FIRST.match(raw, start, end)
     if b_place is None or "bh" not in tags:
         raise Refusal(Reason.MISSING_TAG, f"{'b' if b_place is None else 'bh'}= is missing")
-    text = without_blanks(tags["b"])
-    signature = decode_base64(text, MAX_SIGNATURE_OCTETS)
+    signature = _signature(tags["b"], evidence)
+    length, signed_at, expires_at = _numbers(tags, evidence) if not _NUMBERED.isdisjoint(tags) else (None, None, None)
     body_hash = decode_base64(tags["bh"], MAX_BODY_HASH_OCTETS)
-    if not signature or not body_hash:
-        raise Refusal(Reason.MALFORMED_TAG, f"{'bh' if signature else 'b'}= is no base64, or empty, or too long")
+    if not body_hash:
+        raise Refusal(Reason.MALFORMED_TAG, "bh= is no base64, or empty, or too long")
     # A longer value whose beginning is the digest is no digest.
     if len(body_hash) != _DIGEST_OCTETS[terms.hash_name]:
         raise Refusal(Reason.MALFORMED_TAG, f"bh= has {len(body_hash)} octets, which is no {terms.algorithm} digest")
-    evidence["signature_data"] = text[:8].decode("ascii")
-    length, signed_at, expires_at = _numbers(tags, evidence) if not _NUMBERED.isdisjoint(tags) else (None, None, None)
     return SignatureField(
         field, b_place.start(1), b_place.end(1), end, terms, signature, body_hash, length, signed_at, expires_at
     )
+
+
+def _note_the_rest(tags: _Tags, evidence: dict[str, Any]) -> None:
+    """What stands beside terms that are refused: with several signatures, `signature_data` tells which one it was."""
+    with suppress(Refusal):
+        _signature(tags.get("b", b""), evidence)
+    with suppress(Refusal):
+        _numbers(tags, evidence)
 
 
 _TAG_LIST_REASONS = {Problem.SYNTAX: Reason.MALFORMED_TAG_LIST, Problem.DUPLICATE: Reason.DUPLICATE_TAG}
@@ -160,8 +171,10 @@ class _Reading(NamedTuple):
 
 def _terms(tags: _Tags, octets: int, evidence: dict[str, Any]) -> Terms:
     values = tuple(map(tags.get, _TERMS))
-    # A busy sender's are always the same. Only those of short fields are remembered, since peers choose them.
-    reading = _known_terms(values) if octets <= _MAX_REMEMBERED_OCTETS else _read_terms(values)
+    # A busy sender's are always the same. Peers choose them, so those of long fields are not remembered, nor those
+    # with many names in h=: a name of two octets takes two hundred in memory.
+    few = octets <= _MAX_REMEMBERED_OCTETS and tags.get("h", b"").count(b":") < _MAX_REMEMBERED_NAMES
+    reading = _known_terms(values) if few else _read_terms(values)
     evidence.update(reading.evidence)
     if reading.terms is None:
         assert reading.refusal is not None
@@ -171,6 +184,7 @@ def _terms(tags: _Tags, octets: int, evidence: dict[str, Any]) -> Terms:
 
 _TERMS = ("v", "a", "c", "d", "s", "h", "i", "q")
 _MAX_REMEMBERED_OCTETS = 2048
+_MAX_REMEMBERED_NAMES = 64
 
 
 def _read_terms(values: tuple[bytes | None, ...]) -> _Reading:
@@ -212,6 +226,16 @@ def _require_tags(tags: _Tags) -> None:
     for name in _REQUIRED:
         if name not in tags:
             raise Refusal(Reason.MISSING_TAG, f"{name}= is missing")
+
+
+def _signature(tag: bytes, evidence: dict[str, Any]) -> bytes:
+    """b=."""
+    text = without_blanks(tag)
+    signature = decode_base64(text, MAX_SIGNATURE_OCTETS)
+    if not signature:
+        raise Refusal(Reason.MALFORMED_TAG, "b= is no base64, or empty, or too long")
+    evidence["signature_data"] = text[:8].decode("ascii")
+    return signature
 
 
 def _numbers(tags: _Tags, evidence: dict[str, Any]) -> tuple[int | None, int | None, int | None]:

@@ -328,13 +328,13 @@ def _records(answer: Answer, most: int) -> list[KeyRecord | BadRecord]:
     RFC 6376 section 3.6.2.2 leaves several records undefined, section 6.1.2 step 4 allows to try each. The order of a
     record set means nothing, so it is made definite here.
     """
+    if answer.failed:
+        raise Refusal(Reason.KEY_UNAVAILABLE, f"the key could not be asked for: {answer.outcome}")
     texts = answer.texts
     if len(texts) == 1:
         record = parse_record(texts[0])
         if isinstance(record, KeyRecord):
             return [record]
-    if answer.failed:
-        raise Refusal(Reason.KEY_UNAVAILABLE, f"the key could not be asked for: {answer.outcome}")
     records = [parse_record(text) for text in sorted(set(texts))[:_MAX_RECORDS]]
     records = [record for record in records if not (isinstance(record, BadRecord) and record.foreign)]
     if not records:
