@@ -902,6 +902,18 @@ def test_what_is_remembered_of_signers_is_bounded() -> None:
     assert kept < len(fields) * 32 * 1024
 
 
+def test_what_is_remembered_of_key_records_is_bounded() -> None:
+    import tracemalloc
+
+    message = signed()
+    tracemalloc.start()
+    for i in range(100):
+        assert only(message, b"p=; n=%d" % i + b"\xff" * 15_000).reason == "key-revoked"
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 100 * 16 * 1024
+
+
 HALF = b"v=1; a=rsa-sha256; s=sel; bh=" + b64(bytes(32)).encode()
 
 

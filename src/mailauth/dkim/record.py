@@ -59,12 +59,15 @@ def parse_record(text: bytes) -> KeyRecord | BadRecord:
     """Read a TXT record, its strings joined. Any octets have a result."""
     if len(text) > MAX_RECORD_OCTETS:
         return BadRecord(Reason.KEY_MALFORMED, f"the record has more than {MAX_RECORD_OCTETS} octets")
-    return _known_record(text)
+    # The record of a busy sender is asked again and again, and parsing it costs more than looking it up in a cache.
+    # Only those of usual length are remembered, since whoever signs chooses what is in them.
+    return _known_record(text) if len(text) <= _MAX_REMEMBERED_OCTETS else _read_record(text)
 
 
-# The record of a busy sender is asked again and again, and parsing it costs more than looking it up in a cache.
-@lru_cache(maxsize=512)
-def _known_record(text: bytes) -> KeyRecord | BadRecord:
+_MAX_REMEMBERED_OCTETS = 2048
+
+
+def _read_record(text: bytes) -> KeyRecord | BadRecord:
     # A TXT record may have been pasted with its line ends; folds are blanks (RFC 6376 section 3.2).
     tags = parse_tags(_FOLD.sub(b" ", text), allow_empty=True)
     if isinstance(tags, BadTagList):
@@ -72,6 +75,9 @@ def _known_record(text: bytes) -> KeyRecord | BadRecord:
         foreign = b"p=" not in text and not text.lstrip().startswith(b"v=DKIM1")
         return BadRecord(Reason.KEY_MALFORMED, tags.detail, foreign)
     return _bad_version(tags) or _read(tags)
+
+
+_known_record = lru_cache(maxsize=512)(_read_record)
 
 
 def _bad_version(tags: dict[str, bytes]) -> BadRecord | None:
