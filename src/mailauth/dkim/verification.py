@@ -25,7 +25,7 @@ from mailauth.dkim.result import RESULT_OF, AuthorMatch, Reason, Result, Signatu
 from mailauth.dkim.signature import Refusal, SignatureField, parse, shown
 from mailauth.domain import is_within, to_ascii
 from mailauth.message import Field, Header, Splitter, address_domains, blocks
-from mailauth.plan import Answer, Plan, Question, ask_all
+from mailauth.plan import Answer, Plan, ask_all
 
 if TYPE_CHECKING:
     from mailauth.dkim.crypto import PublicKey
@@ -34,7 +34,7 @@ VerifyPlan: TypeAlias = Plan[list[Signature]]
 """A plan that ends in one result for each signature of a message, top first."""
 
 _DEFAULT_POLICY = DkimPolicy()
-_FAIL = Result.FAIL
+_FAIL, _SAME = Result.FAIL, AuthorMatch.SAME
 _QUICK_DOMAIN = re.compile(rb"[:;][ \t\r\n]*+d[ \t\r\n]*+=[ \t\r\n]*+([^; \t\r\n]++)")
 
 
@@ -126,12 +126,13 @@ class Verifier:
 
     def _ask(self) -> VerifyPlan:
         checks = self._checks or []
-        waiting = [check for check in checks if check.parsed is not None]
+        waiting = [(check, check.parsed.terms.question) for check in checks if check.parsed is not None]
         if len(waiting) == 1:
-            waiting[0].judge((yield waiting[0].question))
+            check, question = waiting[0]
+            check.judge((yield question))
         elif waiting:
-            answers = yield from ask_all([check.question for check in waiting])
-            for check, answer in zip(waiting, answers, strict=True):
+            answers = yield from ask_all([question for _, question in waiting])
+            for (check, _), answer in zip(waiting, answers, strict=True):
                 check.judge(answer)
         return [check.result() for check in checks]
 
@@ -185,7 +186,7 @@ def _author_match(domain: str | None, author: str | None) -> AuthorMatch:
     if author is None or domain is None:
         return AuthorMatch.NONE
     if domain == author:
-        return AuthorMatch.SAME
+        return _SAME
     if is_within(author, domain):
         return AuthorMatch.PARENT
     return AuthorMatch.CHILD if is_within(domain, author) else AuthorMatch.NONE
@@ -203,12 +204,6 @@ class _Check:
         self.header = header
         self.policy = policy
         self.evidence: dict[str, Any] = {"index": index, "line_end": header.line_end}
-
-    @property
-    def question(self) -> Question:
-        """What to ask for the key (RFC 6376 section 3.6.2)."""
-        assert self.parsed is not None
-        return Question(self.parsed.terms.key_name, "TXT")
 
     def refuse(self, reason: Reason, words: str) -> None:
         """The signature goes no further."""
@@ -328,7 +323,7 @@ def _records(answer: Answer, most: int) -> list[KeyRecord | BadRecord]:
     RFC 6376 section 3.6.2.2 leaves several records undefined, section 6.1.2 step 4 allows to try each. The order of a
     record set means nothing, so it is made definite here.
     """
-    texts = answer.texts
+    texts: tuple[bytes, ...] = answer.records
     if len(texts) == 1:
         record = parse_record(texts[0])
         if isinstance(record, KeyRecord):
@@ -350,7 +345,7 @@ _MAX_RECORDS = 100
 def _require_suitable(record: KeyRecord, parsed: SignatureField) -> None:
     if record.hash_names is not None and parsed.terms.hash_name not in record.hash_names:
         raise Refusal(Reason.KEY_HASH_NOT_ALLOWED, f"h= of the key does not allow {parsed.terms.hash_name}")
-    if record.revoked:
+    if not record.key:
         raise Refusal(Reason.KEY_REVOKED, "p= of the key is empty")
     if record.key_type != parsed.terms.key_type:
         words = f"the key is of type {shown(record.key_type.encode())}, the signature of type {parsed.terms.key_type}"
