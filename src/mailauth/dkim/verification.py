@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from mailauth.dkim.body import BodyHash
-from mailauth.dkim.header import canonicalizer, own_octets, select
+from mailauth.dkim.header import canonicalizer, select
 from mailauth.dkim.policy import DkimPolicy
 from mailauth.dkim.record import BadRecord, KeyRecord, parse_record
 from mailauth.dkim.result import RESULT_OF, AuthorMatch, Reason, Result, Signature
@@ -397,7 +397,9 @@ def _require_body_hash(parsed: SignatureField, body: BodyHash) -> int:
 
 
 def _header_digest(parsed: SignatureField, header: Header) -> bytes:
-    canonicalize = canonicalizer(parsed.terms.header_canonicalization, header)
-    octets = canonicalize([raw for raw, _ in select(parsed.terms.places, header, parsed.field)])
-    octets += own_octets(parsed.field.raw, parsed.b_start, parsed.b_end, parsed.end, canonicalize)
-    return hashlib.sha256(octets).digest()
+    terms, own = parsed.terms, parsed.field.raw
+    fields = [raw for raw, _ in select(terms.places, header, parsed.field)]
+    # RFC 6376 section 3.7: the signature itself comes last, b= emptied with the blanks around its value, no line end.
+    fields.append(own[: parsed.b_start] + own[parsed.b_end : parsed.end])
+    canonicalize = canonicalizer(terms.header_canonicalization, header)
+    return hashlib.sha256(canonicalize(fields)[:-2]).digest()
