@@ -16,7 +16,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -44,8 +44,9 @@ SCHEMA = (
 )
 _COLUMNS = "state, first_seen, last_seen, deferred, passed, expires, removed"
 _SAME = " AND ".join(f"{column} = ?" for column in _COLUMNS.split(", "))
-_GET = f"SELECT key, {_COLUMNS} FROM greylist WHERE key = ?"
-_GET_TWO = f"{_GET} UNION ALL {_GET}"
+# The number is the place of the key among those that were asked for: cheaper than to give the key back, and to compare.
+_GET = f"SELECT 0, {_COLUMNS} FROM greylist WHERE key = ?"
+_GET_TWO = f"{_GET} UNION ALL SELECT 1, {_COLUMNS} FROM greylist WHERE key = ?"
 _INSERT = f"INSERT INTO greylist (key, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"
 _UPDATE = (
     "UPDATE greylist SET "
@@ -125,13 +126,13 @@ class SqliteStore:
             return []
         rows = self._write(lambda connection: connection.execute(_EXPIRE, (now, limit)).fetchall())
         # What is no record has gone with the others, and is nothing to tell of.
-        return [(row[0], _record(row)) for row in rows if _is_record(row)]
+        return list(_readable(rows))
 
     def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
         """See `mailauth.greylist.Store`; the order is that of the keys."""
         bounds = (cursor, prefix, prefix + "\x7f", limit)
         entries = self._with_connection(
-            lambda connection: [(row[0], _record(row)) for row in connection.execute(_SCAN, bounds).fetchall()]
+            lambda connection: [_entry(row) for row in connection.execute(_SCAN, bounds).fetchall()]
         )
         return Page(entries, entries[-1][0] if len(entries) == limit else "")
 
@@ -341,29 +342,42 @@ def _create(connection: sqlite3.Connection, path: str) -> None:
 
 
 _STATES = {state.value: state for state in State}
-
-
-_TYPES = (str, str, float, float, int, int, int, int)
-
-
-def _is_record(row: tuple[Any, ...]) -> bool:
-    # A column has a type only by custom, and a bit that has tipped over can change it; so it can a count.
-    return tuple(map(type, row)) == _TYPES and row[1] in _STATES and max(row[4:]) <= NEVER
+_NAMES = {state: state.value for state in State}
 
 
 def _record(row: tuple[Any, ...]) -> Record:
-    if not _is_record(row):
+    """The record of a row, whose first column is its key or place; `ValueError` if it is none."""
+    _, state, first_seen, last_seen, deferred, passed, expires, removed = row
+    # A column has a type only by custom, and a bit that has tipped over can change it; so it can a count.
+    if type(first_seen) is not float or type(last_seen) is not float or state not in _STATES:
         raise ValueError("not a record")
-    return Record(_STATES[row[1]], *row[2:])
+    for number in (deferred, passed, expires, removed):
+        if type(number) is not int or number > NEVER:
+            raise ValueError("not a record")
+    return Record(_STATES[state], first_seen, last_seen, deferred, passed, expires, removed)
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    if type(row[0]) is not str:
+        raise ValueError("not a key")
+    return row[0], _record(row)
+
+
+def _readable(rows: Sequence[tuple[Any, ...]]) -> Iterator[Entry]:
+    for row in rows:
+        with suppress(ValueError):
+            yield _entry(row)
 
 
 def _read(connection: sqlite3.Connection, keys: Sequence[str]) -> list[Record | None]:
     if len(keys) == 2:
-        rows = connection.execute(_GET_TWO, keys).fetchall()
-    else:
-        rows = [row for key in keys for row in connection.execute(_GET, (key,))]
-    found = {row[0]: _record(row) for row in rows}
-    return [found.get(key) for key in keys]
+        # The keys of a check: one statement takes one lock.
+        records: list[Record | None] = [None, None]
+        for row in connection.execute(_GET_TWO, keys).fetchall():
+            records[row[0]] = _record(row)
+        return records
+    rows = [connection.execute(_GET, (key,)).fetchone() for key in keys]
+    return [None if row is None else _record(row) for row in rows]
 
 
 def _swap(key: str, expected: Record | None, record: Record | None) -> tuple[str, tuple[Any, ...]]:
@@ -378,7 +392,7 @@ def _swap(key: str, expected: Record | None, record: Record | None) -> tuple[str
 
 def _row(record: Record) -> tuple[Any, ...]:
     # A plain str: for a subclass the driver first looks for an adapter, each time.
-    return record.state.value, *record[1:]
+    return _NAMES[record.state], *record[1:]
 
 
 # --- errors --------------------------------------------------------------------------------------------------
