@@ -71,9 +71,9 @@ class _Checks:
         client_name: str | None,
         authenticated: bool,
     ) -> StorePlan[Decision]:
-        if not (isinstance(sender, str) and isinstance(recipient, str)):
-            wrong = recipient if isinstance(sender, str) else sender
-            raise TypeError(f"an address is text, not {type(wrong).__name__}; the null sender is ''")
+        for text in (sender, recipient):
+            if not isinstance(text, str):
+                raise TypeError(f"an address is text, not {type(text).__name__}; the null sender is ''")
         attempt = Attempt(parse_ip(ip), sender, recipient, proven_domain, client_name, authenticated)
         return check_attempt(attempt, now, self._settings.current(), self._on_error)
 

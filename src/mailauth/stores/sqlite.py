@@ -61,8 +61,8 @@ _SCAN = f"SELECT key, {_COLUMNS} FROM greylist WHERE key > ? AND key >= ? AND ke
 
 CACHE_KIB = 16 * 1024
 CHECKPOINT_PAGES = 4000
-"""The log is carried over into the file when it has so many pages (16 MB), not SQLite's 1000: that takes two fsyncs, and
-writes a page once that has changed often; it was a third of what new triplets cost."""
+"""The log is carried over into the file when it has so many pages (16 MB); SQLite's own number is 1000. Each time takes
+two fsyncs, and writes a page once that has changed often: a third of the cost of new triplets was that."""
 LOCK_INTERVAL = 0.0005
 """Seconds: on average so long until a busy write lock is asked for again."""
 LOOK_INTERVAL = 1.0
