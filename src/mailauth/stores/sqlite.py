@@ -2,7 +2,7 @@
 #
 # Reads need no lock (WAL). Within a process one thread writes at a time, and takes the waiting writes of the others
 # along in one transaction, so that with durability "full" they share one fsync. Between processes SQLite's write lock
-# decides; it is asked for at short random intervals instead of SQLite's growing ones, so that nobody starves.
+# decides; it is asked for at random intervals that do not grow, as SQLite's own do, so that nobody starves.
 #
 # SECURITY: keys hold what a peer sent; they are bound as parameters, never part of a statement.
 """`SqliteStore`: records in an SQLite database."""
@@ -62,9 +62,11 @@ _SCAN = f"SELECT key, {_COLUMNS} FROM greylist WHERE key > ? AND key >= ? AND ke
 CACHE_KIB = 16 * 1024
 CHECKPOINT_PAGES = 4000
 """The log is carried over into the file when it has so many pages (16 MB); SQLite's own number is 1000. Each time takes
-two fsyncs, and writes a page once that has changed often: a third of the cost of new triplets was that."""
-LOCK_INTERVAL = 0.0005
-"""Seconds: on average so long until a busy write lock is asked for again."""
+two fsyncs, and writes a page once that has changed often: a fifth of the cost of an insert is saved."""
+LOCK_INTERVAL = 0.01
+"""Seconds: on average so long until a busy write lock is asked for again. Far longer than a write takes: who has the
+lock then does a number of writes, while processes that take turns after each write lose what they have in their caches
+to each other. Where two meet by chance, one of them is late by this much; a mail client does not notice."""
 LOOK_INTERVAL = 1.0
 """Seconds: so often a store looks whether its file was removed or replaced."""
 MAX_BATCH = 256
