@@ -629,15 +629,15 @@ def _at_once(data: bytes, max_octets: int, max_fields: int) -> Header | None:
     end = data.find(b"\r\n\r\n", 0, max_octets) + 2
     if end < 2 or (end > max_fields * _LEAST_FIELD_OCTETS and data.count(b"\n", 0, end) > max_fields):
         return None
-    pairs = _USUAL_FIELD.findall(data, 0, end)
-    if sum([len(raw) for raw, _ in pairs]) != end:
+    pairs = _USUAL_FIELDS.findall(data, 0, end)
+    if not pairs[-1][1]:
         return None
     return Header.of_usual(tuple(_pairs_to_fields(pairs)), data[:end])
 
 
 _LEAST_FIELD_OCTETS = len(b"a:\r\n")
-# Every LF has its CR. Fields begin lines, and a dot stops at LF, so that what is no field is looked at once.
-_USUAL_FIELD = re.compile(rb"(?m:^)(([!-9;-~]++)[ \t]*+:.*+(?<=\r)\n(?:[ \t].*+(?<=\r)\n)*+)")
+# Fields in which every LF has its CR, without a gap: what is none is taken up to the end, and has no name.
+_USUAL_FIELDS = re.compile(rb"(([!-9;-~]++)[ \t]*+:.*+(?<=\r)\n(?:[ \t].*+(?<=\r)\n)*+)|(?s:.)++")
 
 
 def _fields(syntax: _Syntax, buffer: bytes, start: int, end: int, most: int) -> list[Field]:

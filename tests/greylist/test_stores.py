@@ -8,9 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -408,6 +410,35 @@ def test_postgresql_that_isolates_more_strictly_lets_nobody_fail_who_loses(postg
         other.commit()
         thread.join()
     assert answers == [False]
+    store.stop()
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("caller", ["sync", "asyncio"])
+def test_postgresql_table_that_another_makes_at_the_same_time(postgres_server: Any, caller: str) -> None:
+    """Who has seen no table waits for the one who makes it, and then finds it."""
+    import psycopg
+
+    from mailauth.stores import postgres
+
+    path = f"race_{caller}"
+    url = f"{postgres_server.url}?options=-csearch_path%3D{path}"
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with (
+        ThreadPoolExecutor(1) as thread,
+        psycopg.connect(url) as maker,
+        psycopg.connect(url, autocommit=True) as watcher,
+    ):
+        watcher.execute(f"CREATE SCHEMA {path}")
+        maker.execute("SELECT pg_advisory_xact_lock(%s)", (postgres._SCHEMA_LOCK,))
+        store = open_for(caller, url)
+        found = thread.submit(store.get, ("k",))
+        while watcher.execute(waiting).fetchone() != (1,):
+            assert not found.done()
+            time.sleep(0.01)
+        maker.execute(postgres.SCHEMA)
+        maker.commit()
+        assert list(found.result()) == [None]
     store.stop()
 
 

@@ -29,6 +29,7 @@ _CRLF = b"\r\n"
 _LF = LineEnd.LF
 _MANY = 4096
 _MANY_CRLF = _CRLF * _MANY
+_SOME_CRLF = _CRLF * 64
 
 
 class Canonicalizer(Protocol):
@@ -102,11 +103,11 @@ def _before_crlfs(data: bytes, start: int, end: int) -> int:
     if not data.endswith(_CRLF, start, end):
         return end
     end -= 2
-    if data.endswith(_CRLF * 64, start, end):
+    if data.endswith(_SOME_CRLF, start, end):
         while data.endswith(_MANY_CRLF, start, end):
             end -= len(_MANY_CRLF)
-        while data.endswith(_CRLF * 64, start, end):
-            end -= len(_CRLF) * 64
+        while data.endswith(_SOME_CRLF, start, end):
+            end -= len(_SOME_CRLF)
     while data.endswith(_CRLF, start, end):
         end -= 2
     return end

@@ -93,8 +93,3 @@ def select(wanted: Places, header: Header, own: Field) -> list[Field]:
         others = [field for field in header.all("dkim-signature") if field is not own]
         by_name = {**by_name, "dkim-signature": others}
     return [by_name[name][-nth] for name, nth in wanted if name in by_name and nth <= len(by_name[name])]
-
-
-def own_octets(raw: bytes, b_start: int, b_end: int, end: int, canonicalize: Canonicalizer) -> bytes:
-    """The signature field itself: b= emptied with the blanks around its value, no line end (RFC 6376 section 3.7)."""
-    return canonicalize([raw[:b_start] + raw[b_end:end]])[:-2]

@@ -26,7 +26,7 @@ from mailauth.dkim.header import Places, places
 from mailauth.dkim.result import Reason
 from mailauth.domain import is_fqdn, is_within, to_ascii
 from mailauth.message import Field, LineEnd
-from mailauth.plan import MAX_NAME_OCTETS
+from mailauth.plan import MAX_NAME_OCTETS, Question
 from mailauth.taglist import BadTagList, Problem, items, without_blanks
 from mailauth.taglist import parse as parse_tags
 
@@ -74,7 +74,7 @@ class Terms(NamedTuple):
     header_canonicalization: str
     body_canonicalization: str
     domain: str  # A-label, lower case
-    key_name: str  # where the key is asked for (RFC 6376 section 3.6.2.1)
+    question: Question  # what to ask for the key (RFC 6376 section 3.6.2)
     signed_fields: frozenset[str]  # lower case
     places: Places  # the same in the order of h=
     identity_domain: str  # A-label, lower case
@@ -201,14 +201,14 @@ def _read_terms(values: tuple[bytes | None, ...]) -> _Reading:
     except Refusal as refusal:
         return _Reading(None, (refusal.reason, refusal.detail), evidence)
     key_type, _, hash_name = algorithm.partition("-")
-    key_name = f"{selector}._domainkey.{domain}"
+    question = Question(f"{selector}._domainkey.{domain}", "TXT")
     terms = Terms(
         algorithm,
         key_type,
         hash_name,
         *canonicalizations,
         domain,
-        key_name,
+        question,
         frozenset(names),
         places(names),
         identity_domain,

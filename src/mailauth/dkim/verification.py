@@ -18,14 +18,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from mailauth.dkim.body import BodyHash
-from mailauth.dkim.header import canonicalizer, own_octets, select
+from mailauth.dkim.header import canonicalizer, select
 from mailauth.dkim.policy import DkimPolicy
 from mailauth.dkim.record import BadRecord, KeyRecord, parse_record
 from mailauth.dkim.result import RESULT_OF, AuthorMatch, Reason, Result, Signature
 from mailauth.dkim.signature import Refusal, SignatureField, parse, shown
 from mailauth.domain import is_within, to_ascii
 from mailauth.message import Field, Header, Splitter, address_domains, blocks
-from mailauth.plan import Answer, Plan, Question, ask_all
+from mailauth.plan import Answer, Plan, ask_all
 
 if TYPE_CHECKING:
     from mailauth.dkim.crypto import PublicKey
@@ -34,7 +34,7 @@ VerifyPlan: TypeAlias = Plan[list[Signature]]
 """A plan that ends in one result for each signature of a message, top first."""
 
 _DEFAULT_POLICY = DkimPolicy()
-_FAIL = Result.FAIL
+_FAIL, _SAME = Result.FAIL, AuthorMatch.SAME
 _QUICK_DOMAIN = re.compile(rb"[:;][ \t\r\n]*+d[ \t\r\n]*+=[ \t\r\n]*+([^; \t\r\n]++)")
 
 
@@ -126,12 +126,13 @@ class Verifier:
 
     def _ask(self) -> VerifyPlan:
         checks = self._checks or []
-        waiting = [check for check in checks if check.parsed is not None]
+        waiting = [(check, check.parsed.terms.question) for check in checks if check.parsed is not None]
         if len(waiting) == 1:
-            waiting[0].judge((yield waiting[0].question))
+            check, question = waiting[0]
+            check.judge((yield question))
         elif waiting:
-            answers = yield from ask_all([check.question for check in waiting])
-            for check, answer in zip(waiting, answers, strict=True):
+            answers = yield from ask_all([question for _, question in waiting])
+            for (check, _), answer in zip(waiting, answers, strict=True):
                 check.judge(answer)
         return [check.result() for check in checks]
 
@@ -185,7 +186,7 @@ def _author_match(domain: str | None, author: str | None) -> AuthorMatch:
     if author is None or domain is None:
         return AuthorMatch.NONE
     if domain == author:
-        return AuthorMatch.SAME
+        return _SAME
     if is_within(author, domain):
         return AuthorMatch.PARENT
     return AuthorMatch.CHILD if is_within(domain, author) else AuthorMatch.NONE
@@ -203,12 +204,6 @@ class _Check:
         self.header = header
         self.policy = policy
         self.evidence: dict[str, Any] = {"index": index, "line_end": header.line_end}
-
-    @property
-    def question(self) -> Question:
-        """What to ask for the key (RFC 6376 section 3.6.2)."""
-        assert self.parsed is not None
-        return Question(self.parsed.terms.key_name, "TXT")
 
     def refuse(self, reason: Reason, words: str) -> None:
         """The signature goes no further."""
@@ -330,7 +325,7 @@ def _records(answer: Answer, most: int) -> list[KeyRecord | BadRecord]:
     """
     if answer.failed:
         raise Refusal(Reason.KEY_UNAVAILABLE, f"the key could not be asked for: {answer.outcome}")
-    texts = answer.texts
+    texts: tuple[bytes, ...] = answer.records
     if len(texts) == 1:
         record = parse_record(texts[0])
         if isinstance(record, KeyRecord):
@@ -350,7 +345,7 @@ _MAX_RECORDS = 100
 def _require_suitable(record: KeyRecord, parsed: SignatureField) -> None:
     if record.hash_names is not None and parsed.terms.hash_name not in record.hash_names:
         raise Refusal(Reason.KEY_HASH_NOT_ALLOWED, f"h= of the key does not allow {parsed.terms.hash_name}")
-    if record.revoked:
+    if not record.key:
         raise Refusal(Reason.KEY_REVOKED, "p= of the key is empty")
     if record.key_type != parsed.terms.key_type:
         words = f"the key is of type {shown(record.key_type.encode())}, the signature of type {parsed.terms.key_type}"
@@ -402,7 +397,9 @@ def _require_body_hash(parsed: SignatureField, body: BodyHash) -> int:
 
 
 def _header_digest(parsed: SignatureField, header: Header) -> bytes:
-    canonicalize = canonicalizer(parsed.terms.header_canonicalization, header)
-    octets = canonicalize([raw for raw, _ in select(parsed.terms.places, header, parsed.field)])
-    octets += own_octets(parsed.field.raw, parsed.b_start, parsed.b_end, parsed.end, canonicalize)
-    return hashlib.sha256(octets).digest()
+    terms, own = parsed.terms, parsed.field.raw
+    fields = [raw for raw, _ in select(terms.places, header, parsed.field)]
+    # RFC 6376 section 3.7: the signature itself comes last, b= emptied with the blanks around its value, no line end.
+    fields.append(own[: parsed.b_start] + own[parsed.b_end : parsed.end])
+    canonicalize = canonicalizer(terms.header_canonicalization, header)
+    return hashlib.sha256(canonicalize(fields)[:-2]).digest()

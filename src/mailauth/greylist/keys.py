@@ -77,9 +77,10 @@ def normal_sender(address: str) -> str:
     """The sender part: ``<>``, or the address without what changes from one message of a sender to the next."""
     # The short way for most addresses gives the same as the long one; a test compares them.
     plain = _PLAIN.fullmatch(address.lower()) if len(address) <= MAX_PLAIN else None
-    if plain is not None:
-        return f"{_without_numbers(plain[1])}@{plain[2]}"
-    return _part(address, _without_variations)
+    if plain is None:
+        return _part(address, _without_variations)
+    local_part, domain = plain.groups()
+    return f"{_without_numbers(local_part)}@{domain}"
 
 
 @lru_cache(maxsize=4096)

@@ -25,6 +25,8 @@ EXPIRE_STEP = 4 * EXPIRE_EVERY
 """... and so many are removed at most in one step: more than come in, and still only milliseconds."""
 
 
+_BEFORE_EXPIRY = (Reason.NEW, Reason.STORE_ERROR)
+
 MAX_TIME = 1e12
 """Seconds; a time beyond is in another unit. Far beyond it, a float has no room for a second more."""
 
@@ -80,7 +82,7 @@ class _Checks:
         if decision.note and (decision.reason is Reason.STORE_ERROR or not decision.reason.startswith("exempt")):
             _log.warning("greylist store: %s; decision: %s (%s)", decision.note, decision.action, decision.reason)
         # A store that is full takes nothing new, and needs its old records removed all the more.
-        if decision.reason not in (Reason.NEW, Reason.STORE_ERROR) or self._expire_every is None:
+        if decision.reason not in _BEFORE_EXPIRY or self._expire_every is None:
             return False
         self._new += 1
         return self._new % self._expire_every == 0

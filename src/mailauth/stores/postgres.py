@@ -40,13 +40,20 @@ CREATE TABLE {TABLE} (
 CREATE INDEX {TABLE}_expires ON {TABLE} (expires);
 COMMENT ON TABLE {TABLE} IS '{_COMMENT}';
 """
-_FIND = "SELECT obj_description(to_regclass(%s), 'pg_class'), to_regclass(%s) IS NOT NULL"
+# Not to_regclass(): a session remembers from its first look that there is no such table, and within a transaction does
+# not hear that another has made it meanwhile.
+_FIND = (
+    "SELECT obj_description(oid, 'pg_class') FROM pg_catalog.pg_class WHERE relname = %s AND pg_table_is_visible(oid)"
+)
 
 _COLUMNS = "state, first_seen, last_seen, deferred, passed, expires, removed"
 _TYPES = ("text", "float8", "float8", "int8", "int8", "int8", "int8")
 _PLACES = ", ".join(f"%s::{kind}" for kind in _TYPES)
 _SAME = f"({_COLUMNS}) = ({_PLACES})"
 _GET = f"SELECT key, {_COLUMNS} FROM {TABLE} WHERE key = ANY(%s)"
+# The two keys of a check: the server plans this once, but one with an array anew each time, as the array's length may
+# change; and planning takes longer than reading.
+_GET_TWO = f"SELECT key, {_COLUMNS} FROM {TABLE} WHERE key IN (%s, %s)"
 _INSERT = f"INSERT INTO {TABLE} (key, {_COLUMNS}) VALUES (%s, {_PLACES}) ON CONFLICT (key) DO NOTHING"
 _UPDATE = f"UPDATE {TABLE} SET ({_COLUMNS}) = ({_PLACES}) WHERE key = %s AND {_SAME}"
 _DELETE = f"DELETE FROM {TABLE} WHERE key = %s AND {_SAME}"
@@ -97,6 +104,8 @@ class _Wording:
             f"SET statement_timeout = {math.ceil(self._time_limit * 1000)}",
             # A server may be set to a stricter level, at which who loses a race fails instead of seeing that it lost.
             "SET default_transaction_isolation = 'read committed'",
+            # A statement's plan is kept: one that was made while the table was small would go on to read all of it.
+            "SET enable_seqscan = off",
         ]
         if self._synchronous_commit is not None:
             settings.append(f"SET synchronous_commit = {self._synchronous_commit}")
@@ -104,11 +113,10 @@ class _Wording:
 
     def _require_ours(self, row: Any) -> bool:
         """Whether the table is there; `StoreError` if it is not ours."""
-        comment, exists = row
-        if exists and comment != _COMMENT:
-            words = f"{self._shown}: table {TABLE} is {comment or 'of another program'}; this is {_COMMENT}"
+        if row is not None and row[0] != _COMMENT:
+            words = f"{self._shown}: table {TABLE} is {row[0] or 'of another program'}; this is {_COMMENT}"
             raise StoreError(words, Trouble.FOREIGN)
-        return bool(exists)
+        return row is not None
 
     def _record(self, row: Sequence[Any]) -> Record:
         state = _STATES.get(row[1])
@@ -149,8 +157,18 @@ def _swap(key: str, expected: Record | None, record: Record | None) -> tuple[str
     return _UPDATE, (*record, key, *expected)
 
 
+def _select(keys: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
+    """The statement that reads the records of the keys."""
+    return (_GET_TWO, tuple(keys)) if len(keys) == 2 else (_GET, (list(keys),))
+
+
 def _scan_bounds(prefix: str, cursor: str, limit: int) -> tuple[Any, ...]:
     return cursor, prefix, prefix + "\x7f", limit
+
+
+def _has_rows(cursor: Any) -> bool:
+    # Not `cursor.description`, which makes an object for each column.
+    return cursor.pgresult is not None and cursor.pgresult.nfields > 0
 
 
 class PostgresStore(_Wording):
@@ -167,7 +185,7 @@ class PostgresStore(_Wording):
 
     def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
         """See `mailauth.greylist.Store`."""
-        return self._by_key(keys, self._query(_GET, (list(keys),))[0])
+        return self._by_key(keys, self._query(*_select(keys))[0])
 
     def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
         """See `mailauth.greylist.Store`."""
@@ -221,7 +239,7 @@ class PostgresStore(_Wording):
     def _execute(self, connection: Any, statement: str, values: tuple[Any, ...]) -> tuple[list[Any], int]:
         connection.deadline = time.monotonic() + self._time_limit
         cursor = connection.execute(statement, values)
-        return (cursor.fetchall() if cursor.description else []), cursor.rowcount
+        return (cursor.fetchall() if _has_rows(cursor) else []), cursor.rowcount
 
     def _take(self) -> tuple[Any, bool]:
         if self._process != os.getpid():
@@ -245,10 +263,10 @@ class PostgresStore(_Wording):
             connection.deadline = time.monotonic() + self._time_limit
             for statement in self._session():
                 connection.execute(statement)
-            if not self._require_ours(connection.execute(_FIND, (TABLE, TABLE)).fetchone()):
+            if not self._require_ours(connection.execute(_FIND, (TABLE,)).fetchone()):
                 with connection.transaction():
                     connection.execute("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
-                    if not self._require_ours(connection.execute(_FIND, (TABLE, TABLE)).fetchone()):
+                    if not self._require_ours(connection.execute(_FIND, (TABLE,)).fetchone()):
                         connection.execute(SCHEMA)
         except BaseException:
             connection.close()
@@ -309,7 +327,7 @@ class AsyncPostgresStore(_Wording):
 
     async def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
         """See `mailauth.greylist.Store`."""
-        return self._by_key(keys, (await self._query(_GET, (list(keys),)))[0])
+        return self._by_key(keys, (await self._query(*_select(keys)))[0])
 
     async def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
         """See `mailauth.greylist.Store`."""
@@ -371,17 +389,17 @@ class AsyncPostgresStore(_Wording):
 
     async def _execute(self, connection: Any, statement: str, values: tuple[Any, ...]) -> tuple[list[Any], int]:
         cursor = await connection.execute(statement, values)
-        return (await cursor.fetchall() if cursor.description else []), cursor.rowcount
+        return (await cursor.fetchall() if _has_rows(cursor) else []), cursor.rowcount
 
     async def _connect(self) -> Any:
         connection = await _prompt_connection_class().connect(self._url, **self._options())
         try:
             for statement in self._session():
                 await connection.execute(statement)
-            if not self._require_ours(await (await connection.execute(_FIND, (TABLE, TABLE))).fetchone()):
+            if not self._require_ours(await (await connection.execute(_FIND, (TABLE,))).fetchone()):
                 async with connection.transaction():
                     await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
-                    if not self._require_ours(await (await connection.execute(_FIND, (TABLE, TABLE))).fetchone()):
+                    if not self._require_ours(await (await connection.execute(_FIND, (TABLE,))).fetchone()):
                         await connection.execute(SCHEMA)
         except BaseException:
             await connection.close()
