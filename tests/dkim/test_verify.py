@@ -23,6 +23,7 @@ from tests.dkim.makers import (
     MESSAGE,
     NOW,
     b64,
+    canonical_field,
     check,
     ed_key,
     ed_record,
@@ -430,6 +431,21 @@ def test_bare_cr_and_lf_in_the_header_are_data(c: str, octets: bytes) -> None:
     header = split(b"A: 1\r\nB:  x" + octets + b"y \r\n\r\n").header
     expected = b"B:  x" + octets + b"y \r\n" if c == "simple" else b"b:x" + octets + b"y\r\n"
     assert canonicalizer(c, header)([header.fields[1].raw]) == expected
+
+
+pieces_of_headers = st.sampled_from(
+    [b"x", b"y:", b":", b" ", b"\t", b"\r\n ", b"\r\n\t", b"\r\nC :", b"\r", b"\n", b"\x0b", b"\x0c", b"\0", b"\xff"]
+)
+
+
+@given(st.lists(pieces_of_headers, max_size=12).map(b"".join), st.sampled_from(["simple", "relaxed"]))
+def test_any_header_is_canonicalized_as_the_reference_does(octets: bytes, c: str) -> None:
+    from mailauth.dkim.header import canonicalizer
+    from mailauth.message import split
+
+    header = split(b"A: 1\r\nB:" + octets + b"\r\n\r\n").header
+    fields = [field.raw for field in header.fields]
+    assert canonicalizer(c, header)(fields) == b"".join([canonical_field(raw, c) for raw in fields])
 
 
 @pytest.mark.parametrize("c", ["simple/simple", "relaxed/relaxed"])
