@@ -82,14 +82,16 @@ def places(names: Sequence[str]) -> Places:
     return tuple(found)
 
 
-def select(wanted: Places, header: Header, own: Field) -> list[Field]:
-    """The fields that h= stands for, in its order.
+def select(wanted: Places, header: Header, without: Field | None) -> list[bytes]:
+    """The octets of the fields that h= stands for, in its order.
 
     Each name takes the lowest field of that name which no earlier one took (RFC 6376 section 5.4.2); names without a
-    field left stand for nothing (section 5.4). The signature itself is never among them (section 3.5, h=).
+    field left stand for nothing (section 5.4). The signature itself is never among them (section 3.5, h=): `without` is
+    that one, where h= has the name at all.
     """
     by_name = header.by_name
-    if ("dkim-signature", 1) in wanted:
-        others = [field for field in header.all("dkim-signature") if field is not own]
+    if without is not None:
+        others = [field for field in header.all("dkim-signature") if field is not without]
         by_name = {**by_name, "dkim-signature": others}
-    return [by_name[name][-nth] for name, nth in wanted if name in by_name and nth <= len(by_name[name])]
+    of_name = by_name.get
+    return [fields[-nth].raw for name, nth in wanted if (fields := of_name(name)) is not None and nth <= len(fields)]

@@ -398,7 +398,7 @@ def _require_body_hash(parsed: SignatureField, body: BodyHash) -> int:
 
 def _header_digest(parsed: SignatureField, header: Header) -> bytes:
     terms, own = parsed.terms, parsed.field.raw
-    fields = [raw for raw, _ in select(terms.places, header, parsed.field)]
+    fields = select(terms.places, header, parsed.field if "dkim-signature" in terms.signed_fields else None)
     # RFC 6376 section 3.7: the signature itself comes last, b= emptied with the blanks around its value, no line end.
     fields.append(own[: parsed.b_start] + own[parsed.b_end : parsed.end])
     canonicalize = canonicalizer(terms.header_canonicalization, header)

@@ -59,6 +59,9 @@ class Outcome(Enum):
     SERVER_FAILURE = "server-failure"
     REFUSED = "refused"
 
+    # The members are single; Enum's own hash is written in Python, and would be asked with each answer.
+    __hash__ = object.__hash__
+
     def __str__(self) -> str:
         return self.value
 
