@@ -175,7 +175,8 @@ class Header:
     def of_usual(cls, fields: tuple[Field, ...], raw: bytes) -> Header:
         """A whole header in which every LF follows a CR, without the generated constructor, which is slow."""
         header = cls.__new__(cls)
-        header.__dict__.update(fields=fields, raw=raw, separator=b"\r\n", line_end=_CRLF_LINES, bare_lf=0)
+        values = {"fields": fields, "raw": raw, "separator": b"\r\n", "line_end": _CRLF_LINES, "bare_lf": 0}
+        object.__setattr__(header, "__dict__", values)
         return header
 
     @property

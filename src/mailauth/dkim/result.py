@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
@@ -162,10 +161,13 @@ class Signature:
     index: int = 0  # the place among the DKIM-Signature fields, from the top
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Signature:
-        """From `result`, `reason` and whatever else is known, without the generated constructor, which is slow."""
+    def of(cls, values: dict[str, Any]) -> Signature:
+        """From `result`, `reason` and whatever else is known, without the generated constructor, which is slow.
+
+        `values` becomes part of the signature: nobody else may keep it.
+        """
         signature = cls.__new__(cls)
-        signature.__dict__.update(values)
+        object.__setattr__(signature, "__dict__", values)
         return signature
 
     def __bool__(self) -> bool:
