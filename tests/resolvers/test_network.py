@@ -13,6 +13,7 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -416,6 +417,25 @@ def test_closing_the_resolver_while_a_batch_is_handed_over() -> None:
         timer.join()
 
 
+@pytest.mark.parametrize("ask_them", [lambda r: run(ask_all(numbered(3)), r), lambda r: [r.submit(QUESTION).result(0)]])
+def test_a_system_that_has_no_more_threads_is_a_server_failure(
+    ask_them: Callable[[DnspythonResolver], list[Answer]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with HostileServer(truncating) as server, DnspythonResolver(sync_configuration(server.port)) as resolver:
+        with monkeypatch.context() as patch, warnings.catch_warnings():
+            # An event loop that is left open says so when it is collected, and so would pytest.
+            warnings.simplefilter("error")
+            patch.setattr(threading.Thread, "start", full)
+            answers = ask_them(resolver)
+            gc.collect()
+        assert {answer.outcome for answer in answers} == {Outcome.SERVER_FAILURE}
+        assert "new thread" in answers[0].detail
+        assert run(ask(QUESTION), resolver).found
+
+
 # --- the background thread -----------------------------------------------------------------------------------
 
 
@@ -676,6 +696,87 @@ def test_the_sockets_of_c_ares_come_and_go(kind: Any, script: Any, monkeypatch: 
 
     with HostileServer(script) as server:
         asyncio.run(main(server.port))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted where the system lists them")
+def test_c_ares_that_is_dropped_leaves_nothing_behind() -> None:
+    def files() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    async def main(port: int) -> None:
+        watched: Any = asyncio.get_running_loop()._selector.get_map()  # type: ignore[attr-defined]
+        before, files_before = set(watched), files()
+        for _ in range(20):
+            assert (await run_async(ask_all(numbered(2)), AiodnsResolver(["127.0.0.1"], port=port)))[0].found
+        for _ in range(200):
+            gc.collect()
+            await asyncio.sleep(0.01)
+            if files() <= files_before:
+                break
+        assert set(watched) == before
+        assert files() <= files_before
+
+    with HostileServer(good) as server:
+        asyncio.run(main(server.port))
+
+
+def test_c_ares_is_not_dropped_while_a_question_is_open() -> None:
+    def late(query: bytes, tcp: bool) -> list[Reply]:
+        return [(0.1, reply) for _, reply in good(query, tcp)]
+
+    async def main(port: int) -> None:
+        future = AiodnsResolver(["127.0.0.1"], port=port).submit_async(QUESTION)
+        gc.collect()
+        assert (await future).found
+
+    with HostileServer(late) as server:
+        asyncio.run(main(server.port))
+
+
+@pytest.mark.parametrize("name", ["a.test", "at@sign.test"])
+def test_a_type_that_no_plan_asks_for_takes_no_room_in_c_ares(name: str) -> None:
+    strange = Question(name, "SRV")  # type: ignore[arg-type]
+
+    async def main(port: int) -> None:
+        async with AiodnsResolver(["127.0.0.1"], port=port, max_in_flight=2) as resolver:
+            for _ in range(2):
+                with pytest.raises(ValueError, match="SRV"):
+                    await resolver.lookup_async(strange)
+                with pytest.raises(ValueError, match="SRV"):
+                    await run_async(ask_all([QUESTION, strange]), resolver, time_limit=2)
+            assert (await run_async(ask(QUESTION), resolver, time_limit=10)).found
+
+    with HostileServer(good) as server:
+        asyncio.run(main(server.port))
+
+
+def test_c_ares_may_be_closed_in_one_thread_while_another_begins() -> None:
+    """One thread looks for loops that are gone, in the midst of which another closes what it has."""
+    other = asyncio.new_event_loop()
+
+    async def close() -> None:
+        resolver.close()
+
+    class Watched:
+        def is_closed(self) -> bool:
+            closing.start()
+            closing.join(0.2)
+            return False
+
+    with HostileServer(good) as server:
+        resolver = AiodnsResolver(["127.0.0.1"], port=server.port)
+        closing = threading.Thread(target=lambda: other.run_until_complete(close()))
+        channels: Any = {Watched(): None, other: SimpleNamespace(close=bool)}
+        resolver._channels = channels
+
+        async def main() -> None:
+            assert (await resolver.lookup_async(QUESTION)).found
+            resolver.close()
+
+        asyncio.run(main())
+        closing.join()
+        assert other not in channels
+    other.close()
 
 
 def test_names_that_c_ares_refuses_are_given_up_with_the_rest() -> None:

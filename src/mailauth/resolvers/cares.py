@@ -8,8 +8,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import threading
+import weakref
 from collections import deque
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
@@ -21,7 +23,7 @@ except ModuleNotFoundError as _error:
     raise ModuleNotFoundError("AiodnsResolver needs c-ares: pip install 'mailauth[aiodns]'", name="pycares") from _error
 
 from mailauth.plan.dns import Answer, Question, not_asked
-from mailauth.resolvers.cares_answers import CLOSED, TYPES, answer_of
+from mailauth.resolvers.cares_answers import CLOSED, TYPES, answer_of, require_type
 from mailauth.resolvers.cares_sockets import sockets_in
 
 if TYPE_CHECKING:
@@ -44,14 +46,15 @@ class AiodnsResolver:
 
     `timeout` is in seconds for the first of `tries` tries; c-ares waits longer for each further one. `port` is for
     tests. `max_in_flight` questions are asked at once, the others wait for their turn. The system's configuration
-    is read by the first question. c-ares has a cache of its own, which honours TTLs.
+    is read by the first question. c-ares has a cache of its own, which honours TTLs. `close`, leaving an
+    ``async with`` block or dropping the resolver closes its sockets.
 
     The TTL of an answer without records is 0, since c-ares hides the SOA record. Use aiodns 4 (pycares 5) or newer:
     older ones hide the TTL of MX, PTR and TXT records (0), cut TXT records at their first NUL, and do not say to
     which name a record belongs.
 
-    Raises `ValueError` for a cap below 1 and for what is no address, `TypeError` when it is asked outside asyncio;
-    questions never raise.
+    Raises `ValueError` for a cap below 1, for what is no address and for a type that no plan asks for, `TypeError`
+    when it is asked outside asyncio; other questions never raise.
     """
 
     def __init__(
@@ -74,6 +77,8 @@ class AiodnsResolver:
         self._substitute: AsyncDnspythonResolver | None = None
         self._lock = threading.Lock()
         self._channels: dict[asyncio.AbstractEventLoop, _Channel] = {}
+        # A loop that goes on holds what it watches, so that a dropped resolver would keep its sockets for ever.
+        weakref.finalize(self, _close_all, self._channels).atexit = False
 
     async def lookup_async(self, question: Question) -> Answer:
         """Ask one question."""
@@ -82,9 +87,10 @@ class AiodnsResolver:
     def submit_async(self, question: Question) -> asyncio.Future[Answer]:
         """Ask one question; the future may be cancelled."""
         loop = _running_loop()
+        require_type(question)
         if is_unusual(question):
             return loop.create_task(self._unusual().lookup_async(question))
-        asker = _Single(loop)
+        asker = _Single(loop, self)
         self._here(loop).add(asker, question)
         return asker.future
 
@@ -112,7 +118,9 @@ class AiodnsResolver:
 
     def close(self) -> None:
         """Close the sockets of the running loop; questions that are still open are answered "server failure"."""
-        channel = self._channels.pop(_running_loop(), None)
+        loop = _running_loop()
+        with self._lock:
+            channel = self._channels.pop(loop, None)
         if channel is not None:
             channel.close()
 
@@ -121,6 +129,13 @@ class AiodnsResolver:
 
     async def __aexit__(self, *error: object) -> None:
         self.close()
+
+
+def _close_all(channels: dict[asyncio.AbstractEventLoop, _Channel]) -> None:
+    """Close what a dropped resolver leaves behind; the garbage collector may call this in any thread."""
+    for loop, channel in channels.items():
+        with contextlib.suppress(RuntimeError):  # a loop that has ended watches nothing
+            loop.call_soon_threadsafe(channel.close)
 
 
 def _substitute(options: dict[str, Any]) -> AsyncDnspythonResolver:
@@ -160,10 +175,11 @@ class _Asker(Protocol):
 class _Single:
     """One question, and the future of its answer."""
 
-    __slots__ = ("future",)
+    __slots__ = ("_resolver", "future")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, resolver: AiodnsResolver) -> None:
         self.future: asyncio.Future[Answer] = loop.create_future()
+        self._resolver = resolver  # which is not dropped while a question is open
 
     @property
     def given_up(self) -> bool:
@@ -192,6 +208,7 @@ class _Batch:
         self._tasks: dict[asyncio.Future[Answer], Question] = {}
 
     def ask(self, question: Question) -> None:
+        require_type(question)
         if is_unusual(question):
             task = self._submit(question)
             self._tasks[task] = question

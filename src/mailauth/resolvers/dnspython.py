@@ -196,7 +196,12 @@ class _Background:
             self._loop.set_default_executor(ThreadPoolExecutor(min(MAX_THREADS, max_in_flight), "mailauth-dns-own"))
         # A daemon, since a thread that is none would be waited for before anything could tell it to end.
         self._thread = threading.Thread(target=self._run, name="mailauth-dns", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            # The system has no thread left, or the program ends.
+            self._loop.close()
+            raise OSError(str(error)) from error
 
     def submit(self, question: Question, time_limit: float | None, verdict: Verdict | None = None) -> Future[Answer]:
         """Ask one question; with a `verdict`, its short way has been tried, and ended with that."""
