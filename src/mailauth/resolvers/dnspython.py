@@ -25,7 +25,7 @@ import dns.resolver
 from mailauth.plan.dns import TIMED_OUT, Answer, Outcome, Question, not_asked
 from mailauth.resolvers.dnspython_async import MAX_IN_FLIGHT, go_on, system_resolver
 from mailauth.resolvers.dnspython_async import exchange as exchange_async
-from mailauth.resolvers.dnspython_batch import DnspythonBatch
+from mailauth.resolvers.dnspython_batch import DnspythonBatch, Room
 from mailauth.resolvers.shortway import MAX_PACKET, Attempt, Verdict, attempt, open_socket, resolver_after
 from mailauth.resolvers.wire import answer_of, failure_of, query_name, query_type
 
@@ -59,7 +59,7 @@ class DnspythonResolver:
         self._resolver = resolver
         self._max_in_flight = max_in_flight
         self._lock = threading.Lock()
-        self._room = threading.Semaphore(max_in_flight)
+        self._room = Room(max_in_flight)
         self._process = os.getpid()
         self._background: _Background | None = None
         self._end: Callable[[], object] | None = None
@@ -95,7 +95,7 @@ class DnspythonResolver:
         with self._lock:
             # After a fork the threads that would leave room live on in the parent only.
             if self._process != os.getpid():
-                self._process, self._room = os.getpid(), threading.Semaphore(self._max_in_flight)
+                self._process, self._room = os.getpid(), Room(self._max_in_flight)
             return DnspythonBatch(self._configured, self._room, self._hand_over)
 
     def _hand_over(self, question: Question, verdict: Verdict | None, time_limit: float) -> Future[Answer]:
