@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import select
@@ -368,10 +369,10 @@ def test_the_callers_of_one_resolver_share_its_cap() -> None:
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
-            most.append(3 - resolver._room._value)
+            most.append(3 - resolver._room.free)
             time.sleep(0.001)
         assert max(most) <= 3
-        assert resolver._room._value == 3
+        assert resolver._room.free == 3
     assert len(answers) == 160
     assert all(answer.found for answer in answers)
 
@@ -404,6 +405,76 @@ def test_a_caller_without_room_times_out() -> None:
         assert other.wait(10)[0][0] == QUESTION
         other.close()
         assert all(answer.found for answer in run(ask_all(numbered(2)), resolver))
+
+
+def test_callers_without_room_take_turns() -> None:
+    """One with many questions does not take each place that becomes free before the other can."""
+    with (
+        HostileServer(good) as server,
+        DnspythonResolver(sync_configuration(server.port), max_in_flight=1) as resolver,
+    ):
+        one, two = resolver.batch(), resolver.batch()
+        for question in numbered(3):
+            one.ask(question, 20)
+        for i in range(2):
+            two.ask(Question(f"m{i}.test", "A"), 20)
+        answered: list[str] = []
+        while len(answered) < 5:
+            for batch in (one, one, one, two):
+                answered += [question.name.split(".")[0] for question, _ in batch.wait(0.2)]
+        # n1 was there before m0.
+        assert answered == ["n0", "n1", "m0", "n2", "m1"]
+        one.close()
+        two.close()
+        assert resolver._room.free == 1
+
+
+def test_a_caller_that_waits_for_room_is_woken() -> None:
+    with (
+        HostileServer(good) as server,
+        DnspythonResolver(sync_configuration(server.port), max_in_flight=1) as resolver,
+    ):
+        other = resolver.batch()
+        other.ask(QUESTION, 20)
+        timer = threading.Timer(0.1, other.close)
+        timer.start()
+        assert all(answer.found for answer in run(ask_all(numbered(3)), resolver, time_limit=None))
+        timer.join()
+        assert resolver._room.free == 1
+
+
+def test_a_caller_that_gives_up_leaves_the_line() -> None:
+    with (
+        HostileServer(good) as server,
+        DnspythonResolver(sync_configuration(server.port), max_in_flight=1) as resolver,
+    ):
+        first, second, third = (resolver.batch() for _ in range(3))
+        for batch in (first, second, third):
+            batch.ask(QUESTION, 20)
+        second.close()
+        first.close()  # what it leaves is kept for the third
+        assert resolver._room.free == 0
+        third.close()
+        assert resolver._room.free == 1
+        assert all(answer.found for answer in run(ask_all(numbered(3)), resolver))
+
+
+def test_a_caller_that_cannot_be_woken_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> Any:
+        raise OSError(24, "Too many open files")
+
+    with (
+        HostileServer(good) as server,
+        DnspythonResolver(sync_configuration(server.port), max_in_flight=1) as resolver,
+    ):
+        other = resolver.batch()
+        other.ask(QUESTION, 20)
+        with monkeypatch.context() as patch:
+            patch.setattr("socket.socketpair", full)
+            answers = run(ask_all(numbered(2)), resolver, time_limit=20)
+        assert {answer.outcome for answer in answers} == {Outcome.SERVER_FAILURE}
+        other.close()
+        assert all(answer.found for answer in run(ask_all(numbered(3)), resolver))
 
 
 def test_closing_the_resolver_while_a_batch_is_handed_over() -> None:
@@ -698,26 +769,51 @@ def test_the_sockets_of_c_ares_come_and_go(kind: Any, script: Any, monkeypatch: 
         asyncio.run(main(server.port))
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted where the system lists them")
-def test_c_ares_that_is_dropped_leaves_nothing_behind() -> None:
-    def files() -> int:
-        return len(os.listdir("/proc/self/fd"))
+def files() -> int:
+    return len(os.listdir("/proc/self/fd"))
 
-    async def main(port: int) -> None:
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted where the system lists them")
+@pytest.mark.parametrize("script", [good, silent])
+@pytest.mark.parametrize("one_loop", [True, False])
+def test_c_ares_that_is_dropped_leaves_nothing_behind(script: Any, one_loop: bool) -> None:
+    """Never closed; the loop goes on, or it ends while questions that nobody waits for any more are in flight."""
+
+    async def once(port: int) -> None:
+        resolver = AiodnsResolver(["127.0.0.1"], port=port)
+        await run_async(ask_all(numbered(2)), resolver, time_limit=0.01)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await resolver.lookup_async(QUESTION)
+
+    async def many(port: int) -> None:
         watched: Any = asyncio.get_running_loop()._selector.get_map()  # type: ignore[attr-defined]
-        before, files_before = set(watched), files()
+        before = set(watched)
         for _ in range(20):
-            assert (await run_async(ask_all(numbered(2)), AiodnsResolver(["127.0.0.1"], port=port)))[0].found
-        for _ in range(200):
+            await once(port)
+        for _ in range(100):
             gc.collect()
             await asyncio.sleep(0.01)
-            if files() <= files_before:
+            if set(watched) == before:
                 break
         assert set(watched) == before
-        assert files() <= files_before
 
-    with HostileServer(good) as server:
-        asyncio.run(main(server.port))
+    def run_all_of_them(port: int) -> None:
+        for _ in range(1 if one_loop else 20):
+            asyncio.run(many(port) if one_loop else once(port))
+
+    with HostileServer(script) as server:
+        run_all_of_them(server.port)
+        gc.collect()
+        before = files()
+        run_all_of_them(server.port)
+        # c-ares closes its sockets in a thread of its own.
+        for _ in range(500):
+            gc.collect()
+            if files() <= before:
+                break
+            time.sleep(0.01)
+        assert files() <= before
 
 
 def test_c_ares_is_not_dropped_while_a_question_is_open() -> None:

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import threading
 import weakref
@@ -90,9 +89,13 @@ class AiodnsResolver:
         require_type(question)
         if is_unusual(question):
             return loop.create_task(self._unusual().lookup_async(question))
-        asker = _Single(loop, self)
+        asker = _Single(loop)
         self._here(loop).add(asker, question)
+        asker.future.add_done_callback(self._need_no_more)
         return asker.future
+
+    def _need_no_more(self, future: asyncio.Future[Answer]) -> None:
+        """Nothing to do: until it is called, the future keeps the resolver from being dropped."""
 
     def batch_async(self, told: Callable[[Question, Answer], None]) -> _Batch:
         """Several questions at once; `told` is called with each question and its answer."""
@@ -134,8 +137,10 @@ class AiodnsResolver:
 def _close_all(channels: dict[asyncio.AbstractEventLoop, _Channel]) -> None:
     """Close what a dropped resolver leaves behind; the garbage collector may call this in any thread."""
     for loop, channel in channels.items():
-        with contextlib.suppress(RuntimeError):  # a loop that has ended watches nothing
+        try:
             loop.call_soon_threadsafe(channel.close)
+        except RuntimeError:  # the loop has ended
+            channel.abandon()
 
 
 def _substitute(options: dict[str, Any]) -> AsyncDnspythonResolver:
@@ -175,11 +180,10 @@ class _Asker(Protocol):
 class _Single:
     """One question, and the future of its answer."""
 
-    __slots__ = ("_resolver", "future")
+    __slots__ = ("future",)
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, resolver: AiodnsResolver) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.future: asyncio.Future[Answer] = loop.create_future()
-        self._resolver = resolver  # which is not dropped while a question is open
 
     @property
     def given_up(self) -> bool:
@@ -193,7 +197,7 @@ class _Single:
 class _Batch:
     """What `mailauth.plan.AsyncBatch` demands."""
 
-    __slots__ = ("_channel", "_submit", "_tasks", "_told", "given_up")
+    __slots__ = ("_channel", "_submit", "_tasks", "_told")
 
     def __init__(
         self,
@@ -201,15 +205,18 @@ class _Batch:
         told: Callable[[Question, Answer], None],
         submit: Callable[[Question], asyncio.Future[Answer]],
     ) -> None:
-        self.given_up = False
         self._channel = channel
-        self._told = told
-        self._submit = submit
+        self._told: Callable[[Question, Answer], None] | None = told
+        self._submit: Callable[[Question], asyncio.Future[Answer]] | None = submit
         self._tasks: dict[asyncio.Future[Answer], Question] = {}
+
+    @property
+    def given_up(self) -> bool:
+        return self._told is None
 
     def ask(self, question: Question) -> None:
         require_type(question)
-        if is_unusual(question):
+        if is_unusual(question) and self._submit is not None:
             task = self._submit(question)
             self._tasks[task] = question
             task.add_done_callback(self._take_task)
@@ -217,7 +224,7 @@ class _Batch:
             self._channel.add(self, question)
 
     def take(self, question: Question, answer: Answer) -> None:
-        if not self.given_up:
+        if self._told is not None:
             self._told(question, answer)
 
     def _take_task(self, task: asyncio.Future[Answer]) -> None:
@@ -232,7 +239,8 @@ class _Batch:
             self._take_task(task)
 
     async def close(self) -> None:
-        self.given_up = True
+        # c-ares holds the batch until it gives up, too. Both of these hold the resolver, which may be dropped before.
+        self._told = self._submit = None
         tasks = list(self._tasks)
         self._tasks.clear()
         for task in tasks:
