@@ -9,6 +9,7 @@ import contextlib
 import gc
 import os
 import select
+import socket
 import subprocess
 import sys
 import textwrap
@@ -294,6 +295,36 @@ def test_a_type_that_no_plan_asks_for_is_the_callers_mistake() -> None:
         DnspythonResolver(sync_configuration(53)).lookup(Question("a.test", "SRV"))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("running", ALL)
+def test_forgers_must_guess_and_others_are_not_heard(running: Running) -> None:
+    """RFC 5452 section 9.2: ids and, through dnspython, ports are as good as random; other senders are ignored."""
+    seen: list[tuple[bytes, int]] = []
+
+    def serve() -> None:
+        while True:
+            query, peer = right.recvfrom(4096)
+            if not query:
+                return
+            seen.append((query[:2], peer[1]))
+            wrong.sendto(response_to(query, "@ 300 A 192.0.2.66").to_wire(), peer)
+            right.sendto(good(query, False)[0][1], peer)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as right, socket.socket(type=socket.SOCK_DGRAM) as wrong:
+        right.bind(("127.0.0.1", 0))
+        wrong.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            answers = running(ask_all(numbered(200)), right.getsockname()[1], cap=50)
+        finally:
+            wrong.sendto(b"", right.getsockname())
+            thread.join()
+    assert {str(address) for answer in answers for address in answer.addresses} == {"192.0.2.1"}
+    assert len({identity for identity, _ in seen}) > 180
+    if running is not through_cares:
+        assert len({port for _, port in seen}) > 180
+
+
 # --- time and numbers ----------------------------------------------------------------------------------------
 
 
@@ -475,6 +506,49 @@ def test_a_caller_that_cannot_be_woken_is_answered(monkeypatch: pytest.MonkeyPat
         assert {answer.outcome for answer in answers} == {Outcome.SERVER_FAILURE}
         other.close()
         assert all(answer.found for answer in run(ask_all(numbered(3)), resolver))
+
+
+class Interruption:
+    """Raises KeyboardInterrupt at the given line, counted from the first, that a batch runs; not while it is closed.
+
+    Not in what it calls, either: there are locks, and Python tells of a line between the last of a block and its end.
+    """
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def __call__(self, frame: Any, event: str, argument: object) -> Any:
+        batch = isinstance(frame.f_locals.get("self"), dnspython_batch.DnspythonBatch)
+        if not batch or frame.f_code.co_name == "close":
+            return None
+        if event == "line":
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+        return self
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_an_interruption_at_any_line_takes_no_room() -> None:
+    """A program may live on after what a signal handler raises, as its time-outs are often made."""
+    with (
+        HostileServer(good) as server,
+        DnspythonResolver(sync_configuration(server.port), max_in_flight=2) as resolver,
+    ):
+        tracing, ended = sys.gettrace(), False
+        for line in range(1, 2000):
+            sys.settrace(Interruption(line))
+            try:
+                run(ask_all(numbered(4)), resolver)
+                ended = True
+            except KeyboardInterrupt:
+                pass
+            finally:
+                sys.settrace(tracing)
+            assert resolver._room.free == 2, line
+            if ended:
+                break
+        assert line > 100
 
 
 def test_closing_the_resolver_while_a_batch_is_handed_over() -> None:

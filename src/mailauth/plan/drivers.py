@@ -70,12 +70,12 @@ class Batch(Protocol):
     """Questions that one synchronous caller has open at the same time."""
 
     def ask(self, question: Question, time_limit: float | None, /) -> None:
-        """Ask a question that is not open already."""
+        """Ask a question that is not open already, for at most `time_limit` seconds (None: no limit)."""
 
     def wait(self, time_limit: float | None, /) -> Sequence[tuple[Question, Answer]]:
         """What was answered since the last call, each question once; if nothing was, wait for it.
 
-        It may return nothing before the time is over. A limit of 0 says that it is over: nothing is waited for, and
+        `time_limit` is in seconds. It may return nothing before the time is over. A limit of 0 says that it is over: nothing is waited for, and
         nothing more is asked.
         """
 

@@ -1,4 +1,5 @@
-# What belongs here: dnspython for synchronous callers, and the thread that asks several questions at once for them.
+# What belongs here: dnspython for synchronous callers, and the thread that does for them what takes more than one
+# exchange of packets, while they wait for other answers.
 # Every trouble becomes an `Outcome`; nothing that a server sends raises. The system's configuration is read by the
 # first question, not before.
 #
@@ -45,7 +46,8 @@ class DnspythonResolver:
     May be shared between threads. `lookup` and `batch` ask in the calling thread; `submit` asks in one background
     thread, as `batch` does for what takes more than one exchange of UDP packets. The first need starts that thread;
     `close`, leaving a ``with`` block, dropping the resolver, or the end of the program ends it. All batches together
-    have `max_in_flight` questions open at once, and so has the background thread; the others wait for their turn.
+    have `max_in_flight` questions open at once, and so has the background thread; the others wait for their turn, and
+    batches that have to wait take turns.
 
     Raises `TypeError` for a resolver of another kind, `ValueError` for a cap below 1; questions never raise.
     """

@@ -43,14 +43,23 @@ class _Open(NamedTuple):
 
 
 class Room:
-    """One permit for each question that may be in flight. Batches that find none stand in line for the next."""
+    """One permit for each question that may be in flight. Batches that find none stand in line for the next.
+
+    Every permit is noted with the batch that has it, in one step: an exception that a signal handler raises in the midst
+    of anything loses none, as long as the batch is closed.
+    """
 
     def __init__(self, permits: int) -> None:
-        self.free = permits
+        self._permits = permits
         self._lock = threading.Lock()
-        # Each batch once. Nobody stands here while a permit is free.
-        self._line: deque[DnspythonBatch] = deque()
-        self._granted: set[DnspythonBatch] = set()
+        self._taken: dict[DnspythonBatch, int] = {}
+        self._line: deque[DnspythonBatch] = deque()  # each batch once
+        self._granted: set[DnspythonBatch] = set()  # who has a permit, and does not know it yet
+
+    @property
+    def free(self) -> int:
+        """How many permits nobody has."""
+        return self._permits - sum(self._taken.values())
 
     def take(self, batch: DnspythonBatch) -> bool:
         """Take a permit; if none is free, stand in line: the batch is woken when one is kept for it."""
@@ -58,37 +67,43 @@ class Room:
             if batch in self._granted:
                 self._granted.remove(batch)
                 return True
-            if self.free:
-                self.free -= 1
+            if self.free > 0:
+                self._taken[batch] = self._taken.get(batch, 0) + 1
                 return True
             if batch not in self._line:
                 self._line.append(batch)
             return False
 
     def give_back(self, batch: DnspythonBatch) -> None:
-        """Give a permit back."""
+        """Give one permit back."""
         with self._lock:
+            self._taken[batch] -= 1
             self._pass_on(batch)
 
-    def leave(self, batch: DnspythonBatch, permits: int) -> None:
-        """Give all back that the batch has or was granted; it waits for no more."""
+    def leave_line(self, batch: DnspythonBatch) -> None:
+        """Wait for no more, and give back what was granted."""
         with self._lock:
             if batch in self._line:
                 self._line.remove(batch)
             if batch in self._granted:
                 self._granted.remove(batch)
-                permits += 1
-            for _ in range(permits):
+                self._taken[batch] -= 1
                 self._pass_on(batch)
 
+    def leave(self, batch: DnspythonBatch) -> None:
+        """Give everything back, and wait for no more."""
+        self.leave_line(batch)
+        with self._lock:
+            self._taken.pop(batch, None)
+            self._pass_on(batch)
+
     def _pass_on(self, giver: DnspythonBatch) -> None:
-        if not self._line:
-            self.free += 1
-            return
-        first = self._line.popleft()
-        self._granted.add(first)
-        if first is not giver:
-            first.wake()
+        while self._line and self.free > 0:
+            first = self._line.popleft()
+            self._taken[first] = self._taken.get(first, 0) + 1
+            self._granted.add(first)
+            if first is not giver:
+                first.wake()
 
 
 class DnspythonBatch:
@@ -102,7 +117,6 @@ class DnspythonBatch:
         self._configured = configured
         self._room = room
         self._hand_over_to = hand_over
-        self._permits = 0
         self._over = False
         self._waiting: deque[tuple[Question, float | None]] = deque()
         # In the order of their time-outs, which is that of their start: all have the same.
@@ -139,6 +153,8 @@ class DnspythonBatch:
 
     def close(self) -> None:
         """Give up what is open."""
+        # First, since an interruption here would take the room from all others for ever.
+        self._room.leave(self)
         self._waiting.clear()
         for future in reversed(self._elsewhere.values()):
             future.cancel()
@@ -148,8 +164,6 @@ class DnspythonBatch:
             self._bell.close()
         if self._selector is not None:
             self._selector.close()
-        self._room.leave(self, self._permits)
-        self._permits = 0
 
     def wake(self) -> None:
         """There is room for a question that waits; called in the thread that left it."""
@@ -165,7 +179,7 @@ class DnspythonBatch:
             self._hang_up_bell()
         except OSError as error:
             # No more files, most likely.
-            self._room.leave(self, 0)
+            self._room.leave_line(self)
             self._done.extend((question, failure_of(error, question)) for question, _ in self._waiting)
             self._waiting.clear()
         else:
@@ -174,7 +188,6 @@ class DnspythonBatch:
 
     def _begin_waiting(self) -> None:
         while self._waiting and self._room.take(self):
-            self._permits += 1
             self._begin(*self._waiting.popleft())
 
     def _seconds(self, time_limit: float | None) -> float:
@@ -240,7 +253,6 @@ class DnspythonBatch:
         opened.sock.close()
 
     def _finish(self, question: Question, answer: Answer) -> None:
-        self._permits -= 1
         self._room.give_back(self)
         self._done.append((question, answer))
 
