@@ -75,8 +75,8 @@ class Batch(Protocol):
     def wait(self, time_limit: float | None, /) -> Sequence[tuple[Question, Answer]]:
         """What was answered since the last call, each question once; if nothing was, wait for it.
 
-        `time_limit` is in seconds. It may return nothing before the time is over. A limit of 0 says that it is over: nothing is waited for, and
-        nothing more is asked.
+        `time_limit` is in seconds (None: no limit). It may return nothing before the time is over. A limit of 0 says
+        that it is over: nothing is waited for, and nothing more is asked.
         """
 
     def close(self) -> None:

@@ -45,8 +45,8 @@ class _Open(NamedTuple):
 class Room:
     """One permit for each question that may be in flight. Batches that find none stand in line for the next.
 
-    Every permit is noted with the batch that has it, in one step: an exception that a signal handler raises in the midst
-    of anything loses none, as long as the batch is closed.
+    Every permit is noted with the batch that has it, in one step: an exception that a signal handler raises in the
+    midst of anything loses none, as long as the batch is closed.
     """
 
     def __init__(self, permits: int) -> None:
