@@ -552,7 +552,9 @@ class _TrioConversation(Generic[T]):
                     for question in questions:
                         nursery.start_soon(self.pursue, question, nursery)
         except BaseExceptionGroup as group:
-            raise _first(group) from None
+            # A caller who cancels hears of an error all the same, in whatever order the tasks ended.
+            _, errors = group.split(trio.Cancelled)
+            raise _first(errors or group) from None
 
     async def pursue(self, question: Question, nursery: trio.Nursery) -> None:
         import trio
