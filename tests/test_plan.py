@@ -844,3 +844,24 @@ def test_questions_come_in_the_order_of_the_parts() -> None:
 
     execution = Execution(run_all(parts()))
     assert {*execution.start()} == {QUESTION, *numbered(2), Question("last.example", "MX")}
+
+
+def test_trio_tells_of_an_error_though_the_plan_is_cancelled() -> None:
+    """Whichever look-up ends first."""
+
+    class Failing:
+        async def lookup_async(self, question: Question) -> Answer:
+            try:
+                await trio.sleep_forever()
+            finally:
+                if question.name == "n1.test":
+                    raise LookupError("it could not be given up")
+            raise AssertionError
+
+    async def main() -> None:
+        with trio.move_on_after(0.001):
+            await run_async(ask_all([Question(f"n{i}.test", "A") for i in range(4)]), Failing())
+
+    for _ in range(20):
+        with pytest.raises(LookupError):
+            trio.run(main)

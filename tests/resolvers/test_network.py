@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import select
+import socket
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -292,6 +295,36 @@ def test_a_type_that_no_plan_asks_for_is_the_callers_mistake() -> None:
         DnspythonResolver(sync_configuration(53)).lookup(Question("a.test", "SRV"))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("running", ALL)
+def test_forgers_must_guess_and_others_are_not_heard(running: Running) -> None:
+    """RFC 5452 section 9.2: ids and, through dnspython, ports are as good as random; other senders are ignored."""
+    seen: list[tuple[bytes, int]] = []
+
+    def serve() -> None:
+        while True:
+            query, peer = right.recvfrom(4096)
+            if not query:
+                return
+            seen.append((query[:2], peer[1]))
+            wrong.sendto(response_to(query, "@ 300 A 192.0.2.66").to_wire(), peer)
+            right.sendto(good(query, False)[0][1], peer)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as right, socket.socket(type=socket.SOCK_DGRAM) as wrong:
+        right.bind(("127.0.0.1", 0))
+        wrong.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            answers = running(ask_all(numbered(200)), right.getsockname()[1], cap=50)
+        finally:
+            wrong.sendto(b"", right.getsockname())
+            thread.join()
+    assert {str(address) for answer in answers for address in answer.addresses} == {"192.0.2.1"}
+    assert len({identity for identity, _ in seen}) > 180
+    if running is not through_cares:
+        assert len({port for _, port in seen}) > 180
+
+
 # --- time and numbers ----------------------------------------------------------------------------------------
 
 
@@ -367,10 +400,10 @@ def test_the_callers_of_one_resolver_share_its_cap() -> None:
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
-            most.append(3 - resolver._room._value)
+            most.append(3 - resolver._room.free)
             time.sleep(0.001)
         assert max(most) <= 3
-        assert resolver._room._value == 3
+        assert resolver._room.free == 3
     assert len(answers) == 160
     assert all(answer.found for answer in answers)
 
@@ -405,6 +438,119 @@ def test_a_caller_without_room_times_out() -> None:
         assert all(answer.found for answer in run(ask_all(numbered(2)), resolver))
 
 
+def test_callers_without_room_take_turns() -> None:
+    """One with many questions does not take each place that becomes free before the other can."""
+    with (
+        HostileServer(good) as server,
+        DnspythonResolver(sync_configuration(server.port), max_in_flight=1) as resolver,
+    ):
+        one, two = resolver.batch(), resolver.batch()
+        for question in numbered(3):
+            one.ask(question, 20)
+        for i in range(2):
+            two.ask(Question(f"m{i}.test", "A"), 20)
+        answered: list[str] = []
+        while len(answered) < 5:
+            for batch in (one, one, one, two):
+                answered += [question.name.split(".")[0] for question, _ in batch.wait(0.2)]
+        # n1 was there before m0.
+        assert answered == ["n0", "n1", "m0", "n2", "m1"]
+        one.close()
+        two.close()
+        assert resolver._room.free == 1
+
+
+def test_a_caller_that_waits_for_room_is_woken() -> None:
+    with (
+        HostileServer(good) as server,
+        DnspythonResolver(sync_configuration(server.port), max_in_flight=1) as resolver,
+    ):
+        other = resolver.batch()
+        other.ask(QUESTION, 20)
+        timer = threading.Timer(0.1, other.close)
+        timer.start()
+        assert all(answer.found for answer in run(ask_all(numbered(3)), resolver, time_limit=None))
+        timer.join()
+        assert resolver._room.free == 1
+
+
+def test_a_caller_that_gives_up_leaves_the_line() -> None:
+    with (
+        HostileServer(good) as server,
+        DnspythonResolver(sync_configuration(server.port), max_in_flight=1) as resolver,
+    ):
+        first, second, third = (resolver.batch() for _ in range(3))
+        for batch in (first, second, third):
+            batch.ask(QUESTION, 20)
+        second.close()
+        first.close()  # what it leaves is kept for the third
+        assert resolver._room.free == 0
+        third.close()
+        assert resolver._room.free == 1
+        assert all(answer.found for answer in run(ask_all(numbered(3)), resolver))
+
+
+def test_a_caller_that_cannot_be_woken_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> Any:
+        raise OSError(24, "Too many open files")
+
+    with (
+        HostileServer(good) as server,
+        DnspythonResolver(sync_configuration(server.port), max_in_flight=1) as resolver,
+    ):
+        other = resolver.batch()
+        other.ask(QUESTION, 20)
+        with monkeypatch.context() as patch:
+            patch.setattr("socket.socketpair", full)
+            answers = run(ask_all(numbered(2)), resolver, time_limit=20)
+        assert {answer.outcome for answer in answers} == {Outcome.SERVER_FAILURE}
+        other.close()
+        assert all(answer.found for answer in run(ask_all(numbered(3)), resolver))
+
+
+class Interruption:
+    """Raises KeyboardInterrupt at the given line, counted from the first, that a batch runs; not while it is closed.
+
+    Not in what it calls, either: there are locks, and Python tells of a line between the last of a block and its end.
+    """
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def __call__(self, frame: Any, event: str, argument: object) -> Any:
+        batch = isinstance(frame.f_locals.get("self"), dnspython_batch.DnspythonBatch)
+        if not batch or frame.f_code.co_name == "close":
+            return None
+        if event == "line":
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+        return self
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_an_interruption_at_any_line_takes_no_room() -> None:
+    """A program may live on after what a signal handler raises, as its time-outs are often made."""
+    with (
+        HostileServer(good) as server,
+        DnspythonResolver(sync_configuration(server.port), max_in_flight=2) as resolver,
+    ):
+        tracing, ended = sys.gettrace(), False
+        for line in range(1, 2000):
+            sys.settrace(Interruption(line))
+            try:
+                run(ask_all(numbered(4)), resolver)
+                ended = True
+            except KeyboardInterrupt:
+                pass
+            finally:
+                sys.settrace(tracing)
+            assert resolver._room.free == 2, line
+            if ended:
+                break
+        assert line > 100
+
+
 def test_closing_the_resolver_while_a_batch_is_handed_over() -> None:
     """What has taken the long way is answered; the caller does not wait for its deadline."""
     with HostileServer(lambda query, tcp: [] if tcp else [(0, truncated(query))]) as server:
@@ -414,6 +560,25 @@ def test_closing_the_resolver_while_a_batch_is_handed_over() -> None:
         answers = run(ask_all(numbered(3)), resolver, time_limit=50)
         assert [answer.outcome for answer in answers] == [Outcome.SERVER_FAILURE] * 3
         timer.join()
+
+
+@pytest.mark.parametrize("ask_them", [lambda r: run(ask_all(numbered(3)), r), lambda r: [r.submit(QUESTION).result(0)]])
+def test_a_system_that_has_no_more_threads_is_a_server_failure(
+    ask_them: Callable[[DnspythonResolver], list[Answer]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with HostileServer(truncating) as server, DnspythonResolver(sync_configuration(server.port)) as resolver:
+        with monkeypatch.context() as patch, warnings.catch_warnings():
+            # An event loop that is left open says so when it is collected, and so would pytest.
+            warnings.simplefilter("error")
+            patch.setattr(threading.Thread, "start", full)
+            answers = ask_them(resolver)
+            gc.collect()
+        assert {answer.outcome for answer in answers} == {Outcome.SERVER_FAILURE}
+        assert "new thread" in answers[0].detail
+        assert run(ask(QUESTION), resolver).found
 
 
 # --- the background thread -----------------------------------------------------------------------------------
@@ -676,6 +841,112 @@ def test_the_sockets_of_c_ares_come_and_go(kind: Any, script: Any, monkeypatch: 
 
     with HostileServer(script) as server:
         asyncio.run(main(server.port))
+
+
+def files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted where the system lists them")
+@pytest.mark.parametrize("script", [good, silent])
+@pytest.mark.parametrize("one_loop", [True, False])
+def test_c_ares_that_is_dropped_leaves_nothing_behind(script: Any, one_loop: bool) -> None:
+    """Never closed; the loop goes on, or it ends while questions that nobody waits for any more are in flight."""
+
+    async def once(port: int) -> None:
+        resolver = AiodnsResolver(["127.0.0.1"], port=port)
+        await run_async(ask_all(numbered(2)), resolver, time_limit=0.01)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await resolver.lookup_async(QUESTION)
+
+    async def many(port: int) -> None:
+        watched: Any = asyncio.get_running_loop()._selector.get_map()  # type: ignore[attr-defined]
+        before = set(watched)
+        for _ in range(20):
+            await once(port)
+        for _ in range(100):
+            gc.collect()
+            await asyncio.sleep(0.01)
+            if set(watched) == before:
+                break
+        assert set(watched) == before
+
+    def run_all_of_them(port: int) -> None:
+        for _ in range(1 if one_loop else 20):
+            asyncio.run(many(port) if one_loop else once(port))
+
+    with HostileServer(script) as server:
+        run_all_of_them(server.port)
+        gc.collect()
+        before = files()
+        run_all_of_them(server.port)
+        # c-ares closes its sockets in a thread of its own.
+        for _ in range(500):
+            gc.collect()
+            if files() <= before:
+                break
+            time.sleep(0.01)
+        assert files() <= before
+
+
+def test_c_ares_is_not_dropped_while_a_question_is_open() -> None:
+    def late(query: bytes, tcp: bool) -> list[Reply]:
+        return [(0.1, reply) for _, reply in good(query, tcp)]
+
+    async def main(port: int) -> None:
+        future = AiodnsResolver(["127.0.0.1"], port=port).submit_async(QUESTION)
+        gc.collect()
+        assert (await future).found
+
+    with HostileServer(late) as server:
+        asyncio.run(main(server.port))
+
+
+@pytest.mark.parametrize("name", ["a.test", "at@sign.test"])
+def test_a_type_that_no_plan_asks_for_takes_no_room_in_c_ares(name: str) -> None:
+    strange = Question(name, "SRV")  # type: ignore[arg-type]
+
+    async def main(port: int) -> None:
+        async with AiodnsResolver(["127.0.0.1"], port=port, max_in_flight=2) as resolver:
+            for _ in range(2):
+                with pytest.raises(ValueError, match="SRV"):
+                    await resolver.lookup_async(strange)
+                with pytest.raises(ValueError, match="SRV"):
+                    await run_async(ask_all([QUESTION, strange]), resolver, time_limit=2)
+            assert (await run_async(ask(QUESTION), resolver, time_limit=10)).found
+
+    with HostileServer(good) as server:
+        asyncio.run(main(server.port))
+
+
+def test_c_ares_may_be_closed_in_one_thread_while_another_begins() -> None:
+    """One thread looks for loops that are gone, in the midst of which another closes what it has."""
+    other = asyncio.new_event_loop()
+
+    async def close() -> None:
+        resolver.close()
+
+    class Watched:
+        def is_closed(self) -> bool:
+            closing.start()
+            closing.join(0.2)
+            return False
+
+    with HostileServer(good) as server:
+        resolver = AiodnsResolver(["127.0.0.1"], port=server.port)
+        closing = threading.Thread(target=lambda: other.run_until_complete(close()))
+        channels: Any = {Watched(): None, other: SimpleNamespace(close=bool)}
+        resolver._channels = channels
+
+        async def main() -> None:
+            assert (await resolver.lookup_async(QUESTION)).found
+            resolver.close()
+
+        asyncio.run(main())
+        closing.join()
+        assert other not in channels
+    other.close()
 
 
 def test_names_that_c_ares_refuses_are_given_up_with_the_rest() -> None:

@@ -70,13 +70,13 @@ class Batch(Protocol):
     """Questions that one synchronous caller has open at the same time."""
 
     def ask(self, question: Question, time_limit: float | None, /) -> None:
-        """Ask a question that is not open already."""
+        """Ask a question that is not open already, for at most `time_limit` seconds (None: no limit)."""
 
     def wait(self, time_limit: float | None, /) -> Sequence[tuple[Question, Answer]]:
         """What was answered since the last call, each question once; if nothing was, wait for it.
 
-        It may return nothing before the time is over. A limit of 0 says that it is over: nothing is waited for, and
-        nothing more is asked.
+        `time_limit` is in seconds (None: no limit). It may return nothing before the time is over. A limit of 0 says
+        that it is over: nothing is waited for, and nothing more is asked.
         """
 
     def close(self) -> None:
@@ -552,7 +552,9 @@ class _TrioConversation(Generic[T]):
                     for question in questions:
                         nursery.start_soon(self.pursue, question, nursery)
         except BaseExceptionGroup as group:
-            raise _first(group) from None
+            # A caller who cancels hears of an error all the same, in whatever order the tasks ended.
+            _, errors = group.split(trio.Cancelled)
+            raise _first(errors or group) from None
 
     async def pursue(self, question: Question, nursery: trio.Nursery) -> None:
         import trio

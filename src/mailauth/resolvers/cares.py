@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import weakref
 from collections import deque
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
@@ -21,7 +22,7 @@ except ModuleNotFoundError as _error:
     raise ModuleNotFoundError("AiodnsResolver needs c-ares: pip install 'mailauth[aiodns]'", name="pycares") from _error
 
 from mailauth.plan.dns import Answer, Question, not_asked
-from mailauth.resolvers.cares_answers import CLOSED, TYPES, answer_of
+from mailauth.resolvers.cares_answers import CLOSED, TYPES, answer_of, require_type
 from mailauth.resolvers.cares_sockets import sockets_in
 
 if TYPE_CHECKING:
@@ -44,14 +45,15 @@ class AiodnsResolver:
 
     `timeout` is in seconds for the first of `tries` tries; c-ares waits longer for each further one. `port` is for
     tests. `max_in_flight` questions are asked at once, the others wait for their turn. The system's configuration
-    is read by the first question. c-ares has a cache of its own, which honours TTLs.
+    is read by the first question. c-ares has a cache of its own, which honours TTLs. `close`, leaving an
+    ``async with`` block or dropping the resolver closes its sockets.
 
     The TTL of an answer without records is 0, since c-ares hides the SOA record. Use aiodns 4 (pycares 5) or newer:
     older ones hide the TTL of MX, PTR and TXT records (0), cut TXT records at their first NUL, and do not say to
     which name a record belongs.
 
-    Raises `ValueError` for a cap below 1 and for what is no address, `TypeError` when it is asked outside asyncio;
-    questions never raise.
+    Raises `ValueError` for a cap below 1, for what is no address and for a type that no plan asks for, `TypeError`
+    when it is asked outside asyncio; other questions never raise.
     """
 
     def __init__(
@@ -74,6 +76,8 @@ class AiodnsResolver:
         self._substitute: AsyncDnspythonResolver | None = None
         self._lock = threading.Lock()
         self._channels: dict[asyncio.AbstractEventLoop, _Channel] = {}
+        # A loop that goes on holds what it watches, so that a dropped resolver would keep its sockets for ever.
+        weakref.finalize(self, _close_all, self._channels).atexit = False
 
     async def lookup_async(self, question: Question) -> Answer:
         """Ask one question."""
@@ -82,11 +86,16 @@ class AiodnsResolver:
     def submit_async(self, question: Question) -> asyncio.Future[Answer]:
         """Ask one question; the future may be cancelled."""
         loop = _running_loop()
+        require_type(question)
         if is_unusual(question):
             return loop.create_task(self._unusual().lookup_async(question))
         asker = _Single(loop)
         self._here(loop).add(asker, question)
+        asker.future.add_done_callback(self._need_no_more)
         return asker.future
+
+    def _need_no_more(self, future: asyncio.Future[Answer]) -> None:
+        """Nothing to do: until it is called, the future keeps the resolver from being dropped."""
 
     def batch_async(self, told: Callable[[Question, Answer], None]) -> _Batch:
         """Several questions at once; `told` is called with each question and its answer."""
@@ -112,7 +121,9 @@ class AiodnsResolver:
 
     def close(self) -> None:
         """Close the sockets of the running loop; questions that are still open are answered "server failure"."""
-        channel = self._channels.pop(_running_loop(), None)
+        loop = _running_loop()
+        with self._lock:
+            channel = self._channels.pop(loop, None)
         if channel is not None:
             channel.close()
 
@@ -121,6 +132,15 @@ class AiodnsResolver:
 
     async def __aexit__(self, *error: object) -> None:
         self.close()
+
+
+def _close_all(channels: dict[asyncio.AbstractEventLoop, _Channel]) -> None:
+    """Close what a dropped resolver leaves behind; the garbage collector may call this in any thread."""
+    for loop, channel in channels.items():
+        try:
+            loop.call_soon_threadsafe(channel.close)
+        except RuntimeError:  # the loop has ended
+            channel.abandon()
 
 
 def _substitute(options: dict[str, Any]) -> AsyncDnspythonResolver:
@@ -177,7 +197,7 @@ class _Single:
 class _Batch:
     """What `mailauth.plan.AsyncBatch` demands."""
 
-    __slots__ = ("_channel", "_submit", "_tasks", "_told", "given_up")
+    __slots__ = ("_channel", "_submit", "_tasks", "_told")
 
     def __init__(
         self,
@@ -185,14 +205,18 @@ class _Batch:
         told: Callable[[Question, Answer], None],
         submit: Callable[[Question], asyncio.Future[Answer]],
     ) -> None:
-        self.given_up = False
         self._channel = channel
-        self._told = told
-        self._submit = submit
+        self._told: Callable[[Question, Answer], None] | None = told
+        self._submit: Callable[[Question], asyncio.Future[Answer]] | None = submit
         self._tasks: dict[asyncio.Future[Answer], Question] = {}
 
+    @property
+    def given_up(self) -> bool:
+        return self._told is None
+
     def ask(self, question: Question) -> None:
-        if is_unusual(question):
+        require_type(question)
+        if is_unusual(question) and self._submit is not None:
             task = self._submit(question)
             self._tasks[task] = question
             task.add_done_callback(self._take_task)
@@ -200,7 +224,7 @@ class _Batch:
             self._channel.add(self, question)
 
     def take(self, question: Question, answer: Answer) -> None:
-        if not self.given_up:
+        if self._told is not None:
             self._told(question, answer)
 
     def _take_task(self, task: asyncio.Future[Answer]) -> None:
@@ -215,7 +239,8 @@ class _Batch:
             self._take_task(task)
 
     async def close(self) -> None:
-        self.given_up = True
+        # c-ares holds the batch until it gives up, too. Both of these hold the resolver, which may be dropped before.
+        self._told = self._submit = None
         tasks = list(self._tasks)
         self._tasks.clear()
         for task in tasks:

@@ -33,6 +33,12 @@ _OUTCOMES = {
 CLOSED = Answer(Outcome.SERVER_FAILURE, detail="the resolver was closed")
 
 
+def require_type(question: Question) -> None:
+    """Raises `ValueError` for a type that no plan asks for."""
+    if question.type not in TYPES:
+        raise ValueError(f"{question}: records are of type {', '.join(sorted(TYPES))}")
+
+
 def answer_of(name: str, question: Question, result: Any, error: Any) -> Answer:
     """What c-ares' callback was given, as an answer to `question`; `name` is its name as it was asked."""
     if error is not None:

@@ -1,4 +1,5 @@
-# What belongs here: dnspython for synchronous callers, and the thread that asks several questions at once for them.
+# What belongs here: dnspython for synchronous callers, and the thread that does for them what takes more than one
+# exchange of packets, while they wait for other answers.
 # Every trouble becomes an `Outcome`; nothing that a server sends raises. The system's configuration is read by the
 # first question, not before.
 #
@@ -25,7 +26,7 @@ import dns.resolver
 from mailauth.plan.dns import TIMED_OUT, Answer, Outcome, Question, not_asked
 from mailauth.resolvers.dnspython_async import MAX_IN_FLIGHT, go_on, system_resolver
 from mailauth.resolvers.dnspython_async import exchange as exchange_async
-from mailauth.resolvers.dnspython_batch import DnspythonBatch
+from mailauth.resolvers.dnspython_batch import DnspythonBatch, Room
 from mailauth.resolvers.shortway import MAX_PACKET, Attempt, Verdict, attempt, open_socket, resolver_after
 from mailauth.resolvers.wire import answer_of, failure_of, query_name, query_type
 
@@ -45,7 +46,8 @@ class DnspythonResolver:
     May be shared between threads. `lookup` and `batch` ask in the calling thread; `submit` asks in one background
     thread, as `batch` does for what takes more than one exchange of UDP packets. The first need starts that thread;
     `close`, leaving a ``with`` block, dropping the resolver, or the end of the program ends it. All batches together
-    have `max_in_flight` questions open at once, and so has the background thread; the others wait for their turn.
+    have `max_in_flight` questions open at once, and so has the background thread; the others wait for their turn, and
+    batches that have to wait take turns.
 
     Raises `TypeError` for a resolver of another kind, `ValueError` for a cap below 1; questions never raise.
     """
@@ -59,7 +61,7 @@ class DnspythonResolver:
         self._resolver = resolver
         self._max_in_flight = max_in_flight
         self._lock = threading.Lock()
-        self._room = threading.Semaphore(max_in_flight)
+        self._room = Room(max_in_flight)
         self._process = os.getpid()
         self._background: _Background | None = None
         self._end: Callable[[], object] | None = None
@@ -95,7 +97,7 @@ class DnspythonResolver:
         with self._lock:
             # After a fork the threads that would leave room live on in the parent only.
             if self._process != os.getpid():
-                self._process, self._room = os.getpid(), threading.Semaphore(self._max_in_flight)
+                self._process, self._room = os.getpid(), Room(self._max_in_flight)
             return DnspythonBatch(self._configured, self._room, self._hand_over)
 
     def _hand_over(self, question: Question, verdict: Verdict | None, time_limit: float) -> Future[Answer]:
@@ -196,7 +198,12 @@ class _Background:
             self._loop.set_default_executor(ThreadPoolExecutor(min(MAX_THREADS, max_in_flight), "mailauth-dns-own"))
         # A daemon, since a thread that is none would be waited for before anything could tell it to end.
         self._thread = threading.Thread(target=self._run, name="mailauth-dns", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            # The system has no thread left, or the program ends.
+            self._loop.close()
+            raise OSError(str(error)) from error
 
     def submit(self, question: Question, time_limit: float | None, verdict: Verdict | None = None) -> Future[Answer]:
         """Ask one question; with a `verdict`, its short way has been tried, and ended with that."""

@@ -2,7 +2,8 @@
 # one selector that waits for all of them. What each packet means is said in shortway; what the short way cannot do is
 # handed over, and comes back from another thread.
 #
-# SECURITY: see shortway. All questions of a resolver share its cap, whichever threads ask them.
+# SECURITY: see shortway. All questions of a resolver share its cap, whichever threads ask them. Batches that find no
+# room take turns, so that none of them starves beside one with many questions.
 """`DnspythonBatch`: the questions that one synchronous caller has open."""
 
 from __future__ import annotations
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
     HandOver = Callable[[Question, "Verdict | None", float], Future[Answer]]
 
-LOOK_AGAIN = 0.05
-"""Seconds after which a caller whose questions wait looks whether another thread has left room for them."""
 _LONGEST_WAIT = 86_400.0
 
 
@@ -43,20 +42,81 @@ class _Open(NamedTuple):
     until: float
 
 
+class Room:
+    """One permit for each question that may be in flight. Batches that find none stand in line for the next.
+
+    Every permit is noted with the batch that has it, in one step: an exception that a signal handler raises in the
+    midst of anything loses none, as long as the batch is closed.
+    """
+
+    def __init__(self, permits: int) -> None:
+        self._permits = permits
+        self._lock = threading.Lock()
+        self._taken: dict[DnspythonBatch, int] = {}
+        self._line: deque[DnspythonBatch] = deque()  # each batch once
+        self._granted: set[DnspythonBatch] = set()  # who has a permit, and does not know it yet
+
+    @property
+    def free(self) -> int:
+        """How many permits nobody has."""
+        return self._permits - sum(self._taken.values())
+
+    def take(self, batch: DnspythonBatch) -> bool:
+        """Take a permit; if none is free, stand in line: the batch is woken when one is kept for it."""
+        with self._lock:
+            if batch in self._granted:
+                self._granted.remove(batch)
+                return True
+            if self.free > 0:
+                self._taken[batch] = self._taken.get(batch, 0) + 1
+                return True
+            if batch not in self._line:
+                self._line.append(batch)
+            return False
+
+    def give_back(self, batch: DnspythonBatch) -> None:
+        """Give one permit back."""
+        with self._lock:
+            self._taken[batch] -= 1
+            self._pass_on(batch)
+
+    def leave_line(self, batch: DnspythonBatch) -> None:
+        """Wait for no more, and give back what was granted."""
+        with self._lock:
+            if batch in self._line:
+                self._line.remove(batch)
+            if batch in self._granted:
+                self._granted.remove(batch)
+                self._taken[batch] -= 1
+                self._pass_on(batch)
+
+    def leave(self, batch: DnspythonBatch) -> None:
+        """Give everything back, and wait for no more."""
+        self.leave_line(batch)
+        with self._lock:
+            self._taken.pop(batch, None)
+            self._pass_on(batch)
+
+    def _pass_on(self, giver: DnspythonBatch) -> None:
+        while self._line and self.free > 0:
+            first = self._line.popleft()
+            self._taken[first] = self._taken.get(first, 0) + 1
+            self._granted.add(first)
+            if first is not giver:
+                first.wake()
+
+
 class DnspythonBatch:
     """What `mailauth.plan.Batch` demands, through dnspython. For one thread; close it in the same.
 
-    `configured` returns the resolver to use, `room` has one permit for each question that may be in flight. What the
+    `configured` returns the resolver to use, `room` the number of questions that may be in flight. What the
     short way cannot do is done by `hand_over`: the question, why (None: it was not tried), the seconds that are left.
     """
 
-    def __init__(
-        self, configured: Callable[[], dns.resolver.Resolver], room: threading.Semaphore, hand_over: HandOver
-    ) -> None:
+    def __init__(self, configured: Callable[[], dns.resolver.Resolver], room: Room, hand_over: HandOver) -> None:
         self._configured = configured
         self._room = room
         self._hand_over_to = hand_over
-        self._permits = 0
         self._over = False
         self._waiting: deque[tuple[Question, float | None]] = deque()
         # In the order of their time-outs, which is that of their start: all have the same.
@@ -80,8 +140,8 @@ class DnspythonBatch:
         """What was answered since the last call; it may be nothing."""
         self._over = time_limit == 0
         if not self._over:
-            self._make_room(time_limit)
-        if self._selector is not None and (self._open or self._elsewhere):
+            self._find_room()
+        if self._selector is not None and (self._open or self._elsewhere or self._waiting):
             for key, _ in self._selector.select(self._seconds(time_limit)):
                 if key.data is None:
                     self._take_back()
@@ -93,6 +153,8 @@ class DnspythonBatch:
 
     def close(self) -> None:
         """Give up what is open."""
+        # First, since an interruption here would take the room from all others for ever.
+        self._room.leave(self)
         self._waiting.clear()
         for future in reversed(self._elsewhere.values()):
             future.cancel()
@@ -102,22 +164,30 @@ class DnspythonBatch:
             self._bell.close()
         if self._selector is not None:
             self._selector.close()
-        if self._permits:
-            self._room.release(self._permits)
-            self._permits = 0
 
-    def _make_room(self, time_limit: float | None) -> None:
-        if self._waiting and not self._permits and not self._done:
-            # All room is taken by other threads: nothing of one's own will end, and so make some.
-            if not self._room.acquire(timeout=_LONGEST_WAIT if time_limit is None else min(time_limit, _LONGEST_WAIT)):
-                return
-            self._permits += 1
-            self._begin(*self._waiting.popleft())
+    def wake(self) -> None:
+        """There is room for a question that waits; called in the thread that left it."""
+        if self._bell is not None:
+            self._bell.ring()
+
+    def _find_room(self) -> None:
         self._begin_waiting()
+        if not self._waiting or self._bell is not None:
+            return
+        # What waits for another thread must be woken by it.
+        try:
+            self._hang_up_bell()
+        except OSError as error:
+            # No more files, most likely.
+            self._room.leave_line(self)
+            self._done.extend((question, failure_of(error, question)) for question, _ in self._waiting)
+            self._waiting.clear()
+        else:
+            # There may have been room before there was a bell to ring.
+            self._begin_waiting()
 
     def _begin_waiting(self) -> None:
-        while self._waiting and self._room.acquire(blocking=False):
-            self._permits += 1
+        while self._waiting and self._room.take(self):
             self._begin(*self._waiting.popleft())
 
     def _seconds(self, time_limit: float | None) -> float:
@@ -125,8 +195,6 @@ class DnspythonBatch:
         if self._done:
             return 0
         seconds = _LONGEST_WAIT if time_limit is None else min(time_limit, _LONGEST_WAIT)
-        if self._waiting:
-            seconds = min(seconds, LOOK_AGAIN)
         first = next(iter(self._open.values()), None)
         return seconds if first is None else max(0.0, min(seconds, first.short_until - time.monotonic()))
 
@@ -185,8 +253,7 @@ class DnspythonBatch:
         opened.sock.close()
 
     def _finish(self, question: Question, answer: Answer) -> None:
-        self._room.release()
-        self._permits -= 1
+        self._room.give_back(self)
         self._done.append((question, answer))
 
     # --- what is done elsewhere --------------------------------------------------------------------------------------
