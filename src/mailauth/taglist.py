@@ -49,19 +49,21 @@ def parse(text: bytes, *, allow_empty: bool = False) -> dict[str, bytes] | BadTa
     `text` is unfolded; values come without the blanks around them. `allow_empty` lets empty tag-specs pass
     (``a=1;;b=2``). A duplicate makes the whole list invalid (RFC 6376 section 3.2).
     """
-    if text.count(b";") > MAX_TAGS:
+    semicolons = text.count(b";")
+    if semicolons > MAX_TAGS:
         return BadTagList(Problem.SYNTAX, f"more than {MAX_TAGS} tags")
     if text.translate(None, _ALLOWED):
         return BadTagList(Problem.SYNTAX, "a control character")
     if allow_empty:
         text = _EMPTY_SPECS.sub(b"", text)
+        semicolons = text.count(b";")
     pairs = _TAG_SPEC.findall(text)
     tags = {name.decode(): value.rstrip(_WSP) for name, value in pairs}
     # The last specification may end in a semicolon.
-    places = text.count(b";") + 1
-    if len(pairs) != places and not (len(pairs) == places - 1 and text.rstrip(_WSP).endswith(b";")):
+    number = len(pairs)
+    if number != semicolons + 1 and not (number == semicolons and text.rstrip(_WSP).endswith(b";")):
         return BadTagList(Problem.SYNTAX, f"no tag: {_first_bad(text)}")
-    if len(tags) != len(pairs):
+    if len(tags) != number:
         names = [name.decode("ascii") for name, _ in pairs]
         return BadTagList(Problem.DUPLICATE, f"{next(n for n in names if names.count(n) > 1)}= stands there twice")
     return tags

@@ -227,11 +227,11 @@ class _Check:
     def judge(self, answer: Answer) -> None:
         """RFC 6376 sections 6.1.2 and 6.1.3: the key, the body hash, the signature."""
         try:
-            first, *others = _records(answer, self.policy.max_keys)
-            if others:
-                self._try([first, *others])
+            records = _records(answer, self.policy.max_keys)
+            if len(records) == 1:
+                self._verify_with(records[0], self.evidence)
             else:
-                self._verify_with(first, self.evidence)
+                self._try(records)
         except Refusal as refusal:
             self.refuse(refusal.reason, refusal.detail)
 
