@@ -76,13 +76,13 @@ class SimpleBody:
 
     def close(self) -> None:
         """The body is at its end; an empty one counts as one CRLF."""
-        self._end_of_text()
+        if self._cr:
+            self._end_in_cr()
         self.sink(_CRLF)
 
-    def _end_of_text(self) -> None:
-        if self._cr:
-            self._cr = False
-            self._emit(b"\r")
+    def _end_in_cr(self) -> None:
+        self._cr = False
+        self._emit(b"\r")
 
     def _emit(self, octets: bytes | memoryview) -> None:
         if self._withheld:
@@ -149,7 +149,8 @@ class RelaxedBody(SimpleBody):
         if self._held == b" \r":
             super().feed(b" \r")
         self._held = b""
-        self._end_of_text()
+        if self._cr:
+            self._end_in_cr()
         if not self.empty:
             self.sink(_CRLF)
 

@@ -19,7 +19,6 @@ import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from mailauth.dkim.header import Places, places
@@ -171,10 +170,16 @@ class _Reading(NamedTuple):
 
 def _terms(tags: _Tags, octets: int, evidence: dict[str, Any]) -> Terms:
     values = tuple(map(tags.get, _TERMS))
-    # A busy sender's are always the same. Peers choose them, so those of long fields are not remembered, nor those
-    # with many names in h=: a name of two octets takes two hundred in memory.
-    few = octets <= _MAX_REMEMBERED_OCTETS and tags.get("h", b"").count(b":") < _MAX_REMEMBERED_NAMES
-    reading = _known_terms(values) if few else _read_terms(values)
+    # A busy sender's are always the same.
+    reading = _known_terms.get(values)
+    if reading is None:
+        reading = _read_terms(values)
+        # Peers choose them, so those of long fields are not remembered, nor those with many names in h=: a name of two
+        # octets takes two hundred in memory.
+        if octets <= _MAX_REMEMBERED_OCTETS and tags.get("h", b"").count(b":") < _MAX_REMEMBERED_NAMES:
+            if len(_known_terms) >= _MAX_REMEMBERED_TERMS:
+                _known_terms.clear()
+            _known_terms[values] = reading
     evidence.update(reading.evidence)
     if reading.terms is None:
         assert reading.refusal is not None
@@ -185,6 +190,8 @@ def _terms(tags: _Tags, octets: int, evidence: dict[str, Any]) -> Terms:
 _TERMS = ("v", "a", "c", "d", "s", "h", "i", "q")
 _MAX_REMEMBERED_OCTETS = 2048
 _MAX_REMEMBERED_NAMES = 64
+_MAX_REMEMBERED_TERMS = 1024
+_known_terms: dict[tuple[bytes | None, ...], _Reading] = {}
 
 
 def _read_terms(values: tuple[bytes | None, ...]) -> _Reading:
@@ -214,9 +221,6 @@ def _read_terms(values: tuple[bytes | None, ...]) -> _Reading:
         identity_domain,
     )
     return _Reading(terms, None, evidence)
-
-
-_known_terms = lru_cache(maxsize=1024)(_read_terms)
 
 
 def _require_tags(tags: _Tags) -> None:
