@@ -175,7 +175,14 @@ class Header:
     def of_usual(cls, fields: tuple[Field, ...], raw: bytes) -> Header:
         """A whole header in which every LF follows a CR, without the generated constructor, which is slow."""
         header = cls.__new__(cls)
-        values = {"fields": fields, "raw": raw, "separator": b"\r\n", "line_end": _CRLF_LINES, "bare_lf": 0}
+        values = {
+            "fields": fields,
+            "raw": raw,
+            "separator": b"\r\n",
+            "line_end": _CRLF_LINES,
+            "bare_lf": 0,
+            "by_name": _index(fields),
+        }
         object.__setattr__(header, "__dict__", values)
         return header
 
@@ -192,14 +199,7 @@ class Header:
     @_lazy
     def by_name(self) -> Mapping[str, Sequence[Field]]:
         """The fields of each name (lower case), from top to bottom."""
-        index: dict[str, list[Field]] = {}
-        for field in self.fields:
-            name = field.name
-            if name in index:
-                index[name].append(field)
-            else:
-                index[name] = [field]
-        return index
+        return _index(self.fields)
 
     def all(self, name: str) -> tuple[Field, ...]:
         """Every field of that name (any case), from top to bottom."""
@@ -257,6 +257,17 @@ class Header:
             (Defect.NO_FROM, not number_of_from),
             (Defect.SEVERAL_FROM, number_of_from > 1),
         )
+
+
+def _index(fields: tuple[Field, ...]) -> dict[str, list[Field]]:
+    index: dict[str, list[Field]] = {}
+    for field in fields:
+        name = field.name
+        if name in index:
+            index[name].append(field)
+        else:
+            index[name] = [field]
+    return index
 
 
 # RFC 5322 section 3.4, as far as it takes to find the domains:
@@ -637,8 +648,9 @@ def _at_once(data: bytes, max_octets: int, max_fields: int) -> Header | None:
 
 
 _LEAST_FIELD_OCTETS = len(b"a:\r\n")
-# Fields in which every LF has its CR, without a gap: what is none is taken up to the end, and has no name.
-_USUAL_FIELDS = re.compile(rb"(([!-9;-~]++)[ \t]*+:.*+(?<=\r)\n(?:[ \t].*+(?<=\r)\n)*+)|(?s:.)++")
+# Fields in which every LF has its CR, without a blank before the colon, and without a gap: what is none is taken up to
+# the end, and has no name.
+_USUAL_FIELDS = re.compile(rb"(([!-9;-~]++):.*+(?<=\r)\n(?:[ \t].*+(?<=\r)\n)*+)|(?s:.)++")
 
 
 def _fields(syntax: _Syntax, buffer: bytes, start: int, end: int, most: int) -> list[Field]:

@@ -59,19 +59,21 @@ class SimpleBody:
         if start >= end:
             return
         if self._cr:
-            self._cr = False
             if data[start] == 0x0A:
+                self._cr = False
                 self._withheld += 1
                 start += 1
             else:
-                self._emit(b"\r")
+                self._end_in_cr()
         if data.endswith(b"\r", start, end):
             self._cr = True
             end -= 1
         text_end = _before_crlfs(data, start, end)
         if text_end > start:
-            whole = start == 0 and text_end == len(data)
-            self._emit(data if whole else memoryview(data)[start:text_end])
+            if self._withheld:
+                self._emit_withheld()
+            self.empty = False
+            self.sink(data if start == 0 and text_end == len(data) else memoryview(data)[start:text_end])
         self._withheld += (end - text_end) // 2
 
     def close(self) -> None:
@@ -82,15 +84,13 @@ class SimpleBody:
 
     def _end_in_cr(self) -> None:
         self._cr = False
-        self._emit(b"\r")
-
-    def _emit(self, octets: bytes | memoryview) -> None:
-        if self._withheld:
-            self._emit_withheld()
+        self._emit_withheld()
         self.empty = False
-        self.sink(octets)
+        self.sink(b"\r")
 
     def _emit_withheld(self) -> None:
+        if not self._withheld:
+            return
         many, few = divmod(self._withheld, _MANY)
         for _ in range(many):
             self.sink(_MANY_CRLF)
