@@ -125,7 +125,8 @@ class Verifier:
                     body.want(parsed.body_length)
 
     def _ask(self) -> VerifyPlan:
-        checks = self._checks or []
+        checks = self._checks
+        assert checks is not None
         waiting = [(check, check.parsed.terms.question) for check in checks if check.parsed is not None]
         if len(waiting) == 1:
             check, question = waiting[0]
@@ -160,7 +161,7 @@ def _author_domain(header: Header) -> str | None:
     from_fields = header.by_name.get("from", ())
     if len(from_fields) != 1:
         return None
-    domains = address_domains(from_fields[0].value)
+    domains = address_domains(from_fields[0].raw.partition(b":")[2])
     return domains[0] if domains is not None and len(domains) == 1 else None
 
 
