@@ -298,10 +298,10 @@ def address_domains(value: bytes) -> tuple[str, ...] | None:
     A value of more than `MAX_ADDRESS_FIELD_OCTETS` is not read, nor one with control characters in it.
     """
     # The same people write again and again.
-    return _known_domains(value) if len(value) <= _MAX_REMEMBERED_ADDRESSES else _domains(value)
+    return _known_domains(value) if len(value) <= _MAX_REMEMBERED_FROM_OCTETS else _domains(value)
 
 
-_MAX_REMEMBERED_ADDRESSES = 256
+_MAX_REMEMBERED_FROM_OCTETS = 256
 
 
 def _domains(value: bytes) -> tuple[str, ...] | None:

@@ -12,9 +12,8 @@ import re
 from base64 import b64encode
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from inspect import isawaitable
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
 
 from mailauth import MailAuthError
@@ -116,16 +115,9 @@ def load_key(key: KeyMaterial | AnySigner, password: bytes | None = None) -> Any
         if key.algorithm not in ("rsa-sha256", "ed25519-sha256"):
             raise ValueError(f"a signer's algorithm is rsa-sha256 or ed25519-sha256, not {key.algorithm!r}")
         return cast("AnySigner", key)
-    signer: AnySigner = _crypto().private_key(key, password)
-    return signer
-
-
-@cache
-def _crypto() -> ModuleType:
-    # Loaded with the first key; the import statement itself costs a microsecond each time.
     from mailauth.dkim import crypto
 
-    return crypto
+    return crypto.private_key(key, password)
 
 
 @dataclass(frozen=True)
