@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -163,7 +163,7 @@ class Header:
     stand before the body. `broken_off` says why the header was cut short, if it was.
     """
 
-    fields: tuple[Field, ...]
+    pairs: tuple[tuple[bytes, bytes], ...]  # the octets of each field, its line end included, and its name as written
     raw: bytes  # the octets of all fields
     separator: bytes
     line_end: LineEnd
@@ -172,16 +172,15 @@ class Header:
     broken_off: Defect | None = None
 
     @classmethod
-    def of_usual(cls, fields: tuple[Field, ...], raw: bytes) -> Header:
+    def of_usual(cls, pairs: tuple[tuple[bytes, bytes], ...], raw: bytes) -> Header:
         """A whole header in which every LF follows a CR, without the generated constructor, which is slow."""
         header = cls.__new__(cls)
         values = {
-            "fields": fields,
+            "pairs": pairs,
             "raw": raw,
             "separator": b"\r\n",
             "line_end": _CRLF_LINES,
             "bare_lf": 0,
-            "by_name": _index(fields),
         }
         object.__setattr__(header, "__dict__", values)
         return header
@@ -197,9 +196,30 @@ class Header:
         return not self.separator and not self.at_end and self.broken_off is None
 
     @_lazy
+    def fields(self) -> tuple[Field, ...]:
+        """The fields from top to bottom."""
+        return tuple([Field(raw, _lower(name)) for raw, name in self.pairs])
+
+    @_lazy
     def by_name(self) -> Mapping[str, Sequence[Field]]:
         """The fields of each name (lower case), from top to bottom."""
-        return _index(self.fields)
+        index: dict[str, list[Field]] = {}
+        for field in self.fields:
+            index.setdefault(field.name, []).append(field)
+        return index
+
+    @_lazy
+    def octets_by_name(self) -> Mapping[str, Sequence[bytes]]:
+        """The octets of the fields of each name (lower case), from top to bottom."""
+        index: dict[str, list[bytes]] = {}
+        known = _NAMES
+        for raw, name in self.pairs:
+            lower = known[name] if name in known else _lower(name)
+            if lower in index:
+                index[lower].append(raw)
+            else:
+                index[lower] = [raw]
+        return index
 
     def all(self, name: str) -> tuple[Field, ...]:
         """Every field of that name (any case), from top to bottom."""
@@ -257,17 +277,6 @@ class Header:
             (Defect.NO_FROM, not number_of_from),
             (Defect.SEVERAL_FROM, number_of_from > 1),
         )
-
-
-def _index(fields: tuple[Field, ...]) -> dict[str, list[Field]]:
-    index: dict[str, list[Field]] = {}
-    for field in fields:
-        name = field.name
-        if name in index:
-            index[name].append(field)
-        else:
-            index[name] = [field]
-    return index
 
 
 # RFC 5322 section 3.4, as far as it takes to find the domains:
@@ -506,7 +515,7 @@ class Splitter:
             raise ValueError("the splitter was closed")
         start = 0
         if self.header is None:
-            header = None if self._buffer else _at_once(data, self._max_octets, self._max_fields)
+            header = None if self._buffer else usual_header(data, self._max_octets, self._max_fields)
             if header is None:
                 data, start = self._take_header(data)
             else:
@@ -613,13 +622,13 @@ class Splitter:
         buffer = self._buffer
         if not isinstance(buffer, bytes):
             buffer = self._buffer = bytes(buffer)
-        fields = _fields(self._syntax or _CRLF, buffer, start, end, self._max_fields + 1)
-        if len(fields) > self._max_fields:
-            fields.pop()
-            end = start + sum(len(field.raw) for field in fields)
+        pairs = _pairs(self._syntax or _CRLF, buffer, start, end, self._max_fields + 1)
+        if len(pairs) > self._max_fields:
+            pairs.pop()
+            end = start + sum(len(raw) for raw, _ in pairs)
             separator, at_end, broken_off = b"", False, Defect.TOO_MANY_FIELDS
         self.header = Header(
-            tuple(fields),
+            tuple(pairs),
             buffer[start:end],
             separator,
             LineEnd.LF if self._syntax is _LF else LineEnd.CRLF,
@@ -636,39 +645,41 @@ class Splitter:
         return octets, self.header.octets
 
 
-def _at_once(data: bytes, max_octets: int, max_fields: int) -> Header | None:
-    """The usual case in one step: the whole header is there, all of it is fields, there is no bare LF."""
+def usual_header(data: bytes, max_octets: int, max_fields: int = MAX_HEADER_FIELDS) -> Header | None:
+    """The header of a message that is whole and usual: nothing but fields, every line ends in CRLF.
+
+    None says nothing about the header; a `Splitter` reads any.
+    """
+    line_end = data.find(b"\n", 0, max_octets)
+    if line_end < 1 or data[line_end - 1] != _CR:
+        return None  # a message with LF line ends may be long, and have no empty line to find
     end = data.find(b"\r\n\r\n", 0, max_octets) + 2
     if end < 2 or (end > max_fields * _LEAST_FIELD_OCTETS and data.count(b"\n", 0, end) > max_fields):
         return None
     pairs = _USUAL_FIELDS.findall(data, 0, end)
     if not pairs[-1][1]:
         return None
-    return Header.of_usual(tuple(_pairs_to_fields(pairs)), data[:end])
+    return Header.of_usual(tuple(pairs), data[:end])
 
 
+_CR = 0x0D
 _LEAST_FIELD_OCTETS = len(b"a:\r\n")
 # Fields in which every LF has its CR, without a blank before the colon, and without a gap: what is none is taken up to
 # the end, and has no name.
 _USUAL_FIELDS = re.compile(rb"(([!-9;-~]++):.*+(?<=\r)\n(?:[ \t].*+(?<=\r)\n)*+)|(?s:.)++")
 
 
-def _fields(syntax: _Syntax, buffer: bytes, start: int, end: int, most: int) -> list[Field]:
-    """At most `most` of the fields that stand between `start` and `end`."""
+def _pairs(syntax: _Syntax, buffer: bytes, start: int, end: int, most: int) -> list[tuple[bytes, bytes]]:
+    """At most `most` of the fields that stand between `start` and `end`, each with its name."""
     if buffer.count(b"\n", start, end) < most:
-        return _pairs_to_fields(syntax.field.findall(buffer, start, end))
-    return _pairs_to_fields([(match[1], match[2]) for match in islice(syntax.field.finditer(buffer, start, end), most)])
-
-
-def _pairs_to_fields(pairs: Iterable[tuple[bytes, bytes]]) -> list[Field]:
-    # NamedTuple's own constructor costs more than the rest of this line.
-    return [_new(Field, (raw, _NAMES[name] if name in _NAMES else _lower(name))) for raw, name in pairs]
-
-
-_new = tuple.__new__
+        return syntax.field.findall(buffer, start, end)
+    return [(match[1], match[2]) for match in islice(syntax.field.finditer(buffer, start, end), most)]
 
 
 def _lower(name: bytes) -> str:
+    known = _NAMES.get(name)
+    if known is not None:
+        return known
     lower = name.lower().decode("ascii")
     if len(_NAMES) < _MAX_REMEMBERED_NAMES and len(name) <= _MAX_REMEMBERED_OCTETS:
         _NAMES[name] = lower

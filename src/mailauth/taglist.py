@@ -24,8 +24,9 @@ MAX_TAGS = 64
 _WSP = b" \t"
 # Printable ASCII, blanks and 8-bit octets: what is left over is a control character, or a CR or LF out of place.
 _ALLOWED = bytes([*range(0x20, 0x7F), 0x09, *range(0x80, 0x100)])
-# One tag-spec where one may begin; a list is right if there are as many of these as there are places.
-_TAG_SPEC = re.compile(rb"(?:\A|;)[ \t]*+([A-Za-z][A-Za-z0-9_]*+)[ \t]*+=[ \t]*+([^;]*+)")
+# One tag-spec where one may begin; a list is right if there are as many of these as there are places. Only the search
+# for a value's last octet steps back, over the blanks behind it.
+_TAG_SPEC = re.compile(rb"(?:\A|;)[ \t]*+([A-Za-z][A-Za-z0-9_]*+)[ \t]*+=[ \t]*+([^;]*[^; \t])?+")
 _EMPTY_SPECS = re.compile(rb"\A(?:[ \t]*+;)++|;[ \t]*+(?=;|\Z)")
 
 
@@ -43,7 +44,7 @@ class BadTagList(NamedTuple):
     detail: str
 
 
-def parse(text: bytes, *, allow_empty: bool = False) -> dict[str, bytes] | BadTagList:
+def parse(text: bytes, *, allow_empty: bool = False) -> dict[bytes, bytes] | BadTagList:
     """The values of a list by their tags' names (which are case-sensitive), in the order of the list.
 
     `text` is unfolded; values come without the blanks around them. `allow_empty` lets empty tag-specs pass
@@ -58,7 +59,7 @@ def parse(text: bytes, *, allow_empty: bool = False) -> dict[str, bytes] | BadTa
         text = _EMPTY_SPECS.sub(b"", text)
         semicolons = text.count(b";")
     pairs = _TAG_SPEC.findall(text)
-    tags = {name.decode(): value.rstrip(_WSP) for name, value in pairs}
+    tags = dict(pairs)
     # The last specification may end in a semicolon.
     number = len(pairs)
     if number != semicolons + 1 and not (number == semicolons and text.rstrip(_WSP).endswith(b";")):

@@ -802,7 +802,7 @@ def test_a_verifier_is_finished_once() -> None:
     verifier.finish().close()
     with pytest.raises(ValueError, match="finished before"):
         verifier.finish()
-    with pytest.raises(ValueError, match="closed"):
+    with pytest.raises(ValueError, match="finished before"):
         verifier.feed(b"x")
 
 

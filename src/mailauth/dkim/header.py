@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import groupby
 
-from mailauth.message import Field, Header, LineEnd, to_crlf
+from mailauth.message import Header, LineEnd, to_crlf
 
 Canonicalizer = Callable[[list[bytes]], bytes]
 """The octets of fields to the octets that are hashed for them, CRLF included."""
@@ -21,7 +23,9 @@ _BLANKS = re.compile(rb"[ \t]++")
 def canonicalizer(name: str, header: Header) -> Canonicalizer:
     """The function for "simple" or "relaxed", fit for the line ends of this header."""
     if name == "simple":
-        return _simple_lf if header.line_end is _LF else _simple
+        if header.line_end is _LF:
+            return _simple_lf
+        return _joined if header.separator else _simple
     return _relaxed if _plain(header) else (_relaxed_lf if header.line_end is _LF else _relaxed_odd)
 
 
@@ -39,6 +43,12 @@ def _plain(header: Header) -> bool:
 
 
 _NOT_WHITE = bytes(octet for octet in range(256) if octet not in b"\r\n\x0b\x0c")
+
+
+def _joined(fields: list[bytes]) -> bytes:
+    # An empty line ended the header, so all fields end in CRLF but the signature itself, which comes last.
+    octets = b"".join(fields)
+    return octets if octets.endswith(b"\r\n") else octets + b"\r\n"
 
 
 def _simple(fields: list[bytes]) -> bytes:
@@ -68,30 +78,41 @@ def _relaxed_lf(fields: list[bytes]) -> bytes:
     return _relaxed_odd([to_crlf(raw) for raw in fields])
 
 
-Places = tuple[tuple[str, int], ...]
-"""Names of h=, each with how often it has come so far, this time included."""
+Places = tuple[tuple[str, slice], ...]
+"""Names of h=, each with what to take of its fields. One that is repeated at once stands here once."""
 
 
 def places(names: Sequence[str]) -> Places:
     """What `select` needs to know of h= (lower case)."""
     count: dict[str, int] = {}
     found = []
-    for name in names:
-        count[name] = count.get(name, 0) + 1
-        found.append((name, count[name]))
+    for name, repeated in groupby(names):
+        taken = count.get(name, 0)
+        count[name] = taken + len(list(repeated))
+        # From the bottom upwards (RFC 6376 section 5.4.2), behind those that were taken before.
+        found.append((name, _from_the_bottom(taken, count[name])))
     return tuple(found)
 
 
-def select(wanted: Places, header: Header, without: Field | None) -> list[bytes]:
+# They are alike for nearly all names, and peers' names are remembered.
+@lru_cache(maxsize=64)
+def _from_the_bottom(taken: int, upto: int) -> slice:
+    return slice(-1 - taken, -1 - upto, -1)
+
+
+def select(wanted: Places, header: Header, without: bytes | None) -> list[bytes]:
     """The octets of the fields that h= stands for, in its order.
 
     Each name takes the lowest field of that name which no earlier one took (RFC 6376 section 5.4.2); names without a
     field left stand for nothing (section 5.4). The signature itself is never among them (section 3.5, h=): `without` is
-    that one, where h= has the name at all.
+    that very object, where h= has the name at all.
     """
-    by_name = header.by_name
+    by_name = header.octets_by_name
     if without is not None:
-        others = [field for field in header.all("dkim-signature") if field is not without]
+        others = [raw for raw in by_name["dkim-signature"] if raw is not without]
         by_name = {**by_name, "dkim-signature": others}
-    of_name = by_name.get
-    return [fields[-nth].raw for name, nth in wanted if (fields := of_name(name)) is not None and nth <= len(fields)]
+    fields: list[bytes] = []
+    for name, which in wanted:
+        if name in by_name:
+            fields += by_name[name][which]
+    return fields

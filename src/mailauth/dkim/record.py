@@ -80,44 +80,44 @@ def _read_record(text: bytes) -> KeyRecord | BadRecord:
 _known_record = lru_cache(maxsize=512)(_read_record)
 
 
-def _bad_version(tags: dict[str, bytes]) -> BadRecord | None:
+def _bad_version(tags: dict[bytes, bytes]) -> BadRecord | None:
     """RFC 6376 section 3.6.1: v= is DKIM1 to the letter, and stands first; other versions MUST be discarded."""
-    version = tags.get("v")
+    version = tags.get(b"v")
     if version is None:
         return None
     if version != b"DKIM1":
         foreign = not version.upper().startswith(b"DKIM")
         return BadRecord(Reason.KEY_MALFORMED, f"v={shown(version)} is not DKIM1", foreign)
-    if next(iter(tags)) != "v":
+    if next(iter(tags)) != b"v":
         return BadRecord(Reason.KEY_MALFORMED, "v= is not the first tag")
     return None
 
 
-def _read(tags: dict[str, bytes]) -> KeyRecord | BadRecord:
-    if "p" not in tags:
-        return BadRecord(Reason.KEY_MALFORMED, "p= is missing", foreign="v" not in tags)
-    key = decode_base64(tags["p"], MAX_KEY_OCTETS)
+def _read(tags: dict[bytes, bytes]) -> KeyRecord | BadRecord:
+    if b"p" not in tags:
+        return BadRecord(Reason.KEY_MALFORMED, "p= is missing", foreign=b"v" not in tags)
+    key = decode_base64(tags[b"p"], MAX_KEY_OCTETS)
     if key is None:
         return BadRecord(Reason.KEY_MALFORMED, "p= is no base64, or too long")
-    for name in "hst":
+    for name in (b"h", b"s", b"t"):
         # Not cut short: what follows may be the t=s that forbids subdomains.
         if tags.get(name, b"").count(b":") >= _MAX_ITEMS:
-            return BadRecord(Reason.KEY_MALFORMED, f"{name}= has more than {_MAX_ITEMS} items")
-    hash_names = _list(tags, "h") if "h" in tags else None
-    services, flags = _list(tags, "s", b"*"), _list(tags, "t")
+            return BadRecord(Reason.KEY_MALFORMED, f"{name.decode()}= has more than {_MAX_ITEMS} items")
+    hash_names = _list(tags, b"h") if b"h" in tags else None
+    services, flags = _list(tags, b"s", b"*"), _list(tags, b"t")
     if hash_names == () or services == ():
         return BadRecord(Reason.KEY_MALFORMED, f"{'h=' if hash_names == () else 's='} is an empty list")
     return KeyRecord(
-        key_type=tags["k"].lower().decode("ascii", "replace") if "k" in tags else "rsa",
+        key_type=tags[b"k"].lower().decode("ascii", "replace") if b"k" in tags else "rsa",
         key=key,
         hash_names=hash_names,
         services=services,
         flags=flags,
-        notes=tags["n"].decode("utf-8", "replace") if "n" in tags else "",
+        notes=tags[b"n"].decode("utf-8", "replace") if b"n" in tags else "",
     )
 
 
-def _list(tags: dict[str, bytes], name: str, default: bytes = b"") -> tuple[str, ...]:
+def _list(tags: dict[bytes, bytes], name: bytes, default: bytes = b"") -> tuple[str, ...]:
     """The items of a list, lower case; unknown ones are the reader's to ignore."""
     value = tags.get(name, default)
     parts = items(value.lower(), _MAX_ITEMS) or []

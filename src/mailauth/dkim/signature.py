@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, TypeAlias
 from mailauth.dkim.header import Places, places
 from mailauth.dkim.result import Reason
 from mailauth.domain import is_fqdn, is_within, to_ascii
-from mailauth.message import Field, LineEnd
+from mailauth.message import LineEnd
 from mailauth.plan import MAX_NAME_OCTETS, Question
 from mailauth.taglist import BadTagList, Problem, items, without_blanks
 from mailauth.taglist import parse as parse_tags
@@ -43,7 +43,7 @@ MAX_IDENTITY_OCTETS = 1024
 
 _LF = LineEnd.LF
 _DIGEST_OCTETS = {"sha256": 32, "sha1": 20}
-_REQUIRED = ("v", "a", "d", "h", "s")  # with b= and bh=: RFC 6376 section 6.1.1
+_REQUIRED = (b"v", b"a", b"d", b"h", b"s")  # with b= and bh=: RFC 6376 section 6.1.1
 _FIELD_NAMES = re.compile(rb"[!-9;-~]++(?::[!-9;-~]++)*+\Z")
 # The value of b= with the blanks around it, only where a tag begins: neither bh=, nor a tag whose name ends in b, nor
 # a "b=" within another value (h= may list a field of that name).
@@ -82,8 +82,8 @@ class Terms(NamedTuple):
 class SignatureField(NamedTuple):
     """A DKIM-Signature field that is well formed."""
 
-    field: Field
-    b_start: int  # the place of b='s value in `field.raw`, the blanks around it included (RFC 6376 section 3.7)
+    raw: bytes  # the field as it came
+    b_start: int  # the place of b='s value in `raw`, the blanks around it included (RFC 6376 section 3.7)
     b_end: int
     end: int  # where the line end of the field begins
     terms: Terms
@@ -94,15 +94,14 @@ class SignatureField(NamedTuple):
     expires_at: int | None
 
 
-_Tags: TypeAlias = dict[str, bytes]
+_Tags: TypeAlias = dict[bytes, bytes]
 
 
-def parse(field: Field, line_end: LineEnd, evidence: dict[str, Any]) -> SignatureField:
-    """Read the field; what is found on the way goes into `evidence`, under the names of `result.Signature`.
+def parse(raw: bytes, line_end: LineEnd, evidence: dict[str, Any]) -> SignatureField:
+    """Read the octets of a field; what is found on the way goes into `evidence`, named as in `result.Signature`.
 
     Raises `Refusal` where RFC 6376 section 6.1.1 says PERMFAIL.
     """
-    raw = field.raw
     start, end = raw.index(b":") + 1, end_of_text(raw, line_end)
     tags = _tags(raw[start:end], line_end)
     try:
@@ -110,26 +109,28 @@ def parse(field: Field, line_end: LineEnd, evidence: dict[str, Any]) -> Signatur
     except Refusal:
         _note_the_rest(tags, evidence)
         raise
-    b_place = _B_LATER.search(raw, start, end) or _B_FIRST.match(raw, start, end)
-    if b_place is None or "bh" not in tags:
+    # Most signers put it last.
+    last = _B_LATER.match(raw, raw.rfind(b";"), end)
+    b_place = last or _B_LATER.search(raw, start, end) or _B_FIRST.match(raw, start, end)
+    if b_place is None or b"bh" not in tags:
         raise Refusal(Reason.MISSING_TAG, f"{'b' if b_place is None else 'bh'}= is missing")
-    signature = _signature(tags["b"], evidence)
+    signature = _signature(tags[b"b"], evidence)
     length, signed_at, expires_at = _numbers(tags, evidence) if not _NUMBERED.isdisjoint(tags) else (None, None, None)
-    body_hash = decode_base64(tags["bh"], MAX_BODY_HASH_OCTETS)
+    body_hash = decode_base64(tags[b"bh"], MAX_BODY_HASH_OCTETS)
     if not body_hash:
         raise Refusal(Reason.MALFORMED_TAG, "bh= is no base64, or empty, or too long")
     # A longer value whose beginning is the digest is no digest.
     if len(body_hash) != _DIGEST_OCTETS[terms.hash_name]:
         raise Refusal(Reason.MALFORMED_TAG, f"bh= has {len(body_hash)} octets, which is no {terms.algorithm} digest")
-    return SignatureField(
-        field, b_place.start(1), b_place.end(1), end, terms, signature, body_hash, length, signed_at, expires_at
-    )
+    b_start, b_end = b_place.span(1)
+    values = (raw, b_start, b_end, end, terms, signature, body_hash, length, signed_at, expires_at)
+    return tuple.__new__(SignatureField, values)  # NamedTuple's own constructor is slow
 
 
 def _note_the_rest(tags: _Tags, evidence: dict[str, Any]) -> None:
     """What stands beside terms that are refused: with several signatures, `signature_data` tells which one it was."""
     with suppress(Refusal):
-        _signature(tags.get("b", b""), evidence)
+        _signature(tags.get(b"b", b""), evidence)
     with suppress(Refusal):
         _numbers(tags, evidence)
 
@@ -176,7 +177,7 @@ def _terms(tags: _Tags, octets: int, evidence: dict[str, Any]) -> Terms:
         reading = _read_terms(values)
         # Peers choose them, so those of long fields are not remembered, nor those with many names in h=: a name of two
         # octets takes two hundred in memory.
-        if octets <= _MAX_REMEMBERED_OCTETS and tags.get("h", b"").count(b":") < _MAX_REMEMBERED_NAMES:
+        if octets <= _MAX_REMEMBERED_OCTETS and tags.get(b"h", b"").count(b":") < _MAX_REMEMBERED_NAMES:
             if len(_known_terms) >= _MAX_REMEMBERED_TERMS:
                 _known_terms.clear()
             _known_terms[values] = reading
@@ -187,7 +188,7 @@ def _terms(tags: _Tags, octets: int, evidence: dict[str, Any]) -> Terms:
     return reading.terms
 
 
-_TERMS = ("v", "a", "c", "d", "s", "h", "i", "q")
+_TERMS = (b"v", b"a", b"c", b"d", b"s", b"h", b"i", b"q")
 _MAX_REMEMBERED_OCTETS = 2048
 _MAX_REMEMBERED_NAMES = 64
 _MAX_REMEMBERED_TERMS = 1024
@@ -200,9 +201,9 @@ def _read_terms(values: tuple[bytes | None, ...]) -> _Reading:
     try:
         domain, selector = _key_place(tags, evidence)
         _require_tags(tags)
-        algorithm = _algorithm(tags["a"], evidence)
+        algorithm = _algorithm(tags[b"a"], evidence)
         canonicalizations = _canonicalizations(tags, evidence)
-        names = evidence["signed_fields"] = _names(tags["h"])
+        names = evidence["signed_fields"] = _names(tags[b"h"])
         _query_methods(tags)
         identity_domain = _identity(tags, domain, evidence)
     except Refusal as refusal:
@@ -224,12 +225,12 @@ def _read_terms(values: tuple[bytes | None, ...]) -> _Reading:
 
 
 def _require_tags(tags: _Tags) -> None:
-    version = tags.get("v")
+    version = tags.get(b"v")
     if version is not None and version != b"1":
         raise Refusal(Reason.UNSUPPORTED_VERSION, f"v={shown(version)} is not 1")
     for name in _REQUIRED:
         if name not in tags:
-            raise Refusal(Reason.MISSING_TAG, f"{name}= is missing")
+            raise Refusal(Reason.MISSING_TAG, f"{name.decode()}= is missing")
 
 
 def _signature(tag: bytes, evidence: dict[str, Any]) -> bytes:
@@ -244,24 +245,24 @@ def _signature(tag: bytes, evidence: dict[str, Any]) -> bytes:
 
 def _numbers(tags: _Tags, evidence: dict[str, Any]) -> tuple[int | None, int | None, int | None]:
     """l=, t= and x=."""
-    length = evidence["body_length"] = _number(tags, "l", _MAX_LENGTH_DIGITS)
-    signed_at = evidence["signed_at"] = _number(tags, "t", _MAX_TIME_DIGITS)
-    expires_at = evidence["expires_at"] = _number(tags, "x", _MAX_TIME_DIGITS)
+    length = evidence["body_length"] = _number(tags, b"l", _MAX_LENGTH_DIGITS)
+    signed_at = evidence["signed_at"] = _number(tags, b"t", _MAX_TIME_DIGITS)
+    expires_at = evidence["expires_at"] = _number(tags, b"x", _MAX_TIME_DIGITS)
     if signed_at is not None and expires_at is not None and expires_at <= signed_at:
         raise Refusal(Reason.MALFORMED_TAG, "x= is not after t=")  # RFC 6376 section 3.5, x=
     return length, signed_at, expires_at
 
 
-_NUMBERED = frozenset(("l", "t", "x"))
+_NUMBERED = frozenset((b"l", b"t", b"x"))
 
 
 def _key_place(tags: _Tags, evidence: dict[str, Any]) -> tuple[str, str]:
     """d= and s=, first of all, so that every later refusal can name them."""
     domain, selector = "", ""
-    if "d" in tags:
-        domain = evidence["domain"] = _domain("d", tags["d"])
-    if "s" in tags:
-        selector = evidence["selector"] = _selector(tags["s"])
+    if b"d" in tags:
+        domain = evidence["domain"] = _domain("d", tags[b"d"])
+    if b"s" in tags:
+        selector = evidence["selector"] = _selector(tags[b"s"])
     if domain and selector:
         # RFC 1035 section 2.3.4; all else that could be wrong with the name was refused with its parts.
         if len(selector) + len("._domainkey.") + len(domain) > MAX_NAME_OCTETS:
@@ -310,7 +311,7 @@ _ALGORITHMS = frozenset({b"rsa-sha256", b"ed25519-sha256", b"rsa-sha1"})
 
 
 def _canonicalizations(tags: _Tags, evidence: dict[str, Any]) -> tuple[str, str]:
-    tag = tags.get("c")
+    tag = tags.get(b"c")
     value = tag.lower() if tag is not None else b"simple/simple"
     both = _CANONICALIZATIONS.get(value)
     if both is None:
@@ -359,11 +360,11 @@ def _names(value: bytes) -> tuple[str, ...]:
 
 def _identity(tags: _Tags, domain: str, evidence: dict[str, Any]) -> str:
     """The domain of i=, which must be d= or below it, compared by labels."""
-    tag = tags.get("i")
+    tag = tags.get(b"i")
     if tag is None:
         evidence["identity"] = "@" + domain  # RFC 6376 section 3.5, i=
         return domain
-    if tag[:1] == b"@" and tag[1:] == tags["d"]:
+    if tag[:1] == b"@" and tag[1:] == tags[b"d"]:
         evidence["identity"] = "@" + domain  # written out, which is common
         return domain
     if len(tag) > MAX_IDENTITY_OCTETS:
@@ -402,18 +403,18 @@ def _unquoted(value: bytes) -> str:
         raise Refusal(Reason.MALFORMED_TAG, "i= is not UTF-8") from None
 
 
-def _number(tags: _Tags, name: str, digits: int) -> int | None:
+def _number(tags: _Tags, name: bytes, digits: int) -> int | None:
     tag = tags.get(name)
     if tag is None:
         return None
     if not tag.isdigit() or len(tag) > digits:
-        raise Refusal(Reason.MALFORMED_TAG, f"{name}={shown(tag)} is not 1 to {digits} digits")
+        raise Refusal(Reason.MALFORMED_TAG, f"{name.decode()}={shown(tag)} is not 1 to {digits} digits")
     return int(tag)
 
 
 def _query_methods(tags: _Tags) -> None:
     """Unknown methods are passed over; dns/txt must be among them (RFC 6376 section 3.5, q=)."""
-    tag = tags.get("q")
+    tag = tags.get(b"q")
     if tag is not None and tag.lower() != b"dns/txt":
         methods = items(tag.lower(), MAX_SIGNED_NAMES)
         if methods is None or b"" in methods:

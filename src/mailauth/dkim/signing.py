@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
 from mailauth import MailAuthError
 from mailauth.dkim.body import BodyHash
 from mailauth.dkim.header import canonicalizer
+from mailauth.dkim.reader import MessageReader
 from mailauth.dkim.signature import MAX_SIGNATURE_OCTETS, MAX_SIGNED_NAMES, is_local_part, is_selector
 from mailauth.domain import is_fqdn, is_within, to_ascii
-from mailauth.message import Field, Header, LineEnd, Splitter, blocks
+from mailauth.message import Header, LineEnd, blocks
 from mailauth.plan import MAX_NAME_OCTETS
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ def sign(
     return signer.finish()
 
 
-class MessageSigner:
+class MessageSigner(MessageReader):
     """Signs a message that is pushed in pieces; memory does not grow with the message. Parameters as for `sign`.
 
     ::
@@ -286,20 +287,12 @@ class MessageSigner:
             None if self._options.identity is None else _checked_identity(self._options.identity, key.domain)
             for key in self._keys
         ]
-        self._splitter = Splitter(count_line_ends=False)
         self._body: BodyHash | None = None
-
-    def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """Take the next piece of the message. Raises `SigningError` as soon as its header cannot be signed."""
-        octets, start = self._splitter.take(data if isinstance(data, bytes) else bytes(data))
-        if self._body is None and self._splitter.header is not None:
-            self._begin(self._splitter.header)
-        if self._body is not None:
-            self._body.feed(octets, start)
 
     def _begin(self, header: Header) -> None:
         _require_signable(header)
         self._body = BodyHash(self._options.body, header.line_end)
+        self._bodies = (self._body,)
         if self._options.body_length:
             self._body.want(None)
 
@@ -309,17 +302,10 @@ class MessageSigner:
         Each is completed with the signature over its `digest`. This is the interface for signers that are neither
         called nor awaited here.
         """
-        if self._splitter.closed:
-            raise ValueError("the message was finished before")
-        rest = self._splitter.close()
-        header = self._splitter.header
-        assert header is not None
+        header = self._end()
         if self._body is None:
-            self._begin(header)
+            _require_signable(header)  # it said so before, in `feed`
         assert self._body is not None
-        if rest:
-            self._body.feed(rest)
-        self._body.close()
         return self._prepare(header, self._body)
 
     def finish(self) -> bytes:
@@ -345,7 +331,7 @@ class MessageSigner:
     def _prepare(self, header: Header, body: BodyHash) -> list[Unsigned]:
         names, fields = _fields_to_sign(header, self._options)
         canonicalize = canonicalizer(self._options.header, header)
-        signed = canonicalize([raw for raw, _ in fields])
+        signed = canonicalize(fields)
         body_hash = body.digest(None)
         assert body_hash is not None
         length = body.length if self._options.body_length else None
@@ -380,7 +366,7 @@ _known_key = lru_cache(maxsize=64)(SigningKey)
 
 def _require_signable(header: Header) -> None:
     """RFC 6376 sections 3.8, 5.3 and 5.4: only a message that others read as we do is worth signing."""
-    number = len(header.by_name.get("from", ()))
+    number = len(header.octets_by_name.get("from", ()))
     if header.broken_off is not None:
         raise SigningError(f"the header cannot be read to its end: {header.broken_off}")
     if number != 1:
@@ -391,14 +377,14 @@ def _require_signable(header: Header) -> None:
         raise SigningError("no empty line stands between header and body")
 
 
-def _fields_to_sign(header: Header, options: SigningOptions) -> tuple[tuple[str, ...], list[Field]]:
+def _fields_to_sign(header: Header, options: SigningOptions) -> tuple[tuple[str, ...], list[bytes]]:
     """h=, with each name as often as it is present and once more if it is oversigned; the fields it stands for.
 
     Of several fields with one name the lowest is the first (RFC 6376 section 5.4.2).
     """
-    by_name = header.by_name
+    by_name = header.octets_by_name
     names: list[str] = []
-    fields: list[Field] = []
+    fields: list[bytes] = []
     for name, absent, present in options.candidates:
         if name in by_name:
             found = by_name[name]

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 from mailauth.dkim.body import BodyHash
 from mailauth.dkim.header import canonicalizer, select
 from mailauth.dkim.policy import DkimPolicy
+from mailauth.dkim.reader import MessageReader
 from mailauth.dkim.record import BadRecord, KeyRecord, parse_record
 from mailauth.dkim.result import RESULT_OF, AuthorMatch, Reason, Result, Signature
 from mailauth.dkim.signature import Refusal, SignatureField, parse, shown
 from mailauth.domain import is_within, to_ascii
-from mailauth.message import Field, Header, Splitter, address_domains, blocks
+from mailauth.message import Header, address_domains, blocks
 from mailauth.plan import Answer, Plan, ask_all
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _read_and_verify(verifier: Verifier, message: BinaryIO) -> VerifyPlan:
     return (yield from verifier.finish())
 
 
-class Verifier:
+class Verifier(MessageReader):
     """Verifies a message that is pushed in pieces; memory does not grow with the message.
 
     ::
@@ -77,45 +78,19 @@ class Verifier:
             raise ValueError("now is in seconds since the epoch")
         self._now = now
         self._policy = policy
-        self._splitter = Splitter(max_header_octets=policy.max_header_octets, count_line_ends=False)
-        self._checks: list[_Check] | None = None
-        self._bodies: dict[str, BodyHash] = {}
-
-    @property
-    def header(self) -> Header | None:
-        """The header of the message, as soon as it is complete."""
-        return self._splitter.header
-
-    def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """Take the next piece of the message."""
-        octets, start = self._splitter.take(data if isinstance(data, bytes) else bytes(data))
-        if self._checks is None:
-            header = self._splitter.header
-            if header is None:
-                return
-            self._begin(header)
-        for body in self._bodies.values():
-            body.feed(octets, start)
+        self._max_header_octets = policy.max_header_octets
+        self._checks: list[_Check] = []
 
     def finish(self) -> VerifyPlan:
         """The message is at its end; return the plan that asks for the keys and returns the results."""
-        if self._splitter.closed:
-            raise ValueError("the verifier was finished before")
-        rest = self._splitter.close()
-        if self._checks is None:
-            assert self._splitter.header is not None
-            self._begin(self._splitter.header)
-        for body in self._bodies.values():
-            if rest:
-                body.feed(rest)
-            body.close()
+        self._end()
         return self._ask()
 
     def _begin(self, header: Header) -> None:
         """The header is complete: judge the signatures by what they say, and see what must be hashed."""
         self._checks = _checks(header, self._policy, self._now)
         # One pass over the body for all signatures with the same canonicalisation.
-        bodies = self._bodies
+        bodies: dict[str, BodyHash] = {}
         for check in self._checks:
             parsed = check.parsed
             if parsed is not None:
@@ -123,10 +98,10 @@ class Verifier:
                 body = check.body = bodies.get(name) or bodies.setdefault(name, BodyHash(name, header.line_end))
                 if parsed.body_length is not None:
                     body.want(parsed.body_length)
+        self._bodies = bodies.values()
 
     def _ask(self) -> VerifyPlan:
         checks = self._checks
-        assert checks is not None
         waiting = [(check, check.parsed.terms.question) for check in checks if check.parsed is not None]
         if len(waiting) == 1:
             check, question = waiting[0]
@@ -140,17 +115,17 @@ class Verifier:
 
 def _checks(header: Header, policy: DkimPolicy, now: float) -> list[_Check]:
     """One check for each DKIM-Signature field, top first; those that go no further are refused already."""
-    fields = header.by_name.get("dkim-signature", ())
+    fields = header.octets_by_name.get("dkim-signature", ())
     if not fields:
         return []
     author = _author_domain(header)
     tried = _to_try(fields, author, policy.max_signatures) if len(fields) > policy.max_signatures else None
     checks = []
-    for index, field in enumerate(fields):
+    for index, raw in enumerate(fields):
         check = _Check(header, index, policy)
         checks.append(check)
         if tried is None or index in tried:
-            check.read(field, author, now)
+            check.read(raw, author, now)
         else:
             check.refuse(Reason.TOO_MANY_SIGNATURES, f"only {policy.max_signatures} signatures are looked at")
     return checks
@@ -158,24 +133,24 @@ def _checks(header: Header, policy: DkimPolicy, now: float) -> list[_Check]:
 
 def _author_domain(header: Header) -> str | None:
     """The domain of the author, if there is exactly one From field with exactly one address."""
-    from_fields = header.by_name.get("from", ())
+    from_fields = header.octets_by_name.get("from", ())
     if len(from_fields) != 1:
         return None
-    domains = address_domains(from_fields[0].raw.partition(b":")[2])
+    domains = address_domains(from_fields[0].partition(b":")[2])
     return domains[0] if domains is not None and len(domains) == 1 else None
 
 
-def _to_try(fields: Sequence[Field], author: str | None, most: int) -> Collection[int]:
+def _to_try(fields: Sequence[bytes], author: str | None, most: int) -> Collection[int]:
     """Which signatures are looked at where there are too many: those that match the author's domain first."""
     return set(sorted(range(len(fields)), key=lambda i: (_quick_match(fields[i], author), i))[:most])
 
 
-def _quick_match(field: Field, author: str | None) -> int:
+def _quick_match(raw: bytes, author: str | None) -> int:
     """Where a signature stands in the queue, by a glance at its d= alone.
 
     U-labels stand last: there may be thousands of signatures, and to convert their domains takes time.
     """
-    found = _QUICK_DOMAIN.search(field.raw)
+    found = _QUICK_DOMAIN.search(raw)
     domain = to_ascii(found[1].decode("ascii")) if found and found[1].isascii() else None
     return _RANKS[_author_match(domain, author)]
 
@@ -210,12 +185,12 @@ class _Check:
         """The signature goes no further."""
         self.parsed, self.reason, self.words = None, reason, words
 
-    def read(self, field: Field, author: str | None, now: float) -> None:
+    def read(self, raw: bytes, author: str | None, now: float) -> None:
         """RFC 6376 section 6.1.1: what can be said without the key."""
         try:
             if self.header.broken_off is not None:
                 raise Refusal(Reason.HEADER_TOO_LARGE, "the header is over the bound and was not read to its end")
-            parsed = parse(field, self.header.line_end, self.evidence)
+            parsed = parse(raw, self.header.line_end, self.evidence)
             self.evidence["author_match"] = _author_match(parsed.terms.domain, author)
             _require_sound(self.header, parsed, self.policy)
             _require_policy(parsed, self.header, self.policy)
@@ -291,7 +266,7 @@ def _require_sound(header: Header, parsed: SignatureField, policy: DkimPolicy) -
     # over the odd line finds fields in the body, among them, perhaps, another From.
     if not header.separator and header.no_empty_line:
         raise Refusal(Reason.NO_EMPTY_LINE, "no empty line stands between header and body")
-    number = len(header.by_name.get("from", ()))
+    number = len(header.octets_by_name.get("from", ()))
     if "from" not in parsed.terms.signed_fields or not number:
         words = "h= does not list From" if number else "the message has no From field"
         raise Refusal(Reason.FROM_NOT_SIGNED, words)
@@ -398,8 +373,8 @@ def _require_body_hash(parsed: SignatureField, body: BodyHash) -> int:
 
 
 def _header_digest(parsed: SignatureField, header: Header) -> bytes:
-    terms, own = parsed.terms, parsed.field.raw
-    fields = select(terms.places, header, parsed.field if "dkim-signature" in terms.signed_fields else None)
+    terms, own = parsed.terms, parsed.raw
+    fields = select(terms.places, header, own if "dkim-signature" in terms.signed_fields else None)
     # RFC 6376 section 3.7: the signature itself comes last, b= emptied with the blanks around its value, no line end.
     fields.append(own[: parsed.b_start] + own[parsed.b_end : parsed.end])
     canonicalize = canonicalizer(terms.header_canonicalization, header)
