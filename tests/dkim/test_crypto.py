@@ -9,12 +9,14 @@ from collections.abc import Iterator
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import padding, utils
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailauth.dkim.crypto import PublicKey
+from mailauth.dkim.crypto import PrivateKey, PublicKey
 from tests.dkim.makers import ed_key, rsa_key
 
 DIGEST = hashlib.sha256(b"header").digest()
@@ -129,3 +131,18 @@ def test_ed25519() -> None:
     for wrong in (signature[:-1], signature + b"\0", b"", bytes(64), signature[::-1]):
         assert not key.verify(wrong, DIGEST)
     assert not key.verify(signature, DIGEST[::-1])
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_signature_is_the_one_of_the_rfc(older: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RSASSA-PKCS1-v1_5 has no random in it (RFC 8017 section 8.2.1): there is one right signature."""
+    if older:
+        monkeypatch.delattr(utils, "NoDigestInfo", raising=False)
+    assert PrivateKey(rsa_key()).sign(DIGEST) == signed(GOOD)
+
+
+@pytest.mark.parametrize("key", [rsa_key(), ed_key()], ids=["rsa", "ed25519"])
+@pytest.mark.parametrize("octets", [0, 31, 33, 51])
+def test_only_a_digest_is_signed(key: RSAPrivateKey | Ed25519PrivateKey, octets: int) -> None:
+    with pytest.raises(ValueError, match="32 octets"):
+        PrivateKey(key).sign(b"x" * octets)

@@ -14,22 +14,30 @@ from typing import Any, TypeAlias
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 MAX_EXPONENT_BITS = 64
 """OpenSSL's bound for large moduli (OPENSSL_RSA_MAX_PUBEXP_BITS), here for all; RFC 6376 section 3.3 says 65537."""
 
 ED25519_OCTETS = 32
+SHA256_OCTETS = 32
 _MAX_REMEMBERED_KEYS = 256
 
 # RFC 6376 section 3.3.2: RSASSA-PKCS1-v1_5 over SHA-256. The objects are immutable; making them anew costs time.
 _PKCS1 = padding.PKCS1v15()
-_SHA256 = Prehashed(hashes.SHA256())
 # RFC 8017 section 9.2, note 1: what stands before a SHA-256 digest when it is signed.
 _SHA256_DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
+
+
+def _rsa_signing() -> tuple[bytes, Any]:
+    """What to put in front of a SHA-256 digest, and how to have the whole signed."""
+    as_it_stands = getattr(utils, "NoDigestInfo", None)
+    if as_it_stands is None:  # an older cryptography
+        return b"", utils.Prehashed(hashes.SHA256())
+    # Otherwise SHA-256 is looked up anew each time, though nothing is hashed with it.
+    return _SHA256_DIGEST_INFO, as_it_stands()
 
 
 class BadKey(Exception):
@@ -108,24 +116,29 @@ class PrivateKey:
     `algorithm` is "rsa-sha256" or "ed25519-sha256"; `bits` is the size of an RSA modulus, 256 for Ed25519.
     """
 
-    __slots__ = ("_key", "_parameters", "algorithm", "bits")
+    __slots__ = ("_before", "_key", "_parameters", "algorithm", "bits")
 
     def __init__(self, key: RSAPrivateKey | Ed25519PrivateKey) -> None:
+        self._before = b""
         self._parameters: tuple[Any, ...] = ()
         if isinstance(key, RSAPrivateKey):
             if key.key_size < MIN_SIGNING_BITS:
                 raise ValueError(
                     f"an RSA key of {key.key_size} bits; at least {MIN_SIGNING_BITS} (RFC 8301 section 3.2)"
                 )
-            self.algorithm, self.bits, self._parameters = "rsa-sha256", key.key_size, (_PKCS1, _SHA256)
+            self.algorithm, self.bits = "rsa-sha256", key.key_size
+            self._before, how = _rsa_signing()
+            self._parameters = (_PKCS1, how)
         else:
             # RFC 8463 section 3: PureEdDSA over the digest, without parameters.
             self.algorithm, self.bits = "ed25519-sha256", ED25519_OCTETS * 8
         self._key: Any = key
 
     def sign(self, digest: bytes) -> bytes:
-        """The signature over a SHA-256 digest."""
-        signature: bytes = self._key.sign(digest, *self._parameters)
+        """The signature over a SHA-256 digest. Raises `ValueError` for what is none."""
+        if len(digest) != SHA256_OCTETS:
+            raise ValueError(f"a SHA-256 digest has {SHA256_OCTETS} octets, not {len(digest)}")
+        signature: bytes = self._key.sign(self._before + digest, *self._parameters)
         return signature
 
     def public(self) -> PublicKey:

@@ -35,14 +35,12 @@ def _plain(header: Header) -> bool:
     It also splits at VT and FF, which are no WSP (RFC 5234 appendix B.1), and at bare CR and bare LF.
     """
     raw = header.raw
+    if 0x0B in raw or 0x0C in raw:
+        return False
     if header.line_end is _LF:
-        return not (header.bare_cr or 0x0B in raw or 0x0C in raw)
-    # Without a bare LF, what is left is CRLF after CRLF, or a bare CR, VT or FF stands out.
-    white = raw.translate(None, _NOT_WHITE)
-    return white == b"\r\n" * (len(white) // 2) and not header.bare_lf
-
-
-_NOT_WHITE = bytes(octet for octet in range(256) if octet not in b"\r\n\x0b\x0c")
+        return not header.bare_cr
+    # Where every LF has its CR, as many CR as LF means that every CR has its LF.
+    return not header.bare_lf and raw.count(b"\r") == raw.count(b"\n")
 
 
 def _joined(fields: list[bytes]) -> bytes:

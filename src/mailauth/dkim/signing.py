@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
 
 from mailauth import MailAuthError
 from mailauth.dkim.body import BodyHash
-from mailauth.dkim.header import canonicalizer
+from mailauth.dkim.header import Places, canonicalizer, places, select
 from mailauth.dkim.reader import MessageReader
 from mailauth.dkim.signature import MAX_SIGNATURE_OCTETS, MAX_SIGNED_NAMES, is_local_part, is_selector
 from mailauth.domain import is_fqdn, is_within, to_ascii
@@ -185,7 +185,7 @@ _known_options = lru_cache(maxsize=64)(SigningOptions)
 
 def _options(settings: dict[str, Any]) -> SigningOptions:
     # With `now` they are new each time. Any other kind of names than a tuple may have changed since the last call.
-    if "now" not in settings and all(type(value) in _IMMUTABLE for value in settings.values()):
+    if "now" not in settings and _IMMUTABLE.issuperset(map(type, settings.values())):
         return _known_options(**settings)
     return SigningOptions(**settings)
 
@@ -329,9 +329,9 @@ class MessageSigner(MessageReader):
         return b"".join(fields)
 
     def _prepare(self, header: Header, body: BodyHash) -> list[Unsigned]:
-        names, fields = _fields_to_sign(header, self._options)
+        names, wanted = _names(header, self._options)
         canonicalize = canonicalizer(self._options.header, header)
-        signed = canonicalize(fields)
+        signed = canonicalize(select(wanted, header, None))
         body_hash = body.digest(None)
         assert body_hash is not None
         length = body.length if self._options.body_length else None
@@ -377,31 +377,38 @@ def _require_signable(header: Header) -> None:
         raise SigningError("no empty line stands between header and body")
 
 
-def _fields_to_sign(header: Header, options: SigningOptions) -> tuple[tuple[str, ...], list[bytes]]:
-    """h=, with each name as often as it is present and once more if it is oversigned; the fields it stands for.
-
-    Of several fields with one name the lowest is the first (RFC 6376 section 5.4.2).
-    """
+def _names(header: Header, options: SigningOptions) -> tuple[str, Places]:
+    """h=, folded, with each name as often as it is present and once more if it is oversigned; which fields that is."""
     by_name = header.octets_by_name
+    find = _known_names if len(header.raw) <= _MAX_REMEMBERED_OCTETS else _find_names
+    return find(options.candidates, tuple(by_name), tuple(map(len, by_name.values())))
+
+
+def _find_names(
+    candidates: tuple[tuple[str, bool, bool], ...], present: tuple[str, ...], number: tuple[int, ...]
+) -> tuple[str, Places]:
+    number_of = dict(zip(present, number, strict=True))
     names: list[str] = []
-    fields: list[bytes] = []
-    for name, absent, present in options.candidates:
-        if name in by_name:
-            found = by_name[name]
-            names += [name] * (len(found) + present)
-            fields += found[::-1]
-        elif absent:
+    for name, once_more_if_absent, once_more_if_present in candidates:
+        if name in number_of:
+            names += [name] * (number_of[name] + once_more_if_present)
+        elif once_more_if_absent:
             names.append(name)
     if len(names) > MAX_SIGNED_NAMES:
         raise SigningError(f"more than {MAX_SIGNED_NAMES} fields to sign")
-    return tuple(names), fields
+    return _folded_names(names), places(names)
+
+
+# What one program writes has the same fields again and again.
+_known_names = lru_cache(maxsize=256)(_find_names)
+_MAX_REMEMBERED_OCTETS = 8192
 
 
 def _field(
     options: SigningOptions,
     key: SigningKey,
     identity: str | None,
-    names: tuple[str, ...],
+    names: str,
     body_hash: bytes,
     length: int | None,
 ) -> bytes:
@@ -420,8 +427,8 @@ def _field(
             tags.append(f"x={int(options.now + options.expires_after)};")
     if length is not None:
         tags.append(f"l={length};")
-    bh = b64encode(body_hash).decode("ascii")
-    return f"{_folded_tags(tuple(tags))}\r\n{_folded_names(names)}\r\n bh={bh};\r\n b=\r\n".encode("ascii")
+    bh = b2a_base64(body_hash, newline=False).decode("ascii")
+    return f"{_folded_tags(tuple(tags))}\r\n{names}\r\n bh={bh};\r\n b=\r\n".encode("ascii")
 
 
 @lru_cache(maxsize=256)
@@ -429,9 +436,8 @@ def _folded_tags(tags: tuple[str, ...]) -> str:
     return "\r\n".join(_fold(["DKIM-Signature: v=1;"], tags, " "))
 
 
-# The names differ little between messages; they begin a line, so that they fold the same way each time.
-@lru_cache(maxsize=256)
-def _folded_names(names: tuple[str, ...]) -> str:
+def _folded_names(names: list[str]) -> str:
+    # They begin a line, so that they fold the same way each time.
     words = [f"{name}:" for name in names]
     words[-1] = f"{names[-1]};"
     return "\r\n".join(_fold([" h="], words, ""))
@@ -465,13 +471,13 @@ class Unsigned:
             raise TypeError(f"a signature is bytes, not {type(signature).__name__}")
         if len(signature) > MAX_SIGNATURE_OCTETS or len(signature) < ED25519_SIGNATURE_OCTETS:
             raise ValueError(f"the signer returned {len(signature)} octets, which is no signature")
-        text = b64encode(signature)
-        first = MAX_COLUMNS - len(" b=") - 1
-        rest = range(first, len(text), MAX_COLUMNS - 2)
+        text = b2a_base64(signature, newline=False)
         end = b"\n" if self._line_end is LineEnd.LF else b"\r\n"
-        chunks = [text[:first], *[text[at : at + MAX_COLUMNS - 2] for at in rest]]
+        chunks = [text[:_FIRST_CHUNK], *_CHUNKS.findall(text, _FIRST_CHUNK)]
         # The blanks of the folds belong to the value of b=, which is not hashed (RFC 6376 section 3.7).
         return self._field[: -len(end)] + (end + b" ").join(chunks) + end
 
 
+_FIRST_CHUNK = MAX_COLUMNS - len(" b=") - 1
+_CHUNKS = re.compile(rb".{1,%d}" % (MAX_COLUMNS - 2))
 ED25519_SIGNATURE_OCTETS = 64  # RFC 8032 section 5.1.6; RSA signatures are longer
