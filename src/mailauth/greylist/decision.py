@@ -59,7 +59,7 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Decision:
     """The outcome of one check. `mailauth.greylist` documents each reason."""
 
@@ -77,6 +77,13 @@ class Decision:
     """Whether a deferral was turned into an acceptance; `reason` and `retry_after` tell what it would have been."""
     note: str = ""
     """Words of the store that failed, or the rule that exempts."""
+
+    @classmethod
+    def of(cls, **values: Any) -> Decision:
+        """The same as the constructor with keywords, which is slow; `action` and `reason` must be there."""
+        decision = cls.__new__(cls)
+        object.__setattr__(decision, "__dict__", values)
+        return decision
 
     @property
     def deferred(self) -> bool:

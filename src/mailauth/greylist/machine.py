@@ -171,10 +171,15 @@ def decide(record: Record | None, now: float, policy: GreylistPolicy) -> tuple[D
     _, action, effect = TRIPLET[state, event]
     after = effect(record, now, policy)
     reason = _REASONS[event]
+    first_seen, attempts = after.first_seen, after.deferred
     if action is DEFER:
-        return Decision(DEFER, reason, _remaining(after, now, policy), after.first_seen, after.deferred), after
-    waited = max(0.0, now - after.first_seen) if event is Event.RETRIED else 0.0
-    return Decision(ACCEPT, reason, 0, after.first_seen, after.deferred + after.passed, waited), after
+        retry_after = _remaining(after, now, policy)
+        return Decision.of(
+            action=DEFER, reason=reason, retry_after=retry_after, first_seen=first_seen, attempts=attempts
+        ), after
+    waited = max(0.0, now - first_seen) if event is Event.RETRIED else 0.0
+    attempts += after.passed
+    return Decision.of(action=ACCEPT, reason=reason, first_seen=first_seen, attempts=attempts, waited=waited), after
 
 
 def _remaining(record: Record, now: float, policy: GreylistPolicy) -> int:

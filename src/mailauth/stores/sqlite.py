@@ -18,7 +18,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from mailauth.greylist import Entry, Page, Record, State, StoreError, Trouble
 from mailauth.greylist.records import NEVER
@@ -64,22 +64,32 @@ CHECKPOINT_PAGES = 4000
 """The log is carried over into the file when it has so many pages (16 MB); SQLite's own number is 1000. Each time takes
 two fsyncs, and writes a page once that has changed often: a fifth of the cost of an insert is saved."""
 LOCK_INTERVAL = 0.01
-"""Seconds: on average so long until a busy write lock is asked for again. Far longer than a write takes: who has the
-lock then does a number of writes, while processes that take turns after each write lose what they have in their caches
-to each other. Where two meet by chance, one of them is late by this much; a mail client does not notice."""
+"""Seconds: on average so long until a busy write lock is asked for a second time. Where two processes meet by chance,
+one of them is late by this much; a mail client does not notice."""
+CROWD_INTERVAL = 0.03
+"""Seconds: on average so long until the next times, since there is a crowd. Far longer than a write takes: who has the
+lock then does hundreds of writes, while processes that take turns lose what they have in their caches to each other."""
 LOOK_INTERVAL = 1.0
 """Seconds: so often a store looks whether its file was removed or replaced."""
 MAX_BATCH = 256
 """So many waiting writes share one transaction at most."""
 
 
+class _Open(NamedTuple):
+    """A connection, and which file it was opened to."""
+
+    connection: sqlite3.Connection
+    identity: tuple[int, int]
+
+
 class _Write:
     """A write of one thread, carried out by whichever thread has the write lock."""
 
-    __slots__ = ("abandoned", "done", "error", "result", "work")
+    __slots__ = ("abandoned", "arguments", "done", "error", "result", "work")
 
-    def __init__(self, work: Callable[[sqlite3.Connection], Any]) -> None:
+    def __init__(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         self.work = work
+        self.arguments = arguments
         self.done = False
         self.abandoned = False
         self.result: Any = None
@@ -104,7 +114,7 @@ class SqliteStore:
         _stores.add(self)
 
     def _reset(self) -> None:
-        self._idle: deque[tuple[sqlite3.Connection, tuple[int, int]]] = deque()
+        self._idle: deque[_Open] = deque()
         self._writes: deque[_Write] = deque()
         self._write_lock = threading.Lock()
         self._prepare_lock = threading.Lock()
@@ -115,30 +125,27 @@ class SqliteStore:
 
     def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
         """See `mailauth.greylist.Store`."""
-        return self._with_connection(lambda connection: _read(connection, keys))
+        return self._with_connection(_read, keys)
 
     def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
         """See `mailauth.greylist.Store`."""
         if expected is None and record is None:
             return self.get((key,))[0] is None
         statement, values = _swap(key, expected, record)
-        return self._write(lambda connection: connection.execute(statement, values).rowcount == 1)
+        return self._write(_change, statement, values)
 
     def expire(self, now: float, limit: int) -> Sequence[Entry]:
         """See `mailauth.greylist.Store`."""
         # Read before write: nearly always there is nothing to do, and nobody need be kept waiting for that.
-        if not self._with_connection(lambda connection: connection.execute(_ANY_DUE, (now,)).fetchall()):
+        if not self._with_connection(_rows, _ANY_DUE, (now,)):
             return []
-        rows = self._write(lambda connection: connection.execute(_EXPIRE, (now, limit)).fetchall())
+        rows = self._write(_rows, _EXPIRE, (now, limit))
         # What is no record has gone with the others, and is nothing to tell of.
         return list(_readable(rows))
 
     def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
         """See `mailauth.greylist.Store`; the order is that of the keys."""
-        bounds = (cursor, prefix, prefix + "\x7f", limit)
-        entries = self._with_connection(
-            lambda connection: [_entry(row) for row in connection.execute(_SCAN, bounds).fetchall()]
-        )
+        entries = self._with_connection(_entries, _SCAN, (cursor, prefix, prefix + "\x7f", limit))
         return Page(entries, entries[-1][0] if len(entries) == limit else "")
 
     def close(self) -> None:
@@ -146,19 +153,19 @@ class SqliteStore:
         # Other threads may take the last one first.
         with suppress(IndexError):
             while True:
-                self._idle.pop()[0].close()
+                self._idle.pop().connection.close()
 
     # --- writing ---
 
-    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _write(self, work: Callable[..., T], *arguments: Any) -> T:
         """Have the work done in a transaction, together with whatever other threads have to write."""
         if not self._writes and self._write_lock.acquire(blocking=False):
             # Nobody else has anything to write. What comes meanwhile is written by the next that gets the lock.
             try:
-                return self._with_connection(work)
+                return self._with_connection(work, *arguments)
             finally:
                 self._write_lock.release()
-        mine = _Write(work)
+        mine = _Write(work, arguments)
         self._writes.append(mine)
         if not self._write_lock.acquire(timeout=self._time_limit):
             mine.abandoned = True
@@ -180,7 +187,7 @@ class SqliteStore:
             if not write.abandoned:
                 batch.append(write)
         try:
-            results = self._with_connection(lambda connection: _transaction(connection, batch))
+            results = self._with_connection(_transaction, batch)
             for write, result in zip(batch, results, strict=True):
                 write.result = result
         except BaseException as error:
@@ -192,50 +199,51 @@ class SqliteStore:
             for write in batch:
                 write.done = True
 
-    def _when_free(self, work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+    def _when_free(self, work: Callable[..., T], connection: sqlite3.Connection, *arguments: Any) -> T:
         """Do something, again and again while another process has the lock that it needs.
 
         Reading needs one, too, for a moment: while the last process to close the file tidies up, or after a crash.
         """
-        deadline: float | None = None
+        try:
+            return work(connection, *arguments)
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_BUSY:
+                raise
+        deadline = time.monotonic() + self._time_limit
+        interval, longest = LOCK_INTERVAL, self._time_limit
         while True:
+            time.sleep(min(random.uniform(0, 2 * interval), longest))
             try:
-                return work(connection)
+                return work(connection, *arguments)
             except sqlite3.OperationalError as error:
-                if _code(error) != sqlite3.SQLITE_BUSY:
+                interval, longest = CROWD_INTERVAL, deadline - time.monotonic()
+                if _code(error) != sqlite3.SQLITE_BUSY or longest <= 0:
                     raise
-                now = time.monotonic()
-                deadline = now + self._time_limit if deadline is None else deadline
-                if now >= deadline:
-                    raise
-            time.sleep(random.uniform(0, 2 * LOCK_INTERVAL))
 
     # --- connections ---
 
-    def _with_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _with_connection(self, work: Callable[..., T], *arguments: Any) -> T:
         """Do something with an idle connection or a new one; one that fails is not used again."""
-        connection: sqlite3.Connection | None = None
+        opened: _Open | None = None
         try:
-            connection, identity = self._take()
-            result = self._when_free(work, connection)
+            opened = self._take()
+            result = self._when_free(work, opened.connection, *arguments)
         except (sqlite3.Error, OSError, StoreError, ValueError, OverflowError) as error:
-            if connection is not None:
-                connection.close()
+            if opened is not None:
+                opened.connection.close()
             raise _store_error(self.path, error) from error
-        self._idle.append((connection, identity))
+        self._idle.append(opened)
         return result
 
-    def _take(self) -> tuple[sqlite3.Connection, tuple[int, int]]:
-        while self._idle:
+    def _take(self) -> _Open:
+        while True:
             try:
-                connection, identity = self._idle.pop()
+                opened = self._idle.pop()
             except IndexError:
-                break
-            if self._is_still(identity):
-                return connection, identity
-            connection.close()
-        connection = self._connect()
-        return connection, _identity(self.path)
+                return _Open(self._connect(), _identity(self.path))
+            if self._is_still(opened.identity):
+                return opened
+            opened.connection.close()
 
     def _is_still(self, identity: tuple[int, int]) -> bool:
         """Whether the path still names this file, looked at once in a while."""
@@ -309,10 +317,10 @@ def _transaction(connection: sqlite3.Connection, batch: list[_Write]) -> list[An
     """Do all the writes or none."""
     if len(batch) == 1:
         # One statement is a transaction of its own.
-        return [batch[0].work(connection)]
+        return [batch[0].work(connection, *batch[0].arguments)]
     connection.execute("BEGIN IMMEDIATE")
     try:
-        results = [write.work(connection) for write in batch]
+        results = [write.work(connection, *write.arguments) for write in batch]
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -355,12 +363,20 @@ def _record(row: tuple[Any, ...]) -> Record:
     """The record of a row, whose first column is its key or place; `ValueError` if it is none."""
     _, state, first_seen, last_seen, deferred, passed, expires, removed = row
     # A column has a type only by custom, and a bit that has tipped over can change it; so it can a count.
-    if type(first_seen) is not float or type(last_seen) is not float or state not in _STATES:
+    if (
+        state not in _STATES
+        or not (type(first_seen) is type(last_seen) is float)
+        or not (type(deferred) is type(passed) is type(expires) is type(removed) is int)
+        or deferred > NEVER
+        or passed > NEVER
+        or expires > NEVER
+        or removed > NEVER
+    ):
         raise ValueError("not a record")
-    for number in (deferred, passed, expires, removed):
-        if type(number) is not int or number > NEVER:
-            raise ValueError("not a record")
-    return Record(_STATES[state], first_seen, last_seen, deferred, passed, expires, removed)
+    return _new(Record, (_STATES[state], first_seen, last_seen, deferred, passed, expires, removed))
+
+
+_new = tuple.__new__  # NamedTuple's own constructor is slow
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
@@ -373,6 +389,18 @@ def _readable(rows: Sequence[tuple[Any, ...]]) -> Iterator[Entry]:
     for row in rows:
         with suppress(ValueError):
             yield _entry(row)
+
+
+def _rows(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    return connection.execute(statement, values).fetchall()
+
+
+def _entries(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> list[Entry]:
+    return [_entry(row) for row in connection.execute(statement, values).fetchall()]
+
+
+def _change(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> bool:
+    return connection.execute(statement, values).rowcount == 1
 
 
 def _read(connection: sqlite3.Connection, keys: Sequence[str]) -> list[Record | None]:
