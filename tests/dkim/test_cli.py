@@ -157,6 +157,37 @@ def test_sign_with_a_table(dkim: Run, tmp_path: Path) -> None:
     assert dkim.octets == b""
 
 
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n"])
+def test_sign_tells_programs_what_it_made(dkim: Run, tmp_path: Path, line_end: bytes) -> None:
+    message = MESSAGE.replace(b"\r\n", line_end)
+    (tmp_path / "message.eml").write_bytes(message)
+    dkim("keygen", "--domain", "example.org", "--selector", "s1", "--output", "r.pem")
+    dkim("keygen", "--domain", "example.org", "--selector", "s2", "--output", "e.pem", "--type", "ed25519")
+    keys = ["--domain", "example.org", "--key", "r.pem", "--selector", "s1", "--key", "e.pem", "--selector", "s2"]
+    assert dkim("sign", *keys, "message.eml") == 0
+    printed = dkim.octets
+    assert dkim("sign", *keys, "--json", "message.eml") == 0
+    document = json.loads(dkim.out)
+    assert document["detail"] == "signed"
+    assert [(s["domain"], s["selector"], s["algorithm"]) for s in document["signatures"]] == [
+        ("example.org", "s1", "rsa-sha256"),
+        ("example.org", "s2", "ed25519-sha256"),
+    ]
+    assert "".join(signature["field"] for signature in document["signatures"]).encode() + message == printed
+
+
+@pytest.mark.parametrize(("message", "why"), [(b"To: bob\r\n\r\n", "no From"), (MESSAGE, "no key is listed")])
+def test_sign_tells_programs_why_not(dkim: Run, tmp_path: Path, message: bytes, why: str) -> None:
+    (tmp_path / "message.eml").write_bytes(message)
+    dkim("keygen", "--domain", "example.org", "--selector", "s", "--output", "k.pem")
+    (tmp_path / "keylist").write_text("example.org k.pem\n")
+    sender = "x@example.net" if message == MESSAGE else "ann@example.org"
+    assert dkim("sign", "--table", "keylist", "--sender", sender, "--json", "message.eml") == 1
+    document = json.loads(dkim.out)
+    assert document["signatures"] == []
+    assert why in document["detail"]
+
+
 def test_fields_and_canonicalization_of_the_user(dkim: Run) -> None:
     dkim("keygen", "--domain", "example.org", "--selector", "s", "--output", "k.pem")
     key = ["--domain", "example.org", "--key", "k.pem", "--selector", "s", "--header-only"]

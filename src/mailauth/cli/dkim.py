@@ -25,7 +25,7 @@ from mailauth.cli.common import (
     resolver_of,
     seconds,
 )
-from mailauth.message import LineEnd, addresses, blocks, split_stream
+from mailauth.message import LineEnd, addresses, blocks, split, split_stream
 from mailauth.plan import run
 
 if TYPE_CHECKING:
@@ -166,6 +166,7 @@ def _configure_sign(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--sign", metavar="NAMES", help="the fields to sign where present, separated by commas")
     how.add_argument("--oversign", metavar="NAMES", help="the fields to protect against additions")
     parser.add_argument("--header-only", action="store_true", help="print the new fields without the message")
+    add_json_option(parser)
     parser.set_defaults(run=_sign)
 
 
@@ -174,21 +175,43 @@ def _sign(options: argparse.Namespace) -> int:
     with _input(options.message) as stream, _rewindable(stream) as message:
         keys = _keys_to_sign_with(options, message)
         if not keys:
-            print("mailauth: no key is listed for this sender", file=sys.stderr)
-            return EXIT_NO_PASS
+            return _not_signed(options, "no key is listed for this sender")
         try:
             header = dkim.sign(message, keys, options=settings)
         except dkim.SigningError as error:
-            print(f"mailauth: not signed: {one_line(str(error))}", file=sys.stderr)
-            return EXIT_NO_PASS
+            return _not_signed(options, f"not signed: {one_line(str(error))}")
         except ValueError as error:
             raise UsageError(str(error)) from None
+        if options.json:
+            print_json({"detail": "signed", "signatures": _signatures(header, keys)})
+            return EXIT_OK
         message.seek(0)
         sys.stdout.buffer.write(header)
         for block in blocks(message) if not options.header_only else ():
             sys.stdout.buffer.write(block)
         sys.stdout.buffer.flush()
     return EXIT_OK
+
+
+def _not_signed(options: argparse.Namespace, why: str) -> int:
+    if options.json:
+        print_json({"detail": why, "signatures": []})
+    else:
+        print(f"mailauth: {why}", file=sys.stderr)
+    return EXIT_NO_PASS
+
+
+def _signatures(header: bytes, keys: list[dkim.SigningKey]) -> list[dict[str, str]]:
+    """What was made, for programs; the message itself is no part of it."""
+    return [
+        {
+            "domain": key.domain,
+            "selector": key.selector,
+            "algorithm": key.key.algorithm,
+            "field": field.raw.decode("ascii"),
+        }
+        for key, field in zip(keys, split(header).header.fields, strict=True)
+    ]
 
 
 def _rewindable(stream: BinaryIO) -> BinaryIO:
