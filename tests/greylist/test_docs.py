@@ -6,20 +6,35 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from mailauth.greylist import GreylistPolicy, Reason, Settings
-from mailauth.greylist.diagram import sections
+from mailauth.greylist.diagram import TABLES, arrows, sections
 
-DOCUMENT = (Path(__file__).parent.parent.parent / "docs" / "greylist.md").read_text()
+DOCS = Path(__file__).parent.parent.parent / "docs"
+DOCUMENT = (DOCS / "greylist.md").read_text()
+AGAIN = "run python -m mailauth.greylist.diagram docs/img, and put its output into docs/greylist.md"
 
 
 @pytest.mark.parametrize(("name", "text"), list(sections()))
 def test_the_diagram_is_the_table(name: str, text: str) -> None:
     found = re.search(rf"<!-- {name}: [^\n]*-->\n(.*?)\n<!-- end of {name} -->", DOCUMENT, re.DOTALL)
     assert found is not None
-    assert found[1] == text, "run python -m mailauth.greylist.diagram and put its output into docs/greylist.md"
+    assert found[1] == text, AGAIN
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_picture_is_the_table(name: str) -> None:
+    """Every arrow of the table with its words, and no other."""
+    svg = "{http://www.w3.org/2000/svg}"
+    drawn = {}
+    for group in ElementTree.parse(DOCS / "img" / f"greylist-{name}.svg").iter(f"{svg}g"):
+        if group.get("class") == "edge":
+            source, target = (group.findtext(f"{svg}title") or "").split("->")
+            drawn[source, target] = [text.text for text in group.iter(f"{svg}text")]
+    assert drawn == arrows(TABLES[name]), AGAIN
 
 
 def test_the_settings_example_holds_every_key_with_its_default() -> None:
