@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 
 from mailauth.dkim import MessageSigner, SigningError, SigningTable
 from mailauth.domain import split_address
-from mailauth.message import address_domains, split
+from mailauth.message import addresses, split
 
 _log = logging.getLogger("mailauth.aiosmtpd")
-
-# The address of a From field of one mailbox: in brackets at its end, or the whole of it (RFC 5322 section 3.4).
-_ADDRESS = re.compile(rb"(?:.*<|[ \t]*)([^<>\s,;]+@[^<>\s,;]+?)>?\s*", re.DOTALL)
 
 
 class OutboundSigner:
@@ -44,12 +40,9 @@ class OutboundSigner:
 def author_of(message: bytes) -> str | None:
     """The address of the author (RFC 5322 section 3.6.2), or its domain; None where From can be read in two ways."""
     fields = split(message).header.from_fields
-    domains = address_domains(fields[0].value) if len(fields) == 1 else None
-    if not domains or len(domains) != 1:
+    authors = addresses(fields[0].value) if len(fields) == 1 else None
+    if authors is None or len(authors) != 1:
         return None
-    found = _ADDRESS.fullmatch(fields[0].value)
-    try:
-        mailbox = split_address(found[1].decode("utf-8")) if found else None
-    except UnicodeDecodeError:
-        return None
-    return str(mailbox) if mailbox is not None and mailbox.domain.lower() == domains[0].lower() else domains[0]
+    # What is far too long for an address has no key of its own.
+    mailbox = split_address(str(authors[0]))
+    return str(mailbox) if mailbox is not None else authors[0].domain

@@ -175,6 +175,7 @@ class _Check:
     body: BodyHash | None = None  # what its body hash is compared with
     reason = Reason.VERIFIED
     words = ""
+    digest: bytes | None = None  # of the header, worked out when the first key is tried
 
     def __init__(self, header: Header, index: int, policy: DkimPolicy) -> None:
         self.header = header
@@ -240,7 +241,9 @@ class _Check:
         _require_suitable(record, parsed)
         key = _key(record, policy, evidence)
         unsigned = _require_body_hash(parsed, self.body)
-        if not key.verify(parsed.signature, _header_digest(parsed, self.header)):
+        if self.digest is None:
+            self.digest = _header_digest(parsed, self.header)
+        if not key.verify(parsed.signature, self.digest):
             raise Refusal(Reason.SIGNATURE_DIFFERS, "the signature does not match header and key")
         evidence["unsigned_octets"] = unsigned
         if unsigned and not policy.allow_unsigned_content:
