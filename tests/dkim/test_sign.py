@@ -221,6 +221,15 @@ def test_messages_that_cannot_be_signed(message: bytes, text: str) -> None:
         sign(io.BytesIO(message), rsa_key(), **HERE)
 
 
+def test_who_goes_on_with_a_message_that_cannot_be_signed_gets_no_signature() -> None:
+    signer = MessageSigner(rsa_key(), **HERE)
+    with pytest.raises(SigningError, match="no From field"):
+        signer.feed(b"To: bob@example.net\r\n\r\n")
+    signer.feed(MESSAGE)
+    with pytest.raises(SigningError, match="no From field"):
+        signer.finish()
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
