@@ -155,7 +155,7 @@ def _present(*tests: tuple[Defect, object]) -> tuple[Defect, ...]:
     return tuple(defect for defect, present in tests if present)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Header:
     """The header of a message: its fields from top to bottom.
 
@@ -628,13 +628,13 @@ class Splitter:
             end = start + sum(len(raw) for raw, _ in pairs)
             separator, at_end, broken_off = b"", False, Defect.TOO_MANY_FIELDS
         self.header = Header(
-            tuple(pairs),
-            buffer[start:end],
-            separator,
-            LineEnd.LF if self._syntax is _LF else LineEnd.CRLF,
-            buffer[:start],
-            at_end,
-            broken_off,
+            pairs=tuple(pairs),
+            raw=buffer[start:end],
+            separator=separator,
+            line_end=LineEnd.LF if self._syntax is _LF else LineEnd.CRLF,
+            mbox_line=buffer[:start],
+            at_end=at_end,
+            broken_off=broken_off,
         )
         return True
 

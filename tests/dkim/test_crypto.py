@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -146,3 +147,24 @@ def test_a_signature_is_the_one_of_the_rfc(older: bool, monkeypatch: pytest.Monk
 def test_only_a_digest_is_signed(key: RSAPrivateKey | Ed25519PrivateKey, octets: int) -> None:
     with pytest.raises(ValueError, match="32 octets"):
         PrivateKey(key).sign(b"x" * octets)
+
+
+def test_a_token_behind_the_library_s_interface_is_given_a_digest() -> None:
+    """Others' implementations of `RSAPrivateKey` may know `Prehashed` alone, which has been there for longer."""
+
+    class Token(RSAPrivateKey):
+        key_size = 2048
+
+        def sign(self, data: bytes, padding: Any, algorithm: Any) -> bytes:
+            assert isinstance(algorithm, Prehashed)
+            return rsa_key().sign(data, padding, algorithm)
+
+        def public_key(self) -> Any:
+            return rsa_key().public_key()
+
+        def __copy__(self) -> Any:
+            raise NotImplementedError
+
+        __deepcopy__ = decrypt = private_numbers = private_bytes = __copy__
+
+    assert PrivateKey(Token()).sign(DIGEST) == signed(GOOD)

@@ -22,6 +22,7 @@ from mailauth.dkim import (
     SigningOptions,
     load_key,
     sign,
+    signing,
 )
 from mailauth.message import split
 from mailauth.resolvers import ZoneResolver
@@ -221,12 +222,26 @@ def test_messages_that_cannot_be_signed(message: bytes, text: str) -> None:
         sign(io.BytesIO(message), rsa_key(), **HERE)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [b"".join(b"X%d:\r\n" % i for i in range(64)), b"X: " + b"x" * 8200 + b"\r\n", b"X" * 8200 + b":\r\n"],
+)
+def test_nothing_is_remembered_of_unusual_headers(fields: bytes) -> None:
+    """Whoever may sign could fill the memory with names."""
+    before = signing._known_names.cache_info()
+    assert sign(b"From: ann@example.org\r\n" + fields + b"\r\n", rsa_key(), **HERE)
+    assert signing._known_names.cache_info() == before
+
+
 def test_who_goes_on_with_a_message_that_cannot_be_signed_gets_no_signature() -> None:
     signer = MessageSigner(rsa_key(), **HERE)
     with pytest.raises(SigningError, match="no From field"):
         signer.feed(b"To: bob@example.net\r\n\r\n")
-    signer.feed(MESSAGE)
     with pytest.raises(SigningError, match="no From field"):
+        signer.feed(MESSAGE)
+    with pytest.raises(SigningError, match="no From field"):
+        signer.finish()
+    with pytest.raises(ValueError, match="finished before"):
         signer.finish()
 
 

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -138,6 +140,37 @@ def test_a_locked_database(greylist: Greylist, path: Path) -> None:
         other.execute("ROLLBACK")
     assert check(greylist, 1, sender="stranger@example.org").reason == "new"
     assert check(greylist, 301).reason == "retried"
+
+
+def test_each_thread_waits_for_a_lock_in_its_own_time(path: Path) -> None:
+    """None waits longer because of another, nor shorter: the last has time left when the lock is given up."""
+    limit, record = 4.0, Record(State.WAITING, T, T, 1, 0, int(T) + 5000)
+    store = open_store(f"sqlite://{path}", time_limit=limit)
+    store.get(["a"])
+    waited: dict[str, float] = {}
+
+    def write(key: str) -> None:
+        start = time.monotonic()
+        with contextlib.suppress(StoreError):
+            store.compare_and_set(key, None, record)
+        waited[key] = time.monotonic() - start
+
+    threads = {key: threading.Thread(target=write, args=(key,)) for key in ("first", "second", "third", "late")}
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for key in ("first", "second", "third"):
+            threads[key].start()
+            time.sleep(0.05)
+        time.sleep(limit / 2)
+        threads["late"].start()
+        for key in ("first", "second", "third"):
+            threads[key].join()
+        other.execute("ROLLBACK")
+    threads["late"].join()
+    # One that began anew behind another would take twice the limit.
+    assert max(waited.values()) < limit * 1.6, waited
+    assert [record is not None for record in store.get(list(threads))] == [False, False, False, True]
+    store.close()
 
 
 def test_a_lock_that_is_given_up_in_time_is_waited_for(path: Path) -> None:

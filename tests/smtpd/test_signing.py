@@ -28,6 +28,10 @@ def test_the_author(value: str, author: str | None) -> None:
     assert author_of(f"From: {value}\r\n\r\n".encode()) == author
 
 
+def test_what_is_not_utf_8_can_be_read_in_two_ways() -> None:
+    assert author_of(b"From: \xe4nn@example.org\r\n\r\n") is None
+
+
 def test_an_address_that_is_none_stands_for_its_domain() -> None:
     assert author_of(b"From: " + b"x" * 2000 + b"@example.org\r\n\r\n") == "example.org"
 

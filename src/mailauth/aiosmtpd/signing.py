@@ -43,6 +43,8 @@ def author_of(message: bytes) -> str | None:
     authors = addresses(fields[0].value) if len(fields) == 1 else None
     if authors is None or len(authors) != 1:
         return None
+    if "\N{REPLACEMENT CHARACTER}" in authors[0].local_part:
+        return None  # not UTF-8
     # What is far too long for an address has no key of its own.
     mailbox = split_address(str(authors[0]))
     return str(mailbox) if mailbox is not None else authors[0].domain

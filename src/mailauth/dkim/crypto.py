@@ -31,10 +31,11 @@ _PKCS1 = padding.PKCS1v15()
 _SHA256_DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 
 
-def _rsa_signing() -> tuple[bytes, Any]:
+def _rsa_signing(key: RSAPrivateKey) -> tuple[bytes, Any]:
     """What to put in front of a SHA-256 digest, and how to have the whole signed."""
     as_it_stands = getattr(utils, "NoDigestInfo", None)
-    if as_it_stands is None:  # an older cryptography
+    # An older cryptography has no such thing, and others' keys behind its interface may not know it.
+    if as_it_stands is None or not type(key).__module__.startswith("cryptography."):
         return b"", utils.Prehashed(hashes.SHA256())
     # Otherwise SHA-256 is looked up anew each time, though nothing is hashed with it.
     return _SHA256_DIGEST_INFO, as_it_stands()
@@ -127,7 +128,7 @@ class PrivateKey:
                     f"an RSA key of {key.key_size} bits; at least {MIN_SIGNING_BITS} (RFC 8301 section 3.2)"
                 )
             self.algorithm, self.bits = "rsa-sha256", key.key_size
-            self._before, how = _rsa_signing()
+            self._before, how = _rsa_signing(key)
             self._parameters = (_PKCS1, how)
         else:
             # RFC 8463 section 3: PureEdDSA over the digest, without parameters.

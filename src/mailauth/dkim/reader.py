@@ -20,6 +20,7 @@ class MessageReader:
     _bodies: Iterable[BodyHash] = ()
     _header: Header | None = None
     _splitter: Splitter | None = None  # not needed where the header comes whole, in the usual form
+    _begun = False  # the header is complete, and nothing is wrong with it
     _finished = False
 
     @property
@@ -30,30 +31,35 @@ class MessageReader:
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Take the next piece of the message. Raises `ValueError` for a message that was finished.
 
-        A message that cannot be signed raises `SigningError` here, when its header is complete.
+        To sign, a message that cannot be signed raises `SigningError` from the moment when its header is complete.
         """
         octets, start = data if isinstance(data, bytes) else bytes(data), 0
-        if self._header is None:
-            octets, start = self._take(octets)
-        elif self._finished:
+        if self._finished:
             raise ValueError("the message was finished before")
+        if not self._begun:
+            octets, start = self._take(octets)
         for body in self._bodies:
             body.feed(octets, start)
 
     def _take(self, octets: bytes) -> tuple[bytes, int]:
         """Octets in the header; where in which octets the body begins, if it does."""
+        if self._header is not None:
+            self._start(self._header)  # which says again what is wrong with it
         if self._splitter is None:
             header = usual_header(octets, self._max_header_octets)
             if header is not None:
-                self._header = header
-                self._begin(header)
+                self._start(header)
                 return octets, len(header.raw) + len(header.separator)
             self._splitter = self._new_splitter()
         octets, start = self._splitter.take(octets)
         if self._splitter.header is not None:
-            self._header = self._splitter.header
-            self._begin(self._header)
+            self._start(self._splitter.header)
         return octets, start
+
+    def _start(self, header: Header) -> None:
+        self._header = header
+        self._begin(header)
+        self._begun = True
 
     def _new_splitter(self) -> Splitter:
         return Splitter(max_header_octets=self._max_header_octets, count_line_ends=False)
@@ -66,20 +72,19 @@ class MessageReader:
         if self._finished:
             raise ValueError("the message was finished before")
         self._finished = True
-        header = self._header
-        if header is None:
-            header = self._end_of_header()
+        if not self._begun:
+            self._end_early()
         for body in self._bodies:
             body.close()
-        return header
+        assert self._header is not None
+        return self._header
 
-    def _end_of_header(self) -> Header:
-        """It ends before its header did."""
+    def _end_early(self) -> None:
+        """It ends before its header did, or something is wrong with that."""
         splitter = self._splitter or self._new_splitter()
         rest = splitter.close()
-        assert splitter.header is not None
-        self._header = splitter.header
-        self._begin(self._header)
+        header = self._header or splitter.header
+        assert header is not None
+        self._start(header)
         for body in self._bodies:
             body.feed(rest)
-        return self._header

@@ -303,8 +303,6 @@ class MessageSigner(MessageReader):
         called nor awaited here.
         """
         header = self._end()
-        if self._body is None:
-            _require_signable(header)  # it said so before, in `feed`
         assert self._body is not None
         return self._prepare(header, self._body)
 
@@ -380,7 +378,8 @@ def _require_signable(header: Header) -> None:
 def _names(header: Header, options: SigningOptions) -> tuple[str, Places]:
     """h=, folded, with each name as often as it is present and once more if it is oversigned; which fields that is."""
     by_name = header.octets_by_name
-    find = _known_names if len(header.raw) <= _MAX_REMEMBERED_OCTETS else _find_names
+    usual = len(by_name) <= _MAX_REMEMBERED_NAMES and len(header.raw) <= _MAX_REMEMBERED_OCTETS
+    find = _known_names if usual else _find_names
     return find(options.candidates, tuple(by_name), tuple(map(len, by_name.values())))
 
 
@@ -399,8 +398,10 @@ def _find_names(
     return _folded_names(names), places(names)
 
 
-# What one program writes has the same fields again and again.
+# What one program writes has the same fields again and again. Bounded, since clients choose them: a name of two octets
+# takes fifty in memory.
 _known_names = lru_cache(maxsize=256)(_find_names)
+_MAX_REMEMBERED_NAMES = 64
 _MAX_REMEMBERED_OCTETS = 8192
 
 

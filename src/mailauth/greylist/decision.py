@@ -79,9 +79,19 @@ class Decision:
     """Words of the store that failed, or the rule that exempts."""
 
     @classmethod
-    def of(cls, **values: Any) -> Decision:
-        """The same as the constructor with keywords, which is slow; `action` and `reason` must be there."""
+    def of(
+        cls, action: Action, reason: Reason, retry_after: int, first_seen: float, attempts: int, waited: float
+    ) -> Decision:
+        """What the machine decides, without the generated constructor, which is slow."""
         decision = cls.__new__(cls)
+        values = {
+            "action": action,
+            "reason": reason,
+            "retry_after": retry_after,
+            "first_seen": first_seen,
+            "attempts": attempts,
+            "waited": waited,
+        }
         object.__setattr__(decision, "__dict__", values)
         return decision
 

@@ -173,13 +173,9 @@ def decide(record: Record | None, now: float, policy: GreylistPolicy) -> tuple[D
     reason = _REASONS[event]
     first_seen, attempts = after.first_seen, after.deferred
     if action is DEFER:
-        retry_after = _remaining(after, now, policy)
-        return Decision.of(
-            action=DEFER, reason=reason, retry_after=retry_after, first_seen=first_seen, attempts=attempts
-        ), after
+        return Decision.of(DEFER, reason, _remaining(after, now, policy), first_seen, attempts, 0.0), after
     waited = max(0.0, now - first_seen) if event is Event.RETRIED else 0.0
-    attempts += after.passed
-    return Decision.of(action=ACCEPT, reason=reason, first_seen=first_seen, attempts=attempts, waited=waited), after
+    return Decision.of(ACCEPT, reason, 0, first_seen, attempts + after.passed, waited), after
 
 
 def _remaining(record: Record, now: float, policy: GreylistPolicy) -> int:

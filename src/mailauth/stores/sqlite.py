@@ -64,11 +64,10 @@ CHECKPOINT_PAGES = 4000
 """The log is carried over into the file when it has so many pages (16 MB); SQLite's own number is 1000. Each time takes
 two fsyncs, and writes a page once that has changed often: a fifth of the cost of an insert is saved."""
 LOCK_INTERVAL = 0.01
-"""Seconds: on average so long until a busy write lock is asked for a second time. Where two processes meet by chance,
-one of them is late by this much; a mail client does not notice."""
-CROWD_INTERVAL = 0.03
-"""Seconds: on average so long until the next times, since there is a crowd. Far longer than a write takes: who has the
-lock then does hundreds of writes, while processes that take turns lose what they have in their caches to each other."""
+"""Seconds: on average so long until a busy write lock is asked for again. Far longer than a write takes: who has the
+lock then does a number of writes, while processes that take turns after each write lose what they have in their caches
+to each other. Not longer still: with durability "full" the lock is nearly always busy, and who asks less often may not
+get it in time. Where two meet by chance, one of them is late by this much; a mail client does not notice."""
 LOOK_INTERVAL = 1.0
 """Seconds: so often a store looks whether its file was removed or replaced."""
 MAX_BATCH = 256
@@ -85,9 +84,10 @@ class _Open(NamedTuple):
 class _Write:
     """A write of one thread, carried out by whichever thread has the write lock."""
 
-    __slots__ = ("abandoned", "arguments", "done", "error", "result", "work")
+    __slots__ = ("abandoned", "arguments", "deadline", "done", "error", "result", "work")
 
-    def __init__(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    def __init__(self, deadline: float, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self.deadline = deadline
         self.work = work
         self.arguments = arguments
         self.done = False
@@ -125,7 +125,7 @@ class SqliteStore:
 
     def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
         """See `mailauth.greylist.Store`."""
-        return self._with_connection(_read, keys)
+        return self._with_connection(None, _read, keys)
 
     def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
         """See `mailauth.greylist.Store`."""
@@ -137,7 +137,7 @@ class SqliteStore:
     def expire(self, now: float, limit: int) -> Sequence[Entry]:
         """See `mailauth.greylist.Store`."""
         # Read before write: nearly always there is nothing to do, and nobody need be kept waiting for that.
-        if not self._with_connection(_rows, _ANY_DUE, (now,)):
+        if not self._with_connection(None, _rows, _ANY_DUE, (now,)):
             return []
         rows = self._write(_rows, _EXPIRE, (now, limit))
         # What is no record has gone with the others, and is nothing to tell of.
@@ -145,7 +145,7 @@ class SqliteStore:
 
     def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
         """See `mailauth.greylist.Store`; the order is that of the keys."""
-        entries = self._with_connection(_entries, _SCAN, (cursor, prefix, prefix + "\x7f", limit))
+        entries = self._with_connection(None, _entries, _SCAN, (cursor, prefix, prefix + "\x7f", limit))
         return Page(entries, entries[-1][0] if len(entries) == limit else "")
 
     def close(self) -> None:
@@ -162,17 +162,17 @@ class SqliteStore:
         if not self._writes and self._write_lock.acquire(blocking=False):
             # Nobody else has anything to write. What comes meanwhile is written by the next that gets the lock.
             try:
-                return self._with_connection(work, *arguments)
+                return self._with_connection(None, work, *arguments)
             finally:
                 self._write_lock.release()
-        mine = _Write(work, arguments)
+        mine = _Write(time.monotonic() + self._time_limit, work, arguments)
         self._writes.append(mine)
         if not self._write_lock.acquire(timeout=self._time_limit):
             mine.abandoned = True
             raise StoreError(f"{self.path}: no write within {self._time_limit:g} s", Trouble.LOCKED)
         try:
             while not mine.done:
-                self._write_batch()
+                self._write_batch(mine.deadline)
         finally:
             self._write_lock.release()
         if mine.error is not None:
@@ -180,17 +180,18 @@ class SqliteStore:
         result: T = mine.result
         return result
 
-    def _write_batch(self) -> None:
+    def _write_batch(self, deadline: float) -> None:
         batch: list[_Write] = []
         while self._writes and len(batch) < MAX_BATCH:
             write = self._writes.popleft()
             if not write.abandoned:
                 batch.append(write)
         try:
-            results = self._with_connection(_transaction, batch)
+            results = self._with_connection(deadline, _transaction, batch)
             for write, result in zip(batch, results, strict=True):
                 write.result = result
         except BaseException as error:
+            batch = self._those_who_fail(batch, error)
             for write in batch:
                 write.error = error
             if not isinstance(error, StoreError):
@@ -199,35 +200,42 @@ class SqliteStore:
             for write in batch:
                 write.done = True
 
-    def _when_free(self, work: Callable[..., T], connection: sqlite3.Connection, *arguments: Any) -> T:
+    def _those_who_fail(self, batch: list[_Write], error: BaseException) -> list[_Write]:
+        """Where no lock was got in one thread's time, the threads that came later have time left to ask for it."""
+        if not isinstance(error, StoreError) or error.trouble is not Trouble.LOCKED:
+            return batch
+        now = time.monotonic()
+        self._writes.extendleft(reversed([write for write in batch if write.deadline > now]))
+        return [write for write in batch if write.deadline <= now]
+
+    def _when_free(self, deadline: float, work: Callable[..., T], connection: sqlite3.Connection, *arguments: Any) -> T:
         """Do something, again and again while another process has the lock that it needs.
 
         Reading needs one, too, for a moment: while the last process to close the file tidies up, or after a crash.
         """
-        try:
-            return work(connection, *arguments)
-        except sqlite3.OperationalError as error:
-            if _code(error) != sqlite3.SQLITE_BUSY:
-                raise
-        deadline = time.monotonic() + self._time_limit
-        interval, longest = LOCK_INTERVAL, self._time_limit
         while True:
-            time.sleep(min(random.uniform(0, 2 * interval), longest))
             try:
                 return work(connection, *arguments)
             except sqlite3.OperationalError as error:
-                interval, longest = CROWD_INTERVAL, deadline - time.monotonic()
-                if _code(error) != sqlite3.SQLITE_BUSY or longest <= 0:
+                remaining = deadline - time.monotonic()
+                if _code(error) != sqlite3.SQLITE_BUSY or remaining <= 0:
                     raise
+            time.sleep(min(random.uniform(0, 2 * LOCK_INTERVAL), remaining))
 
     # --- connections ---
 
-    def _with_connection(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Do something with an idle connection or a new one; one that fails is not used again."""
+    def _with_connection(self, deadline: float | None, work: Callable[..., T], *arguments: Any) -> T:
+        """Do something with an idle connection or a new one; one that fails is not used again.
+
+        `deadline` is for all waiting together; None: the time begins now.
+        """
+        now = time.monotonic()
+        if deadline is None:
+            deadline = now + self._time_limit
         opened: _Open | None = None
         try:
-            opened = self._take()
-            result = self._when_free(work, opened.connection, *arguments)
+            opened = self._take(now, deadline)
+            result = self._when_free(deadline, work, opened.connection, *arguments)
         except (sqlite3.Error, OSError, StoreError, ValueError, OverflowError) as error:
             if opened is not None:
                 opened.connection.close()
@@ -235,36 +243,35 @@ class SqliteStore:
         self._idle.append(opened)
         return result
 
-    def _take(self) -> _Open:
+    def _take(self, now: float, deadline: float) -> _Open:
         while True:
             try:
                 opened = self._idle.pop()
             except IndexError:
-                return _Open(self._connect(), _identity(self.path))
-            if self._is_still(opened.identity):
+                return _Open(self._connect(deadline), _identity(self.path))
+            if self._is_still(opened.identity, now):
                 return opened
             opened.connection.close()
 
-    def _is_still(self, identity: tuple[int, int]) -> bool:
+    def _is_still(self, identity: tuple[int, int], now: float) -> bool:
         """Whether the path still names this file, looked at once in a while."""
-        now = time.monotonic()
         if now < self._look_again and identity == self._identity:
             return True
         self._look_again = now + LOOK_INTERVAL
         self._identity = _identity(self.path)
         return identity == self._identity
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, deadline: float) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=32
         )
         try:
             # One thread at a time: a new file becomes WAL only in a moment when nobody else looks at it, and a crowd of
             # threads that all look, and try again, might leave none.
-            if not self._prepare_lock.acquire(timeout=self._time_limit):
+            if not self._prepare_lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
                 raise StoreError(f"{self.path}: not opened within {self._time_limit:g} s", Trouble.LOCKED)
             try:
-                self._when_free(self._prepare, connection)
+                self._when_free(deadline, self._prepare, connection)
             finally:
                 self._prepare_lock.release()
         except BaseException:
