@@ -49,6 +49,7 @@ missing MIME fields."""
 
 _TIME_LIMIT = 10**12  # RFC 6376 section 3.5, t= and x=: 12 digits
 MAX_COLUMNS = 78  # RFC 5322 section 2.1.1
+_LF = LineEnd.LF
 _CANONICALIZATIONS = ("simple", "relaxed")
 _FIELD_NAME = re.compile(r"[!-9;-~]+\Z")
 # What has no place in a parameter: blanks, controls and the end of a tag.
@@ -336,7 +337,7 @@ class MessageSigner(MessageReader):
         unsigned = []
         for key, identity in zip(self._keys, self._identities, strict=True):
             field = _field(self._options, key, identity, names, body_hash, length)
-            if header.line_end is LineEnd.LF:
+            if header.line_end is _LF:
                 field = field.replace(b"\r\n", b"\n")
             digest = hashlib.sha256(signed + canonicalize([field])[:-2]).digest()
             unsigned.append(Unsigned(key.key, digest, field, header.line_end))
@@ -473,7 +474,7 @@ class Unsigned:
         if len(signature) > MAX_SIGNATURE_OCTETS or len(signature) < ED25519_SIGNATURE_OCTETS:
             raise ValueError(f"the signer returned {len(signature)} octets, which is no signature")
         text = b2a_base64(signature, newline=False)
-        end = b"\n" if self._line_end is LineEnd.LF else b"\r\n"
+        end = b"\n" if self._line_end is _LF else b"\r\n"
         chunks = [text[:_FIRST_CHUNK], *_CHUNKS.findall(text, _FIRST_CHUNK)]
         # The blanks of the folds belong to the value of b=, which is not hashed (RFC 6376 section 3.7).
         return self._field[: -len(end)] + (end + b" ").join(chunks) + end

@@ -44,7 +44,7 @@ def check_attempt(
     if exemption is not None:
         return Decision(Action.ACCEPT, exemption[0], note=exemption[1])
     policy = settings.policy_for(recipient)
-    if policy.mode is Mode.OFF:
+    if policy.mode is _OFF:
         return Decision(Action.ACCEPT, Reason.OFF)
     keys = keys_of(ip, sender, recipient, policy, proven_domain)
     try:
@@ -52,7 +52,12 @@ def check_attempt(
     except StoreError as error:
         retry_after = int(policy.delay) if on_error is Action.DEFER else 0
         decision = Decision(on_error, Reason.STORE_ERROR, retry_after, note=str(error))
-    return decision.as_dry_run() if policy.mode is Mode.DRY_RUN else decision
+    return decision.as_dry_run() if policy.mode is _DRY_RUN else decision
+
+
+# In Python 3.11 every `Mode.OFF` is a call of its own.
+_OFF, _DRY_RUN = Mode.OFF, Mode.DRY_RUN
+_KNOWN, _RETRIED = Reason.KNOWN, Reason.RETRIED
 
 
 def judge(keys: Keys, now: float, policy: GreylistPolicy) -> StorePlan[Decision]:
@@ -67,7 +72,7 @@ def judge(keys: Keys, now: float, policy: GreylistPolicy) -> StorePlan[Decision]
         decision, after = decide(record, now, policy)
         if after is record:
             return decision
-        if decision.reason is Reason.KNOWN:
+        if decision.reason is _KNOWN:
             return (yield from _write_down(keys.triplet, record, decision, after))
         try:
             swapped = yield CompareAndSet(keys.triplet, record, after)
@@ -77,7 +82,7 @@ def judge(keys: Keys, now: float, policy: GreylistPolicy) -> StorePlan[Decision]
                 raise
             return replace(decision, note=f"not written down: {error}")
         if swapped:
-            if decision.reason is Reason.RETRIED and policy.auto_allow:
+            if decision.reason is _RETRIED and policy.auto_allow:
                 decision = yield from _credit(keys.client, client, now, policy, decision)
             return decision
     if record is None or decision is None:

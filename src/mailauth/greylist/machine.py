@@ -53,13 +53,17 @@ class Transition(NamedTuple):
 _OF_TRIPLETS = (State.WAITING, State.KNOWN)
 _OF_CLIENTS = (State.COUNTING, State.ALLOWED)
 
+# In Python 3.11 every `Event.NEW` is a call of its own; these stand in the way of every check.
+_KNOWN, _ALLOWED = State.KNOWN, State.ALLOWED
+_NEW_EVENT, _KNOWN_EVENT, _RETRIED_EVENT, _ALLOWED_EVENT = Event.NEW, Event.KNOWN, Event.RETRIED, Event.CLIENT_ALLOWED
+
 
 def event_for_triplet(record: Record | None, now: float, policy: GreylistPolicy) -> Event:
     """What an attempt at `now` means for a triplet."""
     if record is None or record.state not in _OF_TRIPLETS:
-        return Event.NEW
-    if record.state is State.KNOWN:
-        return Event.KNOWN if now - record.last_seen <= policy.lifetime else Event.EXPIRED
+        return _NEW_EVENT
+    if record.state is _KNOWN:
+        return _KNOWN_EVENT if now - record.last_seen <= policy.lifetime else Event.EXPIRED
     waited = now - record.first_seen
     if waited < policy.delay:
         return Event.TOO_EARLY
@@ -71,7 +75,7 @@ def event_for_client(record: Record, now: float, policy: GreylistPolicy) -> Even
     """What mail at `now` means for its client; None where the client has no say yet."""
     if now - record.last_seen > policy.lifetime:
         return Event.CLIENT_EXPIRED
-    return Event.CLIENT_ALLOWED if record.state is State.ALLOWED else None
+    return _ALLOWED_EVENT if record.state is _ALLOWED else None
 
 
 def event_for_success(record: Record | None, now: float, policy: GreylistPolicy) -> Event:
@@ -167,14 +171,14 @@ def decide(record: Record | None, now: float, policy: GreylistPolicy) -> tuple[D
     """What to tell a triplet that turns up at `now`, and the record to keep: the same object if nothing changed."""
     event = event_for_triplet(record, now, policy)
     # A record that is none of a triplet (a store that was edited by hand) counts as none, and is replaced.
-    state = None if record is None or event is Event.NEW else record.state
+    state = None if record is None or event is _NEW_EVENT else record.state
     _, action, effect = TRIPLET[state, event]
     after = effect(record, now, policy)
     reason = _REASONS[event]
     first_seen, attempts = after.first_seen, after.deferred
     if action is DEFER:
         return Decision.of(DEFER, reason, _remaining(after, now, policy), first_seen, attempts, 0.0), after
-    waited = max(0.0, now - first_seen) if event is Event.RETRIED else 0.0
+    waited = max(0.0, now - first_seen) if event is _RETRIED_EVENT else 0.0
     return Decision.of(ACCEPT, reason, 0, first_seen, attempts + after.passed, waited), after
 
 
@@ -186,7 +190,7 @@ def _remaining(record: Record, now: float, policy: GreylistPolicy) -> int:
 
 def admit(record: Record | None, now: float, policy: GreylistPolicy) -> tuple[Decision, Record] | None:
     """Let a client through that is allowed, with its record to keep; None where the triplet has to decide."""
-    if record is None or event_for_client(record, now, policy) is not Event.CLIENT_ALLOWED:
+    if record is None or event_for_client(record, now, policy) is not _ALLOWED_EVENT:
         return None
     after = CLIENT[State.ALLOWED, Event.CLIENT_ALLOWED].effect(record, now, policy)
     return Decision(ACCEPT, Reason.CLIENT_ALLOWED, 0, after.first_seen, after.passed), after
