@@ -177,7 +177,7 @@ def rates(url: str, callers: Sequence[int], count: int) -> dict[str, float]:
 
 
 def _run(url: str, callers: Sequence[int], count: int) -> Iterator[Span]:
-    if url == "memory:" or len(callers) == 1:
+    if url == "memory:":
         yield from _run_threads(url, callers, count)
         return
     context = multiprocessing.get_context("spawn")
