@@ -26,6 +26,7 @@ import trio
 
 from mailauth.greylist import AsyncGreylist, Decision, Greylist, Record, State, StoreError, Trouble
 from mailauth.stores import open_async_store, open_store
+from mailauth.stores.sqlite import SqliteStore
 from tests.dbservers import PostgresServer, RedisServer, Server, running_server
 
 T = 1_800_000_000.0
@@ -170,6 +171,33 @@ def test_each_thread_waits_for_a_lock_in_its_own_time(path: Path) -> None:
     # One that began anew behind another would take twice the limit.
     assert max(waited.values()) < limit * 1.6, waited
     assert [record is not None for record in store.get(list(threads))] == [False, False, False, True]
+    store.close()
+
+
+def test_a_lock_that_no_waiting_frees_is_not_asked_for_again_and_again(path: Path) -> None:
+    """SQLITE_LOCKED: the conflict is within the process. It is told at once, with time left or without."""
+    store = SqliteStore(path, time_limit=5)
+    tries: list[int] = []
+    told: list[Trouble] = []
+
+    def conflict(connection: sqlite3.Connection) -> None:
+        tries.append(1)
+        error = sqlite3.OperationalError("database table is locked")
+        error.sqlite_errorcode = sqlite3.SQLITE_LOCKED
+        raise error
+
+    def write() -> None:
+        with pytest.raises(StoreError) as caught:
+            store._write(conflict)
+        told.append(caught.value.trouble)
+
+    with store._write_lock:  # so that the write has to stand in line
+        thread = threading.Thread(target=write)
+        thread.start()
+        while not store._writes:
+            time.sleep(0.001)
+    thread.join()
+    assert (tries, told) == ([1], [Trouble.LOCKED])
     store.close()
 
 

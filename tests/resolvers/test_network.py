@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import dns.asyncresolver
 import dns.exception
@@ -424,88 +424,89 @@ def test_a_system_that_has_no_more_files_is_a_server_failure(broken: str, monkey
         assert {answer.outcome for answer in answers} == {Outcome.SERVER_FAILURE}
 
 
-def test_a_caller_without_room_times_out() -> None:
+class Narrow(NamedTuple):
+    """A resolver with room for one question at a time, and its server."""
+
+    server: HostileServer
+    resolver: DnspythonResolver
+
+
+@pytest.fixture
+def narrow() -> Iterator[Narrow]:
     with (
         HostileServer(good) as server,
         DnspythonResolver(sync_configuration(server.port), max_in_flight=1) as resolver,
     ):
-        other = resolver.batch()
-        other.ask(QUESTION, 20)
-        assert run(ask_all(numbered(2)), resolver, time_limit=0.2) == [TIMED_OUT] * 2
-        assert len(server.queries) == 1
-        assert other.wait(10)[0][0] == QUESTION
-        other.close()
-        assert all(answer.found for answer in run(ask_all(numbered(2)), resolver))
+        yield Narrow(server, resolver)
 
 
-def test_callers_without_room_take_turns() -> None:
+def test_a_caller_without_room_times_out(narrow: Narrow) -> None:
+    server, resolver = narrow
+    other = resolver.batch()
+    other.ask(QUESTION, 20)
+    assert run(ask_all(numbered(2)), resolver, time_limit=0.2) == [TIMED_OUT] * 2
+    assert len(server.queries) == 1
+    assert other.wait(10)[0][0] == QUESTION
+    other.close()
+    assert all(answer.found for answer in run(ask_all(numbered(2)), resolver))
+
+
+def test_callers_without_room_take_turns(narrow: Narrow) -> None:
     """One with many questions does not take each place that becomes free before the other can."""
-    with (
-        HostileServer(good) as server,
-        DnspythonResolver(sync_configuration(server.port), max_in_flight=1) as resolver,
-    ):
-        one, two = resolver.batch(), resolver.batch()
-        for question in numbered(3):
-            one.ask(question, 20)
-        for i in range(2):
-            two.ask(Question(f"m{i}.test", "A"), 20)
-        answered: list[str] = []
-        while len(answered) < 5:
-            for batch in (one, one, one, two):
-                answered += [question.name.split(".")[0] for question, _ in batch.wait(0.2)]
-        # n1 was there before m0.
-        assert answered == ["n0", "n1", "m0", "n2", "m1"]
-        one.close()
-        two.close()
-        assert resolver._room.free == 1
+    resolver = narrow.resolver
+    one, two = resolver.batch(), resolver.batch()
+    for question in numbered(3):
+        one.ask(question, 20)
+    for i in range(2):
+        two.ask(Question(f"m{i}.test", "A"), 20)
+    answered: list[str] = []
+    while len(answered) < 5:
+        for batch in (one, one, one, two):
+            answered += [question.name.split(".")[0] for question, _ in batch.wait(0.2)]
+    # n1 was there before m0.
+    assert answered == ["n0", "n1", "m0", "n2", "m1"]
+    one.close()
+    two.close()
+    assert resolver._room.free == 1
 
 
-def test_a_caller_that_waits_for_room_is_woken() -> None:
-    with (
-        HostileServer(good) as server,
-        DnspythonResolver(sync_configuration(server.port), max_in_flight=1) as resolver,
-    ):
-        other = resolver.batch()
-        other.ask(QUESTION, 20)
-        timer = threading.Timer(0.1, other.close)
-        timer.start()
-        assert all(answer.found for answer in run(ask_all(numbered(3)), resolver, time_limit=None))
-        timer.join()
-        assert resolver._room.free == 1
+def test_a_caller_that_waits_for_room_is_woken(narrow: Narrow) -> None:
+    resolver = narrow.resolver
+    other = resolver.batch()
+    other.ask(QUESTION, 20)
+    timer = threading.Timer(0.1, other.close)
+    timer.start()
+    assert all(answer.found for answer in run(ask_all(numbered(3)), resolver, time_limit=None))
+    timer.join()
+    assert resolver._room.free == 1
 
 
-def test_a_caller_that_gives_up_leaves_the_line() -> None:
-    with (
-        HostileServer(good) as server,
-        DnspythonResolver(sync_configuration(server.port), max_in_flight=1) as resolver,
-    ):
-        first, second, third = (resolver.batch() for _ in range(3))
-        for batch in (first, second, third):
-            batch.ask(QUESTION, 20)
-        second.close()
-        first.close()  # what it leaves is kept for the third
-        assert resolver._room.free == 0
-        third.close()
-        assert resolver._room.free == 1
-        assert all(answer.found for answer in run(ask_all(numbered(3)), resolver))
+def test_a_caller_that_gives_up_leaves_the_line(narrow: Narrow) -> None:
+    resolver = narrow.resolver
+    first, second, third = (resolver.batch() for _ in range(3))
+    for batch in (first, second, third):
+        batch.ask(QUESTION, 20)
+    second.close()
+    first.close()  # what it leaves is kept for the third
+    assert resolver._room.free == 0
+    third.close()
+    assert resolver._room.free == 1
+    assert all(answer.found for answer in run(ask_all(numbered(3)), resolver))
 
 
-def test_a_caller_that_cannot_be_woken_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_caller_that_cannot_be_woken_is_answered(narrow: Narrow, monkeypatch: pytest.MonkeyPatch) -> None:
     def full() -> Any:
         raise OSError(24, "Too many open files")
 
-    with (
-        HostileServer(good) as server,
-        DnspythonResolver(sync_configuration(server.port), max_in_flight=1) as resolver,
-    ):
-        other = resolver.batch()
-        other.ask(QUESTION, 20)
-        with monkeypatch.context() as patch:
-            patch.setattr("socket.socketpair", full)
-            answers = run(ask_all(numbered(2)), resolver, time_limit=20)
-        assert {answer.outcome for answer in answers} == {Outcome.SERVER_FAILURE}
-        other.close()
-        assert all(answer.found for answer in run(ask_all(numbered(3)), resolver))
+    resolver = narrow.resolver
+    other = resolver.batch()
+    other.ask(QUESTION, 20)
+    with monkeypatch.context() as patch:
+        patch.setattr("socket.socketpair", full)
+        answers = run(ask_all(numbered(2)), resolver, time_limit=20)
+    assert {answer.outcome for answer in answers} == {Outcome.SERVER_FAILURE}
+    other.close()
+    assert all(answer.found for answer in run(ask_all(numbered(3)), resolver))
 
 
 class Interruption:

@@ -1,5 +1,5 @@
 # What belongs here: the states of a record, what can happen to it, and what follows: a table, and pure functions of
-# (record, now, policy). No clock, no store, no addresses. The diagram in docs/greylist.md is drawn from TABLE.
+# (record, now, policy). No clock, no store, no addresses. The diagrams in docs/greylist.md are drawn from the tables.
 #
 # Clocks step, and those of several hosts differ. Two rules keep every step from locking mail out: a wait is never
 # measured from a moment that lies in the future, and no wait is longer than the delay.
@@ -192,7 +192,7 @@ def admit(record: Record | None, now: float, policy: GreylistPolicy) -> tuple[De
     """Let a client through that is allowed, with its record to keep; None where the triplet has to decide."""
     if record is None or event_for_client(record, now, policy) is not _ALLOWED_EVENT:
         return None
-    after = CLIENT[State.ALLOWED, Event.CLIENT_ALLOWED].effect(record, now, policy)
+    after = CLIENT[_ALLOWED, _ALLOWED_EVENT].effect(record, now, policy)
     return Decision(ACCEPT, Reason.CLIENT_ALLOWED, 0, after.first_seen, after.passed), after
 
 

@@ -191,7 +191,7 @@ class SqliteStore:
             for write, result in zip(batch, results, strict=True):
                 write.result = result
         except BaseException as error:
-            batch = self._those_who_fail(batch, error)
+            batch = self._those_who_fail(batch, error, deadline)
             for write in batch:
                 write.error = error
             if not isinstance(error, StoreError):
@@ -200,11 +200,11 @@ class SqliteStore:
             for write in batch:
                 write.done = True
 
-    def _those_who_fail(self, batch: list[_Write], error: BaseException) -> list[_Write]:
+    def _those_who_fail(self, batch: list[_Write], error: BaseException, deadline: float) -> list[_Write]:
         """Where no lock was got in one thread's time, the threads that came later have time left to ask for it."""
-        if not isinstance(error, StoreError) or error.trouble is not Trouble.LOCKED:
-            return batch
         now = time.monotonic()
+        if now < deadline or not isinstance(error, StoreError) or error.trouble is not Trouble.LOCKED:
+            return batch
         self._writes.extendleft(reversed([write for write in batch if write.deadline > now]))
         return [write for write in batch if write.deadline <= now]
 
@@ -403,7 +403,7 @@ def _rows(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...
 
 
 def _entries(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> list[Entry]:
-    return [_entry(row) for row in connection.execute(statement, values).fetchall()]
+    return [_entry(row) for row in _rows(connection, statement, values)]
 
 
 def _change(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> bool:
