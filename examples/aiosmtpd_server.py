@@ -15,7 +15,7 @@ import sys
 
 from mailauth.aiosmtpd import Accepted, open_delivery, serving
 from mailauth.config import Config, ConfigError, load
-from mailauth.smtp import Reply
+from mailauth.mail.reply import Reply
 
 log = logging.getLogger("server")
 

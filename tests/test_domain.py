@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailauth import domain
+from mailauth.mail import names
 from mailauth.plan import unaskable
 
 LONG = ".".join(["x" * 62] * 4)
@@ -43,17 +43,17 @@ LONG = ".".join(["x" * 62] * 4)
     ],
 )
 def test_to_ascii(text: str, expected: str | None) -> None:
-    assert domain.to_ascii(text) == expected
+    assert names.to_ascii(text) == expected
 
 
 @settings(max_examples=500)
 @given(st.one_of(st.text(max_size=300), st.text("ab.-_üß。", max_size=300)))
 def test_to_ascii_is_askable_and_stable(text: str) -> None:
     """What comes out can be asked, unless it holds NUL, and is its own A-label form."""
-    name = domain.to_ascii(text)
+    name = names.to_ascii(text)
     if name is not None:
         assert unaskable(name) in {None, "name holds NUL"}
-        assert domain.to_ascii(name) == name
+        assert names.to_ascii(name) == name
         assert name == name.lower()
 
 
@@ -86,8 +86,8 @@ def test_to_ascii_is_askable_and_stable(text: str) -> None:
     ],
 )
 def test_host_names(name: str, host: bool, fqdn: bool) -> None:
-    assert domain.is_hostname(name) is host
-    assert domain.is_fqdn(name) is fqdn
+    assert names.is_hostname(name) is host
+    assert names.is_fqdn(name) is fqdn
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_host_names(name: str, host: bool, fqdn: bool) -> None:
     ],
 )
 def test_is_within(name: str, parent: str, expected: bool) -> None:
-    assert domain.is_within(name, parent) is expected
+    assert names.is_within(name, parent) is expected
 
 
 @pytest.mark.parametrize(
@@ -130,14 +130,14 @@ def test_is_within(name: str, parent: str, expected: bool) -> None:
     ],
 )
 def test_split_address(address: str, expected: tuple[str, str] | None) -> None:
-    assert domain.split_address(address) == expected
+    assert names.split_address(address) == expected
     if expected:
-        assert str(domain.split_address(address)) == "@".join(expected)
+        assert str(names.split_address(address)) == "@".join(expected)
 
 
 @given(st.text(max_size=1100))
 def test_split_address_takes_any_text(text: str) -> None:
-    mailbox = domain.split_address(text)
+    mailbox = names.split_address(text)
     if mailbox is not None:
         assert mailbox.local_part
         assert mailbox.domain
@@ -156,9 +156,9 @@ def test_split_address_takes_any_text(text: str) -> None:
     ],
 )
 def test_parse_ip(text: str, expected: str) -> None:
-    assert domain.parse_ip(text) == ip_address(expected)
-    assert domain.parse_ip(ip_address(text)) == ip_address(expected)
-    assert str(domain.parse_ip(text)) == expected
+    assert names.parse_ip(text) == ip_address(expected)
+    assert names.parse_ip(ip_address(text)) == ip_address(expected)
+    assert str(names.parse_ip(text)) == expected
 
 
 @pytest.mark.parametrize(
@@ -167,14 +167,14 @@ def test_parse_ip(text: str, expected: str) -> None:
 )
 def test_parse_ip_refuses_what_is_no_address(text: str) -> None:
     with pytest.raises(ValueError, match="not an IPv4 or IPv6 address") as caught:
-        domain.parse_ip(text)
+        names.parse_ip(text)
     assert len(str(caught.value)) < 120
 
 
 @pytest.mark.parametrize("thing", [None, 3221225985, b"\xc0\0\2\1", object()])
 def test_parse_ip_refuses_other_types(thing: Any) -> None:
     with pytest.raises(TypeError, match="a client address is"):
-        domain.parse_ip(thing)
+        names.parse_ip(thing)
 
 
 addresses = st.one_of(
@@ -184,12 +184,12 @@ addresses = st.one_of(
 
 @given(addresses)
 def test_reverse_names_agree_with_dnspython(ip: IPv4Address | IPv6Address) -> None:
-    plain = domain.parse_ip(ip)
-    assert domain.reverse_name(plain) == dns.reversename.from_address(str(plain)).to_text(omit_final_dot=True)
-    assert domain.reverse_name(plain).startswith(domain.reverse_labels(plain) + ".")
+    plain = names.parse_ip(ip)
+    assert names.reverse_name(plain) == dns.reversename.from_address(str(plain)).to_text(omit_final_dot=True)
+    assert names.reverse_name(plain).startswith(names.reverse_labels(plain) + ".")
 
 
 def test_reverse_labels() -> None:
     # RFC 5782 sections 2.1 and 2.4
-    assert domain.reverse_labels(ip_address("192.0.2.99")) == "99.2.0.192"
-    assert domain.reverse_labels(ip_address("2001:db8::b:567")).startswith("7.6.5.0.b.0.0.0.")
+    assert names.reverse_labels(ip_address("192.0.2.99")) == "99.2.0.192"
+    assert names.reverse_labels(ip_address("2001:db8::b:567")).startswith("7.6.5.0.b.0.0.0.")

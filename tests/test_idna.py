@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailauth.idna import label_to_ascii
+from mailauth.mail.idna import label_to_ascii
 
 
 # As sets of characters: a comparison of every code point asks for each of them several times.

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mailauth import message
-from mailauth.message import CrlfConverter, Defect, Splitter, split
+from mailauth.mail import header as message
+from mailauth.mail.header import CrlfConverter, Defect, Splitter, split
 
 
 def joined(parts: message.Message) -> bytes:

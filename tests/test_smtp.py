@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailauth.smtp import MAX_LINE_OCTETS, MAX_TEXT_CHARACTERS, Reply
+from mailauth.mail.reply import MAX_LINE_OCTETS, MAX_TEXT_CHARACTERS, Reply
 
 
 def test_a_reply() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailauth.taglist import MAX_TAGS, BadTagList, Problem, items, parse, without_blanks
+from mailauth.mail.taglist import MAX_TAGS, BadTagList, Problem, items, parse, without_blanks
 
 GOOD = [
     (b"a=1", {b"a": b"1"}),

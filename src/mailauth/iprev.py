@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mailauth.domain import is_hostname, parse_ip, reverse_name
+from mailauth.mail.names import is_hostname, parse_ip, reverse_name
 from mailauth.plan import Answer, IPAddress, Outcome, Plan, Question, RecordType, ask, ask_all
 
 MAX_NAMES = 10  # RFC 8601 section 3, which takes the number from RFC 7208 section 4.6.4

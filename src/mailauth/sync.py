@@ -11,18 +11,19 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO, TypeVar
 
-from mailauth import dkim, domain, iprev, rbl, spf
-from mailauth.authenticator import AuthenticatorBase, check_message
+from mailauth import dkim, iprev, rbl, spf
 from mailauth.greylist import Action as GreylistAction
 from mailauth.greylist import Greylist as _Greylist
 from mailauth.greylist import GreylistPolicy, SettingsSource, Store
-from mailauth.message import blocks
+from mailauth.mail import names
+from mailauth.mail.header import blocks
 from mailauth.plan import DEFAULT_TIME_LIMIT, IPAddress, Resolver, run
-from mailauth.report import Report
-from mailauth.session import SessionBase
-from mailauth.steps import AskGreylist, Call, Effect, ReadMessage, RunPlan, Steps
 from mailauth.stores import open_store
-from mailauth.verdict import Decision
+from mailauth.transaction.decision import Decision
+from mailauth.transaction.message import AuthenticatorBase, check_message
+from mailauth.transaction.report import Report
+from mailauth.transaction.session import SessionBase
+from mailauth.transaction.steps import AskGreylist, Call, Effect, ReadMessage, RunPlan, Steps
 
 __all__ = [
     "Authenticator",
@@ -211,7 +212,7 @@ class Authenticator(AuthenticatorBase[Resolver, Greylist]):
 
     def session(self, ip: str | IPAddress, *, authenticated: str | None = None) -> Session:
         """A new SMTP session of the client at `ip`; it waits for nothing. Raises `ValueError` if `ip` is no address."""
-        return Session(self, domain.parse_ip(ip), authenticated)
+        return Session(self, names.parse_ip(ip), authenticated)
 
     def perform(self, steps: Steps[T]) -> T:
         """Perform what the steps yield until they return; the time limit holds for all their plans together."""

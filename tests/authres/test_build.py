@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailauth import message
 from mailauth.authres import (
     AuthenticationResults,
     MethodResult,
@@ -26,6 +25,7 @@ from mailauth.authres import (
     spf,
 )
 from mailauth.authres.grammar import CUT_MARK, MAX_LINE_CHARACTERS, MAX_LINE_OCTETS, MAX_VALUE_OCTETS
+from mailauth.mail import header as message
 
 from .strategies import ascii_characters, fields, hostile_fields, hostile_pieces, identities, utf8_characters
 

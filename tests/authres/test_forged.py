@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailauth import message as splitter
 from mailauth.authres import (
     AuthenticationResults,
     Claim,
@@ -24,6 +23,7 @@ from mailauth.authres import (
     remove_forged_from_header,
     spf,
 )
+from mailauth.mail import header as splitter
 
 ID = "mx.example.net"
 NAME = "Authentication-Results"

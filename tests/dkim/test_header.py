@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mailauth.dkim import sign
 from mailauth.dkim.header import places, select
-from mailauth.message import split
+from mailauth.mail.header import split
 from tests.dkim.makers import rsa_key
 
 names = st.sampled_from(["from", "to", "x", "dkim-signature"])

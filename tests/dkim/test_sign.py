@@ -24,7 +24,7 @@ from mailauth.dkim import (
     sign,
     signing,
 )
-from mailauth.message import split
+from mailauth.mail.header import split
 from mailauth.resolvers import ZoneResolver
 from tests.dkim.makers import MESSAGE, NOW, b64, check, ed_key, ed_record, only, rsa_key, rsa_record
 from tests.dkim.small_keys import small_key

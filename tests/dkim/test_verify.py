@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mailauth.dkim import AuthorMatch, DkimPolicy, Reason, Result, Signature, Verifier, verify
 from mailauth.dkim.result import RESULT_OF
-from mailauth.message import LineEnd
+from mailauth.mail.header import LineEnd
 from mailauth.plan import TIMED_OUT, Answer, Outcome, Question, run
 from mailauth.resolvers import ZoneResolver
 from tests.dkim.makers import (
@@ -426,7 +426,7 @@ def test_bare_cr_and_lf_in_the_body_are_data(c: str) -> None:
 @pytest.mark.parametrize("octets", [b"\r", b"\n", b" \n ", b"\r \r", b"\rz\n", b"\n\r"])
 def test_bare_cr_and_lf_in_the_header_are_data(c: str, octets: bytes) -> None:
     from mailauth.dkim.header import canonicalizer
-    from mailauth.message import split
+    from mailauth.mail.header import split
 
     header = split(b"A: 1\r\nB:  x" + octets + b"y \r\n\r\n").header
     expected = b"B:  x" + octets + b"y \r\n" if c == "simple" else b"b:x" + octets + b"y\r\n"
@@ -443,7 +443,7 @@ pieces_of_headers = st.sampled_from(
 @example(b"\r\n \rz\n\r\n ", "relaxed")
 def test_any_header_is_canonicalized_as_the_reference_does(octets: bytes, c: str) -> None:
     from mailauth.dkim.header import canonicalizer
-    from mailauth.message import split
+    from mailauth.mail.header import split
 
     header = split(b"A: 1\r\nB:" + octets + b"\r\n\r\n").header
     fields = [field.raw for field in header.fields]

@@ -16,13 +16,13 @@ import trio.testing
 
 from mailauth import aio
 from mailauth import restrictions as r
-from mailauth.authenticator import check_message
 from mailauth.greylist import GreylistPolicy
 from mailauth.plan import Answer, Execution, Question
 from mailauth.resolvers import ZoneResolver
 from mailauth.restrictions import Action, Evidence, Restrictions
-from mailauth.settings import Settings
-from mailauth.steps import AskGreylist, Call, ReadMessage, RunPlan
+from mailauth.transaction.message import check_message
+from mailauth.transaction.policy import Settings
+from mailauth.transaction.steps import AskGreylist, Call, ReadMessage, RunPlan
 from tests.facade.world import BOB, EVE, GOOD, HOSTNAME, LISTED, NOW, PLAIN, STRANGER, Facade, records, signed, zone
 
 EVERYTHING = Restrictions(

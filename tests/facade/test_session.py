@@ -13,11 +13,11 @@ import pytest
 
 from mailauth import restrictions as r
 from mailauth import sync
+from mailauth.mail.reply import Reply as SmtpReply
 from mailauth.plan import Answer, Question
 from mailauth.resolvers import ZoneResolver
 from mailauth.restrictions import Action, Decision, Evidence, Reply, Restrictions, refuse
-from mailauth.session import PhaseError
-from mailauth.smtp import Reply as SmtpReply
+from mailauth.transaction.session import PhaseError
 from tests.facade.world import BOB, EVE, GOOD, LISTED, PLAIN, STRANGER, SYNC, Facade, signed, zone
 
 OURS = r.reject_unauth_destination("mailbox.test")
@@ -363,7 +363,7 @@ def test_a_callable_judges_by_the_evidence(facade: Facade) -> None:
 
 
 def test_a_callable_sees_the_results_of_the_checks_before_it(facade: Facade) -> None:
-    from mailauth.needs import SPF_MAIL_FROM
+    from mailauth.transaction.needs import SPF_MAIL_FROM
 
     seen = []
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailauth.domain import parse_ip
 from mailauth.greylist import GreylistPolicy, keys, keys_of, normal_recipient, normal_sender
 from mailauth.greylist.keys import MAX_KEY_OCTETS, parse_client, readable
+from mailauth.mail.names import parse_ip
 
 POLICY = GreylistPolicy()
 

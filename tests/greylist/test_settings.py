@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailauth.domain import parse_ip
 from mailauth.greylist import GreylistPolicy, Mode, Patterns, Reason, Settings, SettingsError, SettingsFile
+from mailauth.mail.names import parse_ip
 
 EXAMPLE = """
 delay = "10m"

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from mailauth.domain import is_fqdn
+from mailauth.mail.names import is_fqdn
 from mailauth.rbl import Kind, Rule, catalogue
 from mailauth.rbl.catalogue import LISTS, Sense, State, Use, find, live
 from mailauth.rbl.listing import counts, errors_of, meanings_of

@@ -11,7 +11,7 @@ from typing import Any
 from mailauth import aio, restrictions, sync
 from mailauth.resolvers import ZoneResolver
 from mailauth.restrictions import Decision, Evidence, Reply, Restriction, Restrictions, refuse, warn_if_reject
-from mailauth.verdict import NOTHING, permit
+from mailauth.transaction.decision import NOTHING, permit
 from tests.restrictions.table import LISTS, Case, Spoken
 
 # The settings of the table's Postfix (postfixside.py) in our words.

@@ -15,7 +15,7 @@ from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP
 
 from mailauth.aiosmtpd import Accepted, LmtpDelivery, MaildirDelivery, SmtpDelivery, open_delivery
-from mailauth.smtp import Reply
+from mailauth.mail.reply import Reply
 from mailauth.sync import Authenticator
 from tests.servers import free_port
 

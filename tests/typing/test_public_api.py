@@ -7,14 +7,13 @@ from __future__ import annotations
 from typing import BinaryIO, assert_type
 
 from mailauth import aio, sync
-from mailauth.author import Author
 from mailauth.dkim import Result as DkimResult
 from mailauth.dkim import Signature, Verifier
 from mailauth.greylist import Decision as GreylistDecision
 from mailauth.iprev import IprevResult
+from mailauth.mail.author import Author
 from mailauth.plan import Answer, AsyncResolver, Execution, Plan, Question, Resolver, run, run_async
 from mailauth.rbl import Listing, Rule
-from mailauth.report import Report
 from mailauth.resolvers import ZoneResolver
 from mailauth.restrictions import (
     Action,
@@ -34,6 +33,7 @@ from mailauth.restrictions import (
 from mailauth.spf import Result as SpfResultWord
 from mailauth.spf import SpfResult, check_host
 from mailauth.stores import open_store
+from mailauth.transaction.report import Report
 
 
 def functions(zone: ZoneResolver, message: bytes, file: BinaryIO) -> None:

@@ -23,7 +23,7 @@ from typing import TypeAlias
 from mailauth.aiosmtpd.content import bare_line_end
 from mailauth.aiosmtpd.handler import Accepted, Deliver
 from mailauth.config import parse_delivery_url
-from mailauth.smtp import Reply
+from mailauth.mail.reply import Reply
 
 __all__ = ["Deliver", "LmtpDelivery", "MaildirDelivery", "NotDelivered", "SmtpDelivery", "open_delivery"]
 

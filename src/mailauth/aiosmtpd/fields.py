@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from mailauth import domain
 from mailauth.config.schema import TraceField
+from mailauth.mail import names
 from mailauth.plan import IPAddress
-from mailauth.report import Report
 from mailauth.restrictions.helo import is_address_literal
 from mailauth.spf import received_spf
+from mailauth.transaction.report import Report
 
 ORDER: tuple[TraceField, ...] = ("authentication-results", "received-spf", "x-greylist", "received")
 """RFC 7208 section 9.1: Received-SPF above the Received of this server; RFC 8601 section 4: the results on top."""
@@ -62,13 +62,13 @@ def _received(report: Report, transaction: Transaction) -> bytes:
 def _from_domain(report: Report) -> str:
     """From-domain = Extended-Domain: what was said in HELO if it is well-formed, else the address."""
     helo = report.helo or ""
-    return helo if domain.is_hostname(helo) or is_address_literal(helo) else _literal(report.ip)
+    return helo if names.is_hostname(helo) or is_address_literal(helo) else _literal(report.ip)
 
 
 def _tcp_info(report: Report) -> str:
     name = report.iprev.name if report.iprev is not None else None
     literal = _literal(report.ip)
-    return f"{name} {literal}" if name and domain.is_hostname(name) else literal
+    return f"{name} {literal}" if name and names.is_hostname(name) else literal
 
 
 def _literal(ip: IPAddress) -> str:

@@ -17,18 +17,19 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-from mailauth import authres, domain
+from mailauth import authres
 from mailauth.aiosmtpd.connections import Connections
 from mailauth.aiosmtpd.content import bare_line_end
 from mailauth.aiosmtpd.fields import Transaction, protocol_word, trace_fields
 from mailauth.aiosmtpd.paths import parse_path
 from mailauth.aiosmtpd.replies import reply_line
 from mailauth.config.schema import DEFAULT_FIELDS, TraceField
-from mailauth.message import split
+from mailauth.mail import names
+from mailauth.mail.header import split
+from mailauth.mail.reply import Reply
 from mailauth.plan import IPAddress
-from mailauth.report import Report
-from mailauth.smtp import Reply
-from mailauth.verdict import Decision
+from mailauth.transaction.decision import Decision
+from mailauth.transaction.report import Report
 
 if TYPE_CHECKING:
     from aiosmtpd.smtp import SMTP, Envelope
@@ -115,9 +116,9 @@ class MailauthHandler:
         """The client's address. Raises `ValueError` where there is none (a unix socket): override it there."""
         source = getattr(session.proxy_data, "src_addr", None)  # of the PROXY protocol
         if source is not None:
-            return domain.parse_ip(str(source))
+            return names.parse_ip(str(source))
         peer: Any = session.peer  # aiosmtpd calls it a string; of a socket it is a tuple
-        return domain.parse_ip(str(peer[0] if isinstance(peer, tuple) else peer))
+        return names.parse_ip(str(peer[0] if isinstance(peer, tuple) else peer))
 
     def is_ours(self, ip: IPAddress) -> bool:
         """Whether the address is in one of our networks."""

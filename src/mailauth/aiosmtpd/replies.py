@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from mailauth.smtp import Reply
+from mailauth.mail.reply import Reply
 
 MAX_REPLY_OCTETS = 510
 """RFC 5321 section 4.5.3.1.5: 512 octets with the CRLF."""

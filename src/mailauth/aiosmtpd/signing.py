@@ -10,8 +10,8 @@ import asyncio
 import logging
 
 from mailauth.dkim import MessageSigner, SigningError, SigningTable
-from mailauth.domain import split_address
-from mailauth.message import addresses, split
+from mailauth.mail.header import addresses, split
+from mailauth.mail.names import split_address
 
 _log = logging.getLogger("mailauth.aiosmtpd")
 

@@ -31,8 +31,8 @@ from typing import Any, NamedTuple
 from mailauth.authres.grammar import DIGITS, FIELD_NAME, SUPPORTED_VERSION, TOKEN, UNSAFE, WORD
 from mailauth.authres.model import Reason, check_authserv_id
 from mailauth.authres.parser import Scanner, Trouble
-from mailauth.domain import to_ascii
-from mailauth.message import Header, split
+from mailauth.mail.header import Header, split
+from mailauth.mail.names import to_ascii
 
 _NAME = FIELD_NAME.lower()
 
@@ -109,7 +109,7 @@ def remove_forged(message: bytes, authserv_id: str | Iterable[str]) -> Cleaned:
 
 
 def remove_forged_from_header(header: Header, authserv_id: str | Iterable[str]) -> Cleaned:
-    """The same for a header alone (of a stream: `mailauth.message.split_stream`); its octets are the `message`.
+    """The same for a header alone (of a stream: `mailauth.mail.header.split_stream`); its octets are the `message`.
 
     What stands behind the header cannot be looked at here: a stream whose `header.defects` name ``no-empty-line``,
     ``header-too-large`` or ``too-many-fields`` should be refused, or read whole for `remove_forged`.

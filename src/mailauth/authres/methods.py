@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from mailauth.authres.model import AuthenticationResults, MethodResult, Property
 from mailauth.authres.registry import check_words
-from mailauth.domain import parse_ip, split_address
+from mailauth.mail.names import parse_ip, split_address
 
 SIGNATURE_CHARACTERS = 8
 """RFC 6008 section 4: at least the first eight characters of a signature identify it."""

@@ -22,7 +22,7 @@ from mailauth.authres.grammar import (
     UNSAFE,
 )
 from mailauth.authres.registry import IDENTITIES
-from mailauth.domain import to_ascii
+from mailauth.mail.names import to_ascii
 
 if TYPE_CHECKING:
     from mailauth.authres.model import AuthenticationResults, MethodResult, Property

@@ -22,12 +22,12 @@ from mailauth.cli.common import (
     print_json,
     resolver_of,
 )
-from mailauth.domain import is_hostname
+from mailauth.mail.names import is_hostname
 
 if TYPE_CHECKING:
     from mailauth.rbl import RblPolicy
-    from mailauth.report import Report
     from mailauth.sync import Authenticator, Greylist
+    from mailauth.transaction.report import Report
 
 EXIT_REJECT = 1
 EXIT_DEFER = 75

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TextIO
 
-from mailauth import domain
+from mailauth.mail import names
 from mailauth.plan import DEFAULT_TIME_LIMIT
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def resolver_of(options: argparse.Namespace) -> Resolver:
 def ip_of(text: str) -> IPAddress:
     """A client address from the command line."""
     try:
-        return domain.parse_ip(text)
+        return names.parse_ip(text)
     except ValueError as error:
         raise UsageError(str(error)) from None
 

@@ -25,7 +25,7 @@ from mailauth.cli.common import (
     resolver_of,
     seconds,
 )
-from mailauth.message import LineEnd, addresses, blocks, split, split_stream
+from mailauth.mail.header import LineEnd, addresses, blocks, split, split_stream
 from mailauth.plan import run
 
 if TYPE_CHECKING:

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 from mailauth import MailAuthError
 from mailauth.cli.common import EXIT_OK, Paint, UsageError, add_json_option, one_line, print_json
-from mailauth.domain import parse_ip
 from mailauth.greylist import (
     Entry,
     Greylist,
@@ -35,6 +34,7 @@ from mailauth.greylist import (
 )
 from mailauth.greylist.keys import TALLY_PREFIX, parse_client, readable
 from mailauth.greylist.service import MAX_TIME
+from mailauth.mail.names import parse_ip
 from mailauth.stores import open_store
 from mailauth.stores.urls import parse_url, redact
 

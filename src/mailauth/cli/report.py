@@ -14,8 +14,8 @@ from mailauth.cli.common import Paint, one_line
 
 if TYPE_CHECKING:
     from mailauth.dkim import Signature
-    from mailauth.report import Report
     from mailauth.spf import SpfResult
+    from mailauth.transaction.report import Report
 
 _STYLES = {
     "pass": "good",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mailauth.config.restrictions import WARN, NotSet, read_restriction
 from mailauth.config.schema import Config, RestrictionConfig
 from mailauth.restrictions import Restriction
-from mailauth.settings import PHASES, Phase, Restrictions
+from mailauth.transaction.policy import PHASES, Phase, Restrictions
 
 RELAY = "reject_unauth_destination"
 

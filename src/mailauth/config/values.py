@@ -15,9 +15,9 @@ from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, Union, get_args, get_origin
 from urllib.parse import unquote, urlsplit
 
-from mailauth import domain
 from mailauth.config.errors import propose
 from mailauth.dkim.table import SENDERS_DOMAIN
+from mailauth.mail import names
 from mailauth.rbl import Rule
 from mailauth.stores.urls import parse_url
 
@@ -33,14 +33,14 @@ class Checked:
 
 
 def _check_hostname(text: str) -> None:
-    name = domain.to_ascii(text)
-    if name is None or not domain.is_fqdn(name):
+    name = names.to_ascii(text)
+    if name is None or not names.is_fqdn(name):
         raise ValueError(f"{text!r} is no fully qualified host name, such as mx.example.net")
 
 
 def _check_domain(text: str) -> None:
-    name = domain.to_ascii(text.removeprefix("."))
-    if name is None or not domain.is_hostname(name):
+    name = names.to_ascii(text.removeprefix("."))
+    if name is None or not names.is_hostname(name):
         raise ValueError(f"{text!r} is no domain; write example.net, or .example.net for everything below it")
 
 
@@ -50,7 +50,7 @@ _SELECTOR = re.compile(rf"{_SELECTOR_LABEL}(?:\.{_SELECTOR_LABEL})*")
 
 def _check_selector(text: str) -> None:
     # RFC 6376 section 3.1: sub-domain *( "." sub-domain )
-    name = domain.to_ascii(text)
+    name = names.to_ascii(text)
     if name is None or not _SELECTOR.fullmatch(name):
         raise ValueError(f"{text!r} is no selector, such as 2026a")
 

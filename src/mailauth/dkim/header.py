@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import groupby
 
-from mailauth.message import Header, LineEnd, to_crlf
+from mailauth.mail.header import Header, LineEnd, to_crlf
 
 Canonicalizer = Callable[[list[bytes]], bytes]
 """The octets of fields to the octets that are hashed for them, CRLF included."""

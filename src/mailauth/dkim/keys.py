@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from mailauth.dkim.record import BadRecord, KeyRecord, parse_record
 from mailauth.dkim.signature import is_selector
-from mailauth.domain import is_fqdn, to_ascii
+from mailauth.mail.names import is_fqdn, to_ascii
 from mailauth.plan import Answer, Plan, Question, ask, unaskable
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mailauth.message import MAX_HEADER_OCTETS
+from mailauth.mail.header import MAX_HEADER_OCTETS
 
 ALGORITHMS = ("rsa-sha256", "ed25519-sha256")
 """What can be verified (RFC 8301 section 3.1, RFC 8463 section 3). rsa-sha1 is historic and never verified."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mailauth.dkim.body import BodyHash
-from mailauth.message import MAX_HEADER_OCTETS, Header, Splitter, usual_header
+from mailauth.mail.header import MAX_HEADER_OCTETS, Header, Splitter, usual_header
 
 
 class MessageReader:

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from mailauth.dkim.result import Reason
 from mailauth.dkim.signature import decode_base64, shown
-from mailauth.taglist import BadTagList, items
-from mailauth.taglist import parse as parse_tags
+from mailauth.mail.taglist import BadTagList, items
+from mailauth.mail.taglist import parse as parse_tags
 
 MAX_RECORD_OCTETS = 16 * 1024
 """A TXT record may hold 65,535 octets; a key of 16,384 bits takes 2,800."""

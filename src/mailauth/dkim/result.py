@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from mailauth.message import LineEnd
+from mailauth.mail.header import LineEnd
 
 
 class Result(StrEnum):

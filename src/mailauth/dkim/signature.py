@@ -23,11 +23,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 from mailauth.dkim.header import Places, places
 from mailauth.dkim.result import Reason
-from mailauth.domain import is_fqdn, is_within, to_ascii
-from mailauth.message import LineEnd
+from mailauth.mail.header import LineEnd
+from mailauth.mail.names import is_fqdn, is_within, to_ascii
+from mailauth.mail.taglist import BadTagList, Problem, items, without_blanks
+from mailauth.mail.taglist import parse as parse_tags
 from mailauth.plan import MAX_NAME_OCTETS, Question
-from mailauth.taglist import BadTagList, Problem, items, without_blanks
-from mailauth.taglist import parse as parse_tags
 
 MAX_SIGNED_NAMES = 1000
 """Names in h=; real signatures have about ten to forty."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from mailauth import MailAuthError
 from mailauth.dkim.signing import AnySigner, SigningKey, load_key
-from mailauth.domain import is_fqdn, split_address, to_ascii
+from mailauth.mail.names import is_fqdn, split_address, to_ascii
 
 SENDERS_DOMAIN = "%"
 _MAX_REMEMBERED = 4096

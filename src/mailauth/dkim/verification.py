@@ -24,8 +24,8 @@ from mailauth.dkim.reader import MessageReader
 from mailauth.dkim.record import BadRecord, KeyRecord, parse_record
 from mailauth.dkim.result import RESULT_OF, AuthorMatch, Reason, Result, Signature
 from mailauth.dkim.signature import Refusal, SignatureField, parse, shown
-from mailauth.domain import is_within, to_ascii
-from mailauth.message import Header, address_domains, blocks
+from mailauth.mail.header import Header, address_domains, blocks
+from mailauth.mail.names import is_within, to_ascii
 from mailauth.plan import Answer, Plan, ask_all
 
 if TYPE_CHECKING:

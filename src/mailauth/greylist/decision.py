@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from mailauth.domain import is_hostname
+from mailauth.mail.names import is_hostname
 
 HEADER_NAME = "X-Greylist"
 """The header field that greylisting servers add by custom; no RFC defines one."""

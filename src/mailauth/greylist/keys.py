@@ -15,8 +15,8 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
-from mailauth.domain import is_fqdn, parse_ip, split_address, to_ascii
 from mailauth.greylist.policy import GreylistPolicy
+from mailauth.mail.names import is_fqdn, parse_ip, split_address, to_ascii
 from mailauth.plan.dns import IPAddress
 
 NULL_SENDER = "<>"

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from mailauth.domain import parse_ip
 from mailauth.greylist.check import Attempt, check_attempt, expire_some
 from mailauth.greylist.decision import Action, Decision, Reason
 from mailauth.greylist.policy import GreylistPolicy
 from mailauth.greylist.settings import Settings, SettingsSource
 from mailauth.greylist.store import AsyncStore, Store, StoreError, StorePlan, carry_out, carry_out_async
+from mailauth.mail.names import parse_ip
 
 _log = logging.getLogger("mailauth.greylist")
 

@@ -22,9 +22,9 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from mailauth import MailAuthError
-from mailauth.domain import is_hostname, split_address, to_ascii
 from mailauth.greylist.decision import Reason
 from mailauth.greylist.policy import DAY, HOUR, MINUTE, GreylistPolicy
+from mailauth.mail.names import is_hostname, split_address, to_ascii
 from mailauth.plan.dns import IPAddress
 
 # RFC 5321 section 4.5.1 and RFC 2142 section 4: where people report that mail does not get through.

@@ -12,7 +12,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from mailauth.domain import reverse_labels
+from mailauth.mail.names import reverse_labels
 from mailauth.plan import Answer, Plan, Question, ask_all, run_all
 from mailauth.rbl.catalogue import Kind
 from mailauth.rbl.listing import codes_of, errors_of

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 
-from mailauth.domain import is_fqdn, is_within, parse_ip, reverse_labels, to_ascii
+from mailauth.mail.names import is_fqdn, is_within, parse_ip, reverse_labels, to_ascii
 from mailauth.plan import MAX_NAME_OCTETS, Answer, IPAddress, Plan, Question, run_all
 from mailauth.rbl.catalogue import Kind
 from mailauth.rbl.listing import Listing, Reason, Result, judge_answer, safe_text

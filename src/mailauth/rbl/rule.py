@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 
-from mailauth.domain import is_fqdn, to_ascii
+from mailauth.mail.names import is_fqdn, to_ascii
 from mailauth.rbl.catalogue import Kind, KnownList, Sense, State, find
 from mailauth.rbl.errors import RuleError
 from mailauth.rbl.pattern import Pattern

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from mailauth.evidence import Evidence as Evidence
+from mailauth.mail.reply import Reply as Reply
 from mailauth.restrictions.authentication import check_dkim, check_spf
 from mailauth.restrictions.base import Restriction, warn_if_reject
 from mailauth.restrictions.client import (
@@ -21,11 +21,11 @@ from mailauth.restrictions.lists import reject_rbl, reject_rhsbl
 from mailauth.restrictions.phases import Restrictions as Restrictions
 from mailauth.restrictions.recipient import greylist, reject_unauth_destination
 from mailauth.restrictions.sender import reject_non_fqdn_sender, reject_unknown_sender_domain
-from mailauth.smtp import Reply as Reply
-from mailauth.verdict import Action as Action
-from mailauth.verdict import Decision as Decision
-from mailauth.verdict import permit as permit
-from mailauth.verdict import refuse as refuse
+from mailauth.transaction.decision import Action as Action
+from mailauth.transaction.decision import Decision as Decision
+from mailauth.transaction.decision import permit as permit
+from mailauth.transaction.decision import refuse as refuse
+from mailauth.transaction.evidence import Evidence as Evidence
 
 # The restrictions by their names in a configuration. The words for writing one's own (`Decision`, `refuse`, ...) and
 # `Restrictions`, which takes them all, are here, too.

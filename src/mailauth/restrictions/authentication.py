@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import Literal, TypeAlias, get_args
 
 from mailauth import dkim, spf
-from mailauth.evidence import Evidence, Need
-from mailauth.needs import DKIM, SPF_HELO, SPF_MAIL_FROM, need_dkim, need_spf_helo, need_spf_mail_from
+from mailauth.mail.reply import Reply
 from mailauth.restrictions.base import Fact, Restriction
-from mailauth.smtp import Reply
-from mailauth.verdict import NOTHING, Decision, refuse
+from mailauth.transaction.decision import NOTHING, Decision, refuse
+from mailauth.transaction.evidence import Evidence, Need
+from mailauth.transaction.needs import DKIM, SPF_HELO, SPF_MAIL_FROM, need_dkim, need_spf_helo, need_spf_mail_from
 
 Treatment: TypeAlias = Literal["reject", "defer", "pass"]
 """What one result does: refuse for good, refuse for now, or nothing."""

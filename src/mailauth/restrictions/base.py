@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from mailauth.evidence import Evidence, Need
-from mailauth.steps import Call, Steps
-from mailauth.verdict import NOTHING, Action, Decision
+from mailauth.transaction.decision import NOTHING, Action, Decision
+from mailauth.transaction.evidence import Evidence, Need
+from mailauth.transaction.steps import Call, Steps
 
 _log = logging.getLogger("mailauth.restrictions")
 

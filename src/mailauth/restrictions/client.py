@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from mailauth import domain, iprev
-from mailauth.evidence import Evidence, Need
-from mailauth.needs import IPREV, need_iprev
+from mailauth import iprev
+from mailauth.mail import names
+from mailauth.mail.reply import Reply
 from mailauth.restrictions.base import OnTrouble, Restriction, enhanced, require_refusal
-from mailauth.smtp import Reply
-from mailauth.verdict import NOTHING, Decision, permit, refuse
+from mailauth.transaction.decision import NOTHING, Decision, permit, refuse
+from mailauth.transaction.evidence import Evidence, Need
+from mailauth.transaction.needs import IPREV, need_iprev
 
 TROUBLE_CODE = 450
 """What Postfix says while the DNS does not answer, whatever unknown_client_reject_code is."""
@@ -76,7 +77,7 @@ def reject_unknown_reverse_client_hostname(*, code: int = 450, on_trouble: OnTro
 
     def judge(evidence: Evidence) -> Decision:
         found: iprev.IprevResult = evidence.result(IPREV)
-        if any(domain.is_hostname(reverse_name) for reverse_name in found.names):
+        if any(names.is_hostname(reverse_name) for reverse_name in found.names):
             return NOTHING
         temporary = found.result is iprev.Result.TEMPERROR
         if temporary and on_trouble == "pass":

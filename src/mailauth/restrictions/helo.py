@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Address, IPv6Address
 
-from mailauth.evidence import Evidence
+from mailauth.mail.reply import Reply
 from mailauth.plan import MAX_NAME_OCTETS
 from mailauth.restrictions.base import Restriction, quoted
-from mailauth.smtp import Reply
-from mailauth.verdict import NOTHING, Decision, refuse
+from mailauth.transaction.decision import NOTHING, Decision, refuse
+from mailauth.transaction.evidence import Evidence
 
 # name  = label *( "." label ), not of digits and dots alone
 # label = 1*63( ALPHA / DIGIT / "_" / "-" ), without "-" at its ends

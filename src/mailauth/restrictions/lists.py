@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from mailauth import rbl
-from mailauth.evidence import Evidence, Need
-from mailauth.needs import NameListings, NameOf, need_rbl, need_rhsbl
+from mailauth.mail.reply import Reply
 from mailauth.restrictions.base import Fact, Restriction
-from mailauth.smtp import Reply
-from mailauth.verdict import NOTHING, Decision, permit, refuse
+from mailauth.transaction.decision import NOTHING, Decision, permit, refuse
+from mailauth.transaction.evidence import Evidence, Need
+from mailauth.transaction.needs import NameListings, NameOf, need_rbl, need_rhsbl
 
 _REQUIRES: dict[NameOf, frozenset[Fact]] = {
     "sender": frozenset({"mail_from"}),

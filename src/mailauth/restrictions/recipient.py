@@ -6,14 +6,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypeAlias, get_args
 
-from mailauth import dkim, domain, spf
-from mailauth.evidence import Evidence, Need
+from mailauth import dkim, spf
 from mailauth.greylist import Decision as GreylistDecision
-from mailauth.needs import DKIM, IPREV, SPF_MAIL_FROM, GreylistKey, need_dkim, need_iprev, need_spf_mail_from
+from mailauth.mail import names
+from mailauth.mail.reply import Reply
 from mailauth.restrictions.base import Restriction, quoted
-from mailauth.smtp import Reply
-from mailauth.steps import AskGreylist, Steps
-from mailauth.verdict import NOTHING, Decision, refuse
+from mailauth.transaction.decision import NOTHING, Decision, refuse
+from mailauth.transaction.evidence import Evidence, Need
+from mailauth.transaction.needs import (
+    DKIM,
+    IPREV,
+    SPF_MAIL_FROM,
+    GreylistKey,
+    need_dkim,
+    need_iprev,
+    need_spf_mail_from,
+)
+from mailauth.transaction.steps import AskGreylist, Steps
 
 
 def reject_unauth_destination(*domains: str) -> Restriction:
@@ -28,7 +37,7 @@ def reject_unauth_destination(*domains: str) -> Restriction:
 
     def judge(evidence: Evidence) -> Decision:
         recipient = evidence.recipient or ""
-        mailbox = domain.split_address(recipient)
+        mailbox = names.split_address(recipient)
         local_part = recipient if mailbox is None else mailbox.local_part
         name = evidence.recipient_domain()
         ours = name is not None and (name in exact or name.endswith(below))
@@ -45,7 +54,7 @@ def reject_unauth_destination(*domains: str) -> Restriction:
 def _relay_domains(domains: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
     exact, below = set(), []
     for item in domains:
-        name = domain.to_ascii(item.removeprefix("."))
+        name = names.to_ascii(item.removeprefix("."))
         if name is None:
             raise ValueError(f"not a domain: {item!r}")
         if item.startswith("."):

@@ -6,14 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from mailauth import domain
-from mailauth.evidence import Evidence, Need
-from mailauth.needs import SENDER_DOMAIN
+from mailauth.mail import names
+from mailauth.mail.reply import Reply
 from mailauth.plan import Answer, Plan, Question, ask, ask_all
 from mailauth.restrictions.base import OnTrouble, Restriction, enhanced, quoted, require_refusal
 from mailauth.restrictions.helo import is_name
-from mailauth.smtp import Reply
-from mailauth.verdict import NOTHING, Decision, refuse
+from mailauth.transaction.decision import NOTHING, Decision, refuse
+from mailauth.transaction.evidence import Evidence, Need
+from mailauth.transaction.needs import SENDER_DOMAIN
 
 
 def reject_non_fqdn_sender() -> Restriction:
@@ -34,7 +34,7 @@ def reject_non_fqdn_sender() -> Restriction:
 
 
 def _in_brackets(address: str) -> bool:
-    mailbox = domain.split_address(address)
+    mailbox = names.split_address(address)
     return mailbox is not None and mailbox.domain.startswith("[") and mailbox.domain.endswith("]")
 
 

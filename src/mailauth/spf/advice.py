@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from mailauth.domain import is_fqdn, to_ascii
+from mailauth.mail.names import is_fqdn, to_ascii
 from mailauth.plan.dns import Answer, Question
 from mailauth.plan.execution import Plan, ask_all
 from mailauth.spf.build import MAX_STRING_OCTETS

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Literal, TypeAlias
 
-from mailauth.domain import to_ascii
+from mailauth.mail.names import to_ascii
 from mailauth.spf.macros import MacroString, parse_domain_spec
 from mailauth.spf.policy import MAX_LOOKUPS
 from mailauth.spf.problem import TermError

@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from mailauth.domain import MAX_ADDRESS_CHARACTERS, is_within, reverse_name, to_ascii
+from mailauth.mail.names import MAX_ADDRESS_CHARACTERS, is_within, reverse_name, to_ascii
 from mailauth.plan.dns import Answer, Exchange, IPAddress, Outcome, Question
 from mailauth.plan.execution import Plan
 from mailauth.spf.identity import CLIENTS, QUESTIONS, UNKNOWN, Client, client_of, split_sender

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from mailauth.domain import MAX_ADDRESS_CHARACTERS, is_fqdn, parse_ip, to_ascii
+from mailauth.mail.names import MAX_ADDRESS_CHARACTERS, is_fqdn, parse_ip, to_ascii
 from mailauth.plan.dns import MAX_NAME_OCTETS, IPAddress, Question, RecordType
 from mailauth.spf.record import IP6_OFFSET
 from mailauth.spf.remembered import Remembered

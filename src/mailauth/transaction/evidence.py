@@ -12,13 +12,13 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, TypeAlias, TypeVar
 
-from mailauth import domain
+from mailauth.mail import names
 from mailauth.plan import IPAddress, Plan, run_all
-from mailauth.steps import Effect, RunPlan, Steps
+from mailauth.transaction.steps import Effect, RunPlan, Steps
 
 if TYPE_CHECKING:
     from mailauth.dkim import Verifier
-    from mailauth.settings import Settings
+    from mailauth.transaction.policy import Settings
 
 T = TypeVar("T")
 
@@ -108,8 +108,8 @@ class Evidence:
 
 
 def _domain_of(address: str | None) -> str | None:
-    mailbox = domain.split_address(address) if address else None
-    return domain.to_ascii(mailbox.domain) if mailbox else None
+    mailbox = names.split_address(address) if address else None
+    return names.to_ascii(mailbox.domain) if mailbox else None
 
 
 def bare_address(address: str) -> str:

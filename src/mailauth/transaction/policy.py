@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mailauth import domain
 from mailauth.dkim import DkimPolicy
+from mailauth.mail import names
 from mailauth.rbl import RblPolicy, Rule
 from mailauth.restrictions.base import PHASES, Phase
 from mailauth.restrictions.phases import Restrictions
@@ -30,6 +30,6 @@ class Settings:
     rbl_policy: RblPolicy = field(default_factory=RblPolicy)
 
     def __post_init__(self) -> None:
-        name = domain.to_ascii(self.hostname)
-        if name is None or not domain.is_hostname(name):
+        name = names.to_ascii(self.hostname)
+        if name is None or not names.is_hostname(name):
             raise ValueError(f"hostname is the name of this server, used as authserv-id: {self.hostname!r}")

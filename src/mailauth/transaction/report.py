@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mailauth import authres
-from mailauth.author import Author, read_author
 from mailauth.dkim import Result as DkimResult
 from mailauth.dkim import Signature
-from mailauth.evidence import Evidence
 from mailauth.greylist import Decision as GreylistDecision
 from mailauth.iprev import IprevResult
-from mailauth.needs import DKIM, IPREV, SPF_HELO, SPF_MAIL_FROM, GreylistKey, RblKey, RhsblKey
+from mailauth.mail.author import Author, read_author
+from mailauth.mail.reply import Reply
 from mailauth.plan import IPAddress
 from mailauth.rbl import Listing, Rule
 from mailauth.restrictions.base import PHASES
-from mailauth.settings import Settings
-from mailauth.smtp import Reply
 from mailauth.spf import Result as SpfVerdict
 from mailauth.spf import SpfResult
-from mailauth.verdict import Action, Decision
+from mailauth.transaction.decision import Action, Decision
+from mailauth.transaction.evidence import Evidence
+from mailauth.transaction.needs import DKIM, IPREV, SPF_HELO, SPF_MAIL_FROM, GreylistKey, RblKey, RhsblKey
+from mailauth.transaction.policy import Settings
 
 
 @dataclass(frozen=True, slots=True)

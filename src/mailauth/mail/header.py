@@ -23,7 +23,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar, cast
 
-from mailauth.domain import Mailbox, to_ascii
+from mailauth.mail.names import Mailbox, to_ascii
 
 MAX_HEADER_OCTETS = 4 * 1024 * 1024
 """Octets of header that are kept; Postfix's own bound (header_size_limit) is 102,400 for each field."""

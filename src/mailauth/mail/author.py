@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mailauth.message import Header, address_domains
+from mailauth.mail.header import Header, address_domains
 
 
 class AuthorReason(StrEnum):

@@ -9,14 +9,14 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from mailauth import MailAuthError
-from mailauth.evidence import Evidence, bare_address, text_of
 from mailauth.plan import IPAddress
-from mailauth.report import Report, make_report
 from mailauth.restrictions.base import PHASES, Fact, Phase, evaluate_list
 from mailauth.restrictions.phases import Restrictions
-from mailauth.settings import Settings
-from mailauth.steps import Steps
-from mailauth.verdict import NOTHING, Action, Decision
+from mailauth.transaction.decision import NOTHING, Action, Decision
+from mailauth.transaction.evidence import Evidence, bare_address, text_of
+from mailauth.transaction.policy import Settings
+from mailauth.transaction.report import Report, make_report
+from mailauth.transaction.steps import Steps
 
 
 class PhaseError(MailAuthError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mailauth.smtp import Reply
+from mailauth.mail.reply import Reply
 
 
 class Action(StrEnum):

@@ -43,7 +43,7 @@ def _to_ascii(domain: str) -> str | None:
     if domain.isascii():
         name = domain.lower().removesuffix(".")
     else:
-        from mailauth.idna import label_to_ascii
+        from mailauth.mail.idna import label_to_ascii
 
         # RFC 5895 section 2: the ideographic full stops separate labels, too.
         labels = [label_to_ascii(label) for label in re.split("[.\u3002\uff0e\uff61]", domain)]

@@ -8,12 +8,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import BinaryIO, Generic, TypeVar
 
-from mailauth import domain, needs
 from mailauth.dkim import DkimPolicy
-from mailauth.evidence import Evidence, bare_address, text_of
+from mailauth.mail import names
 from mailauth.plan import DEFAULT_TIME_LIMIT, IPAddress
 from mailauth.rbl import RblPolicy, Rule, rules_of
-from mailauth.report import Report, make_report
 from mailauth.restrictions import (
     check_dkim,
     check_spf,
@@ -23,11 +21,14 @@ from mailauth.restrictions import (
 )
 from mailauth.restrictions.base import PHASES, needs_of
 from mailauth.restrictions.phases import Restrictions
-from mailauth.session import Verdicts, require_message, worst
-from mailauth.settings import Settings
 from mailauth.spf import SpfPolicy
-from mailauth.steps import Steps
-from mailauth.verdict import Decision
+from mailauth.transaction import needs
+from mailauth.transaction.decision import Decision
+from mailauth.transaction.evidence import Evidence, bare_address, text_of
+from mailauth.transaction.policy import Settings
+from mailauth.transaction.report import Report, make_report
+from mailauth.transaction.session import Verdicts, require_message, worst
+from mailauth.transaction.steps import Steps
 
 ResolverT = TypeVar("ResolverT")
 GreylistT = TypeVar("GreylistT")
@@ -112,7 +113,7 @@ def check_message(
     """Authenticate one whole message. Raises, when called, for the caller's mistakes."""
     require_message(message)
     evidence = Evidence(
-        domain.parse_ip(ip),
+        names.parse_ip(ip),
         settings,
         now=now,
         helo=None if helo is None else text_of("a HELO name", helo),

@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Literal, NamedTuple, TypeAlias
 
-from mailauth import dkim, domain, iprev, rbl, spf
-from mailauth.evidence import Evidence, Life, Need
+from mailauth import dkim, iprev, rbl, spf
+from mailauth.mail import names
 from mailauth.plan import Plan
-from mailauth.steps import ReadMessage
+from mailauth.transaction.evidence import Evidence, Life, Need
+from mailauth.transaction.steps import ReadMessage
 
 IPREV: Hashable = "iprev"
 SPF_HELO: Hashable = "spf-helo"
@@ -80,11 +81,11 @@ def _rhsbl(evidence: Evidence, of: NameOf, rules: tuple[rbl.Rule, ...]) -> Plan[
         found = evidence.result(IPREV)
         if found is None:
             found = yield from iprev.check(evidence.ip)
-        names = found.confirmed if of == "client" else found.names
-        name = next((name for name in names if domain.is_hostname(name)), None)
+        candidates = found.confirmed if of == "client" else found.names
+        name = next((name for name in candidates if names.is_hostname(name)), None)
     else:
-        name = evidence.sender_domain() if of == "sender" else domain.to_ascii(evidence.helo or "")
-    if name is None or not domain.is_hostname(name):
+        name = evidence.sender_domain() if of == "sender" else names.to_ascii(evidence.helo or "")
+    if name is None or not names.is_hostname(name):
         return NameListings(None, [])
     listings = yield from rbl.query(name, rules, policy=evidence.settings.rbl_policy)
     return NameListings(name, listings)
