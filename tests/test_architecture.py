@@ -16,8 +16,8 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "mailauth"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
-# The layers of docs/design.md, the lowest first. A part may import what stands below its own layer, and the parts of its
-# own layer where `SIBLINGS` says so. Each part of the package stands here once.
+# The layers of docs/design.md, the lowest first. A part may import what stands below its own layer, and the parts of
+# its own layer where `SIBLINGS` says so. Each part of the package stands here once.
 LAYERS = {
     "foundation": {"plan", "mail"},
     "protocols": {"spf", "dkim", "dmarc", "rbl", "iprev", "greylist", "authres"},
