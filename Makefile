@@ -4,11 +4,16 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types bench docs clean help
+# Every supported Python that the machine has takes part in the tests; pyenv keeps those that are not "global" off PATH.
+PYENV_BINS := $(shell command -v pyenv >/dev/null 2>&1 && ls -d "$$(pyenv root)"/versions/3.*/bin 2>/dev/null | tr '\n' ':')
+
+.PHONY: demo test quick-test coverage lint types bench docs clean help
 
 help:
-	@echo "make demo   set up, then authenticate the example messages"
-	@echo "make test   set up, then lint, types and tests"
+	@echo "make demo        set up, then authenticate the example messages"
+	@echo "make test        set up, then lint, types, and the tests on every supported Python that is here"
+	@echo "make quick-test  set up, then the tests on one Python"
+	@echo "make coverage    set up, then the tests with branch coverage, which fails below the gate in pyproject.toml"
 	@echo "make lint | types | bench | docs | clean"
 
 # A stamp for each set of extras, so that the demo needs nothing but the two run-time dependencies.
@@ -43,7 +48,13 @@ types: $(VENV)/.dev
 	@$(BIN)/mypy
 
 test: lint types
-	@$(BIN)/python -m pytest
+	@PATH="$$PATH:$(PYENV_BINS)" $(BIN)/tox run --quiet
+
+quick-test: $(VENV)/.dev
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4
+
+coverage: $(VENV)/.dev
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --cov=mailauth --cov-branch --cov-report=term:skip-covered
 
 bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks
@@ -52,4 +63,4 @@ docs: $(VENV)/.docs
 	@$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site .tox .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
