@@ -19,7 +19,7 @@ import dns.flags
 import dns.message
 import dns.rcode
 
-from mailauth.plan import Answer, Execution, Outcome, Plan, Question, not_asked
+from mailauth.plan import Answer, Call, Execution, Outcome, Plan, Question, not_asked
 from mailauth.resolvers.wire import answer_of, query_name
 from mailauth.spf import check_host
 
@@ -36,9 +36,10 @@ class Check(Generic[T]):
         self.ask, self.done = ask, done
         self.go_on(self.execution.start())
 
-    def go_on(self, questions: list[Question]) -> None:
-        """Ask what is to be asked now; the answers may come in any order."""
-        for question in questions:
+    def go_on(self, requests: list[Question | Call]) -> None:
+        """Ask what is to be asked now; the answers may come in any order. The protocols' plans make no calls."""
+        for question in requests:
+            assert isinstance(question, Question)
             self.ask(question, lambda answer, question=question: self.take_in(question, answer))  # type: ignore[misc]
         if self.execution.finished:
             self.done(self.execution.result)

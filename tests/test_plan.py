@@ -17,6 +17,7 @@ import trio
 from mailauth.plan import (
     TIMED_OUT,
     Answer,
+    Call,
     Execution,
     Outcome,
     Plan,
@@ -320,7 +321,7 @@ class Exhausted:
 
 
 @drivers
-@pytest.mark.parametrize("place", ["lookup", "submit", "batch", "lookup_now", "submit_async", "batch_async"])
+@pytest.mark.parametrize("place", ["lookup", "submit", "lookup_now"])
 @pytest.mark.parametrize("wide", [False, True])
 def test_what_a_resolver_raises_is_not_taken_for_the_end_of_the_plan(drive: Driver, place: str, wide: bool) -> None:
     log: list[str] = []
@@ -328,20 +329,6 @@ def test_what_a_resolver_raises_is_not_taken_for_the_end_of_the_plan(drive: Driv
     with pytest.raises(RuntimeError, match="StopIteration"):
         drive(watched(log, "closed", request), Exhausted(place))
     assert log == ["closed"]
-
-
-def test_what_a_resolver_raises_later_is_not_waited_for_in_asyncio() -> None:
-    class First:
-        async def lookup_async(self, question: Question) -> Answer:
-            raise AssertionError
-
-        def submit_async(self, question: Question) -> asyncio.Future[Answer]:
-            future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-            future.set_result(FOUND if question == QUESTION else next(iter([])))
-            return future
-
-    with pytest.raises(RuntimeError, match="StopIteration"):
-        in_asyncio(one_after_another([QUESTION, *numbered(1)]), First(), time_limit=60)
 
 
 @drivers
@@ -628,115 +615,15 @@ def test_an_answer_that_is_there_at_the_deadline_counts_though_it_was_not_taken_
 def test_an_answer_that_is_there_at_the_deadline_counts_in_asyncio() -> None:
     class OnTheDot:
         async def lookup_async(self, question: Question) -> Answer:
-            raise AssertionError
-
-        def submit_async(self, question: Question) -> asyncio.Future[Answer]:
-            loop = asyncio.get_running_loop()
-            future = loop.create_future()
-            if question == QUESTION:
-                # Answered in the very callback that makes the deadline due: its own callback has not run yet.
-                loop.call_later(0.02, answer_and_block, future)
-            return future
-
-    def answer_and_block(future: asyncio.Future[Answer]) -> None:
-        future.set_result(FOUND)
-        time.sleep(0.1)
+            if question != QUESTION:
+                await asyncio.sleep(60)
+            await asyncio.sleep(0.02)
+            # Answered in the very step of the loop that makes the deadline due.
+            time.sleep(0.1)
+            return FOUND
 
     plan = ask_all([QUESTION, Question("b.example", "A")])
     assert in_asyncio(plan, OnTheDot(), time_limit=0.05) == [FOUND, TIMED_OUT]
-
-
-class HeldBatch:
-    """A batch for `run` and for `run_async` that answers what it is told to, and the rest never."""
-
-    def __init__(self, answered: set[str]) -> None:
-        self.answered = answered
-        self.open: list[Question] = []
-        self.asked: list[str] = []
-        self.closed = 0
-
-    def lookup(self, question: Question, time_limit: float | None) -> Answer:
-        raise AssertionError("several questions are asked at once")
-
-    async def lookup_async(self, question: Question) -> Answer:
-        raise AssertionError("under asyncio there is a batch")
-
-    def batch(self) -> HeldBatch:
-        return self
-
-    def ask(self, question: Question, time_limit: float | None = None) -> None:
-        assert not self.closed
-        self.asked.append(question.name)
-        self.open.append(question)
-
-    def wait(self, time_limit: float | None) -> list[tuple[Question, Answer]]:
-        assert not self.closed
-        answered = [question for question in self.open if question.name in self.answered]
-        self.open = [question for question in self.open if question not in answered]
-        if not answered and time_limit:
-            time.sleep(time_limit / 2)
-        return [(question, FOUND) for question in answered]
-
-    def batch_async(self, told: Callable[[Question, Answer], None]) -> Telling:
-        return Telling(self, told)
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-class Telling:
-    """`HeldBatch` for `run_async`."""
-
-    def __init__(self, held: HeldBatch, told: Callable[[Question, Answer], None]) -> None:
-        self.held, self.told = held, told
-
-    def ask(self, question: Question) -> None:
-        self.held.ask(question)
-        asyncio.get_running_loop().call_soon(self.tell)
-
-    def tell(self) -> None:
-        if not self.held.closed:
-            for question, answer in self.held.wait(0):
-                self.told(question, answer)
-
-    async def close(self) -> None:
-        self.held.close()
-
-
-in_batches = pytest.mark.parametrize("drive", [synchronously, in_asyncio])
-
-
-@in_batches
-def test_at_the_deadline_what_was_answered_counts_in_a_batch(drive: Driver) -> None:
-    resolver = HeldBatch({"first0.example", "first1.example", "second1.example"})
-    assert drive(half_answered(), resolver, time_limit=0.05) == EXPECTED
-    assert sorted(resolver.asked) == ASKED
-    assert resolver.closed == 1
-
-
-@in_batches
-def test_a_batch_is_closed_where_the_plan_breaks(drive: Driver) -> None:
-    def breaks() -> Plan[None]:
-        yield Together([QUESTION, Question("b.example", "A")])
-        raise ValueError("a bug")
-
-    resolver = HeldBatch({QUESTION.name, "b.example"})
-    with pytest.raises(ValueError, match="a bug"):
-        drive(breaks(), resolver)
-    assert resolver.closed == 1
-
-
-def test_a_cancelled_caller_closes_its_batch() -> None:
-    async def main() -> None:
-        resolver = HeldBatch(set())
-        task = asyncio.create_task(run_async(half_answered(), resolver))
-        await asyncio.sleep(0.01)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert resolver.closed == 1
-
-    asyncio.run(main())
 
 
 def test_a_caller_that_is_cancelled_twice_has_closed_its_plan() -> None:
@@ -762,13 +649,6 @@ def test_a_caller_that_is_cancelled_twice_has_closed_its_plan() -> None:
         assert sorted(log) == ["look-up cancelled", "plan closed"]
 
     asyncio.run(main())
-
-
-@in_batches
-def test_no_time_at_all_is_no_batch(drive: Driver) -> None:
-    resolver = HeldBatch({QUESTION.name})
-    assert drive(ask_all([QUESTION, *numbered(2)]), resolver, time_limit=0) == [TIMED_OUT] * 3
-    assert resolver.asked == []
 
 
 @drivers
@@ -801,21 +681,108 @@ def test_execution_is_started_once_and_takes_an_answer_once() -> None:
         execution.answer(numbered(1)[0], FOUND)
 
 
-def test_execution_tells_each_question_as_soon_as_it_is_known() -> None:
+class StoreDown(Exception):
+    pass
+
+
+def stored(key: str) -> Plan[str]:
+    """Asks a store, and the DNS before and after it."""
+    before = yield QUESTION
+    try:
+        value: str = yield Call(lookup_in_store, key)
+    except StoreDown:
+        value = "no store"
+    after = yield Question("b.example", "A")
+    return f"{value} {before.outcome} {after.outcome}"
+
+
+def lookup_in_store(key: str) -> str:
+    if key == "down":
+        raise StoreDown
+    return f"value of {key}"
+
+
+@drivers
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize(("key", "value"), [("a", "value of a"), ("down", "no store")])
+def test_a_call_is_answered_by_what_the_function_returns_or_raises(
+    drive: Driver, at_once: bool, key: str, value: str
+) -> None:
+    plan: Plan[Any] = run_all([stored(key), stored(key)]) if at_once else stored(key)
+    expected = f"{value} found found"
+    assert drive(plan, Sync()) == ([expected, expected] if at_once else expected)
+
+
+@drivers
+@pytest.mark.parametrize("at_once", [False, True])
+def test_the_time_limit_does_not_end_a_call(drive: Driver, at_once: bool) -> None:
+    plan: Plan[Any] = run_all([stored("a"), stored("b")]) if at_once else stored("a")
+    result = drive(plan, Sync(), time_limit=0)
+    assert result == (
+        ["value of a timed-out timed-out", "value of b timed-out timed-out"]
+        if at_once
+        else "value of a timed-out timed-out"
+    )
+
+
+@drivers
+@pytest.mark.parametrize("at_once", [False, True])
+def test_an_exception_that_the_plan_does_not_know_comes_out(drive: Driver, at_once: bool) -> None:
     log: list[str] = []
 
-    def part(i: int) -> Plan[None]:
-        log.append(f"begun {i}")
-        yield from ask(Question(f"n{i}.example", "A"))
-        yield from ask(Question(f"m{i}.example", "A"))
+    def broken() -> None:
+        raise LookupError("a bug")
 
-    execution = Execution(run_all(part(i) for i in range(2)), lambda question: log.append(question.name))
-    assert execution.start() == []
-    assert log == ["begun 0", "n0.example", "begun 1", "n1.example"]
-    assert execution.answer(numbered(1)[0], FOUND) == []
-    assert log[4:] == ["m0.example"]
-    execution.expire()
-    assert execution.finished
+    request: Any = Together([watched(log, "part", Call(broken)), QUESTION]) if at_once else Call(broken)
+    with pytest.raises(LookupError, match="a bug"):
+        drive(watched(log, "whole", request), Sync())
+    assert log == (["part", "whole"] if at_once else ["whole"])
+
+
+def test_a_call_of_a_coroutine_function_is_refused_by_run() -> None:
+    async def asynchronous() -> None:
+        raise AssertionError
+
+    log: list[str] = []
+    with pytest.raises(TypeError, match=r"mailauth\.aio"):
+        run(watched(log, "closed", Call(asynchronous)), Sync())
+    assert log == ["closed"]
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("drive", [in_asyncio, in_trio])
+def test_run_async_awaits_the_result_of_a_call(drive: Driver, at_once: bool) -> None:
+    async def asynchronous(value: int) -> int:
+        await (trio.lowlevel.checkpoint() if trio.lowlevel.in_trio_task() else asyncio.sleep(0))
+        return value
+
+    def plan() -> Plan[int]:
+        value: int = yield Call(asynchronous, 5)
+        return value
+
+    assert drive(run_all([plan(), plan()]) if at_once else plan(), Sync()) == ([5, 5] if at_once else 5)
+
+
+def test_a_cancelled_caller_cancels_its_call() -> None:
+    log: list[str] = []
+
+    async def slow() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            log.append("call cancelled")
+            raise
+
+    async def main(request: Any) -> None:
+        task = asyncio.create_task(run_async(watched(log, "plan closed", request), Sync()))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main(Call(slow)))
+    asyncio.run(main(Together([watched(log, "part closed", Call(slow))])))
+    assert sorted(log) == ["call cancelled"] * 2 + ["part closed"] + ["plan closed"] * 2
 
 
 def test_execution_may_be_closed_at_any_time() -> None:

@@ -8,7 +8,6 @@ import asyncio
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailauth.plan import Answer, AsyncBatch, Outcome, Plan, Question, Together, run, run_async
+from mailauth.plan import Answer, Outcome, Plan, Question, Together, run, run_async
 
 # A plan as data: what it does, one step after another.
 Step = Any
@@ -133,69 +132,12 @@ class AllAtOnce(OneByOne):
             future.set_result(self.answer(question))
 
 
-class Batches(OneByOne):
-    """Answers some of what is open, whenever it is waited for; sometimes nothing."""
-
-    def batch(self) -> Batches:
-        self._open: list[Question] = []
-        return self
-
-    def ask(self, question: Question, time_limit: float | None) -> None:
-        self.asked[question] += 1
-        self._open.append(question)
-
-    def wait(self, time_limit: float | None) -> list[tuple[Question, Answer]]:
-        self.random.shuffle(self._open)
-        count = self.random.randrange(len(self._open) + 1)
-        answered, self._open = self._open[:count], self._open[count:]
-        return [(question, self.answer(question)) for question in answered]
-
-    def close(self) -> None:
-        assert self._open == []
-
-
 class AsyncTasks(Transcript):
     async def lookup_async(self, question: Question) -> Answer:
         self.asked[question] += 1
         for _ in range(self.random.randrange(4)):
             await (trio.lowlevel.checkpoint() if trio.lowlevel.in_trio_task() else asyncio.sleep(0))
         return self.answer(question)
-
-
-class AsyncFutures(AsyncTasks):
-    def submit_async(self, question: Question) -> asyncio.Future[Answer]:
-        self.asked[question] += 1
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
-        if self.random.random() < 0.3:
-            future.set_result(self.answer(question))
-        else:
-            loop.call_later(self.random.random() / 1000, future.set_result, self.answer(question))
-        return future
-
-
-class AsyncBatches(AsyncTasks):
-    """Answers by callbacks, each at a time of its own."""
-
-    def batch_async(self, told: Callable[[Question, Answer], None]) -> AsyncBatch:
-        return TellingBatch(self, told)
-
-
-class TellingBatch:
-    def __init__(self, resolver: AsyncBatches, told: Callable[[Question, Answer], None]) -> None:
-        self.resolver, self.told = resolver, told
-
-    def ask(self, question: Question) -> None:
-        self.resolver.asked[question] += 1
-        seconds = self.resolver.random.choice((0, self.resolver.random.random() / 1000))
-        answer = self.resolver.answer(question)
-        asyncio.get_running_loop().call_later(seconds, self.told, question, answer)
-
-    def tell(self) -> None:
-        raise AssertionError("the time is never over")
-
-    async def close(self) -> None:
-        return
 
 
 def through(resolver: Any, step: Step) -> Any:
@@ -224,11 +166,8 @@ def through_trio(resolver: Any, step: Step) -> Any:
     ("kind", "drive"),
     [
         (AllAtOnce, through),
-        (Batches, through),
         (AsyncTasks, through),
         (AsyncTasks, through_trio),
-        (AsyncFutures, through),
-        (AsyncBatches, through),
     ],
 )
 def test_every_driver_gives_the_same_result(
@@ -245,7 +184,7 @@ def test_every_driver_gives_the_same_result(
 
 @settings(max_examples=60, deadline=None)
 @given(step=plans, outcomes=transcripts, seed=st.integers(0, 2**16))
-@pytest.mark.parametrize("kind", [SomeAtHand, AllAtOnce, Batches, AsyncTasks, AsyncFutures, AsyncBatches])
+@pytest.mark.parametrize("kind", [SomeAtHand, AllAtOnce, AsyncTasks])
 def test_the_same_questions_the_same_number_of_times(
     kind: Any, step: Step, outcomes: dict[str, Outcome], seed: int
 ) -> None:

@@ -12,7 +12,7 @@ from mailauth.dkim import Signature, Verifier
 from mailauth.greylist import Decision as GreylistDecision
 from mailauth.iprev import IprevResult
 from mailauth.mail.author import Author
-from mailauth.plan import Answer, AsyncResolver, Execution, Plan, Question, Resolver, run, run_async
+from mailauth.plan import Answer, AsyncResolver, Call, Execution, Plan, Question, Resolver, run, run_async
 from mailauth.rbl import Listing, Rule
 from mailauth.resolvers import ZoneResolver
 from mailauth.restrictions import (
@@ -122,7 +122,7 @@ async def plans(zone: ZoneResolver, resolver: Resolver, asynchronous: AsyncResol
     verifier.feed(message)
     assert_type(run(verifier.finish(), resolver), list[Signature])
     execution = Execution(plan)
-    assert_type(execution.start(), list[Question])
+    assert_type(execution.start(), list[Question | Call])
     assert_type(execution.result, SpfResult)
     assert_type(zone.lookup_now(Question("example.org", "MX")), Answer)
     run(plan, asynchronous)  # type: ignore[arg-type]

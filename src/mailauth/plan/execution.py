@@ -32,13 +32,32 @@ class Together:
         self.parts = tuple(parts)
 
 
-Request: TypeAlias = Question | Together
-"""What a plan may yield: one question, or several questions and plans at once."""
+class Call:
+    """A request to call a function outside of the plan: a store, or a restriction that the caller wrote.
+
+    `run` calls the function; `run_async` calls it and awaits its result where that is awaitable. What the function
+    returns is sent to the plan, an exception that it raises is thrown into the plan. The time limit of the plan, which
+    is for the DNS, does not end a call.
+    """
+
+    __slots__ = ("arguments", "function")
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.function = function
+        self.arguments = arguments
+
+    def __str__(self) -> str:
+        return f"call of {getattr(self.function, '__qualname__', self.function)}"
+
+
+Request: TypeAlias = Question | Call | Together
+"""What a plan may yield: one question, one call, or several questions and plans at once."""
 
 Plan: TypeAlias = Generator[Request, Any, T]
 """A generator that yields requests, is sent their results, and returns a `T`.
 
-A plan performs no I/O and reads no clock. A yielded `Question` is answered by an `Answer`, `Together` by a list.
+A plan performs no I/O and reads no clock. A `Question` is answered by an `Answer`, a `Call` by what the function
+returns, `Together` by a list.
 """
 
 
@@ -91,6 +110,15 @@ def require_fresh(plan: Plan[Any]) -> None:
         raise PlanError(f"the plan {plan.__qualname__} was run before; make a new one")
 
 
+class _Raised:
+    """An exception on its way into the plan that asked for the call."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
 class _Task:
     """A plan that is being run, and what it waits for."""
 
@@ -102,6 +130,9 @@ class _Task:
         self.index = index  # the place in the parent's results
         self.results: list[Any] = []
         self.missing = 0
+
+
+_BEGIN = object()
 
 
 class Execution(Generic[T]):
@@ -116,17 +147,16 @@ class Execution(Generic[T]):
             questions = execution.answer(question, answer)
         result = execution.result
 
-    A driver that would rather not wait for the whole list gives `ask`: it is called with each question as soon as it is
-    known, in the midst of `start` and `answer`, which then return nothing. It must not call them itself.
+    Among the questions there may be a `Call`: its result is given to `answer` as well, its exception to `fail`.
 
     A question that several parts have open at the same moment is asked once. An exception raised by the plan (a
     bug, or the caller's own mistake) comes out of `start` or `answer`, after every other part was closed. `close`
     may be called at any time.
     """
 
-    def __init__(self, plan: Plan[T], ask: Callable[[Question], None] | None = None) -> None:
+    def __init__(self, plan: Plan[T]) -> None:
         require_fresh(plan)
-        self._set_up(plan, ask)
+        self._set_up(plan)
 
     @classmethod
     def adopt(cls, plan: Plan[T], request: Request) -> Execution[T]:
@@ -136,12 +166,11 @@ class Execution(Generic[T]):
         execution._adopted = request
         return execution
 
-    def _set_up(self, plan: Plan[T], ask: Callable[[Question], None] | None = None) -> None:
+    def _set_up(self, plan: Plan[T]) -> None:
         self._root = _Task(plan, None, 0)
         # Who waits for a question, and for which of its parts (None: for this question alone).
-        self._waiting: dict[Question, list[tuple[_Task, int | None]]] = {}
-        self._asked: list[Question] = []
-        self._ask = self._asked.append if ask is None else ask
+        self._waiting: dict[Question | Call, list[tuple[_Task, int | None]]] = {}
+        self._asked: list[Question | Call] = []
         # Tasks that can go on, and what they are sent. A stack instead of recursion: plans may nest to any depth.
         self._ready: list[tuple[_Task, Any]] = []
         self._live: dict[_Task, None] = {self._root: None}
@@ -160,18 +189,26 @@ class Execution(Generic[T]):
     @property
     def open_questions(self) -> list[Question]:
         """The questions that are not answered yet."""
-        return list(self._waiting)
+        return [request for request in self._waiting if type(request) is Question]
 
-    def start(self) -> list[Question]:
+    def is_open(self, request: Question | Call) -> bool:
+        """Whether somebody waits for the answer to the question, or the result of the call."""
+        return request in self._waiting
+
+    def start(self) -> list[Question | Call]:
         """Begin; return the first questions to ask."""
         if self._started:
             raise PlanError("the execution was started before")
         self._started = True
         if self._adopted is None:
-            self._ready.append((self._root, None))
+            self._ready.append((self._root, _BEGIN))
         return self._go_on()
 
-    def answer(self, question: Question, answer: Answer) -> list[Question]:
+    def fail(self, call: Call, error: Exception) -> list[Question | Call]:
+        """The function of an open call raised `error`; return the questions that are to be asked because of it."""
+        return self.answer(call, _Raised(error))
+
+    def answer(self, question: Question | Call, answer: Any) -> list[Question | Call]:
         """Give the answer to an open question; return the questions that are to be asked because of it."""
         waiting = self._waiting.pop(question, None)
         if waiting is None:
@@ -183,18 +220,20 @@ class Execution(Generic[T]):
                 self._deliver(task, index, answer)
         return self._go_on()
 
-    def expire(self) -> None:
-        """The time is over: answer everything that is open, and whatever is asked after, with "timed out"."""
-        while self._waiting:
-            for question in self.open_questions:
+    def expire(self) -> list[Call]:
+        """The time is over: answer every question that is open, or is asked because of it, with "timed out".
+
+        Returns the calls that are open: the time limit does not end them.
+        """
+        while questions := self.open_questions:
+            for question in questions:
                 if question in self._waiting:
                     self.answer(question, TIMED_OUT)
+        return [request for request in self._waiting if type(request) is Call]
 
     def close(self) -> None:
         """Close the plan and all its parts at once, the parts first."""
         live, self._live = self._live, {}
-        # The driver knows the execution, too: without this, both would wait for the garbage collector.
-        self._ask = self._asked.append
         self._waiting.clear()
         self._ready.clear()
         failure: BaseException | None = None
@@ -206,7 +245,7 @@ class Execution(Generic[T]):
         if failure is not None:
             raise failure
 
-    def _go_on(self) -> list[Question]:
+    def _go_on(self) -> list[Question | Call]:
         """Advance whatever can be advanced; return the questions that are to be asked now."""
         try:
             if self._adopted is not None:
@@ -222,11 +261,12 @@ class Execution(Generic[T]):
         return asked
 
     def _advance(self, task: _Task, value: Any) -> None:
-        if value is None:
-            # It begins; asked only now, since one plan may stand twice among the parts.
+        if value is _BEGIN:
+            # Asked only now, since one plan may stand twice among the parts.
             require_fresh(task.plan)
+            value = None
         try:
-            request = task.plan.send(value)
+            request = task.plan.throw(value.error) if type(value) is _Raised else task.plan.send(value)
         except StopIteration as stop:
             self._finish(task, stop.value)
         else:
@@ -234,7 +274,7 @@ class Execution(Generic[T]):
 
     def _take(self, task: _Task, request: Request) -> None:
         """Begin what the task asks for."""
-        if isinstance(request, Question):
+        if isinstance(request, Question | Call):
             self._wait(request, task, None)
         elif isinstance(request, Together):
             self._spread(task, request.parts)
@@ -245,7 +285,7 @@ class Execution(Generic[T]):
         task.results = [None] * len(parts)
         task.missing = len(parts)
         children = [self._begin(task, index, part) for index, part in enumerate(parts)]
-        self._ready.extend((child, None) for child in reversed(children) if child is not None)
+        self._ready.extend((child, _BEGIN) for child in reversed(children) if child is not None)
         if not parts:
             self._ready.append((task, task.results))
 
@@ -259,11 +299,11 @@ class Execution(Generic[T]):
         self._live[child] = None
         return child
 
-    def _wait(self, question: Question, task: _Task, index: int | None) -> None:
+    def _wait(self, question: Question | Call, task: _Task, index: int | None) -> None:
         waiting = self._waiting.get(question)
         if waiting is None:
             self._waiting[question] = [(task, index)]
-            self._ask(question)
+            self._asked.append(question)
         else:
             waiting.append((task, index))
 

@@ -19,9 +19,8 @@ from mailauth.plan.dns import Answer, Exchange, Question
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine
 
-    from mailauth.plan.drivers import AsyncBatch, Batch
 
 MAX_ENTRIES = 10_000
 MAX_OCTETS = 32 * 1024 * 1024
@@ -133,16 +132,15 @@ def _length(record: object) -> int:
     return 0
 
 
-_METHODS = ("lookup", "submit", "batch", "lookup_async", "submit_async", "batch_async")
+_METHODS = ("lookup", "submit", "lookup_async", "submit_async")
 
 
 class CachingResolver:
     """Asks `inner` only what the cache does not hold.
 
-    Works over every resolver, for sync and async callers alike: it offers `lookup`, `submit`, `batch`, `lookup_async`,
-    `submit_async` and `batch_async` as far as `inner` does, and `lookup_now` for what the cache holds. A batch asks
-    `inner` whatever it is given, since the drivers look at what is at hand before. Several may share one cache. `inner`
-    remains the caller's to close.
+    Works over every resolver, for sync and async callers alike: it offers `lookup`, `submit` and `lookup_async` as far
+    as `inner` does, and `lookup_now` for what the cache holds. Several may share one cache; `inner` remains the
+    caller's to close.
 
     Raises `TypeError` for what is no resolver.
     """
@@ -151,8 +149,6 @@ class CachingResolver:
     submit: Callable[[Question, float | None], Future[Answer]]
     lookup_async: Callable[[Question], Coroutine[Any, Any, Answer]]
     submit_async: Callable[[Question], asyncio.Future[Answer]]
-    batch: Callable[[], Batch]
-    batch_async: Callable[[Callable[[Question, Answer], None]], AsyncBatch]
 
     def __init__(self, inner: Any, cache: Cache | None = None) -> None:
         # A driver finds out what a resolver can do by asking for its methods, so those that `inner` has not must be
@@ -213,33 +209,6 @@ class CachingResolver:
             future.set_result(answer)
         return future
 
-    def _batch(self) -> Batch:
-        return _KeptBatch(self._inner.batch(), self.cache)
-
-    def _batch_async(self, told: Callable[[Question, Answer], None]) -> AsyncBatch:
-        def keep_and_tell(question: Question, answer: Answer) -> None:
-            self.cache.put(question, answer)
-            told(question, answer)
-
-        batch: AsyncBatch = self._inner.batch_async(keep_and_tell)
-        return batch
-
     def _keep(self, question: Question, future: Future[Answer] | asyncio.Future[Answer]) -> None:
         if not future.cancelled() and future.exception() is None:
             self.cache.put(question, future.result())
-
-
-class _KeptBatch:
-    """A batch of the inner resolver, whose answers are kept."""
-
-    def __init__(self, inner: Batch, cache: Cache) -> None:
-        self._inner = inner
-        self._cache = cache
-        self.ask = inner.ask
-        self.close = inner.close
-
-    def wait(self, time_limit: float | None) -> Sequence[tuple[Question, Answer]]:
-        answered = self._inner.wait(time_limit)
-        for question, answer in answered:
-            self._cache.put(question, answer)
-        return answered
