@@ -158,7 +158,7 @@ def contenders(port: int, delays: Sequence[str]) -> dict[str, Ask]:
         resolver.nameservers, resolver.port = ["127.0.0.1"], port
     every: dict[str, Ask | None] = {
         "raw UDP (the floor)": raw_udp(port),
-        "AiodnsResolver": our_aiodns(port),
+        "CaresResolver": our_aiodns(port),
         "AsyncDnspythonResolver": ours(AsyncDnspythonResolver(asynchronous)),
         "DnspythonResolver (sync)": ours_sync(DnspythonResolver(synchronous)),
         package("aiodns"): plain_aiodns(port),
@@ -170,10 +170,10 @@ def contenders(port: int, delays: Sequence[str]) -> dict[str, Ask]:
 
 def our_aiodns(port: int) -> Ask | None:
     try:
-        from mailauth.resolvers import AiodnsResolver
+        from mailauth.resolvers import CaresResolver
     except ImportError:
         return None
-    return ours(AiodnsResolver(["127.0.0.1"], port=port))
+    return ours(CaresResolver(["127.0.0.1"], port=port))
 
 
 # --- measurements --------------------------------------------------------------------------------------------
@@ -211,11 +211,11 @@ async def dead_list(port: int) -> None:
     rows = []
     asyncs: dict[str, Any] = {"AsyncDnspythonResolver": AsyncDnspythonResolver(asynchronous)}
     try:
-        from mailauth.resolvers import AiodnsResolver
+        from mailauth.resolvers import CaresResolver
     except ImportError:
         pass
     else:
-        asyncs["AiodnsResolver"] = AiodnsResolver(["127.0.0.1"], port=port)
+        asyncs["CaresResolver"] = CaresResolver(["127.0.0.1"], port=port)
     for name, resolver in asyncs.items():
         start = time.perf_counter()
         answers = await run_async(ask_all(questions(names(delays))), resolver, time_limit=limit)

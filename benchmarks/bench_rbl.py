@@ -48,10 +48,10 @@ def resolvers(port: int) -> dict[str, Any]:
         "DnspythonResolver (sync)": DnspythonResolver(synchronous),
     }
     try:
-        from mailauth.resolvers import AiodnsResolver
+        from mailauth.resolvers import CaresResolver
     except ImportError:
         return found
-    return {"AiodnsResolver": AiodnsResolver(["127.0.0.1"], port=port), **found}
+    return {"CaresResolver": CaresResolver(["127.0.0.1"], port=port), **found}
 
 
 async def listings_of(

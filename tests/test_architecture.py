@@ -45,7 +45,6 @@ def allowed(part: str) -> set[str]:
 # Third-party and heavy modules, and the only places that may import them.
 CONFINED = {
     "dns": ("resolvers/",),
-    "aiodns": ("resolvers/",),
     "pycares": ("resolvers/",),
     "cryptography": ("dkim/crypto.py",),
     "sqlite3": ("stores/",),

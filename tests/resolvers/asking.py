@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import trio
 
 from mailauth.plan import Answer, Question, ask, ask_all, run, run_async
-from mailauth.resolvers import AiodnsResolver, AsyncDnspythonResolver, DnspythonResolver
+from mailauth.resolvers import AsyncDnspythonResolver, CaresResolver, DnspythonResolver
 from tests.dnsserver import async_configuration, sync_configuration
 
 Asker = Callable[..., list[Answer]]
@@ -69,7 +69,7 @@ def under_trio(
 async def _through_cares(
     port: int, questions: Sequence[Question], timeout: float = PATIENT, tries: float = TRIES
 ) -> list[Answer]:
-    async with AiodnsResolver(["127.0.0.1"], port=port, timeout=timeout, tries=int(tries)) as resolver:
+    async with CaresResolver(["127.0.0.1"], port=port, timeout=timeout, tries=int(tries)) as resolver:
         return await run_async(ask_all(questions), resolver, time_limit=None)
 
 

@@ -228,56 +228,10 @@ class Counting:
         future.set_result(self.lookup(question, None))
         return future
 
-    def submit_async(self, question: Question) -> asyncio.Future[Answer]:
-        future = asyncio.get_running_loop().create_future()
-        future.set_result(self.lookup(question, None))
-        return future
-
-
-class InBatches(Counting):
-    """Answers in batches."""
-
-    def __init__(self, answer: Answer | None = None) -> None:
-        super().__init__(answer)
-        self.open: list[Question] = []
-        self.closed = 0
-
-    def batch(self) -> InBatches:
-        return self
-
-    def ask(self, question: Question, time_limit: float | None) -> None:
-        self.open.append(question)
-
-    def wait(self, time_limit: float | None) -> list[tuple[Question, Answer]]:
-        questions, self.open = self.open, []
-        return [(question, self.lookup(question, None)) for question in questions]
-
-    def close(self) -> None:
-        self.closed += 1
-
-    def batch_async(self, told: Callable[[Question, Answer], None]) -> Telling:
-        return Telling(self, told)
-
-
-class Telling:
-    """`InBatches` for asynchronous callers."""
-
-    def __init__(self, resolver: InBatches, told: Callable[[Question, Answer], None]) -> None:
-        self.resolver, self.told = resolver, told
-
-    def ask(self, question: Question) -> None:
-        asyncio.get_running_loop().call_soon(self.told, question, self.resolver.lookup(question, None))
-
-    def tell(self) -> None:
-        raise AssertionError("the time is never over")
-
-    async def close(self) -> None:
-        self.resolver.close()
-
 
 def only(*methods: str) -> Any:
     """A resolver with these methods only."""
-    names = {name: getattr(InBatches, name) for name in ("lookup", *methods)}
+    names = {name: getattr(Counting, name) for name in ("lookup", *methods)}
     return type("Only", (), names)()
 
 
@@ -297,9 +251,8 @@ def drive_trio(plan: Any, resolver: Any) -> Any:
 
 @pytest.mark.parametrize("drive", [run, drive_asyncio, drive_trio])
 @pytest.mark.parametrize("make", [lambda: ask(QUESTION), lambda: ask_all([QUESTION, numbered(1)])])
-@pytest.mark.parametrize("kind", [Counting, InBatches])
-def test_the_inner_resolver_is_asked_once(drive: Callable[..., Any], make: Callable[[], Any], kind: Any) -> None:
-    inner = kind()
+def test_the_inner_resolver_is_asked_once(drive: Callable[..., Any], make: Callable[[], Any]) -> None:
+    inner = Counting()
     resolver = CachingResolver(inner)
     first = drive(make(), resolver)
     count = inner.asked
@@ -338,12 +291,10 @@ def test_failures_are_asked_again() -> None:
     assert inner.asked == 9
 
 
-METHODS = ("lookup", "submit", "batch", "lookup_async", "submit_async", "batch_async")
+METHODS = ("lookup", "submit", "lookup_async")
 
 
-@pytest.mark.parametrize(
-    "offered", [("lookup",), ("lookup", "submit"), ("lookup", "lookup_async", "submit_async"), METHODS]
-)
+@pytest.mark.parametrize("offered", [("lookup",), ("lookup", "submit"), ("lookup", "lookup_async"), METHODS])
 def test_it_offers_what_the_inner_resolver_offers(offered: tuple[str, ...]) -> None:
     resolver = CachingResolver(only(*offered))
     assert tuple(name for name in METHODS if hasattr(resolver, name)) == offered
@@ -359,13 +310,6 @@ def test_an_async_resolver_cannot_be_used_by_run() -> None:
     with pytest.raises(TypeError, match="use run_async"):
         run(ask(QUESTION), resolver)
     assert drive_asyncio(ask(QUESTION), resolver) == found()
-
-
-@pytest.mark.parametrize("drive", [run, drive_asyncio])
-def test_a_batch_of_the_inner_resolver_is_closed(drive: Callable[..., Any]) -> None:
-    inner = InBatches()
-    drive(ask_all([QUESTION, numbered(1)]), CachingResolver(inner))
-    assert inner.closed == 1
 
 
 def test_what_is_no_resolver_is_refused() -> None:

@@ -16,7 +16,7 @@ import pycares
 import pytest
 
 from mailauth.plan import MAX_CHAIN, MAX_RECORDS, Answer, Outcome, Question, ask, run_async
-from mailauth.resolvers import AiodnsResolver
+from mailauth.resolvers import CaresResolver
 from tests.dnsserver import HostileServer, Reply, response_to, truncated
 from tests.resolvers.asking import THROUGH_DNSPYTHON, Asker
 
@@ -298,7 +298,7 @@ def sends_a_ttl_beyond_the_greatest(query: bytes, tcp: bool, number: int) -> lis
 
 async def _through_cares(port: int, questions: Sequence[Question], timeout: float, tries: float) -> list[Answer]:
     async def alone(question: Question) -> Answer:
-        async with AiodnsResolver(["127.0.0.1"], port=port, timeout=timeout, tries=int(tries)) as resolver:
+        async with CaresResolver(["127.0.0.1"], port=port, timeout=timeout, tries=int(tries)) as resolver:
             return await run_async(ask(question), resolver)
 
     return await asyncio.gather(*map(alone, questions))

@@ -18,7 +18,7 @@ from mailauth.greylist import SettingsFile, SettingsSource
 if TYPE_CHECKING:
     from mailauth import aio, sync
     from mailauth.plan import AsyncResolver, Resolver
-    from mailauth.resolvers import ZoneResolver
+    from mailauth.resolvers import AsyncDnspythonResolver, DnspythonResolver, ZoneResolver
 
 
 def authenticator(
@@ -91,30 +91,27 @@ def sync_resolver(config: ResolverConfig) -> Resolver:
     """The resolver of the ``[resolver]`` table, for synchronous callers."""
     from mailauth.resolvers import DnspythonResolver
 
-    if config.zone is not None:
-        return _zone(config.zone)
-    resolver: Resolver = DnspythonResolver()
-    if config.nameservers:
-        from mailauth.resolvers.nameservers import asking
-
-        resolver = asking(config.nameservers, config.port)
-    cached: Resolver = _cached(resolver, config.cache)
-    return cached
+    resolver: Resolver = _resolver(config, DnspythonResolver)
+    return resolver
 
 
 def async_resolver(config: ResolverConfig) -> AsyncResolver:
     """The resolver of the ``[resolver]`` table, for asynchronous callers."""
     from mailauth.resolvers import AsyncDnspythonResolver
 
+    resolver: AsyncResolver = _resolver(config, AsyncDnspythonResolver)
+    return resolver
+
+
+def _resolver(config: ResolverConfig, dnspython: type[DnspythonResolver] | type[AsyncDnspythonResolver]) -> Any:
     if config.zone is not None:
         return _zone(config.zone)
-    resolver: AsyncResolver = AsyncDnspythonResolver()
-    if config.nameservers:
-        from mailauth.resolvers.nameservers import asking_async
+    if config.library == "cares":
+        from mailauth.resolvers import CaresResolver
 
-        resolver = asking_async(config.nameservers, config.port)
-    cached: AsyncResolver = _cached(resolver, config.cache)
-    return cached
+        return _cached(CaresResolver(config.nameservers or None, port=config.port), config.cache)
+    named = config.nameservers
+    return _cached(dnspython.asking(named, config.port) if named else dnspython(), config.cache)
 
 
 def signing_table(config: Config) -> SigningTable | None:

@@ -37,6 +37,9 @@ TraceField: TypeAlias = Literal["authentication-results", "received-spf", "x-gre
 DEFAULT_FIELDS: tuple[TraceField, ...] = ("authentication-results", "received")
 
 
+DnsLibrary: TypeAlias = Literal["dnspython", "cares"]
+
+
 @dataclass(frozen=True, slots=True)
 class Deadlines:
     """``[deadlines]``: how long each thing may take, in seconds."""
@@ -60,6 +63,8 @@ class ResolverConfig:
     nameservers: tuple[AddressText, ...] = ()
     port: Port = 53
     """The port of `nameservers`."""
+    library: DnsLibrary = "dnspython"
+    """What asks: "dnspython", or "cares" (c-ares, with the extra of that name: faster where much is asked)."""
     cache: CountOrNone = 10_000
     """Answers kept in memory; 0: none."""
 

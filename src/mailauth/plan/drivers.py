@@ -233,22 +233,26 @@ class _SyncDriver:
     def at_once(self, execution: Execution[Any], questions: list[Question], submit: _Submit) -> None:
         from queue import Empty, SimpleQueue
 
+        pending = deque(questions)
         waiting: dict[Question, Future[Answer]] = {}
         done: SimpleQueue[Question] = SimpleQueue()
         try:
-            while questions or waiting:
+            while pending or waiting:
                 remaining = self.remaining()
                 if remaining is not None and remaining <= 0:
                     self.expire(execution, waiting)
                     return
-                if len(questions) == 1 and not waiting:
+                if len(pending) == 1 and not waiting:
                     # A single question needs no future.
-                    questions = self.settle(execution, execution.answer(questions[0], self.lookup(questions[0])))
+                    question = pending.popleft()
+                    pending.extend(self.settle(execution, execution.answer(question, self.lookup(question))))
                     continue
-                for question in questions:
+                if pending:
+                    # One, and then the clock again: a resolver may wait until it takes another one.
+                    question = pending.popleft()
                     future = waiting[question] = submit(question, remaining)
                     future.add_done_callback(partial(_put, done, question))
-                questions = []
+                    continue
                 try:
                     answered = [done.get(timeout=None if remaining is None else min(remaining, _LONGEST_WAIT))]
                 except Empty:
@@ -256,7 +260,8 @@ class _SyncDriver:
                 while not done.empty():
                     answered.append(done.get())
                 for question in answered:
-                    questions += self.settle(execution, execution.answer(question, waiting.pop(question).result()))
+                    answer = waiting.pop(question).result()
+                    pending.extend(self.settle(execution, execution.answer(question, answer)))
         finally:
             # The last first: what still waits for its turn must not get it from those that are given up.
             for future in reversed(waiting.values()):

@@ -8,27 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mailauth.resolvers.cache import Cache, CachingResolver
-    from mailauth.resolvers.cares import AiodnsResolver
-    from mailauth.resolvers.dnspython import DnspythonResolver
-    from mailauth.resolvers.dnspython_async import AsyncDnspythonResolver
+    from mailauth.resolvers.cares import CaresResolver
+    from mailauth.resolvers.system import AsyncDnspythonResolver, DnspythonResolver
     from mailauth.resolvers.zone import ZoneError, ZoneResolver
 
 __all__ = [
-    "AiodnsResolver",
     "AsyncDnspythonResolver",
     "Cache",
     "CachingResolver",
+    "CaresResolver",
     "DnspythonResolver",
     "ZoneError",
     "ZoneResolver",
 ]
 
 _HOME = {
-    "AiodnsResolver": "cares",
-    "AsyncDnspythonResolver": "dnspython_async",
+    "CaresResolver": "cares",
+    "AsyncDnspythonResolver": "system",
     "Cache": "cache",
     "CachingResolver": "cache",
-    "DnspythonResolver": "dnspython",
+    "DnspythonResolver": "system",
     "ZoneError": "zone",
     "ZoneResolver": "zone",
 }

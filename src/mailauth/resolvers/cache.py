@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from mailauth.plan.dns import Answer, Exchange, Question
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Coroutine
 
 
@@ -132,7 +131,7 @@ def _length(record: object) -> int:
     return 0
 
 
-_METHODS = ("lookup", "submit", "lookup_async", "submit_async")
+_METHODS = ("lookup", "submit", "lookup_async")
 
 
 class CachingResolver:
@@ -148,7 +147,6 @@ class CachingResolver:
     lookup: Callable[[Question, float | None], Answer]
     submit: Callable[[Question, float | None], Future[Answer]]
     lookup_async: Callable[[Question], Coroutine[Any, Any, Answer]]
-    submit_async: Callable[[Question], asyncio.Future[Answer]]
 
     def __init__(self, inner: Any, cache: Cache | None = None) -> None:
         # A driver finds out what a resolver can do by asking for its methods, so those that `inner` has not must be
@@ -197,18 +195,6 @@ class CachingResolver:
             future.set_result(answer)
         return future
 
-    def _submit_async(self, question: Question) -> asyncio.Future[Answer]:
-        answer = self.lookup_now(question)
-        if answer is None:
-            future: asyncio.Future[Answer] = self._inner.submit_async(question)
-            future.add_done_callback(partial(self._keep, question))
-        else:
-            import asyncio
-
-            future = asyncio.get_running_loop().create_future()
-            future.set_result(answer)
-        return future
-
-    def _keep(self, question: Question, future: Future[Answer] | asyncio.Future[Answer]) -> None:
+    def _keep(self, question: Question, future: Future[Answer]) -> None:
         if not future.cancelled() and future.exception() is None:
             self.cache.put(question, future.result())

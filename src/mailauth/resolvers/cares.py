@@ -1,59 +1,70 @@
-# What belongs here: DNS through c-ares, for asyncio. Loaded only when `AiodnsResolver` is named; its Python binding,
-# pycares, comes with the "aiodns" extra. c-ares is driven from the event loop itself, since the thread that it can
-# start for this costs a wake-up for each answer.
-#
-# SECURITY: see cares_answers for what comes back. Every question ends when c-ares has used up its tries.
-"""`AiodnsResolver`: DNS through c-ares, for asyncio."""
+"""`CaresResolver`: DNS through c-ares, for synchronous callers, asyncio and trio alike.
+
+c-ares asks and waits in a thread of its own, one for each resolver. Its Python binding, pycares, comes with the "cares"
+extra and is loaded only when `CaresResolver` is named. What c-ares refuses to ask is asked through dnspython.
+"""
+
+# SECURITY: the answers come from whoever runs the zone that is asked about. c-ares checks that an answer belongs to its
+# question, in C; what is kept of it here is bounded (`MAX_RECORDS`, `MAX_CHAIN`), and names are escaped. Every question
+# ends when c-ares has used up its tries.
 
 from __future__ import annotations
 
-import asyncio
+import os
 import re
+import socket
 import threading
-import weakref
-from collections import deque
-from functools import partial
+import time
+from concurrent.futures import Future
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Self
 
 try:
     import pycares
 except ModuleNotFoundError as _error:
-    raise ModuleNotFoundError("AiodnsResolver needs c-ares: pip install 'mailauth[aiodns]'", name="pycares") from _error
+    raise ModuleNotFoundError("CaresResolver needs c-ares: pip install 'mailauth[cares]'", name="pycares") from _error
 
-from mailauth.plan.dns import Answer, Question, not_asked
-from mailauth.resolvers.cares_answers import CLOSED, TYPES, answer_of, require_type
-from mailauth.resolvers.cares_sockets import sockets_in
+from mailauth.plan.dns import MAX_CHAIN, MAX_RECORDS, TIMED_OUT, Answer, Exchange, Outcome, Question, not_asked
+from mailauth.plan.drivers import running_trio
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Sequence
 
-    from mailauth.resolvers.dnspython_async import AsyncDnspythonResolver
+    from mailauth.resolvers.system import AsyncDnspythonResolver, DnspythonResolver, Turns
 
 MAX_IN_FLIGHT = 200
 """Questions in flight at once; the others wait. They share a socket, whose buffer holds some 200 answers on Linux."""
 TIMEOUT = 2.0
 TRIES = 2
-_TICK = 0.1  # seconds between two looks at the clock, for c-ares to try again or to give up
 
 # c-ares refuses to ask for names with other characters; they are rare, and left to dnspython.
 _ASKABLE = re.compile(r"[A-Za-z0-9_./*-]+")
 
+_IN, _CNAME, _SOA = 1, 5, 6
+_TYPES = {"A": 1, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28}  # RFC 1035 section 3.2.2, RFC 3596 section 2.1
+_GREATEST_TTL = 2**31 - 1
+_CLOSED = Answer(Outcome.SERVER_FAILURE, detail="the resolver was closed")
 
-class AiodnsResolver:
-    """Asks the system's name servers, or `nameservers` (addresses), through c-ares. asyncio only.
+# After a fork the event thread of a channel lives on in the parent only; to destroy the channel would wait for it.
+_INHERITED: list[pycares.Channel] = []
+
+
+class CaresResolver:
+    """Asks the system's name servers, or `nameservers` (addresses), through c-ares.
 
     `timeout` is in seconds for the first of `tries` tries; c-ares waits longer for each further one. `port` is for
-    tests. `max_in_flight` questions are asked at once, the others wait for their turn. The system's configuration
-    is read by the first question. c-ares has a cache of its own, which honours TTLs. `close`, leaving an
-    ``async with`` block or dropping the resolver closes its sockets.
+    tests. `max_in_flight` questions are asked at once by synchronous callers, and as many in each event loop; the
+    others wait for their turn. The system's configuration is read by the first question. c-ares has a cache of its
+    own, which honours TTLs. May be shared between threads and event loops. `close`, leaving a ``with`` or ``async
+    with`` block or dropping the resolver ends its thread.
 
-    The TTL of an answer without records is 0, since c-ares hides the SOA record. Use aiodns 4 (pycares 5) or newer:
-    older ones hide the TTL of MX, PTR and TXT records (0), cut TXT records at their first NUL, and do not say to
-    which name a record belongs.
+    pycares 5 does not show the SOA record of most negative answers; their TTL is then 0.
 
-    Raises `ValueError` for a cap below 1, for what is no address and for a type that no plan asks for, `TypeError`
-    when it is asked outside asyncio; other questions never raise.
+    Raises `ValueError` for a cap below 1, for what is no address and for a question of a type that no plan asks for;
+    other questions never raise.
     """
 
     def __init__(
@@ -67,65 +78,161 @@ class AiodnsResolver:
     ) -> None:
         if max_in_flight < 1:
             raise ValueError(f"max_in_flight is at least 1, not {max_in_flight!r}")
-        options: dict[str, Any] = {"timeout": timeout, "tries": tries, "udp_port": port, "tcp_port": port}
+        self._options: dict[str, Any] = {"timeout": timeout, "tries": tries, "udp_port": port, "tcp_port": port}
         if nameservers is not None:
             # An address that is none must not wait for the first question to be found out.
-            options["servers"] = [str(IPv6Address(s) if ":" in s else IPv4Address(s)) for s in nameservers]
-        self._options = options
+            self._options["servers"] = [str(IPv6Address(s) if ":" in s else IPv4Address(s)) for s in nameservers]
         self._max_in_flight = max_in_flight
-        self._substitute: AsyncDnspythonResolver | None = None
+        self._room = threading.Semaphore(max_in_flight)
+        self._turns: Turns | None = None
         self._lock = threading.Lock()
-        self._channels: dict[asyncio.AbstractEventLoop, _Channel] = {}
-        # A loop that goes on holds what it watches, so that a dropped resolver would keep its sockets for ever.
-        weakref.finalize(self, _close_all, self._channels).atexit = False
+        self._channel: pycares.Channel | None = None
+        self._process = os.getpid()
+        self._substitute: DnspythonResolver | None = None
+        self._substitute_async: AsyncDnspythonResolver | None = None
+
+    def lookup(self, question: Question, time_limit: float | None = None) -> Answer:
+        """Ask one question, in at most `time_limit` seconds."""
+        answer = _not_sent(question)
+        if answer is not None:
+            return answer
+        if not _ASKABLE.fullmatch(question.name):
+            return self._dnspython().lookup(question, time_limit)
+        deadline = None if time_limit is None else time.monotonic() + time_limit
+        if not self._room.acquire(timeout=time_limit):
+            return TIMED_OUT
+        answers: SimpleQueue[Answer] = SimpleQueue()
+        self._ask(question, answers.put, self._room.release)
+        try:
+            return answers.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
+        except Empty:
+            return TIMED_OUT
+
+    def submit(self, question: Question, time_limit: float | None = None) -> Future[Answer]:
+        """Ask one question in the background. It waits while as many as may be are in flight."""
+        answer = _not_sent(question)
+        if answer is None and not _ASKABLE.fullmatch(question.name):
+            return self._dnspython().submit(question, time_limit)
+        future: Future[Answer] = Future()
+        if answer is None and not self._room.acquire(timeout=time_limit):
+            answer = TIMED_OUT
+        if answer is None:
+            self._ask(question, lambda answer: _settle(future, answer), self._room.release)
+        else:
+            future.set_result(answer)
+        return future
 
     async def lookup_async(self, question: Question) -> Answer:
-        """Ask one question."""
-        return await self.submit_async(question)
+        """Ask one question under asyncio or trio."""
+        answer = _not_sent(question)
+        if answer is not None:
+            return answer
+        if not _ASKABLE.fullmatch(question.name):
+            return await self._dnspython_async().lookup_async(question)
+        if self._turns is None:
+            from mailauth.resolvers.system import Turns
 
-    def submit_async(self, question: Question) -> asyncio.Future[Answer]:
-        """Ask one question; the future may be cancelled."""
-        loop = _running_loop()
-        require_type(question)
-        if is_unusual(question):
-            return loop.create_task(self._unusual().lookup_async(question))
-        asker = _Single(loop)
-        self._here(loop).add(asker, question)
-        asker.future.add_done_callback(self._need_no_more)
-        return asker.future
+            self._turns = Turns(self._max_in_flight)
+        async with self._turns.here():
+            return await (self._in_trio(question) if running_trio() else self._in_asyncio(question))
 
-    def _need_no_more(self, future: asyncio.Future[Answer]) -> None:
-        """Nothing to do: until it is called, the future keeps the resolver from being dropped."""
+    async def _in_asyncio(self, question: Question) -> Answer:
+        import asyncio
 
-    def batch_async(self, told: Callable[[Question, Answer], None]) -> _Batch:
-        """Several questions at once; `told` is called with each question and its answer."""
-        return _Batch(self._here(_running_loop()), told, self.submit_async)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
 
-    def _here(self, loop: asyncio.AbstractEventLoop) -> _Channel:
-        channel = self._channels.get(loop)
-        return self._open(loop) if channel is None else channel
+        def hand_over(answer: Answer) -> None:
+            try:
+                loop.call_soon_threadsafe(_settle, future, answer)
+            except RuntimeError:
+                return  # the loop has ended, and nobody waits
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> _Channel:
-        # Under a lock, since every thread may have a loop of its own.
+        self._ask(question, hand_over)
+        return await future
+
+    async def _in_trio(self, question: Question) -> Answer:
+        import trio
+
+        token, event, answers = trio.lowlevel.current_trio_token(), trio.Event(), SimpleQueue[Answer]()
+
+        def hand_over(answer: Answer) -> None:
+            answers.put(answer)
+            try:
+                token.run_sync_soon(event.set)
+            except trio.RunFinishedError:
+                return  # nobody waits
+
+        self._ask(question, hand_over)
+        await event.wait()
+        return answers.get()
+
+    def _ask(self, question: Question, done: Callable[[Answer], object], release: Callable[[], object] = bool) -> None:
+        """Hand a question to c-ares; `release` and then `done` are called once, in whichever thread."""
+        name = question.name.lower()
+        pending = _Pending(name, question, done, release)
+        try:
+            self._open().query(name, _TYPES[question.type], callback=pending)
+        except pycares.AresError as error:
+            pending(None, error.args[0])
+        except RuntimeError:
+            # Another thread has closed the channel this moment.
+            pending(None, pycares.errno.ARES_ECANCELLED)
+
+    def _open(self) -> pycares.Channel:
         with self._lock:
-            for other in [other for other in self._channels if other.is_closed()]:
-                self._channels.pop(other).abandon()
-            channel = self._channels[loop] = _Channel(loop, self._options, self._max_in_flight)
-        return channel
+            if self._channel is not None and self._process != os.getpid():
+                _INHERITED.append(self._channel)
+                self._channel, self._room = None, threading.Semaphore(self._max_in_flight)
+            if self._channel is None:
+                self._channel, self._process = pycares.Channel(**self._options), os.getpid()
+            return self._channel
 
-    def _unusual(self) -> AsyncDnspythonResolver:
-        """Who is asked for names that c-ares refuses."""
+    def _dnspython(self) -> DnspythonResolver:
         if self._substitute is None:
-            self._substitute = _substitute(self._options)
+            import dns.resolver
+
+            from mailauth.resolvers.system import DnspythonResolver
+
+            self._substitute = DnspythonResolver(self._configured(dns.resolver.Resolver))
         return self._substitute
 
+    def _dnspython_async(self) -> AsyncDnspythonResolver:
+        if self._substitute_async is None:
+            import dns.asyncresolver
+
+            from mailauth.resolvers.system import AsyncDnspythonResolver
+
+            self._substitute_async = AsyncDnspythonResolver(self._configured(dns.asyncresolver.Resolver))
+        return self._substitute_async
+
+    def _configured(self, kind: Any) -> Any:
+        """dnspython's resolver for the same name servers; None for those of the system."""
+        from mailauth.resolvers.system import with_nameservers
+
+        if "servers" not in self._options:
+            return None
+        resolver = with_nameservers(kind, self._options["servers"], self._options["udp_port"])
+        resolver.timeout = self._options["timeout"]
+        resolver.lifetime = self._options["timeout"] * self._options["tries"]
+        return resolver
+
     def close(self) -> None:
-        """Close the sockets of the running loop; questions that are still open are answered "server failure"."""
-        loop = _running_loop()
+        """End the thread of c-ares; questions that are still open are answered "server failure"."""
         with self._lock:
-            channel = self._channels.pop(loop, None)
-        if channel is not None:
+            channel, self._channel = self._channel, None
+            substitute, self._substitute = self._substitute, None
+        if substitute is not None:
+            substitute.close()
+        if channel is not None and self._process == os.getpid():
+            channel.cancel()
             channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -134,207 +241,132 @@ class AiodnsResolver:
         self.close()
 
 
-def _close_all(channels: dict[asyncio.AbstractEventLoop, _Channel]) -> None:
-    """Close what a dropped resolver leaves behind; the garbage collector may call this in any thread."""
-    for loop, channel in channels.items():
-        try:
-            loop.call_soon_threadsafe(channel.close)
-        except RuntimeError:  # the loop has ended
-            channel.abandon()
+def _not_sent(question: Question) -> Answer | None:
+    """The answer to a question that is not sent. Raises `ValueError` for a type that no plan asks for."""
+    if question.type not in _TYPES:
+        raise ValueError(f"{question}: records are of type {', '.join(sorted(_TYPES))}")
+    return not_asked(question)
 
 
-def _substitute(options: dict[str, Any]) -> AsyncDnspythonResolver:
-    import dns.asyncresolver
-
-    from mailauth.resolvers.dnspython_async import AsyncDnspythonResolver
-
-    if "servers" not in options:
-        return AsyncDnspythonResolver()
-    resolver = dns.asyncresolver.Resolver(configure=False)
-    resolver.nameservers, resolver.port = options["servers"], options["udp_port"]
-    resolver.timeout, resolver.lifetime = options["timeout"], options["timeout"] * options["tries"]
-    return AsyncDnspythonResolver(resolver)
+def _settle(future: Future[Answer] | asyncio.Future[Answer], answer: Answer) -> None:
+    if isinstance(future, Future):
+        if future.set_running_or_notify_cancel():
+            future.set_result(answer)
+    elif not future.done():
+        future.set_result(answer)
 
 
-def _running_loop() -> asyncio.AbstractEventLoop:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        raise TypeError("AiodnsResolver works under asyncio only; elsewhere use AsyncDnspythonResolver") from None
+class _Pending:
+    """The callback of one question. c-ares may call it in the midst of `query`, which then raises as well."""
 
-
-def is_unusual(question: Question) -> bool:
-    """Whether the name can be asked, though not through c-ares."""
-    return not _ASKABLE.fullmatch(question.name) and not_asked(question) is None
-
-
-class _Asker(Protocol):
-    """Who waits for answers."""
-
-    @property
-    def given_up(self) -> bool: ...
-
-    def take(self, question: Question, answer: Answer) -> None: ...
-
-
-class _Single:
-    """One question, and the future of its answer."""
-
-    __slots__ = ("future",)
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.future: asyncio.Future[Answer] = loop.create_future()
-
-    @property
-    def given_up(self) -> bool:
-        return self.future.done()
-
-    def take(self, question: Question, answer: Answer) -> None:
-        if not self.future.done():
-            self.future.set_result(answer)
-
-
-class _Batch:
-    """What `mailauth.plan.AsyncBatch` demands."""
-
-    __slots__ = ("_channel", "_submit", "_tasks", "_told")
+    __slots__ = ("done", "name", "question", "release")
 
     def __init__(
-        self,
-        channel: _Channel,
-        told: Callable[[Question, Answer], None],
-        submit: Callable[[Question], asyncio.Future[Answer]],
+        self, name: str, question: Question, done: Callable[[Answer], object], release: Callable[[], object]
     ) -> None:
-        self._channel = channel
-        self._told: Callable[[Question, Answer], None] | None = told
-        self._submit: Callable[[Question], asyncio.Future[Answer]] | None = submit
-        self._tasks: dict[asyncio.Future[Answer], Question] = {}
+        self.name, self.question = name, question
+        self.done: Callable[[Answer], object] | None = done
+        self.release = release
 
-    @property
-    def given_up(self) -> bool:
-        return self._told is None
-
-    def ask(self, question: Question) -> None:
-        require_type(question)
-        if is_unusual(question) and self._submit is not None:
-            task = self._submit(question)
-            self._tasks[task] = question
-            task.add_done_callback(self._take_task)
-        else:
-            self._channel.add(self, question)
-
-    def take(self, question: Question, answer: Answer) -> None:
-        if self._told is not None:
-            self._told(question, answer)
-
-    def _take_task(self, task: asyncio.Future[Answer]) -> None:
-        question = self._tasks.pop(task, None)
-        if question is not None:
-            # These never raise; a loop that ends may cancel them.
-            self.take(question, CLOSED if task.cancelled() else task.result())
-
-    def tell(self) -> None:
-        self._channel.tell()
-        for task in [task for task in self._tasks if task.done()]:
-            self._take_task(task)
-
-    async def close(self) -> None:
-        # c-ares holds the batch until it gives up, too. Both of these hold the resolver, which may be dropped before.
-        self._told = self._submit = None
-        tasks = list(self._tasks)
-        self._tasks.clear()
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.gather(*tasks, return_exceptions=True)
+    def __call__(self, result: Any, error: Any) -> None:
+        done, self.done = self.done, None
+        if done is not None:
+            self.release()
+            done(_answer_of(self.name, self.question, result, error))
 
 
-class _Channel:
-    """c-ares within one event loop. All methods, and c-ares' callbacks, run in the loop's thread.
+_OUTCOMES = {
+    pycares.errno.ARES_ENOTFOUND: Outcome.NO_SUCH_NAME,
+    pycares.errno.ARES_ENODATA: Outcome.NO_DATA,
+    pycares.errno.ARES_ETIMEOUT: Outcome.TIMED_OUT,
+    pycares.errno.ARES_EREFUSED: Outcome.REFUSED,
+}
+_FACTS = frozenset({pycares.errno.ARES_ENOTFOUND, pycares.errno.ARES_ENODATA})
 
-    The callbacks only note what was answered: whoever is told of it may ask the next question at once, which c-ares
-    is not asked in the midst of its own work.
-    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, options: dict[str, Any], max_in_flight: int) -> None:
-        self._loop = loop
-        self._cap = self._free = max_in_flight
-        self._waiting: deque[tuple[_Asker, Question]] = deque()
-        self._answered: list[tuple[_Asker, Question, Answer]] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._closed = False
-        self._channel: Any = pycares.Channel(sock_state_cb=self._socket_changed, **options)
-        self._sockets = sockets_in(loop, self._process)
+def _answer_of(name: str, question: Question, result: Any, error: Any) -> Answer:
+    """What c-ares' callback was given, as an answer to `question`; `name` is its name as it was asked."""
+    if error is not None:
+        if error == pycares.errno.ARES_ECANCELLED:
+            return _CLOSED
+        outcome = _OUTCOMES.get(error, Outcome.SERVER_FAILURE)
+        return Answer(outcome, detail="" if error in _FACTS else f"c-ares: {pycares.errno.strerror(error)!s}")
+    try:
+        return _from_sections(name, question, result)
+    except (ValueError, TypeError, AttributeError) as failure:
+        return Answer(Outcome.SERVER_FAILURE, detail=f"c-ares: unreadable answer: {failure}")
 
-    def add(self, asker: _Asker, question: Question) -> None:
-        answer = CLOSED if self._closed else not_asked(question)
-        if answer is not None:
-            self._note(asker, question, answer)
-        elif self._free:
-            self._start(asker, question)
-        else:
-            self._waiting.append((asker, question))
-        if self._answered:
-            # It ended in the asking: told of later, as all others are.
-            self._loop.call_soon(self.tell)
 
-    def tell(self) -> None:
-        """Tell of what was answered, and start what waits for its turn."""
-        answered, self._answered = self._answered, []
-        for asker, question, answer in answered:
-            asker.take(question, answer)
-        while self._waiting and self._free:
-            asker, question = self._waiting.popleft()
-            if not asker.given_up:
-                self._start(asker, question)
-        if self._answered:
-            self._loop.call_soon(self.tell)
+def _from_sections(name: str, question: Question, result: Any) -> Answer:
+    """The records of the name that was asked, or of the name that its CNAMEs lead to."""
+    asked, ttl = _TYPES[question.type], _GREATEST_TTL
+    for _ in range(MAX_CHAIN + 1):
+        here = [record for record in result.answer if record.record_class == _IN and _name(record.name) == name]
+        records = [record for record in here if record.type == asked]
+        if records:
+            ttl = min(ttl, *[record.ttl for record in records])
+            unique = tuple(dict.fromkeys([_VALUES[question.type](record.data) for record in records]))
+            detail = "" if len(unique) <= MAX_RECORDS else f"{MAX_RECORDS} of {len(unique)} records kept"
+            # RFC 2181 section 8: a greater value is to be taken as zero; c-ares makes it the greatest.
+            return Answer(Outcome.FOUND, unique[:MAX_RECORDS], ttl if 0 <= ttl < _GREATEST_TTL else 0, detail)
+        aliases = [record for record in here if record.type == _CNAME]
+        if not aliases:
+            return Answer(Outcome.NO_DATA, ttl=_negative_ttl(name, result.authority, ttl))
+        name, ttl = _name(aliases[0].data.cname), min(ttl, aliases[0].ttl)
+    return Answer(Outcome.SERVER_FAILURE, detail=f"CNAME chain over {MAX_CHAIN} or a loop")
 
-    def close(self) -> None:
-        # What waits is answered first, or it would start while the rest is being cancelled.
-        while self._waiting:
-            self._note(*self._waiting.popleft(), CLOSED)
-        self._channel.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
-        self.abandon()
-        self.tell()
 
-    def abandon(self) -> None:
-        """Let c-ares close its sockets, in a thread of its own; from here on its callbacks do nothing."""
-        self._closed = True
-        self._sockets.close()
-        self._channel.close()
+def _negative_ttl(name: str, authority: Sequence[Any], ttl: int) -> int:
+    """RFC 2308 section 5: the lesser of the SOA's TTL and its MINIMUM field; without a SOA it may not be kept."""
+    for record in authority:
+        if record.type == _SOA and f".{name}".endswith(f".{_name(record.name)}"):
+            least: int = min(ttl, record.ttl, record.data.minimum)
+            return least
+    return 0
 
-    def _start(self, asker: _Asker, question: Question) -> None:
-        self._free -= 1
-        name = question.name.lower()
-        done = partial(self._done, name, question, asker)
-        try:
-            self._channel.query(name, TYPES[question.type], callback=done)
-        except pycares.AresError as error:
-            done(None, error.args[0])
-        if self._timer is None:
-            self._timer = self._loop.call_later(_TICK, self._tick)
 
-    def _done(self, name: str, question: Question, asker: _Asker, result: Any, error: Any) -> None:
-        """c-ares' callback, which may come from within `query`."""
-        if not self._closed:
-            self._free += 1
-            self._note(asker, question, answer_of(name, question, result, error))
+# Block lists give the same few answers all day.
+@lru_cache(maxsize=1024)
+def _ipv4(text: str) -> IPv4Address:
+    # Twice as fast as ipaddress' own parser, and c-ares wrote the text itself.
+    return IPv4Address(socket.inet_aton(text))
 
-    def _note(self, asker: _Asker, question: Question, answer: Answer) -> None:
-        self._answered.append((asker, question, answer))
 
-    def _tick(self) -> None:
-        self._timer = self._loop.call_later(_TICK, self._tick) if self._free < self._cap else None
-        self._process(pycares.ARES_SOCKET_BAD, pycares.ARES_SOCKET_BAD)
+_VALUES: dict[str, Any] = {
+    "A": lambda data: _ipv4(data.addr),
+    "AAAA": lambda data: IPv6Address(data.addr),
+    "MX": lambda data: Exchange(data.priority, _name(data.exchange)),
+    "PTR": lambda data: _name(data.dname),
+    "TXT": lambda data: data.data,
+}
 
-    def _process(self, readable: int, writable: int) -> None:
-        self._channel.process_fd(readable, writable)
-        if self._answered:
-            self.tell()
+_ESCAPE = re.compile(rb"\\(\d{3}|.)", re.DOTALL)
 
-    def _socket_changed(self, fd: int, readable: bool, writable: bool) -> None:
-        if not self._closed:
-            self._sockets.watch(fd, readable, writable)
+
+def _name(text: str | bytes) -> str:
+    """c-ares' text of a name as `Answer` has it; both escape, but not the same octets."""
+    octets = text if isinstance(text, bytes) else text.encode("ascii")
+    if b"\\" not in octets and b" " not in octets:
+        return octets.decode("ascii").lower().removesuffix(".")
+    labels = re.findall(rb"(?:[^.\\]|\\\d{3}|\\.)+", octets, re.DOTALL)
+    return ".".join([_label_text(_ESCAPE.sub(_unescape, label).lower()) for label in labels])
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    escaped = match[1]
+    return bytes([int(escaped) & 0xFF]) if len(escaped) == 3 else escaped
+
+
+_PLAIN = re.compile(rb"[a-z0-9_-]+")
+_MUST_ESCAPE = b'"().;\\@$'
+
+
+def _label_text(label: bytes) -> str:
+    """A label as `Answer` has it: octets that host names do not have are escaped as in a master file."""
+    if _PLAIN.fullmatch(label):
+        return label.decode("ascii")
+    # RFC 1035 section 5.1
+    return "".join(
+        f"\\{chr(octet)}" if octet in _MUST_ESCAPE else chr(octet) if 0x20 < octet < 0x7F else f"\\{octet:03}"
+        for octet in label
+    )
