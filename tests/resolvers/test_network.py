@@ -446,13 +446,15 @@ def test_an_interrupted_caller_leaves_a_resolver_that_works(kind: Any) -> None:
 
     former = signal.signal(signal.SIGALRM, interrupt)
     try:
-        with HostileServer(lambda query, tcp: [(0.2, r) for _, r in good(query, tcp)]) as server:
-            with kind(server.port, 2) as resolver:
-                for _ in range(3):
-                    signal.setitimer(signal.ITIMER_REAL, 0.05)
-                    with pytest.raises(KeyboardInterrupt):
-                        run(ask_all(numbered(4)), resolver)
-                assert all(answer.found for answer in run(ask_all(numbered(4)), resolver))
+        with (
+            HostileServer(lambda query, tcp: [(0.2, r) for _, r in good(query, tcp)]) as server,
+            kind(server.port, 2) as resolver,
+        ):
+            for _ in range(3):
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
+                with pytest.raises(KeyboardInterrupt):
+                    run(ask_all(numbered(4)), resolver)
+            assert all(answer.found for answer in run(ask_all(numbered(4)), resolver))
     finally:
         signal.signal(signal.SIGALRM, former)
 
