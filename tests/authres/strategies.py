@@ -8,7 +8,7 @@ import re
 from hypothesis import strategies as st
 
 from mailauth.authres import AuthenticationResults, MethodResult, Property
-from mailauth.authres.grammar import UNSAFE
+from mailauth.authres.words import UNSAFE
 
 UNSAFE_CHARACTER = re.compile(f"[{UNSAFE}]")
 

@@ -24,7 +24,7 @@ from mailauth.authres import (
     parse_field,
     spf,
 )
-from mailauth.authres.grammar import CUT_MARK, MAX_LINE_CHARACTERS, MAX_LINE_OCTETS, MAX_VALUE_OCTETS
+from mailauth.authres.words import CUT_MARK, MAX_LINE_CHARACTERS, MAX_LINE_OCTETS, MAX_VALUE_OCTETS
 from mailauth.mail import header as message
 
 from .strategies import ascii_characters, fields, hostile_fields, hostile_pieces, identities, utf8_characters

@@ -13,10 +13,12 @@ from mailauth.authres import (
     RESULT_WORDS,
     AuthenticationResults,
     MethodResult,
+    arc,
     auth,
     build,
     distinct_length,
     dkim,
+    dmarc,
     dnswl,
     iprev,
     method_result,
@@ -42,6 +44,13 @@ CASES = [
     (spf("none", mail_from=""), ["smtp.mailfrom="]),
     (spf("fail", helo="mx.example.org"), ["smtp.helo=mx.example.org"]),
     (spf("temperror"), []),
+    # draft-ietf-dmarc-dmarcbis section 9.1: header.from and policy.dmarc
+    (dmarc("pass", header_from="example.org"), ["header.from=example.org"]),
+    (dmarc("fail", header_from="a.example", policy="reject"), ["header.from=a.example", "policy.dmarc=reject"]),
+    (dmarc("none"), []),
+    # RFC 8617 section 10.1
+    (arc("pass", remote_ip="::ffff:192.0.2.1", oldest_pass=0), ["smtp.remote-ip=192.0.2.1", "header.oldest-pass=0"]),
+    (arc("none"), []),
     # section 2.7.1
     (
         dkim("pass", domain="example.org", identity="@mail.example.org", selector="s", algorithm="rsa-sha256"),
@@ -187,3 +196,21 @@ def test_a_peers_text_never_raises(a: str, b: str, c: str) -> None:
         read = parse_field(build("mx.example.net", *results, smtputf8=smtputf8))
         assert isinstance(read, AuthenticationResults)
         assert [r.method for r in read.results] == [r.method for r in results]
+
+
+def test_the_policies_of_dmarc_stand_in_the_comment() -> None:
+    assert dmarc("fail", published="reject", disposition="quarantine").comment == "p=reject dis=quarantine"
+    assert dmarc("fail", published="none", comment="no alignment").comment == "p=none no alignment"
+    assert b"(p=reject dis=none)" in build("mx", dmarc("pass", published="reject", disposition="none"))
+    with pytest.raises(ValueError, match="none, quarantine or reject"):
+        dmarc("fail", policy="discard")
+    with pytest.raises(ValueError, match="no result"):
+        dmarc("bestguesspass")
+
+
+def test_the_numbers_of_arc() -> None:
+    for number in (-1, 51):
+        with pytest.raises(ValueError, match="between 0 and 50"):
+            arc("pass", oldest_pass=number)
+    with pytest.raises(ValueError, match="no result"):
+        arc("neutral")

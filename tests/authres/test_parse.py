@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailauth.authres import AuthenticationResults, MethodResult, ParseFailure, Property, Reason, parse, parse_field
-from mailauth.authres.grammar import MAX_COMMENT_DEPTH, MAX_FIELD_OCTETS
+from mailauth.authres.words import MAX_COMMENT_DEPTH, MAX_FIELD_OCTETS
 
 
 def P(name: str, value: str, comment: str = "") -> Property:

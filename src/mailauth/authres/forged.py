@@ -1,6 +1,3 @@
-# What belongs here: finding and deleting the fields that a message had no right to bring along. Octets in, the same
-# octets out, less the deleted ones.
-#
 # RFC 8601 section 5: a server at the border deletes each field that bears its own authserv-id, and each whose version
 # it does not know. It says nothing of fields that cannot be read; the rule here (docs/conformance.md):
 #   - Only the beginning counts, up to the first semicolon. What follows the id may be as broken as it likes: a reader
@@ -17,7 +14,7 @@
 # here. So fields are looked for where lax readers find them, too: behind a bare CR or LF (or whatever else passes for
 # a line end) within another field, behind a line that breaks the header off, behind the bounds of the splitter, and
 # behind the empty line of an LF message, for those to whom only CRLF ends a line. All scans are linear, nothing raises.
-"""Deleting Authentication-Results fields that claim to be ours."""
+"""Finding and deleting Authentication-Results fields that claim to be ours; every other octet stays as it is."""
 
 from __future__ import annotations
 
@@ -28,9 +25,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from mailauth.authres.grammar import DIGITS, FIELD_NAME, SUPPORTED_VERSION, TOKEN, UNSAFE, WORD
-from mailauth.authres.model import Reason, check_authserv_id
-from mailauth.authres.parser import Scanner, Trouble
+from mailauth.authres.field import Reason, check_authserv_id
+from mailauth.authres.parse import Malformed, Scanner
+from mailauth.authres.words import DIGITS, FIELD_NAME, SUPPORTED_VERSION, TOKEN, UNSAFE, WORD
 from mailauth.mail.header import Header, split
 from mailauth.mail.names import to_ascii
 
@@ -246,7 +243,7 @@ def _claim(value: bytes, ours: frozenset[str]) -> Claim | None:
     """Why a field of this value must go; None if it may stay."""
     try:
         words = _beginning(Scanner(_trimmed(value).decode("utf-8", "surrogateescape")))
-    except Trouble:
+    except Malformed:
         return Claim.UNREADABLE
     if _is_ours(words[0], ours) or any(_is_ours(joined, ours) for joined in _joined(words, ours)):
         return Claim.OURS
@@ -268,14 +265,14 @@ def _beginning(scanner: Scanner) -> list[str]:
     scanner.cfws()
     words = [_word(scanner)]
     if not words[0].strip():
-        raise scanner.trouble(Reason.NO_AUTHSERV_ID, "an empty authserv-id")
+        raise scanner.malformed(Reason.NO_AUTHSERV_ID, "an empty authserv-id")
     while True:
         scanner.cfws()
         here = scanner.peek()
         if here == '"' or WORD.match(here):
             words.append(_word(scanner))
         elif _UNSAFE.match(here) or "=?" in scanner.text[: scanner.position + 2]:
-            raise scanner.trouble(Reason.UNEXPECTED, "a control character or an encoded word")
+            raise scanner.malformed(Reason.UNEXPECTED, "a control character or an encoded word")
         else:
             return words
 

@@ -1,6 +1,7 @@
-# What belongs here: results of the methods that this library evaluates, and of any other, from plain values. The
-# modules that evaluate them are not imported: whoever calls passes words and text.
-"""Building results: `spf`, `dkim`, `iprev`, `dnswl`, `auth`, `method_result`; and `build`, the whole field."""
+"""Building results from plain words and text: one function for each method; and `build`, the whole field.
+
+The modules that evaluate the methods are not imported.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from itertools import pairwise
 
-from mailauth.authres.model import AuthenticationResults, MethodResult, Property
-from mailauth.authres.registry import check_words
+from mailauth.authres.field import AuthenticationResults
+from mailauth.authres.result import MethodResult, Property
+from mailauth.authres.words import MAX_INSTANCE, RESULT_WORDS
 from mailauth.mail.names import parse_ip, split_address
 
 SIGNATURE_CHARACTERS = 8
@@ -23,7 +25,7 @@ def build(authserv_id: str, *results: MethodResult, smtputf8: bool = False) -> b
     (RFC 8601 section 2.7). Whatever the values hold, the field is well-formed.
     """
     for result in results:
-        check_words(result.method, result.result)
+        _check_words(result)
     return AuthenticationResults(authserv_id, results).to_bytes(smtputf8=smtputf8)
 
 
@@ -39,21 +41,36 @@ def method_result(
 
     Raises `ValueError` for a result word that a registered method does not have, and for a name without a dot.
     """
-    check_words(method, result)
     pairs = properties.items() if isinstance(properties, Mapping) else properties
-    return MethodResult(method, result, tuple(_property(name, value) for name, value in pairs), reason, comment)
+    items = []
+    for name, value in pairs:
+        ptype, dot, rest = name.partition(".")
+        if not dot:
+            raise ValueError(
+                f"a property is a type and a name with a dot between them, such as smtp.helo; not {name!r}"
+            )
+        items.append(Property(ptype, rest, value))
+    return _checked(method, result, items, reason, comment)
 
 
-def _property(name: str, value: str) -> Property:
-    ptype, dot, rest = name.partition(".")
-    if not dot:
-        raise ValueError(f"a property is a type and a name with a dot between them, such as smtp.helo; not {name!r}")
-    return Property(ptype, rest, value)
+def _checked(
+    method: str, result: str, properties: Iterable[Property], reason: str | None, comment: str
+) -> MethodResult:
+    built = MethodResult(method, result, tuple(properties), reason, comment)
+    _check_words(built)
+    return built
 
 
-def _given(**values: str | None) -> list[tuple[str, str]]:
-    """Those properties that have a value; ``smtp_helo`` stands for ``smtp.helo``."""
-    return [(name.replace("_", "."), value) for name, value in values.items() if value is not None]
+def _check_words(result: MethodResult) -> None:
+    # RFC 8601 section 2.7. A method that IANA does not list may have any.
+    words = RESULT_WORDS.get(result.method)
+    if words is not None and result.result not in words:
+        raise ValueError(f"{result.method!r} has no result {result.result!r}; it has {', '.join(sorted(words))}")
+
+
+def _given(*properties: tuple[str, str, str | None]) -> list[Property]:
+    """Those properties (type, name, value) that have a value."""
+    return [Property(ptype, name, value) for ptype, name, value in properties if value is not None]
 
 
 def spf(
@@ -74,13 +91,10 @@ def spf(
     if mail_from is not None and helo is not None:
         raise ValueError("an SPF result is about MAIL FROM or HELO; give each identity a result of its own")
     if mail_from is not None and not keep_local_part:
-        mail_from = _domain_of(mail_from)
-    return method_result("spf", result, _given(smtp_mailfrom=mail_from, smtp_helo=helo), reason=reason, comment=comment)
-
-
-def _domain_of(address: str) -> str:
-    mailbox = split_address(address)
-    return mailbox.domain if mailbox else address.rpartition("@")[2]
+        mailbox = split_address(mail_from)
+        mail_from = mailbox.domain if mailbox else mail_from.rpartition("@")[2]
+    properties = _given(("smtp", "mailfrom", mail_from), ("smtp", "helo", helo))
+    return _checked("spf", result, properties, reason, comment)
 
 
 def dkim(
@@ -106,8 +120,9 @@ def dkim(
             f"a signature is identified by {SIGNATURE_CHARACTERS} characters at least (RFC 6008 section 4)"
         )
     start = None if signature is None else _signature(signature)[:signature_length]
-    tags = _given(header_d=domain, header_i=identity, header_s=selector, header_a=algorithm, header_b=start)
-    return method_result("dkim", result, tags, reason=reason, comment=comment)
+    tags = (("d", domain), ("i", identity), ("s", selector), ("a", algorithm), ("b", start))
+    properties = _given(*[("header", name, value) for name, value in tags])
+    return _checked("dkim", result, properties, reason, comment)
 
 
 def distinct_length(signatures: Iterable[str]) -> int:
@@ -139,8 +154,7 @@ def iprev(
 
     Raises `ValueError` for a result that the method does not have and for what is no address.
     """
-    properties = {"policy.iprev": str(parse_ip(ip))}
-    return method_result("iprev", result, properties, reason=reason, comment=comment)
+    return _checked("iprev", result, (Property("policy", "iprev", str(parse_ip(ip))),), reason, comment)
 
 
 def dnswl(
@@ -161,8 +175,8 @@ def dnswl(
     # RFC 8904 section 3: policy.ip holds the A records, several as a quoted, comma-separated list.
     ip = ",".join(str(code) for code in codes) or None
     sec = {True: "yes", False: "no", None: "na"}[dnssec]
-    properties = _given(dns_zone=zone, policy_ip=ip, policy_txt=text, dns_sec=sec)
-    return method_result("dnswl", result, properties, reason=reason, comment=comment)
+    properties = _given(("dns", "zone", zone), ("policy", "ip", ip), ("policy", "txt", text), ("dns", "sec", sec))
+    return _checked("dnswl", result, properties, reason, comment)
 
 
 def auth(
@@ -178,5 +192,50 @@ def auth(
     `identity` is the authorization identity, `mail_from` the mailbox of the AUTH parameter of MAIL FROM. Raises
     `ValueError` for a result that the method does not have.
     """
-    properties = _given(smtp_auth=identity, smtp_mailfrom=mail_from)
-    return method_result("auth", result, properties, reason=reason, comment=comment)
+    properties = _given(("smtp", "auth", identity), ("smtp", "mailfrom", mail_from))
+    return _checked("auth", result, properties, reason, comment)
+
+
+def dmarc(
+    result: str,
+    *,
+    header_from: str | None = None,
+    policy: str | None = None,
+    published: str | None = None,
+    disposition: str | None = None,
+    reason: str | None = None,
+    comment: str = "",
+) -> MethodResult:
+    """A DMARC result (RFC 7489 section 11.1): the domain of the From field, and the policy.
+
+    `policy` is what was evaluated for the message (the property policy.dmarc): "none", "quarantine" or "reject".
+    `published` (p= of the record) and `disposition` (what was done with the message) stand in the comment, as many
+    servers write them: ``(p=reject dis=none)``. Raises `ValueError` for a result or a policy that DMARC does not have.
+    """
+    if policy not in (None, "none", "quarantine", "reject"):
+        raise ValueError(f"a DMARC policy is none, quarantine or reject, not {policy!r}")
+    words = [f"{tag}={word}" for tag, word in (("p", published), ("dis", disposition)) if word is not None]
+    properties = _given(("header", "from", header_from), ("policy", "dmarc", policy))
+    return _checked("dmarc", result, properties, reason, " ".join(filter(None, (*words, comment))))
+
+
+def arc(
+    result: str,
+    *,
+    remote_ip: str | IPv4Address | IPv6Address | None = None,
+    oldest_pass: int | None = None,
+    reason: str | None = None,
+    comment: str = "",
+) -> MethodResult:
+    """The result of an ARC chain (RFC 8617 section 5.2): "none", "pass" or "fail".
+
+    `remote_ip` is the address of the SMTP client that the chain came from (section 10.1), `oldest_pass` the number of
+    the oldest ARC-Message-Signature that still verifies; 0: all of them do. Raises `ValueError` for another result,
+    for what is no address, and for a number that is not between 0 and 50.
+    """
+    if oldest_pass is not None and not 0 <= oldest_pass <= MAX_INSTANCE:
+        raise ValueError(f"oldest_pass is between 0 and {MAX_INSTANCE} (RFC 8617 section 4.2.1), not {oldest_pass!r}")
+    ip = None if remote_ip is None else str(parse_ip(remote_ip))
+    oldest = None if oldest_pass is None else str(oldest_pass)
+    properties = _given(("smtp", "remote-ip", ip), ("header", "oldest-pass", oldest))
+    return _checked("arc", result, properties, reason, comment)

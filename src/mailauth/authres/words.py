@@ -1,15 +1,15 @@
-# What belongs here: the characters and small tokens of an Authentication-Results field, for reading and writing.
-# Tables and expressions only; nothing here knows a method or a message.
-#
 # SECURITY: every expression runs over octets that a peer chose. Each is a single run of one character class, or ends
 # each repeat with a character that the class does not hold, so none of them can backtrack over more than one label.
-"""Characters, tokens and limits of RFC 8601 fields."""
+"""The tokens, limits and registered words of RFC 8601 fields: tables and expressions only."""
 
 from __future__ import annotations
 
 import re
 
 FIELD_NAME = "Authentication-Results"
+ARC_FIELD_NAME = "ARC-Authentication-Results"  # RFC 8617 section 4.1.1
+
+MAX_INSTANCE = 50  # RFC 8617 section 4.2.1
 
 # RFC 8601 section 2.6: this specification is version 1; so is every registered method's.
 SUPPORTED_VERSION = 1
@@ -48,6 +48,7 @@ TOKEN = re.compile(r"[!#-'*+\-.0-9A-Z^-~]+")
 
 # Keyword = Ldh-str = *( ALPHA / DIGIT / "-" ) Let-dig                          RFC 5321 sections 4.1.2, 4.1.3
 KEYWORD = re.compile(r"[A-Za-z0-9-]+(?<!-)")
+LOWER_KEYWORD = re.compile(rf"[a-z0-9-]{{0,{MAX_KEYWORD_CHARACTERS - 1}}}[a-z0-9]")
 KEYWORD_RUN = re.compile(r"[A-Za-z0-9-]+")
 
 DIGITS = re.compile(r"[0-9]+")
@@ -80,3 +81,40 @@ IDENTITY = re.compile(
 BARE_RUN = re.compile(rf'[^\s"();\\{UNSAFE}]+')
 BARE_IDENTITY = re.compile(r"[^<>\[\]:,@]*+@[^=<>,@]++")
 LOCAL_PART = re.compile(DOT_ATOM)
+
+
+# --- the IANA registry "Email Authentication Parameters" -----------------------------------------------------
+
+_DKIM = frozenset({"none", "pass", "fail", "policy", "neutral", "temperror", "permerror"})
+_SPF = _DKIM | {"softfail"}
+
+RESULT_WORDS: dict[str, frozenset[str]] = {
+    "arc": frozenset({"none", "pass", "fail"}),  # RFC 8617 section 10.1
+    "auth": frozenset({"none", "pass", "fail", "temperror", "permerror"}),  # RFC 8601 section 2.7.4
+    "dkim": _DKIM,  # RFC 8601 section 2.7.1
+    "dkim-adsp": frozenset(  # RFC 5617 section 5.4
+        {"none", "pass", "unknown", "fail", "discard", "nxdomain", "temperror", "permerror"}
+    ),
+    "dkim-atps": frozenset({"none", "pass", "fail", "temperror", "permerror"}),  # RFC 6541 section 8.3
+    "dmarc": frozenset({"none", "pass", "fail", "temperror", "permerror"}),  # RFC 7489 section 11.2
+    "dnswl": frozenset({"none", "pass", "temperror", "permerror"}),  # RFC 8904 section 2
+    "domainkeys": _DKIM,  # RFC 8601 section 6.7: deprecated
+    "iprev": frozenset({"pass", "fail", "temperror", "permerror"}),  # RFC 8601 section 2.7.3
+    "rrvs": frozenset({"none", "unknown", "pass", "fail", "temperror", "permerror"}),  # RFC 7293 section 15.2
+    "sender-id": _SPF,  # RFC 8601 section 6.7: deprecated
+    "smime": frozenset({"none", "pass", "fail", "policy", "neutral", "temperror", "permerror"}),  # RFC 7281 section 3.2
+    "spf": _SPF,  # RFC 8601 section 2.7.2; "hardfail" is a deprecated word for "fail" (RFC 8601 section 6.7)
+    "vbr": frozenset({"none", "pass", "fail", "temperror", "permerror"}),  # RFC 6212 section 4
+}
+
+PROPERTY_TYPES = frozenset({"body", "dns", "header", "policy", "smtp"})  # RFC 8601 section 2.3; dns: RFC 8904 section 4
+
+# Properties whose value is a domain name or an address: where the message is not internationalized, their U-labels
+# are written as A-labels (RFC 8616 section 3: every U-label is equivalent to an A-label).
+IDENTITIES = frozenset(
+    {
+        ("smtp", "auth"), ("smtp", "helo"), ("smtp", "mailfrom"), ("smtp", "rcptto"), ("smtp", "rrvs"),
+        ("header", "d"), ("header", "i"), ("header", "s"), ("header", "from"), ("header", "sender"),
+        ("header", "mv"), ("header", "md"), ("dns", "zone"),
+    }
+)  # fmt: skip
