@@ -16,8 +16,8 @@ from mailauth.greylist import AsyncStore, GreylistPolicy, SettingsSource
 from mailauth.mail import names
 from mailauth.mail.header import blocks
 from mailauth.plan import DEFAULT_TIME_LIMIT, AsyncResolver, IPAddress, run_async
+from mailauth.plan.drivers import running_trio
 from mailauth.stores import open_async_store
-from mailauth.stores.threads import running_trio
 from mailauth.transaction.decision import Decision
 from mailauth.transaction.message import AuthenticatorBase, check_message
 from mailauth.transaction.report import Report

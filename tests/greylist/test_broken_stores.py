@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 import trio
 
-from mailauth.greylist import AsyncGreylist, Decision, Greylist, Record, State, StoreError, Trouble
+from mailauth.greylist import AsyncGreylist, Decision, Greylist, Record, State, StoreError, StoreErrorReason
 from mailauth.stores import open_async_store, open_store
 from mailauth.stores.sqlite import SqliteStore
 from tests.dbservers import PostgresServer, RedisServer, Server, running_server
@@ -37,7 +37,7 @@ def check(greylist: Greylist, at: float = 0, sender: str = "ann@example.org") ->
     return greylist.check("192.0.2.1", sender, "bob@example.net", now=T + at)
 
 
-def in_trouble(greylist: Greylist, trouble: Trouble) -> Decision:
+def in_trouble(greylist: Greylist, trouble: StoreErrorReason) -> Decision:
     """The decision of a check of something new, while the store has this trouble."""
     record = Record(State.WAITING, T, T, 1, 0, int(T) + 5000)
 
@@ -48,7 +48,7 @@ def in_trouble(greylist: Greylist, trouble: Trouble) -> Decision:
 
     with pytest.raises(StoreError) as caught:
         fill()
-    assert caught.value.trouble is trouble, caught.value
+    assert caught.value.reason is trouble, caught.value
     return check(greylist, sender="stranger@example.org")
 
 
@@ -66,7 +66,7 @@ def greylist(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Greylist]:
 
 def test_a_file_that_is_no_database(greylist: Greylist, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.write_bytes(b"From ann@example.org\n" * 500)
-    decision = in_trouble(greylist, Trouble.CORRUPT)
+    decision = in_trouble(greylist, StoreErrorReason.CORRUPT)
     assert (decision.action, decision.reason) == ("accept", "store-error")
     assert "not a database" in decision.detail
     assert "not a database" in caplog.text
@@ -85,7 +85,7 @@ def test_a_corrupt_database(greylist: Greylist, path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(os.urandom(size - 4096))
-    decision = in_trouble(greylist, Trouble.CORRUPT)
+    decision = in_trouble(greylist, StoreErrorReason.CORRUPT)
     assert (decision.action, decision.reason) == ("accept", "store-error")
     greylist.close()
     # A backup put in its place is all that is needed.
@@ -134,7 +134,7 @@ def test_a_locked_database(greylist: Greylist, path: Path) -> None:
     check(greylist)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        decision = in_trouble(greylist, Trouble.LOCKED)
+        decision = in_trouble(greylist, StoreErrorReason.LOCKED)
         assert (decision.action, decision.reason) == ("accept", "store-error")
         # Reading goes on: what is in the store is decided as ever.
         assert check(greylist, 300).reason == "retried"
@@ -178,7 +178,7 @@ def test_a_lock_that_no_waiting_frees_is_not_asked_for_again_and_again(path: Pat
     """SQLITE_LOCKED: the conflict is within the process. It is told at once, with time left or without."""
     store = SqliteStore(path, time_limit=5)
     tries: list[int] = []
-    told: list[Trouble] = []
+    told: list[StoreErrorReason] = []
 
     def conflict(connection: sqlite3.Connection) -> None:
         tries.append(1)
@@ -189,7 +189,7 @@ def test_a_lock_that_no_waiting_frees_is_not_asked_for_again_and_again(path: Pat
     def write() -> None:
         with pytest.raises(StoreError) as caught:
             store._write(conflict)
-        told.append(caught.value.trouble)
+        told.append(caught.value.reason)
 
     with store._write_lock:  # so that the write has to stand in line
         thread = threading.Thread(target=write)
@@ -197,7 +197,7 @@ def test_a_lock_that_no_waiting_frees_is_not_asked_for_again_and_again(path: Pat
         while not store._writes:
             time.sleep(0.001)
     thread.join()
-    assert (tries, told) == ([1], [Trouble.LOCKED])
+    assert (tries, told) == ([1], [StoreErrorReason.LOCKED])
     store.close()
 
 
@@ -259,7 +259,7 @@ def test_a_full_disk(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None
     reasons = [check(greylist, sender=f"a{i}x@example.org").reason for i in range(2000)]
     assert reasons[-1] == "store-error"
     assert set(reasons) <= {"new", "store-error"}
-    decision = in_trouble(greylist, Trouble.FULL)
+    decision = in_trouble(greylist, StoreErrorReason.FULL)
     assert (decision.action, "full" in decision.detail) == ("accept", True)
     # What is in the store is still decided by it, and who has waited gets through.
     assert check(greylist, 300).reason == "retried"
@@ -325,7 +325,7 @@ def test_a_folder_that_may_only_be_read() -> None:
         try:
             greylist.store.get(["k"])
         except StoreError as error:
-            assert error.trouble == "unreachable", error.trouble
+            assert error.reason == "unreachable", error.reason
         assert check(0) == "store-error"
         os.chmod(folder, 0o700)
         assert check(0) == "new"
@@ -440,7 +440,7 @@ def test_redis_out_of_memory(caplog: pytest.LogCaptureFixture) -> None:
         greylist = Greylist(open_store(server.url))
         assert check(greylist).reason == "new"
         admin.config_set("maxmemory", "1")
-        decision = in_trouble(greylist, Trouble.FULL)
+        decision = in_trouble(greylist, StoreErrorReason.FULL)
         assert (decision.action, decision.reason) == ("accept", "store-error")
         assert check(greylist, 300).reason == "retried"
         admin.config_set("maxmemory", "0")
@@ -473,7 +473,7 @@ def test_a_postgresql_that_only_reads() -> None:
         greylist.close()
         with psycopg.connect(server.url, autocommit=True) as admin:
             admin.execute("ALTER DATABASE postgres SET default_transaction_read_only = on")
-            decision = in_trouble(greylist, Trouble.READ_ONLY)
+            decision = in_trouble(greylist, StoreErrorReason.READ_ONLY)
             assert (decision.action, decision.reason) == ("accept", "store-error")
             assert check(greylist, 300).reason == "retried"
             admin.execute("SET default_transaction_read_only = off")

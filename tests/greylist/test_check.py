@@ -28,7 +28,7 @@ from mailauth.greylist import (
     SettingsFile,
     State,
     StoreError,
-    Trouble,
+    StoreErrorReason,
 )
 from mailauth.stores import open_async_store
 from mailauth.stores.memory import MemoryStore
@@ -161,7 +161,7 @@ def test_nothing_a_peer_sends_raises(sender: str, recipient: str, proven: str | 
     first = greylist.check(IP, sender, recipient, now=T, proven_domain=proven, client_name=name)
     again = greylist.check(IP, sender, recipient, now=T + 300, proven_domain=proven, client_name=name)
     assert not again.deferred
-    assert "\n" not in (first.reply or "")
+    assert "\n" not in str(first.reply)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ class Failing(MemoryStore):
 
     def _fail(self, name: str) -> None:
         if name in self.names:
-            raise StoreError("out of order", Trouble.UNREACHABLE)
+            raise StoreError("out of order", StoreErrorReason.UNREACHABLE)
 
     def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
         self._fail("get")

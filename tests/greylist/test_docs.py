@@ -9,13 +9,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from docs.tools.greylist_diagram import TABLES, arrows, sections
 
 from mailauth.greylist import GreylistPolicy, Reason, Settings
-from mailauth.greylist.diagram import TABLES, arrows, sections
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 DOCUMENT = (DOCS / "greylist.md").read_text()
-AGAIN = "run python -m mailauth.greylist.diagram docs/img, and put its output into docs/greylist.md"
+AGAIN = "run python -m docs.tools.greylist_diagram docs/img, and put its output into docs/greylist.md"
 
 
 @pytest.mark.parametrize(("name", "text"), list(sections()))

@@ -278,9 +278,9 @@ def test_durations_in_words_never_promise_too_little(seconds: float, words: str)
 def test_the_reply_of_a_deferral() -> None:
     decision, _ = decide(None, T, POLICY)
     # RFC 6647 section 5 (450), RFC 3463 section 2 (an enhanced code of the same class)
-    assert decision.reply == "450 4.7.1 Greylisted; please try again in 5 minutes or later"
+    assert str(decision.reply) == "450 4.7.1 Greylisted; please try again in 5 minutes or later"
     failed = Decision(Action.DEFER, Reason.STORE_ERROR, 300)
-    assert failed.reply == "451 4.3.0 Temporary local problem; please try again later"
+    assert str(failed.reply) == "451 4.3.0 Temporary local problem; please try again later"
     assert Decision(Action.ACCEPT, Reason.KNOWN).reply is None
     assert failed.as_dry_run().reply is None
 

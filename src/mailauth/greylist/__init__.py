@@ -17,17 +17,7 @@ from mailauth.greylist.records import Record, State
 from mailauth.greylist.service import AsyncGreylist, Greylist
 from mailauth.greylist.settings import Patterns, Settings, SettingsError, SettingsSource
 from mailauth.greylist.settingsfile import SettingsFile
-from mailauth.greylist.store import (
-    AsyncStore,
-    Entry,
-    Page,
-    Store,
-    StoreError,
-    StorePlan,
-    Trouble,
-    carry_out,
-    carry_out_async,
-)
+from mailauth.greylist.store import AsyncStore, Entry, Page, Store, StoreError, StoreErrorReason
 
 __all__ = [
     "CLIENT",
@@ -55,12 +45,9 @@ __all__ = [
     "State",
     "Store",
     "StoreError",
-    "StorePlan",
+    "StoreErrorReason",
     "Transition",
-    "Trouble",
     "admit",
-    "carry_out",
-    "carry_out_async",
     "check_attempt",
     "credit",
     "decide",

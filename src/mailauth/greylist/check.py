@@ -1,6 +1,7 @@
-# What belongs here: the logic of one check, as plans that yield store operations: written once, for sync and async.
-# No clock, no store; the transitions are machine.py's.
-"""Plans over a store: check an attempt, remove what has run out."""
+"""Plans over a store: check an attempt, remove what has run out. No clock; the transitions are machine.py's.
+
+Each step is a `Call` of an operation of the store, so the same plan serves a `Store` and an `AsyncStore`.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +15,9 @@ from mailauth.greylist.machine import admit, credit, decide
 from mailauth.greylist.policy import GreylistPolicy, Mode
 from mailauth.greylist.records import NEVER, Record, State
 from mailauth.greylist.settings import Settings
-from mailauth.greylist.store import CompareAndSet, Entry, Expire, Get, StoreError, StorePlan, Trouble
+from mailauth.greylist.store import AsyncStore, Entry, Store, StoreError, StoreErrorReason
 from mailauth.plan.dns import IPAddress
+from mailauth.plan.execution import Call, Plan
 
 MAX_RACES = 100
 """How often a check starts over because others changed the same record meanwhile; each time, one of them got on."""
@@ -33,8 +35,8 @@ class Attempt(NamedTuple):
 
 
 def check_attempt(
-    attempt: Attempt, now: float, settings: Settings, on_error: Action = Action.ACCEPT
-) -> StorePlan[Decision]:
+    attempt: Attempt, now: float, settings: Settings, store: Store | AsyncStore, on_error: Action = Action.ACCEPT
+) -> Plan[Decision]:
     """Decide about an attempt at `now`. A store that fails gives the decision `on_error` (RFC 6647 section 8.2)."""
     # RFC 6647 section 5: not for authenticated clients.
     if attempt.authenticated:
@@ -48,7 +50,7 @@ def check_attempt(
         return Decision(Action.ACCEPT, Reason.OFF)
     keys = keys_of(ip, sender, recipient, policy, proven_domain)
     try:
-        decision = yield from judge(keys, now, policy)
+        decision = yield from judge(store, keys, now, policy)
     except StoreError as error:
         retry_after = int(policy.delay) if on_error is Action.DEFER else 0
         decision = Decision(on_error, Reason.STORE_ERROR, retry_after, note=str(error))
@@ -60,22 +62,22 @@ _OFF, _DRY_RUN = Mode.OFF, Mode.DRY_RUN
 _KNOWN, _RETRIED = Reason.KNOWN, Reason.RETRIED
 
 
-def judge(keys: Keys, now: float, policy: GreylistPolicy) -> StorePlan[Decision]:
+def judge(store: Store | AsyncStore, keys: Keys, now: float, policy: GreylistPolicy) -> Plan[Decision]:
     """Read both records, let the machine decide, and write down what changed; again, if somebody was faster."""
     record: Record | None = None
     decision: Decision | None = None
     for _ in range(MAX_RACES):
-        client, record = yield Get(keys)
+        client, record = yield Call(store.get, keys)
         admitted = admit(client, now, policy)
         if admitted is not None:
-            return (yield from _write_down(keys.client, client, *admitted))
+            return (yield from _write_down(store, keys.client, client, *admitted))
         decision, after = decide(record, now, policy)
         if after is record:
             return decision
         if decision.reason is _KNOWN:
-            return (yield from _write_down(keys.triplet, record, decision, after))
+            return (yield from _write_down(store, keys.triplet, record, decision, after))
         try:
-            swapped = yield CompareAndSet(keys.triplet, record, after)
+            swapped = yield Call(store.compare_and_set, keys.triplet, record, after)
         except StoreError as error:
             # Who has waited has waited. But to defer what cannot be written down would be to defer it for ever.
             if decision.deferred:
@@ -83,35 +85,42 @@ def judge(keys: Keys, now: float, policy: GreylistPolicy) -> StorePlan[Decision]
             return replace(decision, note=f"not written down: {error}")
         if swapped:
             if decision.reason is _RETRIED and policy.auto_allow:
-                decision = yield from _credit(keys.client, client, now, policy, decision)
+                decision = yield from _credit(store, keys.client, client, now, policy, decision)
             return decision
     if record is None or decision is None:
-        raise StoreError("others kept changing the same record", Trouble.CONTENTION)
+        raise StoreError("others kept changing the same record", StoreErrorReason.CONTENTION)
     # The record is there, and what it says holds: a crowd of attempts must not be a way past it.
     return replace(decision, note="not written down: others kept changing the same record")
 
 
-def _write_down(key: str, before: Record | None, decision: Decision, after: Record) -> StorePlan[Decision]:
+def _write_down(
+    store: Store | AsyncStore, key: str, before: Record | None, decision: Decision, after: Record
+) -> Plan[Decision]:
     """Note the use of what is known or allowed. It is so in any case: losing a race or the store changes nothing."""
     if after is before:
         return decision
     try:
-        yield CompareAndSet(key, before, after)
+        yield Call(store.compare_and_set, key, before, after)
     except StoreError as error:
         return replace(decision, note=f"not written down: {error}")
     return decision
 
 
 def _credit(
-    key: str, client: Record | None, now: float, policy: GreylistPolicy, decision: Decision
-) -> StorePlan[Decision]:
+    store: Store | AsyncStore,
+    key: str,
+    client: Record | None,
+    now: float,
+    policy: GreylistPolicy,
+    decision: Decision,
+) -> Plan[Decision]:
     """Count a success of the client. The triplet has been let through already, whatever becomes of the count."""
     try:
         for _ in range(MAX_RACES):
             after = credit(client, now, policy)
-            if after is client or (yield CompareAndSet(key, client, after)):
+            if after is client or (yield Call(store.compare_and_set, key, client, after)):
                 return decision
-            (client,) = yield Get((key,))
+            (client,) = yield Call(store.get, (key,))
     except StoreError as error:
         return replace(decision, note=f"success of the client not counted: {error}")
     return decision
@@ -120,29 +129,31 @@ def _credit(
 # --- expiry ---------------------------------------------------------------------------------------------------
 
 
-def expire_some(now: float, limit: int) -> StorePlan[int]:
+def expire_some(store: Store | AsyncStore, now: float, limit: int) -> Plan[int]:
     """Remove up to `limit` records that have run out, and return how many there were.
 
     What they counted is added to the tallies (one for each state), for `mailauth greylist stats`. A process that
     is killed in between loses these counts, nothing else.
     """
-    removed: list[Entry] = list((yield Expire(now, limit)))
-    for key, sums in tallies(removed, now).items():
-        yield from _add_to_tally(key, sums)
+    removed: list[Entry] = list((yield Call(store.expire, now, limit)))
+    for key, sums in _tallies(removed, now).items():
+        for _ in range(MAX_RACES):
+            (before,) = yield Call(store.get, (key,))
+            if (yield Call(store.compare_and_set, key, before, _sum(before, sums))):
+                break
+        else:
+            raise StoreError("others kept changing the same tally", StoreErrorReason.CONTENTION)
     return len(removed)
 
 
-def tallies(removed: Iterable[Entry], now: float) -> dict[str, Record]:
+def _tallies(removed: Iterable[Entry], now: float) -> dict[str, Record]:
     """The sums over removed records, by the keys that keep them."""
     sums: dict[str, Record] = {}
     for _, record in removed:
         key = TALLY_PREFIX + record.state.value
-        sums[key] = _sum(sums.get(key), _as_tally(record, now))
+        tally = Record(State.TALLY, now, now, record.deferred, record.passed, NEVER, 1)
+        sums[key] = _sum(sums.get(key), tally)
     return sums
-
-
-def _as_tally(record: Record, now: float) -> Record:
-    return Record(State.TALLY, now, now, record.deferred, record.passed, NEVER, 1)
 
 
 def _sum(one: Record | None, other: Record) -> Record:
@@ -157,11 +168,3 @@ def _sum(one: Record | None, other: Record) -> Record:
         NEVER,
         one.removed + other.removed,
     )
-
-
-def _add_to_tally(key: str, sums: Record) -> StorePlan[None]:
-    for _ in range(MAX_RACES):
-        (before,) = yield Get((key,))
-        if (yield CompareAndSet(key, before, _sum(before, sums))):
-            return
-    raise StoreError("others kept changing the same tally", Trouble.CONTENTION)

@@ -1,6 +1,6 @@
-# What belongs here: the ready-made classes over the plans: the caller's arguments, the injected clock, the log line
-# for a store that fails, and the small steps of expiry. What is decided is check.py's and machine.py's.
-"""`Greylist` and `AsyncGreylist`: greylisting over a store."""
+"""`Greylist` and `AsyncGreylist`: greylisting over a store, with a clock, a log line for a store that fails, and expiry
+in small steps. What is decided is check.py's and machine.py's.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import logging
 import time
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
+from typing import Any, NoReturn
 
 from mailauth.greylist.check import Attempt, check_attempt, expire_some
 from mailauth.greylist.decision import Action, Decision, Reason
 from mailauth.greylist.policy import GreylistPolicy
 from mailauth.greylist.settings import Settings, SettingsSource
-from mailauth.greylist.store import AsyncStore, Store, StoreError, StorePlan, carry_out, carry_out_async
+from mailauth.greylist.store import AsyncStore, Store, StoreError
 from mailauth.mail.names import parse_ip
+from mailauth.plan.drivers import run, run_async
+from mailauth.plan.execution import Plan
 
 _log = logging.getLogger("mailauth.greylist")
 
@@ -29,6 +31,19 @@ _BEFORE_EXPIRY = (Reason.NEW, Reason.STORE_ERROR)
 
 MAX_TIME = 1e12
 """Seconds; a time beyond is in another unit. Far beyond it, a float has no room for a second more."""
+
+
+class _NoResolver:
+    """A plan of greylisting has no questions to the DNS."""
+
+    def lookup(self, question: object, time_limit: object, /) -> NoReturn:
+        raise AssertionError(question)
+
+    async def lookup_async(self, question: object, /) -> NoReturn:
+        raise AssertionError(question)
+
+
+_NO_RESOLVER = _NoResolver()
 
 
 class _Checks:
@@ -61,35 +76,24 @@ class _Checks:
             raise ValueError(f"now is in seconds since the epoch, not {seconds!r}")
         return seconds
 
-    def _attempt_plan(
-        self,
-        ip: str | IPv4Address | IPv6Address,
-        sender: str,
-        recipient: str,
-        now: float,
-        proven_domain: str | None,
-        client_name: str | None,
-        authenticated: bool,
-    ) -> StorePlan[Decision]:
-        for text in (sender, recipient):
+    def _check(self, attempt: Attempt, now: float | None) -> Plan[Decision]:
+        """Check an attempt, and remove some old records if it is time for that."""
+        for text in (attempt.sender, attempt.recipient):
             if not isinstance(text, str):
                 raise TypeError(f"an address is text, not {type(text).__name__}; the null sender is ''")
-        attempt = Attempt(parse_ip(ip), sender, recipient, proven_domain, client_name, authenticated)
-        return check_attempt(attempt, now, self._settings.current(), self._on_error)
-
-    def _expiry_is_due(self, decision: Decision) -> bool:
-        """Log a store in trouble; say whether it is time for a step of expiry."""
+        seconds = self._now(now)
+        decision = yield from check_attempt(attempt, seconds, self._settings.current(), self.store, self._on_error)
         if decision.note and (decision.reason is Reason.STORE_ERROR or not decision.reason.startswith("exempt")):
             _log.warning("greylist store: %s; decision: %s (%s)", decision.note, decision.action, decision.reason)
-        # A store that is full takes nothing new, and needs its old records removed all the more.
-        if decision.reason not in _BEFORE_EXPIRY or self._expire_every is None:
-            return False
-        self._new += 1
-        return self._new % self._expire_every == 0
-
-
-def _log_expiry(error: StoreError) -> None:
-    _log.warning("greylist store: expiry put off: %s", error)
+        # A store that is full takes nothing new: all the more its old records have to go.
+        if decision.reason in _BEFORE_EXPIRY and self._expire_every is not None:
+            self._new += 1
+            if self._new % self._expire_every == 0:
+                try:
+                    yield from expire_some(self.store, seconds, EXPIRE_STEP)
+                except StoreError as error:
+                    _log.warning("greylist store: expiry put off: %s", error)
+        return decision
 
 
 class Greylist(_Checks):
@@ -121,19 +125,12 @@ class Greylist(_Checks):
         `ValueError` for a bad `ip` or `now` and `TypeError` for what is no text; never for what an address holds,
         nor for the store.
         """
-        seconds = self._now(now)
-        plan = self._attempt_plan(ip, sender, recipient, seconds, proven_domain, client_name, authenticated)
-        decision = carry_out(plan, self.store)
-        if self._expiry_is_due(decision):
-            try:
-                carry_out(expire_some(seconds, EXPIRE_STEP), self.store)
-            except StoreError as error:
-                _log_expiry(error)
-        return decision
+        attempt = Attempt(parse_ip(ip), sender, recipient, proven_domain, client_name, authenticated)
+        return run(self._check(attempt, now), _NO_RESOLVER, time_limit=None)
 
     def expire(self, *, now: float | None = None, limit: int = EXPIRE_STEP) -> int:
         """Remove up to `limit` records that have run out and return their number. Raises `StoreError`."""
-        return carry_out(expire_some(self._now(now), limit), self.store)
+        return run(expire_some(self.store, self._now(now), limit), _NO_RESOLVER, time_limit=None)
 
     def close(self) -> None:
         """Close the store."""
@@ -163,19 +160,12 @@ class AsyncGreylist(_Checks):
         authenticated: bool = False,
     ) -> Decision:
         """As `Greylist.check`."""
-        seconds = self._now(now)
-        plan = self._attempt_plan(ip, sender, recipient, seconds, proven_domain, client_name, authenticated)
-        decision = await carry_out_async(plan, self.store)
-        if self._expiry_is_due(decision):
-            try:
-                await carry_out_async(expire_some(seconds, EXPIRE_STEP), self.store)
-            except StoreError as error:
-                _log_expiry(error)
-        return decision
+        attempt = Attempt(parse_ip(ip), sender, recipient, proven_domain, client_name, authenticated)
+        return await run_async(self._check(attempt, now), _NO_RESOLVER, time_limit=None)
 
     async def expire(self, *, now: float | None = None, limit: int = EXPIRE_STEP) -> int:
         """As `Greylist.expire`."""
-        return await carry_out_async(expire_some(self._now(now), limit), self.store)
+        return await run_async(expire_some(self.store, self._now(now), limit), _NO_RESOLVER, time_limit=None)
 
     async def close(self) -> None:
         """Close the store."""

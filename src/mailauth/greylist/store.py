@@ -1,24 +1,20 @@
-# What belongs here: what the machine asks of a store, as interfaces and as values that a plan yields, and the two
-# short drivers. No store is implemented here, and nothing here knows one.
 """The store interface: three operations on single records, sync and async, and one more for looking at all."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import NamedTuple, Protocol, TypeAlias
 
 from mailauth import MailAuthError
 from mailauth.greylist.records import Record
-
-T = TypeVar("T")
 
 Entry: TypeAlias = tuple[str, Record]
 """A key and its record."""
 
 
-class Trouble(StrEnum):
-    """What is wrong with a store, as a stable code."""
+class StoreErrorReason(StrEnum):
+    """Why a store fails, as a stable code."""
 
     UNREACHABLE = "unreachable"
     TIMED_OUT = "timed-out"
@@ -34,9 +30,9 @@ class Trouble(StrEnum):
 class StoreError(MailAuthError):
     """A store cannot do now what it is asked for. Stores raise nothing else; a check turns it into a decision."""
 
-    def __init__(self, words: str, trouble: Trouble = Trouble.OTHER) -> None:
+    def __init__(self, words: str, reason: StoreErrorReason = StoreErrorReason.OTHER) -> None:
         super().__init__(words)
-        self.trouble = trouble
+        self.reason = reason
 
 
 class Page(NamedTuple):
@@ -83,80 +79,3 @@ class AsyncStore(Protocol):
     async def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page: ...
 
     async def close(self) -> None: ...
-
-
-# --- operations as values ------------------------------------------------------------------------------------
-
-
-class Get(NamedTuple):
-    """Read the records of some keys; the answer is a sequence of records or None."""
-
-    keys: tuple[str, ...]
-
-    def on(self, store: Any) -> Any:
-        """Call a store; an async store returns what is to be awaited."""
-        return store.get(self.keys)
-
-
-class CompareAndSet(NamedTuple):
-    """Put one record in the place of another; the answer is whether it was there."""
-
-    key: str
-    expected: Record | None
-    record: Record | None
-
-    def on(self, store: Any) -> Any:
-        """Call a store; an async store returns what is to be awaited."""
-        return store.compare_and_set(self.key, self.expected, self.record)
-
-
-class Expire(NamedTuple):
-    """Remove some records whose time is over; the answer is the removed entries."""
-
-    now: float
-    limit: int
-
-    def on(self, store: Any) -> Any:
-        """Call a store; an async store returns what is to be awaited."""
-        return store.expire(self.now, self.limit)
-
-
-Operation: TypeAlias = Get | CompareAndSet | Expire
-StorePlan: TypeAlias = Generator[Operation, Any, T]
-"""Logic that yields operations and is sent their answers; a `StoreError` is thrown into it where it waits."""
-
-
-def carry_out(plan: StorePlan[T], store: Store) -> T:
-    """Run a plan to its end against a store."""
-    try:
-        operation = next(plan)
-        while True:
-            try:
-                answer = operation.on(store)
-            except StoreError as error:
-                operation = plan.throw(error)
-            else:
-                operation = plan.send(answer)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-    finally:
-        plan.close()
-
-
-async def carry_out_async(plan: StorePlan[T], store: AsyncStore) -> T:
-    """Run a plan to its end against an async store."""
-    try:
-        operation = next(plan)
-        while True:
-            try:
-                answer = await operation.on(store)
-            except StoreError as error:
-                operation = plan.throw(error)
-            else:
-                operation = plan.send(answer)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-    finally:
-        plan.close()

@@ -137,5 +137,4 @@ def _proven_by_name(evidence: Evidence) -> str | None:
 def _spoken(decision: GreylistDecision | None) -> Decision:
     if decision is None or decision.reply is None:
         return NOTHING
-    code, enhanced, text = decision.reply.split(" ", 2)
-    return refuse("greylist", f"greylist-{decision.reason}", Reply(int(code), enhanced, text), decision.detail)
+    return refuse("greylist", f"greylist-{decision.reason}", decision.reply, decision.detail)

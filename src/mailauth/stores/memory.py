@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from itertools import islice
 
-from mailauth.greylist import Entry, Page, Record, StoreError, Trouble
+from mailauth.greylist import Entry, Page, Record, StoreError, StoreErrorReason
 
 MAX_RECORDS = 1_000_000
 """About 600 MB."""
@@ -40,7 +40,7 @@ class MemoryStore:
                 self._records.pop(key, None)
                 return True
             if expected is None and len(self._records) >= self._max_records:
-                raise StoreError(f"the store is full: {self._max_records} records", Trouble.FULL)
+                raise StoreError(f"the store is full: {self._max_records} records", StoreErrorReason.FULL)
             self._records[key] = record
             if expected is None or expected.expires != record.expires:
                 self._enqueue(key, record)

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mailauth import MailAuthError
-from mailauth.greylist import Entry, Page, Record, State, StoreError, Trouble
+from mailauth.greylist import Entry, Page, Record, State, StoreError, StoreErrorReason
 from mailauth.stores.urls import DEFAULT_TIME_LIMIT, redact, why
 
 if TYPE_CHECKING:
@@ -115,13 +115,13 @@ class _Wording:
         """Whether the table is there; `StoreError` if it is not ours."""
         if row is not None and row[0] != _COMMENT:
             words = f"{self._shown}: table {TABLE} is {row[0] or 'of another program'}; this is {_COMMENT}"
-            raise StoreError(words, Trouble.FOREIGN)
+            raise StoreError(words, StoreErrorReason.FOREIGN)
         return row is not None
 
     def _record(self, row: Sequence[Any]) -> Record:
         state = _STATES.get(row[1])
         if state is None:
-            raise StoreError(f"{self._shown}: a record in no state that there is: {row[1]!r}", Trouble.CORRUPT)
+            raise StoreError(f"{self._shown}: a record in no state that there is: {row[1]!r}", StoreErrorReason.CORRUPT)
         return Record(state, *row[2:])
 
     def _entries(self, rows: Sequence[Sequence[Any]]) -> list[Entry]:
@@ -135,15 +135,15 @@ class _Wording:
         errors = self._psycopg.errors
         words = f"{self._shown}: {' '.join(str(error).split())}"
         if isinstance(error, TimeoutError | errors.QueryCanceled | errors.ConnectionTimeout):
-            return StoreError(f"{self._shown}: no answer within {self._time_limit:g} s", Trouble.TIMED_OUT)
+            return StoreError(f"{self._shown}: no answer within {self._time_limit:g} s", StoreErrorReason.TIMED_OUT)
         if isinstance(error, errors.DiskFull | errors.OutOfMemory):
-            return StoreError(words, Trouble.FULL)
+            return StoreError(words, StoreErrorReason.FULL)
         if isinstance(error, errors.ReadOnlySqlTransaction):
-            return StoreError(words, Trouble.READ_ONLY)
+            return StoreError(words, StoreErrorReason.READ_ONLY)
         if isinstance(error, errors.DataCorrupted | errors.IndexCorrupted):
-            return StoreError(words, Trouble.CORRUPT)
+            return StoreError(words, StoreErrorReason.CORRUPT)
         if isinstance(error, self._psycopg.OperationalError | OSError):
-            return StoreError(words, Trouble.UNREACHABLE)
+            return StoreError(words, StoreErrorReason.UNREACHABLE)
         return StoreError(words)
 
 

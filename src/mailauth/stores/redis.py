@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mailauth import MailAuthError
-from mailauth.greylist import Entry, Page, Record, StoreError, Trouble
+from mailauth.greylist import Entry, Page, Record, StoreError, StoreErrorReason
 from mailauth.stores.urls import DEFAULT_TIME_LIMIT, redact, why
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class _Wording:
         try:
             return Record.from_text(text)
         except ValueError as error:
-            raise StoreError(f"{self._shown}: not a record: {error}", Trouble.CORRUPT) from None
+            raise StoreError(f"{self._shown}: not a record: {error}", StoreErrorReason.CORRUPT) from None
 
     def _entries(self, flat: Sequence[str]) -> list[Entry]:
         return [(key, self._record(text)) for key, text in zip(flat[::2], flat[1::2], strict=True)]
@@ -123,13 +123,13 @@ class _Wording:
         redis = _driver()
         words = f"{self._shown}: {error}"
         if isinstance(error, redis.exceptions.TimeoutError | TimeoutError):
-            return StoreError(f"{self._shown}: no answer within {self._time_limit:g} s", Trouble.TIMED_OUT)
+            return StoreError(f"{self._shown}: no answer within {self._time_limit:g} s", StoreErrorReason.TIMED_OUT)
         if isinstance(error, redis.exceptions.ReadOnlyError):
-            return StoreError(words, Trouble.READ_ONLY)
+            return StoreError(words, StoreErrorReason.READ_ONLY)
         if isinstance(error, redis.exceptions.OutOfMemoryError) or str(error).startswith("OOM "):
-            return StoreError(words, Trouble.FULL)
+            return StoreError(words, StoreErrorReason.FULL)
         if isinstance(error, redis.exceptions.ConnectionError | OSError):
-            return StoreError(words, Trouble.UNREACHABLE)
+            return StoreError(words, StoreErrorReason.UNREACHABLE)
         return StoreError(words)
 
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
-from mailauth.greylist import Entry, Page, Record, State, StoreError, Trouble
+from mailauth.greylist import Entry, Page, Record, State, StoreError, StoreErrorReason
 from mailauth.greylist.records import NEVER
 from mailauth.stores.urls import DEFAULT_TIME_LIMIT
 
@@ -169,7 +169,7 @@ class SqliteStore:
         self._writes.append(mine)
         if not self._write_lock.acquire(timeout=self._time_limit):
             mine.abandoned = True
-            raise StoreError(f"{self.path}: no write within {self._time_limit:g} s", Trouble.LOCKED)
+            raise StoreError(f"{self.path}: no write within {self._time_limit:g} s", StoreErrorReason.LOCKED)
         try:
             while not mine.done:
                 self._write_batch(mine.deadline)
@@ -203,7 +203,7 @@ class SqliteStore:
     def _those_who_fail(self, batch: list[_Write], error: BaseException, deadline: float) -> list[_Write]:
         """Where no lock was got in one thread's time, the threads that came later have time left to ask for it."""
         now = time.monotonic()
-        if now < deadline or not isinstance(error, StoreError) or error.trouble is not Trouble.LOCKED:
+        if now < deadline or not isinstance(error, StoreError) or error.reason is not StoreErrorReason.LOCKED:
             return batch
         self._writes.extendleft(reversed([write for write in batch if write.deadline > now]))
         return [write for write in batch if write.deadline <= now]
@@ -269,7 +269,7 @@ class SqliteStore:
             # One thread at a time: a new file becomes WAL only in a moment when nobody else looks at it, and a crowd of
             # threads that all look, and try again, might leave none.
             if not self._prepare_lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                raise StoreError(f"{self.path}: not opened within {self._time_limit:g} s", Trouble.LOCKED)
+                raise StoreError(f"{self.path}: not opened within {self._time_limit:g} s", StoreErrorReason.LOCKED)
             try:
                 self._when_free(deadline, self._prepare, connection)
             finally:
@@ -343,16 +343,16 @@ def _create(connection: sqlite3.Connection, path: str) -> None:
         application, version = _schema_of(connection)
         if (application, version) == (0, 0):
             if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-                raise StoreError(f"{path} is an SQLite file of another program", Trouble.FOREIGN)
+                raise StoreError(f"{path} is an SQLite file of another program", StoreErrorReason.FOREIGN)
             for statement in SCHEMA:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         elif application != APPLICATION_ID:
-            raise StoreError(f"{path} is an SQLite file of another program", Trouble.FOREIGN)
+            raise StoreError(f"{path} is an SQLite file of another program", StoreErrorReason.FOREIGN)
         elif version != SCHEMA_VERSION:
             words = f"{path} has schema version {version}; this release of mailauth knows {SCHEMA_VERSION}"
-            raise StoreError(words, Trouble.FOREIGN)
+            raise StoreError(words, StoreErrorReason.FOREIGN)
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
@@ -439,15 +439,15 @@ def _row(record: Record) -> tuple[Any, ...]:
 # --- errors --------------------------------------------------------------------------------------------------
 
 _TROUBLES = {
-    sqlite3.SQLITE_BUSY: Trouble.LOCKED,
-    sqlite3.SQLITE_LOCKED: Trouble.LOCKED,
-    sqlite3.SQLITE_CORRUPT: Trouble.CORRUPT,
-    sqlite3.SQLITE_NOTADB: Trouble.CORRUPT,
-    sqlite3.SQLITE_FULL: Trouble.FULL,
-    sqlite3.SQLITE_READONLY: Trouble.READ_ONLY,
-    sqlite3.SQLITE_CANTOPEN: Trouble.UNREACHABLE,
-    sqlite3.SQLITE_PERM: Trouble.UNREACHABLE,
-    sqlite3.SQLITE_AUTH: Trouble.UNREACHABLE,
+    sqlite3.SQLITE_BUSY: StoreErrorReason.LOCKED,
+    sqlite3.SQLITE_LOCKED: StoreErrorReason.LOCKED,
+    sqlite3.SQLITE_CORRUPT: StoreErrorReason.CORRUPT,
+    sqlite3.SQLITE_NOTADB: StoreErrorReason.CORRUPT,
+    sqlite3.SQLITE_FULL: StoreErrorReason.FULL,
+    sqlite3.SQLITE_READONLY: StoreErrorReason.READ_ONLY,
+    sqlite3.SQLITE_CANTOPEN: StoreErrorReason.UNREACHABLE,
+    sqlite3.SQLITE_PERM: StoreErrorReason.UNREACHABLE,
+    sqlite3.SQLITE_AUTH: StoreErrorReason.UNREACHABLE,
 }
 
 
@@ -461,7 +461,7 @@ def _store_error(path: str, error: Exception) -> StoreError:
     if isinstance(error, StoreError):
         return error
     if isinstance(error, sqlite3.Error):
-        return StoreError(f"{path}: {error}", _TROUBLES.get(_code(error), Trouble.OTHER))
+        return StoreError(f"{path}: {error}", _TROUBLES.get(_code(error), StoreErrorReason.OTHER))
     if isinstance(error, ValueError | OverflowError):
-        return StoreError(f"{path}: {error}", Trouble.CORRUPT)
-    return StoreError(f"{path}: {error}", Trouble.UNREACHABLE)
+        return StoreError(f"{path}: {error}", StoreErrorReason.CORRUPT)
+    return StoreError(f"{path}: {error}", StoreErrorReason.UNREACHABLE)

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from mailauth.greylist import AsyncStore, Entry, Page, Record, Store
+from mailauth.plan.drivers import running_trio
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +19,6 @@ T = TypeVar("T")
 
 MAX_THREADS = 32
 """So many operations of one store run at once under asyncio; under trio its own limiter decides (40)."""
-
-
-def running_trio() -> bool:
-    """Whether the caller is a trio task."""
-    trio = sys.modules.get("trio")
-    return trio is not None and bool(trio.lowlevel.in_trio_task())
 
 
 class ThreadedStore:
