@@ -15,6 +15,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailauth.config import SettingsFile, read_greylist_settings
 from mailauth.greylist import (
     AsyncGreylist,
     Decision,
@@ -25,7 +26,6 @@ from mailauth.greylist import (
     Reason,
     Record,
     Settings,
-    SettingsFile,
     State,
     StoreError,
     StoreErrorReason,
@@ -74,7 +74,7 @@ SCRIPT: Sequence[tuple[float, dict[str, Any]]] = (
 )
 REASONS = ["new", "too-early", "retried", "known", "new", "retried", "expired", "exempt-recipient", "authenticated",
            "new", "retried", "new", "exempt-client"]  # fmt: skip
-FRIENDS = Settings.from_toml('[exempt]\nclients = [".friend.example"]')
+FRIENDS = read_greylist_settings('[exempt]\nclients = [".friend.example"]')
 
 
 def attempt(changes: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-# Invariant: any TOML text gives settings or a SettingsError that names the place; a broken file never takes the
+# Invariant: any TOML text gives settings or a ConfigError that names every place; a broken file never takes the
 # settings away that were in force.
 """Exemptions and settings per recipient."""
 
@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailauth.greylist import GreylistPolicy, Mode, Patterns, Reason, Settings, SettingsError, SettingsFile
+from mailauth.config import ConfigError, SettingsFile, read_greylist_settings
+from mailauth.greylist import GreylistPolicy, Mode, Patterns, Reason, Settings, SettingsError
 from mailauth.mail.names import parse_ip
 
 EXAMPLE = """
@@ -41,7 +42,7 @@ mode = "dry-run"
 [recipient."dan@"]
 delay = "2h"
 """
-SETTINGS = Settings.from_toml(EXAMPLE)
+SETTINGS = read_greylist_settings(EXAMPLE)
 
 
 @pytest.mark.parametrize(
@@ -103,62 +104,71 @@ def test_policies_of_recipients(recipient: str, delay: float, window: float, mod
 
 def test_postmaster_and_abuse_can_be_dropped_by_name_only() -> None:
     ip = parse_ip("203.0.113.1")
-    with_more = Settings.from_toml('[exempt]\nrecipients = ["noc@"]')
+    with_more = read_greylist_settings('[exempt]\nrecipients = ["noc@"]')
     assert with_more.exemption(ip, None, "x@y.example", "abuse@example.net")
-    without = Settings.from_toml("[exempt]\npostmaster_and_abuse = false")
+    without = read_greylist_settings("[exempt]\npostmaster_and_abuse = false")
     assert not without.exemption(ip, None, "x@y.example", "abuse@example.net")
 
 
 def test_what_the_text_does_not_name_is_as_in_the_policy() -> None:
-    settings = Settings.from_toml('delay = "1m"', GreylistPolicy(ipv4_prefix=32))
+    settings = read_greylist_settings('delay = "1m"', GreylistPolicy(ipv4_prefix=32))
     assert (settings.policy.delay, settings.policy.ipv4_prefix) == (60, 32)
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("delay = = 3", "not TOML: .*line 1"),
-        ("dealy = 3", "unknown key dealy; did you mean delay"),
-        ('delay = "5 parsecs"', "delay is a time such as"),
-        ('delay = "5m5s"', "delay is a time such as"),
-        ('delay = "m"', "delay is a time such as"),
-        ("delay = true", "delay is a time such as"),
-        ("delay = -5", "delay is out of range"),
-        ("delay = nan", "delay is out of range"),
-        ("delay = inf", "delay is out of range"),
-        (f"delay = {'9' * 400}", "delay is out of range: a number that large"),
-        (f"auto_allow = {'9' * 400}", "auto_allow is between 0 and 1000000"),
+        ("delay = = 3", ":1: not TOML: "),
+        ("dealy = 3", ":1: dealy: unknown key; did you mean 'delay'"),
+        ('\ndelay = "5 parsecs"', ":2: delay: expected a number of seconds, or"),
+        ('delay = "5m5s"', "delay: expected a number of seconds, or"),
+        ('delay = "m"', "delay: expected a number of seconds, or"),
+        ("delay = true", "delay: expected a number of seconds, or"),
+        ("delay = -5", ":1: delay: delay is out of range"),
+        ("delay = nan", "delay: expected a number of seconds, or"),
+        ("delay = inf", "delay: expected a number of seconds, or"),
+        (f"delay = {'9' * 400}", "delay: out of range: a number that large"),
+        (f"auto_allow = {'9' * 400}", "auto_allow: auto_allow is between 0 and 1000000"),
         (f"delay = {'9' * 5000}", "not TOML"),
-        (f"delay = 0x{'f' * 5000}", "delay is out of range: a number that large"),
+        (f"delay = 0x{'f' * 5000}", "delay: out of range: a number that large"),
         ('delay = "3d"', "retry_window must be at least"),
-        ("ipv4_prefix = 64", "ipv4_prefix is between 0 and 32"),
-        ('mode = "maybe"', "mode is one of on, off, dry-run"),
-        ("exempt = 3", "exempt is a table"),
-        ("[exempt]\nclient = []", "unknown key exempt.client; did you mean clients"),
-        ('[exempt]\nclients = "192.0.2.1"', "exempt.clients is a list"),
-        ('[exempt]\nclients = ["192.0.2.1/24"]', r"exempt.clients: .*did you mean 192\.0\.2\.0/24\?"),
-        ('[exempt]\nclients = ["192.0.2.300"]', "exempt.clients: '192.0.2.300' is no network"),
+        ("ipv4_prefix = 64", "ipv4_prefix: ipv4_prefix is between 0 and 32"),
+        ('mode = "maybe"', "mode: unknown word 'maybe'; there are dry-run, off, on"),
+        ("exempt = 3", r"exempt: expected a table: \[exempt\]"),
+        ("[exempt]\nclient = []", ":2: exempt.client: unknown key; did you mean 'clients'"),
+        ('[exempt]\nclients = "192.0.2.1"', "exempt.clients: expected a list of"),
+        ('[exempt]\nclients = ["192.0.2.1/24"]', r":2: exempt.clients\[0\]: .*did you mean 192\.0\.2\.0/24\?"),
+        ('[exempt]\nclients = ["192.0.2.300"]', r"exempt.clients\[0\]: '192.0.2.300' is no network"),
         ('[exempt]\nclients = ["a b.example"]', "neither a network, a domain nor an address"),
-        ("[exempt]\nclients = [3]", "a pattern is text"),
+        ("[exempt]\nclients = [3]", r"clients\[0\]: expected text, not 3"),
         ('[exempt]\nsenders = ["@example.org"]', "neither a network, a domain nor an address"),
         ('[exempt]\nsenders = [""]', "a pattern is text"),
-        ("[exempt]\npostmaster_and_abuse = 1", "postmaster_and_abuse is true or false"),
-        ('recipient."bob@example.net" = 3', r'recipient\."bob@example\.net" is a table'),
-        ('[recipient."bob@example.net"]\nipv4_prefix = 8', r'unknown key recipient\."bob@example\.net"\.ipv4_prefix'),
-        ('[recipient."bob@example.net"]\ndelay = "3d"', r'recipient\."bob@example\.net"\.retry_window must be'),
+        ("[exempt]\npostmaster_and_abuse = 1", "postmaster_and_abuse: expected true or false"),
+        ("recipient = 3", ":1: recipient: expected a table"),
+        ('recipient."bob@example.net" = 3', r":1: recipient\.bob@example\.net: expected a table"),
+        (
+            '[recipient."bob@example.net"]\nipv4_prefix = 8',
+            r":2: .*\.bob@example\.net\.ipv4_prefix: unknown key",
+        ),
+        ('[recipient."bob@example.net"]\ndelay = "3d"', r":1: recipient\.bob@example\.net: retry_window must be"),
         ('[recipient."192.0.2.1"]\ndelay = 3', "is a network, not a recipient"),
+        # every mistake, not only the first
+        (
+            'dealy = 3\n[exempt]\nclients = ["a b"]\n[recipient."x y"]',
+            r":1: dealy: .*\n.*:3: exempt.*\n.*:4: recip",
+        ),
     ],
 )
 def test_mistakes_are_named(text: str, words: str) -> None:
-    with pytest.raises(SettingsError, match=words):
-        Settings.from_toml(text)
+    with pytest.raises(ConfigError, match=words):
+        read_greylist_settings(text)
 
 
 @given(st.text(max_size=200) | st.text(alphabet='delay=[exmpt]."@5\n', max_size=80))
 def test_any_text(text: str) -> None:
-    """Invariant: any text is settings or a SettingsError."""
-    with contextlib.suppress(SettingsError):
-        assert isinstance(Settings.from_toml(text), Settings)
+    """Invariant: any text is settings or a ConfigError."""
+    with contextlib.suppress(ConfigError):
+        assert isinstance(read_greylist_settings(text), Settings)
 
 
 @given(st.text(max_size=300), st.text(max_size=300), st.text(max_size=300))
@@ -166,6 +176,12 @@ def test_any_peer(name: str, sender: str, recipient: str) -> None:
     """Invariant: whatever a peer sends is exempt or not, and has a policy."""
     SETTINGS.exemption(parse_ip("203.0.113.1"), name, sender, recipient)
     assert SETTINGS.policy_for(recipient).lifetime == 35 * 86400
+
+
+def test_patterns_of_a_caller_are_checked() -> None:
+    for pattern in (3, "", "192.0.2.1/24", "a b", int("f" * 5000, 16)):
+        with pytest.raises(SettingsError):
+            Patterns.of([pattern])  # type: ignore[list-item]
 
 
 def test_a_long_list_costs_no_more_than_a_short_one() -> None:
@@ -226,5 +242,5 @@ def test_the_first_reading_speaks_up(tmp_path: Path) -> None:
         SettingsFile(tmp_path / "none.toml")
     path = tmp_path / "greylist.toml"
     path.write_text("dealy = 3")
-    with pytest.raises(SettingsError, match=r"greylist\.toml: unknown key dealy"):
+    with pytest.raises(ConfigError, match=r"greylist\.toml:1: dealy: unknown key"):
         SettingsFile(path)

@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 
 from mailauth import MailAuthError
 from mailauth.cli.common import EXIT_OK, Paint, UsageError, add_json_option, one_line, print_json
+from mailauth.config.errors import ConfigError
+from mailauth.config.greylist import SettingsFile
 from mailauth.greylist import (
     Entry,
     Greylist,
     GreylistPolicy,
     Record,
-    SettingsError,
-    SettingsFile,
     State,
     Store,
     StoreError,
@@ -113,7 +113,7 @@ def _guarded(function: Callable[[argparse.Namespace, Store, float], int]) -> Cal
                 return function(options, store, time.time() if options.now is None else options.now)
             finally:
                 store.close()
-        except (StoreError, SettingsError) as error:
+        except (StoreError, ConfigError) as error:
             raise UsageError(str(error)) from None
 
     return run

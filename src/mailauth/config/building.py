@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mailauth.config.greylist import SettingsFile
 from mailauth.config.lists import read_lists
 from mailauth.config.schema import Config, ResolverConfig, SigningConfig
 from mailauth.dkim import SigningRule, SigningTable
 from mailauth.greylist import Settings as GreylistSettings
-from mailauth.greylist import SettingsFile, SettingsSource
+from mailauth.greylist import SettingsSource
 
 if TYPE_CHECKING:
     from mailauth import aio, sync

@@ -107,7 +107,7 @@ def _read_zone(path: Path) -> None:
 
 
 def _read_settings(path: Path) -> None:
-    from mailauth.greylist import SettingsFile
+    from mailauth.config.greylist import SettingsFile
 
     SettingsFile(path)
 

@@ -172,8 +172,12 @@ _DURATION = re.compile(r"([0-9]{1,10})[ ]?([smhdw])", re.ASCII)
 
 
 def _seconds(value: Any) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            if math.isfinite(value):
+                return float(value)
+        except OverflowError:
+            raise ValueError("out of range: a number that large") from None
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError(f'expected a number of seconds, or "90s", "5m", "1h", "35d"; not {_toml(value)}')

@@ -16,7 +16,6 @@ from mailauth.greylist.policy import GreylistPolicy, Mode
 from mailauth.greylist.records import Record, State
 from mailauth.greylist.service import AsyncGreylist, Greylist
 from mailauth.greylist.settings import Patterns, Settings, SettingsError, SettingsSource
-from mailauth.greylist.settingsfile import SettingsFile
 from mailauth.greylist.store import AsyncStore, Entry, Page, Store, StoreError, StoreErrorReason
 
 __all__ = [
@@ -40,7 +39,6 @@ __all__ = [
     "Record",
     "Settings",
     "SettingsError",
-    "SettingsFile",
     "SettingsSource",
     "State",
     "Store",

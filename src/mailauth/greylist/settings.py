@@ -1,8 +1,5 @@
-# What belongs here: who is exempt and which policy holds for whom, as values read from TOML text. No files (see
-# settingsfile.py), no clock.
-#
-# SECURITY: the text is the site's own; the names and addresses that are matched against it come from the peer. A
-# match is a handful of look-ups in sets, whatever the length of the lists; nothing from the peer is a pattern.
+# SECURITY: patterns are the site's own; the names and addresses that are matched against it come from the peer. A
+# match is a handful of lookups in sets, whatever the length of the lists; nothing from the peer is a pattern.
 #
 #   pattern   = network / address / name / "." name / mailbox / local "@"
 #   network   = "192.0.2.0/24", "2001:db8::1"     clients
@@ -10,20 +7,20 @@
 #   "." name  = ".example.org"                    this domain and everything below it
 #   mailbox   = "ann@example.org"                 this address; "<>" is the null sender
 #   local "@" = "postmaster@"                     this local part in every domain
-"""`Settings`: exemptions (RFC 6647 sections 2.7 and 5) and settings per recipient."""
+"""`Settings`: exemptions (RFC 6647 sections 2.7 and 5) and settings per recipient, as values. No files, no clock."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Protocol
 
 from mailauth import MailAuthError
 from mailauth.greylist.decision import Reason
-from mailauth.greylist.policy import DAY, HOUR, MINUTE, GreylistPolicy
+from mailauth.greylist.policy import GreylistPolicy
 from mailauth.mail.names import is_hostname, split_address, to_ascii
 from mailauth.plan.dns import IPAddress
 
@@ -37,7 +34,7 @@ class SettingsError(MailAuthError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """A list of patterns, arranged for look-ups that do not depend on its length."""
+    """A list of patterns, arranged for lookups that do not depend on its length."""
 
     networks: Mapping[tuple[int, int], frozenset[int]] = field(default_factory=dict)
     exact: frozenset[str] = frozenset()
@@ -151,9 +148,16 @@ def _normal_pattern(pattern: str) -> str:
     return f"{local_part.lower()}{at}{dot}{domain}"
 
 
+def normal_recipient_pattern(pattern: str) -> str:
+    """A pattern of recipients in the form in which `Settings.policies` has it; `SettingsError` if it is none."""
+    if _network(pattern) is not None:
+        raise SettingsError(f"{pattern!r} is a network, not a recipient")
+    return _normal_pattern(pattern)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Who is exempt, and which policy holds. Immutable; made by hand or by `Settings.from_toml`."""
+    """Who is exempt, and which policy holds. Immutable; `mailauth.config` reads them from a file."""
 
     policy: GreylistPolicy = field(default_factory=GreylistPolicy)
     clients: Patterns = field(default_factory=Patterns)
@@ -162,20 +166,6 @@ class Settings:
     recipients: Patterns = field(default_factory=lambda: Patterns.of(ALWAYS_REACHABLE))
     policies: Mapping[str, GreylistPolicy] = field(default_factory=dict)
     """Policies of recipients, by pattern: an address, a local part ("ann@"), a domain, or ".domain"."""
-
-    @classmethod
-    def from_toml(cls, text: str, policy: GreylistPolicy | None = None) -> Settings:
-        """Read settings; what they do not name is as in `policy`. `SettingsError` for what cannot be understood.
-
-        docs/greylist.md shows every key.
-        """
-        import tomllib
-
-        try:
-            document = tomllib.loads(text)
-        except (ValueError, RecursionError) as error:  # ValueError: also of numbers with thousands of digits
-            raise SettingsError(f"not TOML: {error}") from None
-        return _from_document(document, policy or GreylistPolicy())
 
     def current(self) -> Settings:
         """These settings: a `Settings` is its own source (see `SettingsSource`)."""
@@ -207,97 +197,3 @@ class SettingsSource(Protocol):
     """Where a check takes its settings from, anew each time; a `Settings`, or a file that is watched."""
 
     def current(self) -> Settings: ...
-
-
-# --- TOML ----------------------------------------------------------------------------------------------------
-
-_POLICY_KEYS = tuple(item.name for item in fields(GreylistPolicy))
-_TIMES = ("delay", "retry_window", "lifetime", "auto_allow_interval", "refresh")
-_RECIPIENT_KEYS = ("delay", "retry_window", "lifetime", "mode")
-_EXEMPT_KEYS = ("clients", "senders", "recipients", "postmaster_and_abuse")
-_UNITS = {"s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
-
-
-def _from_document(document: dict[str, Any], policy: GreylistPolicy) -> Settings:
-    _check_keys("", document, (*_POLICY_KEYS, "exempt", "recipient"))
-    own = {key: value for key, value in document.items() if key in _POLICY_KEYS}
-    policy = _changed("", policy, own)
-    exempt = _table("exempt", document)
-    _check_keys("exempt.", exempt, _EXEMPT_KEYS)
-    reachable = exempt.get("postmaster_and_abuse", True)
-    if not isinstance(reachable, bool):
-        raise SettingsError("exempt.postmaster_and_abuse is true or false")
-    return Settings(
-        policy=policy,
-        clients=_patterns(exempt, "clients"),
-        senders=_patterns(exempt, "senders"),
-        recipients=_patterns(exempt, "recipients", ALWAYS_REACHABLE if reachable else ()),
-        policies=MappingProxyType(_policies(_table("recipient", document), policy)),
-    )
-
-
-def _policies(table: dict[str, Any], policy: GreylistPolicy) -> dict[str, GreylistPolicy]:
-    """Each recipient's own keys on top of those of its domain, so that an address need not repeat them."""
-    policies: dict[str, GreylistPolicy] = {}
-    # Domains first, the shortest first: what holds for ".example" is the ground for "example.org".
-    for pattern in sorted(table, key=lambda pattern: ("@" in pattern, pattern.count("."), not pattern.startswith("."))):
-        where = f'recipient."{pattern}".'
-        own = _table(pattern, table, where[:-1])
-        _check_keys(where, own, _RECIPIENT_KEYS)
-        if _network(pattern) is not None:
-            raise SettingsError(f"{where[:-1]} is a network, not a recipient")
-        normal = _normal_pattern(pattern)
-        probe = normal if "@" in normal else f"@{normal.removeprefix('.')}"
-        base = next(
-            (policies[p] for p in _address_patterns("x" * ("@" not in normal) + probe) if p in policies), policy
-        )
-        policies[normal] = _changed(where, base, own)
-    return policies
-
-
-def _changed(where: str, policy: GreylistPolicy, values: dict[str, Any]) -> GreylistPolicy:
-    values = {key: _seconds(where + key, value) if key in _TIMES else value for key, value in values.items()}
-    try:
-        return replace(policy, **values)
-    except ValueError as error:
-        raise SettingsError(f"{where}{error}") from None
-
-
-def _seconds(where: str, value: object) -> float:
-    """A number of seconds, or a number with a unit: "90s", "5m", "1h", "35d", "2w"."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value[-1:] in _UNITS:
-        number = value[:-1].strip()
-        if number.isascii() and number.isdigit() and len(number) <= 10:
-            return int(number) * _UNITS[value[-1]]
-    raise SettingsError(
-        f'{where} is a time such as "90s", "5m", "1h" or "35d", or a number of seconds, not {value!r:.60}'
-    )
-
-
-def _table(key: str, document: dict[str, Any], where: str = "") -> dict[str, Any]:
-    value = document.get(key, {})
-    if not isinstance(value, dict):
-        raise SettingsError(f"{where or key} is a table: write [{where or key}]")
-    return value
-
-
-def _patterns(table: dict[str, Any], key: str, always: tuple[str, ...] = ()) -> Patterns:
-    value = table.get(key, [])
-    if not isinstance(value, list):
-        raise SettingsError(f"exempt.{key} is a list of patterns")
-    try:
-        return Patterns.of([*always, *value])
-    except SettingsError as error:
-        raise SettingsError(f"exempt.{key}: {error}") from None
-
-
-def _check_keys(where: str, table: dict[str, Any], known: tuple[str, ...]) -> None:
-    for key in table:
-        if key not in known:
-            from difflib import get_close_matches
-
-            close = get_close_matches(key, known, 1)
-            hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
-            raise SettingsError(f"unknown key {where}{key}{hint}")
