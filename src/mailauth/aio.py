@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, TypeVar
@@ -15,14 +14,13 @@ from mailauth.greylist import AsyncGreylist as _Greylist
 from mailauth.greylist import AsyncStore, GreylistPolicy, SettingsSource
 from mailauth.mail import names
 from mailauth.mail.header import blocks
-from mailauth.plan import DEFAULT_TIME_LIMIT, AsyncResolver, IPAddress, run_async
+from mailauth.plan import DEFAULT_TIME_LIMIT, AsyncResolver, IPAddress, Plan, run_async
 from mailauth.plan.drivers import running_trio
 from mailauth.stores import open_async_store
 from mailauth.transaction.decision import Decision
-from mailauth.transaction.message import AuthenticatorBase, check_message
+from mailauth.transaction.message import AuthenticatorBase, authenticate, begin_message
 from mailauth.transaction.report import Report
 from mailauth.transaction.session import SessionBase
-from mailauth.transaction.steps import AskGreylist, Call, Effect, ReadMessage, RunPlan, Steps
 
 __all__ = [
     "Authenticator",
@@ -224,92 +222,77 @@ class Authenticator(AuthenticatorBase[AsyncResolver, Greylist]):
         rcpt_to: str | Sequence[str] = (),
         authenticated: str | None = None,
         now: float | None = None,
+        id: str = "",
     ) -> Report:
         """Authenticate a whole message: reverse DNS, block lists, SPF and DKIM side by side, then the verdict.
 
         `message` is bytes or a binary file, read to its end. `helo` and `mail_from` are None where they are not known;
         the null sender is ``""``. `rcpt_to` is one recipient or several; each is judged. `authenticated` is the
-        identity that SMTP AUTH proved. `now` (seconds since the epoch) is the clock's where it is not given. Raises
-        `ValueError` if `ip` is no address, `TypeError` for what is no text or no message, and what reading the file
-        raises.
+        identity that SMTP AUTH proved. `now` (seconds since the epoch) is the clock's where it is not given. `id` is
+        the caller's own name for the message, such as a queue id; it stands in the log. Raises `ValueError` if `ip` is
+        no address, `TypeError` for what is no text or no message, and what reading the file raises.
         """
-        now = self.clock() if now is None else now
-        return await self.perform(
-            check_message(
-                self.settings,
-                message,
-                ip,
-                helo=helo,
-                mail_from=mail_from,
-                rcpt_to=rcpt_to,
-                authenticated=authenticated,
-                now=now,
-            )
+        tx = begin_message(
+            self.policy,
+            message,
+            ip,
+            helo=helo,
+            mail_from=mail_from,
+            rcpt_to=rcpt_to,
+            authenticated=authenticated,
+            now=self.clock() if now is None else now,
+            id=id,
         )
+        await _read(message, tx.begin_message().feed)
+        return await self.run(authenticate(tx, self.restrictions))
 
-    def session(self, ip: str | IPAddress, *, authenticated: str | None = None) -> Session:
-        """A new SMTP session of the client at `ip`; it waits for nothing. Raises `ValueError` if `ip` is no address."""
-        return Session(self, names.parse_ip(ip), authenticated)
+    def session(self, ip: str | IPAddress, *, authenticated: str | None = None, id: str = "") -> Session:
+        """A new SMTP session of the client at `ip`; it waits for nothing. Raises `ValueError` if `ip` is no address.
 
-    async def perform(self, steps: Steps[T]) -> T:
-        """Perform what the steps yield until they return; the time limit holds for all their plans together."""
-        deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
-        try:
-            effect = next(steps)
-            while True:
-                effect = steps.send(await self._effect(effect, deadline))
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        finally:
-            steps.close()
+        `id` is the caller's own name for the session, and stands in the log.
+        """
+        return Session(self, names.parse_ip(ip), authenticated, id)
 
-    async def _effect(self, effect: Effect, deadline: float | None) -> Any:
-        match effect:
-            case RunPlan(plan):
-                remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-                return await run_async(plan, _given(self.resolver), time_limit=remaining)
-            case ReadMessage(message, feed):
-                await _read(message, feed)
-            case AskGreylist(ip, sender, recipient, options) if self.greylist is not None:
-                return await self.greylist.check(ip, sender, recipient, **options)
-            case Call(function, argument):
-                result = function(argument)
-                return await result if inspect.isawaitable(result) else result
-        return None
+    async def run(self, plan: Plan[T]) -> T:
+        """Run a plan with the authenticator's resolver and time limit."""
+        return await run_async(plan, _given(self.resolver), time_limit=self.time_limit)
 
 
 class Session(SessionBase):
     """One SMTP session, phase by phase; from `Authenticator.session`. Not for several tasks at once.
 
     Each phase returns a `Decision`: permit, reject or defer with its SMTP reply, or nothing to say. `PhaseError` is
-    raised where the phases are told out of order.
+    raised where the phases come out of order.
     """
 
-    def __init__(self, authenticator: Authenticator, ip: IPAddress, authenticated: str | None) -> None:
-        super().__init__(authenticator.settings, ip, authenticated)
+    def __init__(self, authenticator: Authenticator, ip: IPAddress, authenticated: str | None, id: str) -> None:
+        super().__init__(authenticator.policy, authenticator.restrictions, ip, authenticated, id)
         self._authenticator = authenticator
 
-    async def _perform(self, steps: Steps[Decision], now: float | None) -> Decision:
-        self._steps.evidence.now = self._authenticator.clock() if now is None else now
-        return await self._authenticator.perform(steps)
+    async def _run(self, plan: Plan[Decision], now: float | None) -> Decision:
+        self.transaction.now = self._authenticator.clock() if now is None else now
+        return await self._authenticator.run(plan)
 
     async def connect(self, *, now: float | None = None) -> Decision:
         """The client has connected: judge the list of the client before anything is said. It may be left out."""
-        return await self._perform(self._steps.connect(), now)
+        return await self._run(self._dialogue.connect(), now)
 
     async def helo(self, name: str, *, now: float | None = None) -> Decision:
         """The client said HELO or EHLO with `name`, as it came."""
-        return await self._perform(self._steps.helo(name), now)
+        return await self._run(self._dialogue.helo(name), now)
 
     async def mail(self, address: str, *, now: float | None = None) -> Decision:
         """The client said MAIL FROM; ``""`` is the null sender."""
-        return await self._perform(self._steps.mail(address), now)
+        return await self._run(self._dialogue.mail(address), now)
 
     async def rcpt(self, address: str, *, now: float | None = None) -> Decision:
         """The client said RCPT TO; call it for each recipient."""
-        return await self._perform(self._steps.rcpt(address), now)
+        return await self._run(self._dialogue.rcpt(address), now)
 
     async def data(self, message: bytes | BinaryIO, *, now: float | None = None) -> Decision:
         """The client sent the message."""
-        return await self._perform(self._steps.data(message), now)
+        wanted = self._dialogue.begin_data(message)
+        self.transaction.now = self._authenticator.clock() if now is None else now
+        if wanted:
+            await _read(message, self.transaction.begin_message().feed)
+        return await self._run(self._dialogue.data(), now)

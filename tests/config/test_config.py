@@ -85,14 +85,14 @@ fields = ["received"]
     assert (config.greylist.policy.delay, config.greylist.policy.lifetime) == (600.0, 35 * 86400.0)
     assert (config.spf.max_void_lookups, config.dkim.algorithms) == (5, ("rsa-sha256",))
     auth = authenticator(config)
-    assert auth.settings.rbl == config.rbl.lists
+    assert auth.policy.rbl == config.rbl.lists
     assert auth.time_limit == 10.0
-    assert not auth.settings.delay_reject
-    assert [str(one) for one in auth.settings.restrictions.recipient] == [
+    assert not auth.policy.delay_reject
+    assert [str(one) for one in auth.restrictions.recipient] == [
         "reject_unauth_destination here.example .here.example bücher.example",
         "greylist",
     ]
-    assert async_authenticator(config).settings.rbl_policy == config.rbl.policy
+    assert async_authenticator(config).policy.rbl_policy == config.rbl.policy
 
 
 CASES = {

@@ -19,10 +19,9 @@ from mailauth import restrictions as r
 from mailauth.greylist import GreylistPolicy
 from mailauth.plan import Answer, Execution, Question
 from mailauth.resolvers import ZoneResolver
-from mailauth.restrictions import Action, Evidence, Restrictions
-from mailauth.transaction.message import check_message
-from mailauth.transaction.policy import Settings
-from mailauth.transaction.steps import AskGreylist, Call, ReadMessage, RunPlan
+from mailauth.restrictions import Action, Restrictions, Transaction
+from mailauth.transaction.message import authenticate, begin_message
+from mailauth.transaction.policy import Policy
 from tests.facade.world import BOB, EVE, GOOD, HOSTNAME, LISTED, NOW, PLAIN, STRANGER, Facade, records, signed, zone
 
 EVERYTHING = Restrictions(
@@ -141,9 +140,7 @@ def test_the_lists_that_restrictions_name_are_reported(facade: Facade) -> None:
         (LISTED, "other.example", "not-listed"),
         ("bad.example", "dbl.example", "listed"),
     ]
-    first = Restrictions(
-        client=[lambda evidence: r.refuse("own", "no", r.Reply(550, "5.7.1", "no"))], helo=named.client
-    )
+    first = Restrictions(client=[lambda tx: r.refuse("own", "no", r.Reply(550, "5.7.1", "no"))], helo=named.client)
     session = facade.authenticator(restrictions=first).session(LISTED)
     facade.run(session.helo("x"))
     assert session.report().not_evaluated["rbl"] == "reject by own before it"
@@ -165,12 +162,12 @@ def test_each_recipient_is_judged_and_one_refusal_refuses_the_message(facade: Fa
 
 
 def test_a_rejection_weighs_more_than_a_deferral(facade: Facade) -> None:
-    def judge(evidence: Evidence) -> Any:
+    def judge(tx: Transaction) -> Any:
         codes = {BOB: 450, EVE: 550}
-        code = codes.get(evidence.recipient or "")
+        code = codes.get(tx.recipient or "")
         return code and r.refuse("own", "no", r.Reply(code, f"{code // 100}.7.1", "no"))
 
-    options = {"restrictions": Restrictions(recipient=[lambda evidence: judge(evidence) or None])}
+    options = {"restrictions": Restrictions(recipient=[lambda tx: judge(tx) or None])}
     assert check(facade, rcpt_to=[BOB, EVE], options=options).reply.code == 550
     assert check(facade, rcpt_to=[BOB, "z@mailbox.test"], options=options).reply.code == 450
 
@@ -227,37 +224,23 @@ class Rounds:
 
     def run(self, plan: Any) -> Any:
         execution = Execution(plan)
-        questions = execution.start()
-        while questions:
-            self.rounds += 1
+        requests = execution.start()
+        while requests:
+            questions = [request for request in requests if isinstance(request, Question)]
+            self.rounds += bool(questions)
             self.asked.update(questions)
-            answers = [(question, zone().lookup_now(question)) for question in questions]
-            questions = [asked for question, answer in answers for asked in execution.answer(question, answer)]
+            answers = [(q, zone().lookup_now(q) if isinstance(q, Question) else None) for q in requests]
+            requests = [asked for request, answer in answers for asked in execution.answer(request, answer)]
         return execution.result
-
-    def perform(self, steps: Any) -> Any:
-        try:
-            effect = next(steps)
-            while True:
-                effect = steps.send(self._effect(effect))
-        except StopIteration as stop:
-            return stop.value
-
-    def _effect(self, effect: Any) -> Any:
-        match effect:
-            case RunPlan(plan):
-                return self.run(plan)
-            case ReadMessage(message, feed):
-                return feed(message)
-            case AskGreylist() | Call():
-                return None
 
 
 def rounds_of(restrictions: Restrictions, ip: str = LISTED, **settings: Any) -> Rounds:
     rounds = Rounds()
-    made = Settings(HOSTNAME, restrictions, greylisting=True, **settings)
+    policy = Policy(HOSTNAME, greylist=lambda *attempt, **options: None, **settings)
     facts: dict[str, Any] = {"helo": "mx.example.org", "mail_from": "ann@bad.example", "rcpt_to": [BOB, EVE]}
-    rounds.perform(check_message(made, signed(), ip, authenticated=None, now=NOW, **facts))
+    tx = begin_message(policy, signed(), ip, authenticated=None, now=NOW, id="", **facts)
+    tx.begin_message().feed(signed())
+    rounds.run(authenticate(tx, restrictions))
     return rounds
 
 

@@ -77,7 +77,7 @@ def test_methods_match(name: str) -> None:
 @pytest.mark.parametrize("name", ["Authenticator", "Session"])
 def test_what_waits_in_sync_is_awaited_in_aio(name: str) -> None:
     waits = {
-        "Authenticator": {"check", "perform"},
+        "Authenticator": {"check", "run"},
         "Session": {"connect", "helo", "mail", "rcpt", "data"},
     }[name]
     theirs = members(getattr(aio, name))

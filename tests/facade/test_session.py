@@ -16,7 +16,7 @@ from mailauth import sync
 from mailauth.mail.reply import Reply as SmtpReply
 from mailauth.plan import Answer, Question
 from mailauth.resolvers import ZoneResolver
-from mailauth.restrictions import Action, Decision, Evidence, Reply, Restrictions, refuse
+from mailauth.restrictions import Action, Decision, Reply, Restrictions, Transaction, refuse
 from mailauth.transaction.session import PhaseError
 from tests.facade.world import BOB, EVE, GOOD, LISTED, PLAIN, STRANGER, SYNC, Facade, signed, zone
 
@@ -142,10 +142,10 @@ def test_addresses_come_with_brackets_or_without(facade: Facade) -> None:
     session = session_of(facade)
     facade.run(session.mail(" <ann@example.org> "))
     facade.run(session.rcpt(BOB))
-    assert (session.evidence.mail_from, session.evidence.recipients) == ("ann@example.org", [BOB])
+    assert (session.transaction.mail_from, session.transaction.recipients) == ("ann@example.org", [BOB])
     session.reset()
     facade.run(session.mail("<>"))
-    assert session.evidence.mail_from == ""
+    assert session.transaction.mail_from == ""
 
 
 # --- several recipients, several transactions --------------------------------------------------------------
@@ -182,9 +182,9 @@ def test_a_list_that_judges_by_the_recipient_is_judged_for_each(facade: Facade) 
 def test_data_judges_each_recipient_and_the_worst_verdict_speaks(facade: Facade) -> None:
     seen: list[str | None] = []
 
-    def judge(evidence: Evidence) -> Decision | None:
-        seen.append(evidence.recipient)
-        return refuse("own", "no", Reply(450, "4.7.1", "no")) if evidence.recipient == EVE else None
+    def judge(tx: Transaction) -> Decision | None:
+        seen.append(tx.recipient)
+        return refuse("own", "no", Reply(450, "4.7.1", "no")) if tx.recipient == EVE else None
 
     by_recipient = r.Restriction("own", requires=frozenset({"recipient"}), judge=lambda e: judge(e) or NOTHING)
     session = session_of(facade, restrictions=lists(data=[by_recipient]))
@@ -230,7 +230,7 @@ def test_results_do_not_pile_up() -> None:
     for number in range(50):
         session.helo(f"mx{number}.example.org")
         session.mail(f"ann@example{number}.org")
-        sizes.add(len(session.evidence._results))
+        sizes.add(len(session.transaction._results))
         session.reset()
     assert len(sizes) == 1
 
@@ -293,7 +293,7 @@ def test_pipelining_is_held_against_the_client_until_it_leaves(facade: Facade) -
     facade.run(session.helo("mx.example.org"))
     facade.run(session.mail(""))
     assert facade.run(session.rcpt(BOB)).reply.code == 503
-    assert session_of(facade).evidence.pipelined is False
+    assert session_of(facade).transaction.pipelined is False
 
 
 # --- when verdicts are spoken ------------------------------------------------------------------------------
@@ -333,7 +333,7 @@ def test_warnings_are_reported_with_each_verdict(facade: Facade, caplog: pytest.
             helo=[r.warn_if_reject(r.reject_invalid_helo_hostname())], recipient=[r.warn_if_reject(OURS)]
         ),
     )
-    with caplog.at_level(logging.WARNING, "mailauth.restrictions"):
+    with caplog.at_level(logging.WARNING, "mailauth.transaction"):
         assert [warning.reason for warning in facade.run(session.helo("-\r\nforged")).warnings] == ["helo-invalid"]
         facade.run(session.mail(""))
         decision = facade.run(session.rcpt("x@elsewhere.example"))
@@ -344,16 +344,49 @@ def test_warnings_are_reported_with_each_verdict(facade: Facade, caplog: pytest.
         decision = facade.run(session.data(PLAIN))
     assert [warning.reason for warning in decision.warnings] == ["helo-invalid", "relay-denied"]
     assert [warning["reason"] for warning in session.report().to_dict()["decision"]["warnings"]]
-    assert len(caplog.records) == 2
-    assert "forged" not in caplog.text
+    assert [record.getMessage() for record in caplog.records] == [
+        "would reject reject_invalid_helo_hostname (helo-invalid): client=192.0.2.1 helo=<-??forged> from=-",
+        "would reject reject_unauth_destination (relay-denied): "
+        "client=192.0.2.1 helo=<-??forged> from=<> to=<x@elsewhere.example>",
+    ]
+
+
+def test_every_decision_is_one_log_line_that_says_whom_it_is_about(
+    facade: Facade, caplog: pytest.LogCaptureFixture
+) -> None:
+    auth = facade.authenticator(restrictions=lists(recipient=[OURS, r.check_spf()], data=[r.check_dkim()]))
+    session = auth.session(STRANGER, id="4F2a")
+    with caplog.at_level(logging.INFO, "mailauth.transaction"):
+        facade.run(session.helo("mx\r\n.example.org"))
+        facade.run(session.mail("ann@example.org"))
+        facade.run(session.rcpt(BOB))
+    who = f"client={STRANGER} helo=<mx??.example.org> from=<ann@example.org> to=<{BOB}>"
+    [record] = caplog.records
+    assert record.getMessage() == f"4F2a: reject check_spf (spf-fail): {who}"
+    assert (record.client, record.helo, record.sender) == (STRANGER, "mx??.example.org", "ann@example.org")  # type: ignore[attr-defined]
+    assert (record.recipient, record.transaction_id) == (BOB, "4F2a")  # type: ignore[attr-defined]
+    assert (record.action, record.restriction, record.reason) == ("reject", "check_spf", "spf-fail")  # type: ignore[attr-defined]
+
+
+def test_the_check_of_a_whole_message_logs_a_line_for_each_recipient(
+    facade: Facade, caplog: pytest.LogCaptureFixture
+) -> None:
+    auth = facade.authenticator(restrictions=lists(recipient=[OURS]))
+    with caplog.at_level(logging.INFO, "mailauth.transaction"):
+        facade.run(auth.check(PLAIN, ip=STRANGER, rcpt_to=[BOB, "x@elsewhere.example"], id="q1"))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"q1: none: client={STRANGER} helo=- from=- to=<{BOB}>",
+        f"q1: reject reject_unauth_destination (relay-denied): "
+        f"client={STRANGER} helo=- from=- to=<x@elsewhere.example>",
+    ]
 
 
 # --- a caller's own restrictions ---------------------------------------------------------------------------
 
 
 def test_a_callable_judges_by_the_evidence(facade: Facade) -> None:
-    def no_mail_for_eve(evidence: Evidence) -> Decision | None:
-        return refuse("", "eve", Reply(550, "5.7.1", "Eve is away")) if evidence.recipient == EVE else None
+    def no_mail_for_eve(tx: Transaction) -> Decision | None:
+        return refuse("", "eve", Reply(550, "5.7.1", "Eve is away")) if tx.recipient == EVE else None
 
     session = session_of(facade, restrictions=lists(recipient=[no_mail_for_eve]))
     facade.run(session.mail("ann@example.org"))
@@ -363,12 +396,11 @@ def test_a_callable_judges_by_the_evidence(facade: Facade) -> None:
 
 
 def test_a_callable_sees_the_results_of_the_checks_before_it(facade: Facade) -> None:
-    from mailauth.transaction.needs import SPF_MAIL_FROM
-
     seen = []
 
-    def look(evidence: Evidence) -> None:
-        seen.append(evidence.result(SPF_MAIL_FROM).result.value)
+    def look(tx: Transaction) -> None:
+        assert tx.spf is not None
+        seen.append(tx.spf.result.value)
 
     session = session_of(facade, STRANGER, restrictions=lists(recipient=[r.check_spf(fail="pass"), look]))
     facade.run(session.mail("ann@example.org"))
@@ -378,7 +410,7 @@ def test_a_callable_sees_the_results_of_the_checks_before_it(facade: Facade) -> 
 
 def test_a_callable_object_has_the_name_of_its_class(facade: Facade) -> None:
     class Never:
-        def __call__(self, evidence: Evidence) -> Decision:
+        def __call__(self, tx: Transaction) -> Decision:
             return refuse("", "never", Reply(554, "5.7.1", "never"))
 
     session = session_of(facade, restrictions=lists(client=[Never()]))
@@ -387,7 +419,7 @@ def test_a_callable_object_has_the_name_of_its_class(facade: Facade) -> None:
 
 
 def test_an_async_callable_is_awaited_in_aio_and_refused_in_sync(facade: Facade) -> None:
-    async def slow(evidence: Evidence) -> Decision:
+    async def slow(tx: Transaction) -> Decision:
         return refuse("", "slow", Reply(450, "4.7.1", "come back"))
 
     session = session_of(facade, restrictions=lists(recipient=[r.warn_if_reject(slow), slow]))
@@ -401,21 +433,21 @@ def test_an_async_callable_is_awaited_in_aio_and_refused_in_sync(facade: Facade)
 
 @pytest.mark.parametrize("rubbish", [True, "reject", 550, Reply(550, "5.7.1", "no"), Action.REJECT])
 def test_a_callable_that_returns_rubbish_is_a_clear_mistake(facade: Facade, rubbish: object) -> None:
-    session = session_of(facade, restrictions=lists(recipient=[lambda evidence: rubbish]))
+    session = session_of(facade, restrictions=lists(recipient=[lambda tx: rubbish]))
     facade.run(session.mail(""))
     with pytest.raises(TypeError, match="not a Decision or None"):
         facade.run(session.rcpt(BOB))
 
 
 def test_what_a_callable_raises_is_the_callers(facade: Facade) -> None:
-    def broken(evidence: Evidence) -> None:
+    def broken(tx: Transaction) -> None:
         raise LookupError("my own bug")
 
     session = session_of(facade, restrictions=lists(recipient=[broken]))
     facade.run(session.mail(""))
     with pytest.raises(LookupError, match="my own bug"):
         facade.run(session.rcpt(BOB))
-    assert session.evidence.recipients == []
+    assert session.transaction.recipients == []
 
 
 @pytest.mark.parametrize("action", [Action.REJECT, Action.DEFER])
@@ -505,12 +537,14 @@ def test_no_time_left_is_trouble_in_dns_and_not_a_hang(facade: Facade) -> None:
     )
     facade.run(session.mail("ann@example.org"))
     decision = facade.run(session.rcpt(BOB))
-    assert (decision.reason, decision.reply.code) == ("dns-trouble", 450)
+    assert (decision.reason, decision.reply.code) == ("dns-error", 450)
 
 
-def test_trouble_in_dns_defers_or_passes(facade: Facade) -> None:
-    for on_trouble, code in (("defer", 450), ("pass", None)):
-        session = session_of(facade, restrictions=lists(sender=[r.reject_unknown_sender_domain(on_trouble=on_trouble)]))
+def test_a_dns_error_defers_or_passes(facade: Facade) -> None:
+    for on_dns_error, code in (("defer", 450), ("pass", None)):
+        session = session_of(
+            facade, restrictions=lists(sender=[r.reject_unknown_sender_domain(on_dns_error=on_dns_error)])
+        )
         facade.run(session.mail("ann@slow.example"))
         decision = facade.run(session.rcpt(BOB))
         assert (decision.reply and decision.reply.code) == code
@@ -550,7 +584,7 @@ def test_an_allow_list_opens_no_relay(phase: str, allow: r.Restriction) -> None:
     """As Postfix's permit_dnswl_client, which is ignored where it would override reject_unauth_destination."""
     refusing = refuse("mine", "mine", Reply(550, "5.7.1", "no"))
     session = sync.Authenticator(
-        "mx.mailbox.test", resolver=allowing(), restrictions=lists(**{phase: [allow, OURS, lambda evidence: refusing]})
+        "mx.mailbox.test", resolver=allowing(), restrictions=lists(**{phase: [allow, OURS, lambda tx: refusing]})
     ).session(STRANGER)
     session.helo("mx.example.org")
     session.mail("ann@example.org")

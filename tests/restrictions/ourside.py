@@ -10,7 +10,7 @@ from typing import Any
 
 from mailauth import aio, restrictions, sync
 from mailauth.resolvers import ZoneResolver
-from mailauth.restrictions import Decision, Evidence, Reply, Restriction, Restrictions, refuse, warn_if_reject
+from mailauth.restrictions import Decision, Reply, Restriction, Restrictions, Transaction, refuse, warn_if_reject
 from mailauth.transaction.decision import NOTHING, permit
 from tests.restrictions.table import LISTS, Case, Spoken
 
@@ -21,24 +21,24 @@ DOMAINS = ("mailbox.test", "mx.mailbox.test", "relayed.test", ".below.test", "[1
 MESSAGE = b"From: ann@example.org\r\n\r\nHello\r\n"
 
 
-def reject(evidence: Evidence) -> Decision:
+def reject(tx: Transaction) -> Decision:
     """Postfix's ``reject``, as a caller's own restriction."""
     return refuse("reject", "policy", Reply(554, "5.7.1", "Access denied"))
 
 
-def always(evidence: Evidence) -> Decision:
+def always(tx: Transaction) -> Decision:
     """Postfix's ``permit``."""
     return permit("permit", "policy")
 
 
-def read(words: Sequence[str]) -> Iterator[Restriction | Callable[[Evidence], Decision]]:
+def read(words: Sequence[str]) -> Iterator[Restriction | Callable[[Transaction], Decision]]:
     """Postfix's items as our restrictions."""
     for item in words:
         first, _, rest = item.partition(" ")
         yield warn_if_reject(_read(rest)) if first == "warn_if_reject" else _read(item)
 
 
-def _read(item: str) -> Restriction | Callable[[Evidence], Decision]:
+def _read(item: str) -> Restriction | Callable[[Transaction], Decision]:
     name, _, argument = item.partition(" ")
     match name:
         case "reject":

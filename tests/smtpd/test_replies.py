@@ -48,7 +48,7 @@ CASES = {
         {"client": ["reject_unknown_client_hostname code=550"]}, ("rcpt", 450, "4.7.25", "hostname"), source=SLOW_NAME
     ),
     "reverse DNS in trouble, passed over": Case(
-        {"client": ["reject_unknown_client_hostname on_trouble=pass"]}, NOTHING, source=SLOW_NAME
+        {"client": ["reject_unknown_client_hostname on_dns_error=pass"]}, NOTHING, source=SLOW_NAME
     ),
     "listed": Case(
         {"client": ["reject_rbl_client bl.example=127.0.0.2"]}, ("rcpt", 554, "5.7.1", "bl.example"), source=LISTED

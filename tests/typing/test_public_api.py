@@ -18,10 +18,10 @@ from mailauth.resolvers import ZoneResolver
 from mailauth.restrictions import (
     Action,
     Decision,
-    Evidence,
     Reply,
     Restriction,
     Restrictions,
+    Transaction,
     check_dkim,
     check_spf,
     permit_mynetworks,
@@ -100,14 +100,14 @@ def authenticator(zone: ZoneResolver, message: bytes) -> None:
     Restrictions(client=["reject_rbl"])  # type: ignore[list-item]
 
 
-def own(evidence: Evidence) -> Decision | None:
-    if evidence.recipient is None:
+def own(tx: Transaction) -> Decision | None:
+    if tx.recipient is None:
         return None
-    return refuse("own", "no", Reply(550, "5.7.1", f"not for {evidence.recipient}"))
+    return refuse("own", "no", Reply(550, "5.7.1", f"not for {tx.recipient}"))
 
 
-async def later(evidence: Evidence) -> Decision | None:
-    return own(evidence)
+async def later(tx: Transaction) -> Decision | None:
+    return own(tx)
 
 
 assert_type(warn_if_reject(own), Restriction)

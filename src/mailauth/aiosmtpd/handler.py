@@ -129,7 +129,7 @@ class MailauthHandler:
         found = self._sessions.get(session)
         if found is None:
             found = self._sessions[session] = self.authenticator.session(self.client_ip(session))
-        if session.authenticated and found.evidence.authenticated is None:
+        if session.authenticated and found.transaction.authenticated is None:
             found.authenticate(_identity(session))
         return found
 
@@ -187,7 +187,7 @@ class MailauthHandler:
     ) -> str:
         """RCPT TO, for each recipient."""
         ours = self.session_of(session)
-        if ours.evidence.mail_from is None:
+        if ours.transaction.mail_from is None:
             return "503 5.5.1 Need MAIL first"
         if not address.strip("<>"):
             return "501 5.1.3 A recipient is needed"
@@ -228,7 +228,7 @@ class MailauthHandler:
 
     async def _message(self, server: SMTP, session: SmtpSession, envelope: Envelope, ours: Session) -> str:
         content = envelope.original_content or b""
-        if not ours.evidence.recipients:
+        if not ours.transaction.recipients:
             return "503 5.5.1 Need RCPT first"
         bare = bare_line_end(content) if self.refuse_bare_line_ends else None
         if bare is not None:
@@ -247,17 +247,17 @@ class MailauthHandler:
         return str(reply)
 
     async def _accepted(self, session: SmtpSession, envelope: Envelope, ours: Session, content: bytes) -> Accepted:
-        report, evidence = ours.report(), ours.evidence
-        trusted = evidence.authenticated is not None or self.is_ours(evidence.ip)
+        report, tx = ours.report(), ours.transaction
+        trusted = tx.authenticated is not None or self.is_ours(tx.ip)
         protocol = protocol_word(
             extended=session.extended_smtp,
             tls=session.ssl is not None,
-            authenticated=evidence.authenticated is not None,
+            authenticated=tx.authenticated is not None,
             utf8=envelope.smtp_utf8,
         )
         now = self.authenticator.clock()
         transaction = Transaction(protocol, secrets.token_hex(8), now)
-        content = authres.remove_forged(content, self.authenticator.settings.hostname).message
+        content = authres.remove_forged(content, self.authenticator.policy.hostname).message
         signatures = await self.sign(content, now) if self.sign is not None and trusted else b""
         # Of our own clients nobody needs to be told who they are and whether they may send; the world should not be.
         wanted = tuple(name for name in self.fields if name == "received") if trusted else self.fields
@@ -272,18 +272,18 @@ class MailauthHandler:
         )
 
     def _refusal(self, server: SMTP, ours: Session, decision: Decision) -> str:
-        evidence = ours.evidence
+        tx = ours.transaction
         assert decision.reply is not None
         _log.info(
             "refused: client=%s helo=%.100r from=%.320r to=%.320r: %s (%s): %s",
-            *(evidence.ip, evidence.helo, evidence.mail_from, evidence.recipient),
+            *(tx.ip, tx.helo, tx.mail_from, tx.recipient),
             *(decision.restriction, decision.reason, reply_line(decision.reply).decode()),
         )
-        return reply_line(decision.reply, utf8=server.enable_SMTPUTF8 and not _is_ascii(evidence)).decode("utf-8")
+        return reply_line(decision.reply, utf8=server.enable_SMTPUTF8 and not _is_ascii(tx)).decode("utf-8")
 
 
-def _is_ascii(evidence: Any) -> bool:
-    return (evidence.mail_from or "").isascii() and (evidence.recipient or "").isascii()
+def _is_ascii(tx: Any) -> bool:
+    return (tx.mail_from or "").isascii() and (tx.recipient or "").isascii()
 
 
 def _note_pipelining(server: SMTP, ours: Session) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from mailauth.config.restrictions import WARN, NotSet, read_restriction
 from mailauth.config.schema import Config, RestrictionConfig
 from mailauth.restrictions import Restriction
-from mailauth.transaction.policy import PHASES, Phase, Restrictions
+from mailauth.restrictions.base import PHASES, Phase
+from mailauth.restrictions.phases import Restrictions
 
 RELAY = "reject_unauth_destination"
 

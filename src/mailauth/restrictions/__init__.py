@@ -21,11 +21,11 @@ from mailauth.restrictions.lists import reject_rbl, reject_rhsbl
 from mailauth.restrictions.phases import Restrictions as Restrictions
 from mailauth.restrictions.recipient import greylist, reject_unauth_destination
 from mailauth.restrictions.sender import reject_non_fqdn_sender, reject_unknown_sender_domain
+from mailauth.transaction.checks import Transaction as Transaction
 from mailauth.transaction.decision import Action as Action
 from mailauth.transaction.decision import Decision as Decision
 from mailauth.transaction.decision import permit as permit
 from mailauth.transaction.decision import refuse as refuse
-from mailauth.transaction.evidence import Evidence as Evidence
 
 # The restrictions by their names in a configuration. The words for writing one's own (`Decision`, `refuse`, ...) and
 # `Restrictions`, which takes them all, are here, too.

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias, get_args
 
-from mailauth import dkim, spf
+from mailauth import dkim
 from mailauth.mail.reply import Reply
 from mailauth.restrictions.base import Fact, Restriction
+from mailauth.transaction.checks import DKIM, SPF, SPF_HELO, Transaction
 from mailauth.transaction.decision import NOTHING, Decision, refuse
-from mailauth.transaction.evidence import Evidence, Need
-from mailauth.transaction.needs import DKIM, SPF_HELO, SPF_MAIL_FROM, need_dkim, need_spf_helo, need_spf_mail_from
 
 Treatment: TypeAlias = Literal["reject", "defer", "pass"]
 """What one result does: refuse for good, refuse for now, or nothing."""
@@ -33,14 +32,11 @@ def check_spf(
     _require_choice("identity", identity, ("mailfrom", "helo"))
     for name, treatment in treatments.items():
         _require_choice(name, treatment, get_args(Treatment))
-    key = SPF_MAIL_FROM if identity == "mailfrom" else SPF_HELO
+    check = SPF if identity == "mailfrom" else SPF_HELO
     fact: Fact = "mail_from" if identity == "mailfrom" else "helo"
 
-    def needs(evidence: Evidence) -> tuple[Need, ...]:
-        return (need_spf_mail_from(evidence) if identity == "mailfrom" else need_spf_helo(evidence),)
-
-    def judge(evidence: Evidence) -> Decision:
-        found: spf.SpfResult = evidence.result(key)
+    def judge(tx: Transaction) -> Decision:
+        found = tx[check]
         reply, treatment = found.reply, treatments.get(found.result.value, "pass")
         if reply is None or treatment == "pass":
             return NOTHING
@@ -48,7 +44,7 @@ def check_spf(
             "check_spf", f"spf-{found.result}", _as(treatment, reply.code, reply.enhanced, reply.text), found.detail
         )
 
-    return Restriction("check_spf", judge, frozenset({fact}), needs, note=identity)
+    return Restriction("check_spf", judge, frozenset({fact}), lambda tx: (check,), note=identity)
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -77,8 +73,8 @@ def check_dkim(
     _require_choice("require", require, ("nothing", "pass", "author"))
     _require_choice("temperror", temperror, get_args(Treatment))
 
-    def judge(evidence: Evidence) -> Decision:
-        signatures: list[dkim.Signature] = evidence.result(DKIM)
+    def judge(tx: Transaction) -> Decision:
+        signatures = tx[DKIM]
         if require == "nothing" or any(_suffices(signature, require) for signature in signatures):
             return NOTHING
         if temperror != "pass" and any(s.result is dkim.Result.TEMPERROR for s in signatures):
@@ -89,9 +85,7 @@ def check_dkim(
             return refuse("check_dkim", "dkim-no-author-match", reply)
         return refuse("check_dkim", "dkim-no-pass", Reply(550, "5.7.20", "No passing DKIM signature found"))
 
-    return Restriction(
-        "check_dkim", judge, frozenset({"message"}), lambda evidence: (need_dkim(evidence),), note=require
-    )
+    return Restriction("check_dkim", judge, frozenset({"message"}), lambda tx: (DKIM,), note=require)
 
 
 def _suffices(signature: dkim.Signature, require: str) -> bool:

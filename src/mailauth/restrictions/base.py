@@ -1,24 +1,21 @@
-# What belongs here: what a restriction is, and how a list of them is evaluated. No restriction of its own.
-#
+"""Restrictions as values, evaluated in order: the first decision wins. No restriction of its own stands here."""
+
 # SECURITY: replies quote what the peer said. `quoted` makes it printable and short, whatever the reply's own checks
 # do: a line end from the peer must not end our line.
-"""Restrictions as values, evaluated in order: the first verdict wins."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
+from mailauth.plan import Call, Plan
+from mailauth.transaction.checks import Check, Transaction
 from mailauth.transaction.decision import NOTHING, Action, Decision
-from mailauth.transaction.evidence import Evidence, Need
-from mailauth.transaction.steps import Call, Steps
+from mailauth.transaction.log import log_decision
 
-_log = logging.getLogger("mailauth.restrictions")
-
-OnTrouble: TypeAlias = Literal["defer", "pass"]
-"""What trouble in DNS does: defer the mail, or go on as if nothing was asked."""
+OnDnsError: TypeAlias = Literal["defer", "pass"]
+"""What a DNS error does: defer the mail, or go on as if nothing was asked."""
 
 Phase: TypeAlias = Literal["client", "helo", "sender", "recipient", "data"]
 PHASES: tuple[Phase, ...] = ("client", "helo", "sender", "recipient", "data")
@@ -51,45 +48,43 @@ def require_refusal(code: int) -> int:
     return code
 
 
-def _no_needs(evidence: Evidence) -> Sequence[Need]:
+def _no_checks(tx: Transaction) -> Sequence[Check[Any]]:
     return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """One restriction: the facts it must know, the checks it needs, and how it judges.
+    """One restriction: the facts that it must know, the checks that it judges by, and how it judges.
 
-    `judge` is called when the checks of `needs` were made; `steps` takes its place where more than checks is to be
-    done. `guards_relaying`: it keeps strangers from sending to the world through us. `may_open_relay`: what it permits
-    may relay; not so for allow lists, which others write, and which may go by a name that the client chose.
+    `judge` is called when the checks of `checks` were made; it returns a decision, or a plan of one where it has to ask
+    something outside. `guards_relaying`: it keeps strangers from sending to the world through us. `may_open_relay`:
+    what it permits may relay; not so for allow lists, which others write, and which may go by a name that the client
+    chose.
     """
 
     name: str
-    judge: Callable[[Evidence], Decision] | None = field(default=None, repr=False)
+    judge: Callable[[Transaction], Decision | Plan[Decision]] = field(repr=False)
     requires: frozenset[Fact] = frozenset()
-    needs: Callable[[Evidence], Sequence[Need]] = field(default=_no_needs, repr=False)
-    steps: Callable[[Evidence], Steps[Decision]] | None = field(default=None, repr=False)
+    checks: Callable[[Transaction], Sequence[Check[Any]]] = field(default=_no_checks, repr=False)
     note: str = ""
     guards_relaying: bool = False
     may_open_relay: bool = True
 
-    def missing(self, evidence: Evidence) -> list[Fact]:
+    def missing(self, tx: Transaction) -> list[Fact]:
         """The facts that it judges by and that are not known."""
-        return [fact for fact in self.requires if getattr(evidence, fact) is None]
+        return [fact for fact in self.requires if getattr(tx, fact) is None]
 
-    def evaluate(self, evidence: Evidence) -> Steps[Decision]:
-        """Judge; the checks of `needs` were made."""
-        if self.steps is not None:
-            decision = yield from self.steps(evidence)
-            return decision
-        return NOTHING if self.judge is None else self.judge(evidence)
+    def evaluate(self, tx: Transaction) -> Plan[Decision]:
+        """Judge; the checks of `checks` were made."""
+        decision = self.judge(tx)
+        return decision if isinstance(decision, Decision) else (yield from decision)
 
     def __str__(self) -> str:
         return f"{self.name} {self.note}".rstrip()
 
 
-Caller: TypeAlias = Callable[[Evidence], Any]
-"""A caller's own restriction: takes the evidence, returns a `Decision` or None; in aio it may be a coroutine."""
+Caller: TypeAlias = Callable[[Transaction], Any]
+"""A caller's own restriction: takes the transaction, returns a `Decision` or None; in aio it may be a coroutine."""
 
 
 def as_restriction(item: Restriction | Caller) -> Restriction:
@@ -100,21 +95,21 @@ def as_restriction(item: Restriction | Caller) -> Restriction:
         raise TypeError(f"a restriction is a value of mailauth.restrictions or a callable, not {item!r}")
     name = getattr(item, "__name__", type(item).__name__)
 
-    def steps(evidence: Evidence) -> Steps[Decision]:
-        decision = yield Call(item, evidence)
+    def judge(tx: Transaction) -> Plan[Decision]:
+        decision = yield Call(item, tx)
         if decision is None:
             return NOTHING
         if not isinstance(decision, Decision):
             raise TypeError(f"the restriction {name} returned {decision!r}, not a Decision or None")
         return decision if decision.restriction else replace(decision, restriction=name)
 
-    return Restriction(name, steps=steps)
+    return Restriction(name, judge)
 
 
-def evaluate_list(restrictions: Sequence[Restriction], evidence: Evidence, phase: Phase) -> Steps[Decision | None]:
+def evaluate_list(restrictions: Sequence[Restriction], tx: Transaction, phase: Phase) -> Plan[Decision | None]:
     """The first verdict of the list; `NOTHING` at its end; None where it must wait for a fact of a later phase.
 
-    What is judged without a look-up is judged first, in order; at the first restriction that needs look-ups, those of
+    What is judged without a lookup is judged first, in order; at the first restriction that needs lookups, those of
     all that follow are made side by side. A fact that did not come in its phase (a client that said no HELO) will not
     come: the restriction that judges by it has nothing to say, as in Postfix, and the list goes on. So does a permit
     that would let a stranger relay, as Postfix's permit_dnswl_client.
@@ -123,21 +118,21 @@ def evaluate_list(restrictions: Sequence[Restriction], evidence: Evidence, phase
     deferred: Decision | None = None
     outcome = NOTHING
     for position, restriction in enumerate(restrictions):
-        if _must_wait(restriction, evidence, phase):
+        if _must_wait(restriction, tx, phase):
             return None
-        if restriction.missing(evidence):
+        if restriction.missing(tx):
             continue
-        if restriction.needs(evidence):
-            yield from evidence.gather(needs_of(restrictions[position:], evidence))
-        decision = yield from restriction.evaluate(evidence)
+        if restriction.checks(tx):
+            yield from tx.find(checks_of(restrictions[position:], tx))
+        decision = yield from restriction.evaluate(tx)
         warnings.extend(decision.warnings)
         if decision.if_permit:
             deferred = decision if deferred is None else deferred
         elif decision.action is not Action.NONE:
             guards = () if decision.refused or restriction.may_open_relay else _guards(restrictions[position:])
-            if any(_must_wait(guard, evidence, phase) for guard in guards):
+            if any(_must_wait(guard, tx, phase) for guard in guards):
                 return None
-            if not (yield from _any_refuses(guards, evidence)):
+            if not (yield from _any_refuses(guards, tx)):
                 outcome = decision
                 break
     if deferred is not None and not outcome.refused:
@@ -145,37 +140,37 @@ def evaluate_list(restrictions: Sequence[Restriction], evidence: Evidence, phase
     return replace(outcome, warnings=tuple(warnings))
 
 
-def _must_wait(restriction: Restriction, evidence: Evidence, phase: Phase) -> bool:
+def _must_wait(restriction: Restriction, tx: Transaction, phase: Phase) -> bool:
     """Whether it judges by a fact that is still to come."""
-    return any(_PHASE_OF[fact] > PHASES.index(phase) for fact in restriction.missing(evidence))
+    return any(_PHASE_OF[fact] > PHASES.index(phase) for fact in restriction.missing(tx))
 
 
 def _guards(behind: Sequence[Restriction]) -> Sequence[Restriction]:
     return [restriction for restriction in behind if restriction.guards_relaying]
 
 
-def _any_refuses(guards: Sequence[Restriction], evidence: Evidence) -> Steps[bool]:
+def _any_refuses(guards: Sequence[Restriction], tx: Transaction) -> Plan[bool]:
     for guard in guards:
-        if not guard.missing(evidence) and (yield from guard.evaluate(evidence)).refused:
+        if not guard.missing(tx) and (yield from guard.evaluate(tx)).refused:
             return True
     return False
 
 
-def needs_of(restrictions: Sequence[Restriction], evidence: Evidence) -> list[Need]:
-    """The checks that these restrictions need, as far as the facts are known."""
-    ready = [restriction for restriction in restrictions if not restriction.missing(evidence)]
-    return [need for restriction in ready for need in restriction.needs(evidence)]
+def checks_of(restrictions: Sequence[Restriction], tx: Transaction) -> list[Check[Any]]:
+    """The checks that these restrictions judge by, as far as the facts are known."""
+    ready = [restriction for restriction in restrictions if not restriction.missing(tx)]
+    return [check for restriction in ready for check in restriction.checks(tx)]
 
 
 def warn_if_reject(restriction: Restriction | Caller) -> Restriction:
     """The restriction, whose refusals are logged and reported, and do nothing else. What it permits is permitted."""
     inner = as_restriction(restriction)
 
-    def steps(evidence: Evidence) -> Steps[Decision]:
-        decision = yield from inner.evaluate(evidence)
+    def judge(tx: Transaction) -> Plan[Decision]:
+        decision = yield from inner.evaluate(tx)
         if not decision.refused:
             return decision
-        _log.warning("would %s: %s (%s)", decision.action, decision.restriction, decision.reason)
+        log_decision(tx, decision, would=True)
         return Decision(Action.NONE, warnings=(*decision.warnings, replace(decision, warnings=())))
 
-    return replace(inner, judge=None, steps=steps, note=f"{inner.note} (warn)".lstrip())
+    return replace(inner, judge=judge, note=f"{inner.note} (warn)".lstrip())

@@ -8,12 +8,11 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from mailauth import iprev
 from mailauth.mail import names
 from mailauth.mail.reply import Reply
-from mailauth.restrictions.base import OnTrouble, Restriction, enhanced, require_refusal
+from mailauth.restrictions.base import OnDnsError, Restriction, enhanced, require_refusal
+from mailauth.transaction.checks import IPREV, Check, Transaction
 from mailauth.transaction.decision import NOTHING, Decision, permit, refuse
-from mailauth.transaction.evidence import Evidence, Need
-from mailauth.transaction.needs import IPREV, need_iprev
 
-TROUBLE_CODE = 450
+DNS_ERROR_CODE = 450
 """What Postfix says while the DNS does not answer, whatever unknown_client_reject_code is."""
 
 
@@ -21,9 +20,9 @@ def permit_mynetworks(*networks: str | IPv4Network | IPv6Network) -> Restriction
     """Permit clients in these networks. Raises `ValueError` for what is no network (host bits set included)."""
     parsed = tuple(ip_network(network) if isinstance(network, str) else network for network in networks)
 
-    def judge(evidence: Evidence) -> Decision:
-        if any(evidence.ip.version == network.version and evidence.ip in network for network in parsed):
-            return permit("permit_mynetworks", "mynetworks", f"{evidence.ip} is in one of our networks")
+    def judge(tx: Transaction) -> Decision:
+        if any(tx.ip.version == network.version and tx.ip in network for network in parsed):
+            return permit("permit_mynetworks", "mynetworks", f"{tx.ip} is in one of our networks")
         return NOTHING
 
     return Restriction("permit_mynetworks", judge, note=" ".join(map(str, parsed)))
@@ -32,19 +31,19 @@ def permit_mynetworks(*networks: str | IPv4Network | IPv6Network) -> Restriction
 def permit_authenticated() -> Restriction:
     """Permit clients that have authenticated (Postfix: permit_sasl_authenticated)."""
 
-    def judge(evidence: Evidence) -> Decision:
-        if evidence.authenticated is not None:
+    def judge(tx: Transaction) -> Decision:
+        if tx.authenticated is not None:
             return permit("permit_authenticated", "authenticated", "the client has authenticated")
         return NOTHING
 
     return Restriction("permit_authenticated", judge)
 
 
-def _reverse_dns(evidence: Evidence) -> tuple[Need, ...]:
-    return (need_iprev(evidence),)
+def _reverse_dns(tx: Transaction) -> tuple[Check[iprev.IprevResult]]:
+    return (IPREV,)
 
 
-def reject_unknown_client_hostname(*, code: int = 450, on_trouble: OnTrouble = "defer") -> Restriction:
+def reject_unknown_client_hostname(*, code: int = 450, on_dns_error: OnDnsError = "defer") -> Restriction:
     """Reject clients without a reverse name that leads back to the address (forward-confirmed reverse DNS).
 
     `code` is Postfix's unknown_client_reject_code; while the DNS does not answer, it is 450. The enhanced code is that
@@ -53,21 +52,21 @@ def reject_unknown_client_hostname(*, code: int = 450, on_trouble: OnTrouble = "
     name = "reject_unknown_client_hostname"
     require_refusal(code)
 
-    def judge(evidence: Evidence) -> Decision:
-        found: iprev.IprevResult = evidence.result(IPREV)
+    def judge(tx: Transaction) -> Decision:
+        found = tx[IPREV]
         if found.result is iprev.Result.PASS:
             return NOTHING
         temporary = found.result is iprev.Result.TEMPERROR
-        if temporary and on_trouble == "pass":
+        if temporary and on_dns_error == "pass":
             return NOTHING
-        spoken = TROUBLE_CODE if temporary else code
-        words = f"Client host rejected: cannot find your hostname, [{evidence.ip}]"
+        spoken = DNS_ERROR_CODE if temporary else code
+        words = f"Client host rejected: cannot find your hostname, [{tx.ip}]"
         return refuse(name, f"iprev-{found.result}", Reply(spoken, enhanced(spoken, "7.25"), words), found.detail)
 
-    return Restriction(name, judge, needs=_reverse_dns)
+    return Restriction(name, judge, checks=_reverse_dns)
 
 
-def reject_unknown_reverse_client_hostname(*, code: int = 450, on_trouble: OnTrouble = "defer") -> Restriction:
+def reject_unknown_reverse_client_hostname(*, code: int = 450, on_dns_error: OnDnsError = "defer") -> Restriction:
     """Reject clients whose address has no reverse name at all, whether it leads back or not.
 
     `code` is Postfix's unknown_client_reject_code; while the DNS does not answer, it is 450.
@@ -75,19 +74,19 @@ def reject_unknown_reverse_client_hostname(*, code: int = 450, on_trouble: OnTro
     name = "reject_unknown_reverse_client_hostname"
     require_refusal(code)
 
-    def judge(evidence: Evidence) -> Decision:
-        found: iprev.IprevResult = evidence.result(IPREV)
+    def judge(tx: Transaction) -> Decision:
+        found = tx[IPREV]
         if any(names.is_hostname(reverse_name) for reverse_name in found.names):
             return NOTHING
         temporary = found.result is iprev.Result.TEMPERROR
-        if temporary and on_trouble == "pass":
+        if temporary and on_dns_error == "pass":
             return NOTHING
-        spoken = TROUBLE_CODE if temporary else code
-        words = f"Client host rejected: cannot find your reverse hostname, [{evidence.ip}]"
-        reason = "dns-trouble" if temporary else "no-reverse-name"
+        spoken = DNS_ERROR_CODE if temporary else code
+        words = f"Client host rejected: cannot find your reverse hostname, [{tx.ip}]"
+        reason = "dns-error" if temporary else "no-reverse-name"
         return refuse(name, reason, Reply(spoken, enhanced(spoken, "7.1"), words), found.detail)
 
-    return Restriction(name, judge, needs=_reverse_dns)
+    return Restriction(name, judge, checks=_reverse_dns)
 
 
 def reject_unauth_pipelining() -> Restriction:
@@ -97,8 +96,8 @@ def reject_unauth_pipelining() -> Restriction:
     section 3.1 does not allow it.
     """
 
-    def judge(evidence: Evidence) -> Decision:
-        if not evidence.pipelined:
+    def judge(tx: Transaction) -> Decision:
+        if not tx.pipelined:
             return NOTHING
         reply = Reply(503, "5.5.0", "Improper use of SMTP command pipelining")
         return refuse("reject_unauth_pipelining", "pipelining", reply)

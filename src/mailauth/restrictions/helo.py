@@ -13,8 +13,8 @@ from ipaddress import IPv4Address, IPv6Address
 from mailauth.mail.reply import Reply
 from mailauth.plan import MAX_NAME_OCTETS
 from mailauth.restrictions.base import Restriction, quoted
+from mailauth.transaction.checks import Transaction
 from mailauth.transaction.decision import NOTHING, Decision, refuse
-from mailauth.transaction.evidence import Evidence
 
 # name  = label *( "." label ), not of digits and dots alone
 # label = 1*63( ALPHA / DIGIT / "_" / "-" ), without "-" at its ends
@@ -53,8 +53,8 @@ def reject_invalid_helo_hostname() -> Restriction:
     An address without brackets passes, as in Postfix: too many clients say it.
     """
 
-    def judge(evidence: Evidence) -> Decision:
-        helo = evidence.helo or ""
+    def judge(tx: Transaction) -> Decision:
+        helo = tx.helo or ""
         if helo.startswith("["):
             return _judge_literal("reject_invalid_helo_hostname", helo)
         if is_name(without_final_dot(helo)) or (len(helo) <= 64 and (_is_address(helo, 4) or _is_address(helo, 6))):
@@ -68,8 +68,8 @@ def reject_invalid_helo_hostname() -> Restriction:
 def reject_non_fqdn_helo_hostname() -> Restriction:
     """Reject a HELO name that is no fully qualified name (504 5.5.2) and no address literal (501 5.5.2)."""
 
-    def judge(evidence: Evidence) -> Decision:
-        helo = evidence.helo or ""
+    def judge(tx: Transaction) -> Decision:
+        helo = tx.helo or ""
         if helo.startswith("["):
             return _judge_literal("reject_non_fqdn_helo_hostname", helo)
         name = without_final_dot(helo)

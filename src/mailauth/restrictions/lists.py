@@ -6,9 +6,8 @@ from __future__ import annotations
 from mailauth import rbl
 from mailauth.mail.reply import Reply
 from mailauth.restrictions.base import Fact, Restriction
+from mailauth.transaction.checks import Check, NameOf, Transaction, client_listings, name_listings
 from mailauth.transaction.decision import NOTHING, Decision, permit, refuse
-from mailauth.transaction.evidence import Evidence, Need
-from mailauth.transaction.needs import NameListings, NameOf, need_rbl, need_rhsbl
 
 _REQUIRES: dict[NameOf, frozenset[Fact]] = {
     "sender": frozenset({"mail_from"}),
@@ -29,15 +28,16 @@ def reject_rbl(*zones: str | rbl.Rule, threshold: int = rbl.DEFAULT_THRESHOLD) -
     rules = tuple(rbl.rules_of(zones))
     rbl.check_threshold(threshold)
 
-    def need(evidence: Evidence) -> Need:
-        return need_rbl(evidence, rules or evidence.settings.rbl)
+    def check(tx: Transaction) -> Check[list[rbl.Listing]]:
+        return client_listings(rules or tx.policy.rbl)
 
-    def judge(evidence: Evidence) -> Decision:
-        verdict = rbl.judge(evidence.result(need(evidence).key), threshold=threshold)
-        return _decide("reject_rbl", verdict, f"Service unavailable; Client host [{evidence.ip}]")
+    def judge(tx: Transaction) -> Decision:
+        listings = tx[check(tx)]
+        verdict = rbl.judge(listings, threshold=threshold)
+        return _decide("reject_rbl", verdict, f"Service unavailable; Client host [{tx.ip}]")
 
     note = " ".join(map(str, rules))
-    return Restriction("reject_rbl", judge, needs=lambda evidence: (need(evidence),), note=note, may_open_relay=False)
+    return Restriction("reject_rbl", judge, checks=lambda tx: (check(tx),), note=note, may_open_relay=False)
 
 
 def reject_rhsbl(*zones: str | rbl.Rule, of: NameOf = "sender", threshold: int = rbl.DEFAULT_THRESHOLD) -> Restriction:
@@ -54,16 +54,15 @@ def reject_rhsbl(*zones: str | rbl.Rule, of: NameOf = "sender", threshold: int =
     if not rules:
         raise ValueError("reject_rhsbl needs at least one list of domains")
     restriction = f"reject_rhsbl_{of}"
+    check = name_listings(of, rules)
 
-    def judge(evidence: Evidence) -> Decision:
-        found: NameListings = evidence.result(need_rhsbl(evidence, of, rules).key)
+    def judge(tx: Transaction) -> Decision:
+        found = tx[check]
         verdict = rbl.judge(found.listings, threshold=threshold)
         return _decide(restriction, verdict, f"Service unavailable; {_SUBJECTS[of]} [{found.name}]")
 
-    def needs(evidence: Evidence) -> tuple[Need, ...]:
-        return (need_rhsbl(evidence, of, rules),)
-
-    return Restriction(restriction, judge, _REQUIRES[of], needs, note=" ".join(map(str, rules)), may_open_relay=False)
+    note = " ".join(map(str, rules))
+    return Restriction(restriction, judge, _REQUIRES[of], lambda tx: (check,), note=note, may_open_relay=False)
 
 
 _SUBJECTS: dict[NameOf, str] = {

@@ -4,25 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias, get_args
+from functools import partial
+from typing import Any, Literal, TypeAlias, get_args
 
 from mailauth import dkim, spf
 from mailauth.greylist import Decision as GreylistDecision
 from mailauth.mail import names
 from mailauth.mail.reply import Reply
+from mailauth.plan import Call, Plan
 from mailauth.restrictions.base import Restriction, quoted
+from mailauth.transaction.checks import DKIM, IPREV, SPF, Check, Transaction
 from mailauth.transaction.decision import NOTHING, Decision, refuse
-from mailauth.transaction.evidence import Evidence, Need
-from mailauth.transaction.needs import (
-    DKIM,
-    IPREV,
-    SPF_MAIL_FROM,
-    GreylistKey,
-    need_dkim,
-    need_iprev,
-    need_spf_mail_from,
-)
-from mailauth.transaction.steps import AskGreylist, Steps
 
 
 def reject_unauth_destination(*domains: str) -> Restriction:
@@ -35,11 +27,11 @@ def reject_unauth_destination(*domains: str) -> Restriction:
     """
     exact, below = _relay_domains(domains)
 
-    def judge(evidence: Evidence) -> Decision:
-        recipient = evidence.recipient or ""
+    def judge(tx: Transaction) -> Decision:
+        recipient = tx.recipient or ""
         mailbox = names.split_address(recipient)
         local_part = recipient if mailbox is None else mailbox.local_part
-        name = evidence.recipient_domain()
+        name = tx.recipient_domain
         ours = name is not None and (name in exact or name.endswith(below))
         if not any(char in local_part for char in "%!@") and (ours or "@" not in recipient):
             return NOTHING
@@ -80,54 +72,50 @@ def greylist(*, prove_by: Sequence[Proof] = ("spf",)) -> Restriction:
     if isinstance(prove_by, str) or unknown:
         raise ValueError(f"prove_by is a list of {', '.join(get_args(Proof))}, not {prove_by!r}")
 
-    def needs(evidence: Evidence) -> list[Need]:
-        return _proofs(evidence, prove_by) if evidence.settings.greylisting else []
+    def checks(tx: Transaction) -> list[Check[Any]]:
+        return _proofs(tx, prove_by) if tx.policy.greylist is not None else []
 
-    def steps(evidence: Evidence) -> Steps[Decision]:
-        key = GreylistKey(evidence.recipient or "")
-        if evidence.settings.greylisting and not evidence.known(key):
-            evidence.record(key, (yield _question(evidence, prove_by)))
-        return _spoken(evidence.result(key))
+    def judge(tx: Transaction) -> Plan[Decision]:
+        recipient = tx.recipient or ""
+        if tx.policy.greylist is not None and recipient not in tx.greylisted:
+            ask_greylist = partial(
+                tx.policy.greylist,
+                now=tx.now,
+                proven_domain=_proven(tx, prove_by),
+                client_name=tx[IPREV].name,
+                authenticated=tx.authenticated is not None,
+            )
+            tx.greylisted[recipient] = yield Call(ask_greylist, tx.ip, tx.mail_from or "", recipient)
+        return _spoken(tx.greylisted.get(recipient))
 
-    return Restriction("greylist", None, frozenset({"mail_from", "recipient"}), needs, steps)
-
-
-def _question(evidence: Evidence, prove_by: Sequence[Proof]) -> AskGreylist:
-    options = {
-        "now": evidence.now,
-        "proven_domain": _proven(evidence, prove_by),
-        "client_name": evidence.result(IPREV).name,
-        "authenticated": evidence.authenticated is not None,
-    }
-    return AskGreylist(evidence.ip, evidence.mail_from or "", evidence.recipient or "", options)
+    return Restriction("greylist", judge, frozenset({"mail_from", "recipient"}), checks)
 
 
-def _proofs(evidence: Evidence, prove_by: Sequence[Proof]) -> list[Need]:
-    needs = [need_iprev(evidence)]
+def _proofs(tx: Transaction, prove_by: Sequence[Proof]) -> list[Check[Any]]:
+    checks: list[Check[Any]] = [IPREV]
     if "spf" in prove_by:
-        needs.append(need_spf_mail_from(evidence))
-    if "dkim" in prove_by and evidence.message is not None:
-        needs.append(need_dkim(evidence))
-    return needs
+        checks.append(SPF)
+    if "dkim" in prove_by and tx.message is not None:
+        checks.append(DKIM)
+    return checks
 
 
-def _proven(evidence: Evidence, prove_by: Sequence[Proof]) -> str | None:
+def _proven(tx: Transaction, prove_by: Sequence[Proof]) -> str | None:
     provers = {"spf": _proven_by_spf, "dkim": _proven_by_dkim, "iprev": _proven_by_name}
-    return next((name for name in (provers[proof](evidence) for proof in prove_by) if name), None)
+    return next((name for name in (provers[proof](tx) for proof in prove_by) if name), None)
 
 
-def _proven_by_spf(evidence: Evidence) -> str | None:
-    found: spf.SpfResult = evidence.result(SPF_MAIL_FROM)
+def _proven_by_spf(tx: Transaction) -> str | None:
+    found = tx[SPF]
     return found.domain if found.result is spf.Result.PASS else None
 
 
-def _proven_by_dkim(evidence: Evidence) -> str | None:
-    signatures: list[dkim.Signature] = evidence.result(DKIM, [])
-    return next((signature.domain for signature in signatures if signature.result is dkim.Result.PASS), None)
+def _proven_by_dkim(tx: Transaction) -> str | None:
+    return next((signature.domain for signature in tx.dkim or () if signature.result is dkim.Result.PASS), None)
 
 
-def _proven_by_name(evidence: Evidence) -> str | None:
-    name: str | None = evidence.result(IPREV).name
+def _proven_by_name(tx: Transaction) -> str | None:
+    name = tx[IPREV].name
     if name is None:
         return None
     # The hosts of a pool differ in their first label.

@@ -9,11 +9,10 @@ from typing import Literal
 from mailauth.mail import names
 from mailauth.mail.reply import Reply
 from mailauth.plan import Answer, Plan, Question, ask, ask_all
-from mailauth.restrictions.base import OnTrouble, Restriction, enhanced, quoted, require_refusal
+from mailauth.restrictions.base import OnDnsError, Restriction, enhanced, quoted, require_refusal
 from mailauth.restrictions.helo import is_name
+from mailauth.transaction.checks import Check, Transaction
 from mailauth.transaction.decision import NOTHING, Decision, refuse
-from mailauth.transaction.evidence import Evidence, Need
-from mailauth.transaction.needs import SENDER_DOMAIN
 
 
 def reject_non_fqdn_sender() -> Restriction:
@@ -22,9 +21,9 @@ def reject_non_fqdn_sender() -> Restriction:
     The null sender passes, and so does an address literal, whatever is in its brackets.
     """
 
-    def judge(evidence: Evidence) -> Decision:
-        sender = evidence.mail_from or ""
-        name = evidence.sender_domain()
+    def judge(tx: Transaction) -> Decision:
+        sender = tx.mail_from or ""
+        name = tx.sender_domain
         if not sender or _in_brackets(sender) or (name is not None and "." in name and is_name(name)):
             return NOTHING
         reply = Reply(504, "5.5.2", f"{quoted(sender)}: Sender address rejected: need fully-qualified address")
@@ -43,7 +42,7 @@ class MailDomain:
     """What the DNS says of a domain as a destination of mail (RFC 5321 section 5.1, RFC 7505)."""
 
     domain: str
-    status: Literal["ok", "null-mx", "malformed", "not-found", "trouble"]
+    status: Literal["ok", "null-mx", "malformed", "not-found", "dns-error"]
 
 
 def look_up_mail_domain(name: str) -> Plan[MailDomain]:
@@ -56,7 +55,7 @@ def look_up_mail_domain(name: str) -> Plan[MailDomain]:
     addresses = yield from ask_all([Question(name, "A"), Question(name, "AAAA")])
     if any(answer.found for answer in addresses):
         return MailDomain(name, "ok")
-    return MailDomain(name, "trouble" if any(answer.failed for answer in (mx, *addresses)) else "not-found")
+    return MailDomain(name, "dns-error" if any(answer.failed for answer in (mx, *addresses)) else "not-found")
 
 
 def _status_of_mx(mx: Answer) -> Literal["ok", "null-mx", "malformed"]:
@@ -72,40 +71,44 @@ def _looks_like_address(host: str) -> bool:
     return host.replace(".", "").isdigit()
 
 
-def _need_sender_domain(evidence: Evidence) -> tuple[Need, ...]:
-    name = evidence.sender_domain()
+def _sender_domain(tx: Transaction) -> Plan[MailDomain | None]:
+    name = tx.sender_domain
     if name is None or name.startswith("["):
-        return ()
-    return (Need(SENDER_DOMAIN, lambda: look_up_mail_domain(name)),)
+        return None
+    return (yield from look_up_mail_domain(name))
+
+
+SENDER_DOMAIN: Check[MailDomain | None] = Check("sender-domain", _sender_domain)
+"""What the DNS says of the sender's domain; None where it has no name that could be looked up."""
 
 
 _WORDS = {
     "null-mx": "the domain does not accept mail (nullMX)",
     "not-found": "Domain not found",
     "malformed": "Malformed DNS server reply",
-    "trouble": "cannot look up the domain",
+    "dns-error": "cannot look up the domain",
 }
 
 
-def reject_unknown_sender_domain(*, code: int = 450, on_trouble: OnTrouble = "defer") -> Restriction:
+def reject_unknown_sender_domain(*, code: int = 450, on_dns_error: OnDnsError = "defer") -> Restriction:
     """Reject a sender whose domain could not receive a reply: no MX, A or AAAA, or a null MX (RFC 7505).
 
-    `code` is Postfix's unknown_address_reject_code. Trouble in DNS defers, unless something else rejects. The null
+    `code` is Postfix's unknown_address_reject_code. A DNS error defers, unless something else rejects. The null
     sender, address literals, and addresses without a domain (they are local) pass.
     """
     require_refusal(code)
 
-    def judge(evidence: Evidence) -> Decision:
-        sender = evidence.mail_from or ""
+    def judge(tx: Transaction) -> Decision:
+        sender = tx.mail_from or ""
         if "@" not in sender or _in_brackets(sender):
             return NOTHING
-        found: MailDomain | None = evidence.result(SENDER_DOMAIN)
+        found = tx[SENDER_DOMAIN]
         status = "not-found" if found is None else found.status
-        if status == "ok" or (status == "trouble" and on_trouble == "pass"):
+        if status == "ok" or (status == "dns-error" and on_dns_error == "pass"):
             return NOTHING
         return _refusal(sender, status, code)
 
-    return Restriction("reject_unknown_sender_domain", judge, frozenset({"mail_from"}), _need_sender_domain)
+    return Restriction("reject_unknown_sender_domain", judge, frozenset({"mail_from"}), lambda tx: (SENDER_DOMAIN,))
 
 
 def _refusal(sender: str, status: str, code: int) -> Decision:
@@ -113,12 +116,12 @@ def _refusal(sender: str, status: str, code: int) -> Decision:
     match status:
         case "null-mx":  # RFC 7505 section 4.2 gives the codes.
             reply = Reply(550, "5.7.27", words)
-        case "trouble":
+        case "dns-error":
             reply = Reply(450, "4.1.8", words)
         case _:
             reply = Reply(code, enhanced(code, "1.8"), words)
     return refuse(
-        "reject_unknown_sender_domain", _REASONS[status], reply, _WORDS[status], if_permit=status == "trouble"
+        "reject_unknown_sender_domain", _REASONS[status], reply, _WORDS[status], if_permit=status == "dns-error"
     )
 
 
@@ -126,5 +129,5 @@ _REASONS = {
     "null-mx": "null-mx",
     "not-found": "domain-not-found",
     "malformed": "mx-malformed",
-    "trouble": "dns-trouble",
+    "dns-error": "dns-error",
 }

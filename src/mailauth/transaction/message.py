@@ -1,37 +1,40 @@
-# What belongs here: what the sync and the async Authenticator share: how its arguments become settings, and the steps
-# of authenticating a whole message. No effect is performed here.
-"""The whole-message check, as steps for the sync and async drivers."""
+"""The whole-message check, and what the sync and the async `Authenticator` share: how arguments become a policy."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import BinaryIO, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, Protocol, TypeVar
 
 from mailauth.dkim import DkimPolicy
 from mailauth.mail import names
-from mailauth.plan import DEFAULT_TIME_LIMIT, IPAddress
+from mailauth.plan import DEFAULT_TIME_LIMIT, IPAddress, Plan
 from mailauth.rbl import RblPolicy, Rule, rules_of
-from mailauth.restrictions import (
-    check_dkim,
-    check_spf,
-    greylist,
-    permit_authenticated,
-    reject_rbl,
-)
-from mailauth.restrictions.base import PHASES, needs_of
+from mailauth.restrictions.authentication import check_dkim, check_spf
+from mailauth.restrictions.base import PHASES, checks_of
+from mailauth.restrictions.client import permit_authenticated
+from mailauth.restrictions.lists import reject_rbl
 from mailauth.restrictions.phases import Restrictions
+from mailauth.restrictions.recipient import greylist
 from mailauth.spf import SpfPolicy
-from mailauth.transaction import needs
+from mailauth.transaction.checks import Transaction, checks_for_report
 from mailauth.transaction.decision import Decision
-from mailauth.transaction.evidence import Evidence, bare_address, text_of
-from mailauth.transaction.policy import Settings
+from mailauth.transaction.facts import bare_address, require_message, text_of
+from mailauth.transaction.log import log_decision
+from mailauth.transaction.policy import Policy
 from mailauth.transaction.report import Report, make_report
-from mailauth.transaction.session import Verdicts, require_message, worst
-from mailauth.transaction.steps import Steps
+from mailauth.transaction.session import Decisions, worst
+
+
+class Greylister(Protocol):
+    """What an authenticator demands of its greylist; in aio `check` is a coroutine function."""
+
+    @property
+    def check(self) -> Callable[..., Any]: ...
+
 
 ResolverT = TypeVar("ResolverT")
-GreylistT = TypeVar("GreylistT")
+GreylistT = TypeVar("GreylistT", bound=Greylister)
 
 
 class AuthenticatorBase(Generic[ResolverT, GreylistT]):
@@ -67,11 +70,11 @@ class AuthenticatorBase(Generic[ResolverT, GreylistT]):
         rules = tuple(rules_of(rbl))
         if restrictions is None:
             restrictions = default_restrictions(rbl=bool(rules), greylisting=greylist is not None)
-        self.settings = Settings(
+        self.restrictions = restrictions
+        self.policy = Policy(
             hostname=hostname,
-            restrictions=restrictions,
             rbl=rules,
-            greylisting=greylist is not None,
+            greylist=None if greylist is None else greylist.check,
             delay_reject=delay_reject,
             trace=trace,
             spf_policy=spf_policy or SpfPolicy(),
@@ -99,8 +102,8 @@ def default_restrictions(*, rbl: bool, greylisting: bool) -> Restrictions:
     )
 
 
-def check_message(
-    settings: Settings,
+def begin_message(
+    policy: Policy,
     message: bytes | BinaryIO,
     ip: str | IPAddress,
     *,
@@ -109,37 +112,42 @@ def check_message(
     rcpt_to: str | Sequence[str],
     authenticated: str | None,
     now: float,
-) -> Steps[Report]:
-    """Authenticate one whole message. Raises, when called, for the caller's mistakes."""
+    id: str,
+) -> Transaction:
+    """The transaction of one whole message. Raises `ValueError` and `TypeError` for the caller's mistakes."""
     require_message(message)
-    evidence = Evidence(
+    recipients = [rcpt_to] if isinstance(rcpt_to, str) else rcpt_to
+    return Transaction(
         names.parse_ip(ip),
-        settings,
         now=now,
         helo=None if helo is None else text_of("a HELO name", helo),
         mail_from=None if mail_from is None else bare_address(mail_from),
+        recipients=[bare_address(recipient) for recipient in recipients],
         authenticated=None if authenticated is None else text_of("an identity", authenticated),
         message=message,
+        id=text_of("an id", id),
+        policy=policy,
     )
-    recipients = [rcpt_to] if isinstance(rcpt_to, str) else rcpt_to
-    evidence.recipients = [bare_address(recipient) for recipient in recipients]
-    return _check(settings, evidence)
 
 
-def _check(settings: Settings, evidence: Evidence) -> Steps[Report]:
-    """Every check side by side, those that the restrictions need included, then the verdict for each recipient."""
-    everybody: list[str | None] = [*dict.fromkeys(evidence.recipients)] or [None]
-    evidence.recipient = everybody[0]
-    restrictions = [item for phase in PHASES for item in settings.restrictions.of(phase)]
-    yield from evidence.gather([*needs.everything(evidence), *needs_of(restrictions, evidence)])
-    verdicts = Verdicts(settings.restrictions)
+def authenticate(tx: Transaction, restrictions: Restrictions) -> Plan[Report]:
+    """Every check side by side, those that the restrictions judge by included, then the decision for each recipient.
+
+    The message was read by the transaction's verifier before.
+    """
+    everybody: list[str | None] = [*dict.fromkeys(tx.recipients)] or [None]
+    tx.recipient = everybody[0]
+    lists = [restriction for phase in PHASES for restriction in restrictions.of(phase)]
+    yield from tx.find([*checks_for_report(tx), *checks_of(lists, tx)])
+    lists_decide = Decisions(restrictions)
     spoken: dict[str, Decision] = {}
     decisions = []
     for recipient in everybody:
-        evidence.recipient = recipient
-        verdicts.forget("recipient")
-        decision = yield from verdicts.up_to("data", evidence)
+        tx.recipient = recipient
+        lists_decide.forget("recipient")
+        decision = yield from lists_decide.up_to("data", tx)
         decisions.append(decision)
         if recipient is not None:
             spoken[recipient] = decision
-    return make_report(evidence, worst(decisions), spoken)
+        log_decision(tx, decision)
+    return make_report(tx, restrictions, worst(decisions), spoken)

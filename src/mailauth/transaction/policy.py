@@ -1,28 +1,27 @@
-# What belongs here: what an Authenticator is told once and then only reads, so that threads may share it.
-"""`Settings` of an authenticator."""
+"""`Policy`: what an `Authenticator` goes by, read only once it is made, so that threads may share it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from mailauth.dkim import DkimPolicy
 from mailauth.mail import names
 from mailauth.rbl import RblPolicy, Rule
-from mailauth.restrictions.base import PHASES, Phase
-from mailauth.restrictions.phases import Restrictions
 from mailauth.spf import SpfPolicy
-
-__all__ = ["PHASES", "Phase", "Restrictions", "Settings"]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What one `Authenticator` goes by. Raises `ValueError` for a `hostname` that is none."""
+class Policy:
+    """What one `Authenticator` goes by. Raises `ValueError` for a `hostname` that is none.
+
+    `greylist` is the function that decides about one delivery attempt, None where nothing is greylisted.
+    """
 
     hostname: str
-    restrictions: Restrictions
     rbl: tuple[Rule, ...] = ()
-    greylisting: bool = False
+    greylist: Callable[..., Any] | None = None
     delay_reject: bool = True
     trace: bool = False
     spf_policy: SpfPolicy = field(default_factory=SpfPolicy)

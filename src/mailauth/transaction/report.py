@@ -1,5 +1,3 @@
-# What belongs here: what is told of a transaction at its end: values for programs, the header field for the message.
-# Nothing is judged here; the text for people is the command's.
 """`Report`: every result of one message, its Authentication-Results field, and the SMTP reply."""
 
 from __future__ import annotations
@@ -16,14 +14,13 @@ from mailauth.iprev import IprevResult
 from mailauth.mail.author import Author, read_author
 from mailauth.mail.reply import Reply
 from mailauth.plan import IPAddress
-from mailauth.rbl import Listing, Rule
+from mailauth.rbl import Listing
 from mailauth.restrictions.base import PHASES
+from mailauth.restrictions.phases import Restrictions
 from mailauth.spf import Result as SpfVerdict
 from mailauth.spf import SpfResult
+from mailauth.transaction.checks import Transaction
 from mailauth.transaction.decision import Action, Decision
-from mailauth.transaction.evidence import Evidence
-from mailauth.transaction.needs import DKIM, IPREV, SPF_HELO, SPF_MAIL_FROM, GreylistKey, RblKey, RhsblKey
-from mailauth.transaction.policy import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,72 +138,60 @@ def _dkim_methods(signatures: tuple[Signature, ...]) -> list[authres.MethodResul
     ]
 
 
-def make_report(evidence: Evidence, decision: Decision, spoken: Mapping[str, Decision]) -> Report:
+def make_report(
+    tx: Transaction, restrictions: Restrictions, decision: Decision, spoken: Mapping[str, Decision]
+) -> Report:
     """The report of what is known by now; `spoken` has what was decided for each recipient."""
-    result, settings = evidence.result, evidence.settings
-    greylisted = [result(GreylistKey(recipient)) for recipient in spoken]
-    verifier = evidence.verifier
+    header = None if tx.verifier is None else tx.verifier.header
+    greylisted = [tx.greylisted.get(recipient) for recipient in spoken]
     return Report(
-        hostname=settings.hostname,
-        ip=evidence.ip,
-        helo=evidence.helo,
-        mail_from=evidence.mail_from,
-        rcpt_to=tuple(evidence.recipients),
+        hostname=tx.policy.hostname,
+        ip=tx.ip,
+        helo=tx.helo,
+        mail_from=tx.mail_from,
+        rcpt_to=tuple(tx.recipients),
         decision=decision,
         recipients=dict(spoken),
-        iprev=result(IPREV),
-        rbl=_listings(evidence),
-        spf=result(SPF_MAIL_FROM),
-        spf_helo=result(SPF_HELO),
-        dkim=tuple(result(DKIM, [])),
-        author=None if verifier is None or verifier.header is None else read_author(verifier.header),
+        iprev=tx.iprev,
+        rbl=tuple(tx.listings),
+        spf=tx.spf,
+        spf_helo=tx.spf_helo,
+        dkim=tuple(tx.dkim or ()),
+        author=None if header is None else read_author(header),
         greylist=tuple(found for found in greylisted if found is not None),
-        authenticated=evidence.authenticated,
-        not_evaluated=_not_evaluated(evidence, decision, spoken),
+        authenticated=tx.authenticated,
+        not_evaluated=_not_evaluated(tx, restrictions, decision, spoken),
     )
 
 
-def _listings(evidence: Evidence) -> tuple[Listing, ...]:
-    """What every list said that was asked, about the client and about its names; each once."""
-    found: dict[tuple[str, Rule], Listing] = {}
-    for key, result in evidence.results():
-        listings = result if isinstance(key, RblKey) else result.listings if isinstance(key, RhsblKey) else ()
-        for listing in listings:
-            found.setdefault((listing.subject, listing.rule), listing)
-    return tuple(found.values())
-
-
-def _not_evaluated(evidence: Evidence, decision: Decision, spoken: Mapping[str, Decision]) -> dict[str, str]:
+def _not_evaluated(
+    tx: Transaction, restrictions: Restrictions, decision: Decision, spoken: Mapping[str, Decision]
+) -> dict[str, str]:
     """Each check that was not made, and why."""
-    settings, known = evidence.settings, evidence.known
-    greylisted = any(known(GreylistKey(recipient)) for recipient in spoken)
+    lists = [item for phase in PHASES for item in restrictions.of(phase)]
     made = {
-        "iprev": known(IPREV),
-        "rbl": any(isinstance(key, RblKey) and key.rules for key, _ in evidence.results()),
-        "spf_helo": known(SPF_HELO),
-        "spf": known(SPF_MAIL_FROM),
-        "dkim": known(DKIM),
-        "greylist": greylisted and settings.greylisting,
+        "iprev": tx.iprev is not None,
+        "rbl": any(check.name == "rbl" and check.argument for check, _ in tx.results()),
+        "spf_helo": tx.spf_helo is not None,
+        "spf": tx.spf is not None,
+        "dkim": tx.dkim is not None,
+        "greylist": tx.policy.greylist is not None and any(recipient in tx.greylisted for recipient in spoken),
     }
     impossible = {
-        "rbl": None if settings.rbl or _names_lists(settings) else "no list is named",
-        "spf_helo": "no HELO name is known" if evidence.helo is None else None,
-        "spf": "MAIL FROM is not known" if evidence.mail_from is None else None,
-        "dkim": "there is no message" if evidence.message is None else None,
-        "greylist": _no_greylist(evidence, spoken),
+        "rbl": None if tx.policy.rbl or any(r.name == "reject_rbl" and r.note for r in lists) else "no list is named",
+        "spf_helo": "no HELO name is known" if tx.helo is None else None,
+        "spf": "MAIL FROM is not known" if tx.mail_from is None else None,
+        "dkim": "there is no message" if tx.message is None else None,
+        "greylist": _no_greylist(tx, spoken),
     }
     refused = f"{decision.action} by {decision.restriction} before it" if decision.refused else None
     unwanted = refused or "no restriction asks for it"
     return {name: impossible.get(name) or unwanted for name, done in made.items() if not done}
 
 
-def _names_lists(settings: Settings) -> bool:
-    return any(item.name == "reject_rbl" and item.note for phase in PHASES for item in settings.restrictions.of(phase))
-
-
-def _no_greylist(evidence: Evidence, spoken: Mapping[str, Decision]) -> str | None:
-    if not evidence.settings.greylisting:
+def _no_greylist(tx: Transaction, spoken: Mapping[str, Decision]) -> str | None:
+    if tx.policy.greylist is None:
         return "no store is named"
-    if evidence.mail_from is None:
+    if tx.mail_from is None:
         return "MAIL FROM is not known"
     return None if spoken else "no recipient is known"

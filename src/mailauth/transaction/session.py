@@ -1,6 +1,7 @@
-# What belongs here: the order of an SMTP dialogue, and which verdict is spoken at which phase. What the restrictions
-# are, is theirs to say; how effects are performed, is the driver's.
-"""One SMTP session, phase by phase, as steps for the sync and async drivers."""
+"""One SMTP session, phase by phase: the order of the dialogue, and which decision is spoken at which phase.
+
+The phases are plans, which `mailauth.sync` and `mailauth.aio` run. What a restriction decides is its own affair.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +10,26 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from mailauth import MailAuthError
-from mailauth.plan import IPAddress
-from mailauth.restrictions.base import PHASES, Fact, Phase, evaluate_list
+from mailauth.plan import IPAddress, Plan
+from mailauth.restrictions.base import PHASES, Fact, Phase, checks_of, evaluate_list
 from mailauth.restrictions.phases import Restrictions
+from mailauth.transaction.checks import DKIM, Transaction
 from mailauth.transaction.decision import NOTHING, Action, Decision
-from mailauth.transaction.evidence import Evidence, bare_address, text_of
-from mailauth.transaction.policy import Settings
+from mailauth.transaction.facts import bare_address, require_message, text_of
+from mailauth.transaction.log import log_decision
+from mailauth.transaction.policy import Policy
 from mailauth.transaction.report import Report, make_report
-from mailauth.transaction.steps import Steps
 
 
 class PhaseError(MailAuthError):
-    """The caller told the phases of a session out of order, say RCPT before MAIL."""
+    """The caller named the phases of a session out of order, say RCPT before MAIL."""
 
 
-class Verdicts:
-    """The verdicts of the restriction lists, each found once for the facts that it depends on, and then kept.
+class Decisions:
+    """The decisions of the five lists, each found once for the facts that it depends on, and then kept.
 
     RFC-less territory, so the model is Postfix: a permit ends its own list only, the first refusal of any list wins,
-    and a deferral for trouble in DNS acts only where nothing rejects.
+    and a deferral for a DNS error acts only where nothing rejects.
     """
 
     def __init__(self, restrictions: Restrictions) -> None:
@@ -35,39 +37,39 @@ class Verdicts:
         self._kept: dict[Phase, Decision] = {}
 
     def forget(self, *facts: Fact) -> None:
-        """Judge anew what depends on these facts; without facts, everything."""
+        """Decide anew what depends on these facts; without facts, everything."""
         stale = [phase for phase in self._kept if not facts or not self._lists.facts(phase).isdisjoint(facts)]
         for phase in stale:
             del self._kept[phase]
 
-    def up_to(self, phase: Phase, evidence: Evidence) -> Steps[Decision]:
-        """The verdict of all lists up to that of `phase`; those that wait for a fact have nothing to say yet."""
+    def up_to(self, phase: Phase, tx: Transaction) -> Plan[Decision]:
+        """The decision of all lists up to that of `phase`; those that wait for a fact have nothing to say yet."""
         found: list[Decision] = []
         for earlier in PHASES[: PHASES.index(phase) + 1]:
-            decision = yield from self._of(earlier, phase, evidence)
+            decision = yield from self._of(earlier, phase, tx)
             if decision is not None:
                 found.append(decision)
                 if decision.final:
                     break
-        return first_verdict(found)
+        return first_decision(found)
 
-    def of_data(self, evidence: Evidence) -> Steps[Decision]:
-        """The verdict of the list ``data`` alone: what the others say was spoken to each recipient."""
-        decision = yield from self._of("data", "data", evidence)
+    def of_data(self, tx: Transaction) -> Plan[Decision]:
+        """The decision of the list ``data`` alone: what the others say was spoken to each recipient."""
+        decision = yield from self._of("data", "data", tx)
         earlier = [kept for phase, kept in self._kept.items() if phase != "data"]
         assert decision is not None
         return replace(decision, warnings=_warnings([*earlier, decision]))
 
-    def _of(self, phase: Phase, now: Phase, evidence: Evidence) -> Steps[Decision | None]:
+    def _of(self, phase: Phase, now: Phase, tx: Transaction) -> Plan[Decision | None]:
         if phase not in self._kept:
-            decision = yield from evaluate_list(self._lists.of(phase), evidence, now)
+            decision = yield from evaluate_list(self._lists.of(phase), tx, now)
             if decision is None:
                 return None
             self._kept[phase] = decision
         return self._kept[phase]
 
 
-def first_verdict(found: Sequence[Decision]) -> Decision:
+def first_decision(found: Sequence[Decision]) -> Decision:
     """What several lists say together."""
     by_weight = (
         [decision for decision in found if decision.final]
@@ -82,111 +84,115 @@ def _warnings(found: Sequence[Decision]) -> tuple[Decision, ...]:
     return tuple(warning for decision in found for warning in decision.warnings)
 
 
-class SessionSteps:
-    """The phases of one session. Each phase method returns a generator of effects that returns a `Decision`."""
+class Dialogue:
+    """The phases of one session. Each phase method returns a plan of a `Decision`."""
 
-    def __init__(self, settings: Settings, ip: IPAddress, authenticated: str | None) -> None:
-        self._settings = settings
-        self.evidence = Evidence(ip, settings, authenticated=authenticated)
-        self._verdicts = Verdicts(settings.restrictions)
+    def __init__(self, policy: Policy, restrictions: Restrictions, ip: IPAddress, authenticated: str | None) -> None:
+        self.transaction = Transaction(ip, policy=policy, authenticated=authenticated)
+        self._restrictions = restrictions
+        self._decisions = Decisions(restrictions)
         self._in_transaction = False
         self._spoken: dict[str, Decision] = {}  # to each recipient
         self._last = NOTHING
 
-    def connect(self) -> Steps[Decision]:
+    def connect(self) -> Plan[Decision]:
         """The client has connected."""
         return self._phase("client")
 
-    def helo(self, name: str) -> Steps[Decision]:
+    def helo(self, name: str) -> Plan[Decision]:
         """HELO or EHLO; it begins anew (RFC 5321 section 4.1.4)."""
         text_of("a HELO name", name)
         self.reset()
-        self.evidence.helo = name
-        self.evidence.forget("helo")
-        self._verdicts.forget("helo")
+        self.transaction.helo = name
+        self.transaction.forget("helo")
+        self._decisions.forget("helo")
         return self._phase("helo")
 
-    def mail(self, address: str) -> Steps[Decision]:
+    def mail(self, address: str) -> Plan[Decision]:
         """MAIL FROM; ``""`` or ``"<>"`` is the null sender."""
         address = bare_address(address)
         if self._in_transaction:
             raise PhaseError("MAIL twice in one transaction: call reset() or data() first")
         return self._mail(address)
 
-    def _mail(self, address: str) -> Steps[Decision]:
+    def _mail(self, address: str) -> Plan[Decision]:
         self.reset()
-        self.evidence.mail_from = address
+        self.transaction.mail_from = address
         decision = yield from self._phase("sender")
         # A sender that was refused has not begun a transaction: the client may name another one.
         self._in_transaction = not decision.refused
         return decision
 
-    def rcpt(self, address: str) -> Steps[Decision]:
+    def rcpt(self, address: str) -> Plan[Decision]:
         """RCPT TO, once for each recipient; unless a refusal was spoken, the recipient belongs to the message."""
         address = bare_address(address)
         if not self._in_transaction:
             raise PhaseError("RCPT before MAIL")
         return self._rcpt(address)
 
-    def _rcpt(self, address: str) -> Steps[Decision]:
-        self.evidence.recipient = address
-        self._verdicts.forget("recipient")
+    def _rcpt(self, address: str) -> Plan[Decision]:
+        self.transaction.recipient = address
+        self._decisions.forget("recipient")
         decision = yield from self._phase("recipient")
         self._spoken[address] = decision
         if not decision.refused:
-            self.evidence.recipients.append(address)
+            self.transaction.recipients.append(address)
         return decision
 
-    def data(self, message: bytes | BinaryIO) -> Steps[Decision]:
-        """The message after DATA. Whatever becomes of it, the next transaction may begin with `mail`."""
+    def begin_data(self, message: bytes | BinaryIO) -> bool:
+        """The message after DATA; whether it has to be read, by the transaction's `begin_message`, before `data`."""
         require_message(message)
         if not self._in_transaction:
             raise PhaseError("DATA before MAIL")
-        if not self.evidence.recipients:
+        if not self.transaction.recipients:
             raise PhaseError("DATA without an accepted recipient")
-        return self._data(message)
-
-    def _data(self, message: bytes | BinaryIO) -> Steps[Decision]:
         self._in_transaction = False
-        evidence = self.evidence
-        evidence.message = message
+        self.transaction.message = message
+        return DKIM in checks_of(self._restrictions.data, self.transaction)
+
+    def data(self) -> Plan[Decision]:
+        """Decide about the message. Whatever becomes of it, the next transaction may begin with `mail`."""
+        tx = self.transaction
         decisions = []
-        for recipient in dict.fromkeys(evidence.recipients):
+        for recipient in dict.fromkeys(tx.recipients):
             # Only what judges by the recipient is judged again.
-            evidence.recipient = recipient
-            if "recipient" in self._settings.restrictions.facts("data"):
-                self._verdicts.forget("message")
-            decision = yield from self._verdicts.of_data(evidence)
+            tx.recipient = recipient
+            if "recipient" in self._restrictions.facts("data"):
+                self._decisions.forget("message")
+            decision = yield from self._decisions.of_data(tx)
             decisions.append(decision)
             if decision.refused:
                 self._spoken[recipient] = decision
         self._last = worst(decisions)
+        log_decision(tx, self._last)
         return self._last
 
     def report(self) -> Report:
-        """What is known of the last transaction, and the verdict of its last phase."""
-        return make_report(self.evidence, self._last, self._spoken)
+        """What is known of the last transaction, and the decision of its last phase."""
+        return make_report(self.transaction, self._restrictions, self._last, self._spoken)
 
     def reset(self) -> None:
         """RSET: forget the transaction, keep the client and its HELO name."""
-        self.evidence.forget_transaction()
-        self._verdicts.forget("mail_from", "recipient", "message")
+        self.transaction.forget_transaction()
+        self._decisions.forget("mail_from", "recipient", "message")
         self._in_transaction = False
         self._spoken = {}
         self._last = NOTHING
 
     def client_changed(self) -> None:
         """Something is known of the client that any list may judge by: judge them all anew."""
-        self._verdicts.forget()
+        self._decisions.forget()
 
-    def _phase(self, phase: Phase) -> Steps[Decision]:
-        decision = yield from self._verdicts.up_to(phase, self.evidence)
+    def _phase(self, phase: Phase) -> Plan[Decision]:
+        decision = yield from self._decisions.up_to(phase, self.transaction)
         self._last = decision
         early = phase in ("client", "helo", "sender")
         # As Postfix with smtpd_delay_reject: what was found early is kept, and spoken when the recipient is known. What
         # acts only if nothing rejects waits for the recipient in any case.
-        if early and (self._settings.delay_reject or decision.if_permit):
+        if early and (self.transaction.policy.delay_reject or decision.if_permit):
             return replace(NOTHING, warnings=decision.warnings)
+        if phase == "recipient" or decision.refused:
+            log_decision(self.transaction, decision)
         return decision
 
 
@@ -199,41 +205,38 @@ def worst(decisions: Sequence[Decision]) -> Decision:
     return decisions[0] if decisions else NOTHING
 
 
-def require_message(message: bytes | BinaryIO) -> None:
-    """Raise `TypeError` for what is neither octets nor a file."""
-    if not isinstance(message, bytes) and not callable(getattr(message, "read", None)):
-        raise TypeError(f"a message is bytes or a binary file, not {type(message).__name__}")
-
-
 class SessionBase:
     """What the sync and the async `Session` share: everything that needs no waiting."""
 
-    def __init__(self, settings: Settings, ip: IPAddress, authenticated: str | None) -> None:
-        self._steps = SessionSteps(settings, ip, authenticated)
+    def __init__(
+        self, policy: Policy, restrictions: Restrictions, ip: IPAddress, authenticated: str | None, id: str
+    ) -> None:
+        self._dialogue = Dialogue(policy, restrictions, ip, authenticated)
+        self._dialogue.transaction.id = text_of("an id", id)
 
     @property
-    def evidence(self) -> Evidence:
+    def transaction(self) -> Transaction:
         """The facts and results so far."""
-        return self._steps.evidence
+        return self._dialogue.transaction
 
     def authenticate(self, identity: str) -> None:
-        """The client proved this identity by SMTP AUTH. Verdicts that were not spoken yet are found anew."""
-        self._steps.evidence.authenticated = text_of("an identity", identity)
-        self._steps.client_changed()
+        """The client proved this identity by SMTP AUTH. Decisions that were not spoken yet are found anew."""
+        self.transaction.authenticated = text_of("an identity", identity)
+        self._dialogue.client_changed()
 
     def note_pipelining(self) -> None:
         """The server saw octets waiting before it sent a reply that the client had to wait for (RFC 2920).
 
         It is held against the client until it disconnects, as Postfix does.
         """
-        if not self._steps.evidence.pipelined:
-            self._steps.evidence.pipelined = True
-            self._steps.client_changed()
+        if not self.transaction.pipelined:
+            self.transaction.pipelined = True
+            self._dialogue.client_changed()
 
     def reset(self) -> None:
         """The client said RSET: keep the client and its HELO name, forget the rest."""
-        self._steps.reset()
+        self._dialogue.reset()
 
     def report(self) -> Report:
         """Everything known of the last transaction; after `data` it holds the Authentication-Results field."""
-        return self._steps.report()
+        return self._dialogue.report()

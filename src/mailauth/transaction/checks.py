@@ -1,0 +1,214 @@
+"""`Transaction`: the facts of one SMTP transaction and the results of the checks made about it, each made once.
+
+A new check is one `Check` value: its name, the plan that makes it, and how long its result holds. Restrictions name the
+checks that they judge by and read the results; the report reads them as well. Nothing is decided here.
+"""
+
+# SECURITY: what is kept is bounded by the recipients that the server accepts in one transaction: results do not outlive
+# the fact that they are about, or a client that says MAIL and RSET in turn would fill the memory.
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, cast
+
+from mailauth import iprev, rbl, spf
+from mailauth.dkim import Signature, Verifier
+from mailauth.greylist import Decision as GreylistDecision
+from mailauth.iprev import IprevResult
+from mailauth.mail import names
+from mailauth.plan import Plan, Together
+from mailauth.rbl import Listing, Rule
+from mailauth.spf import SpfResult
+from mailauth.transaction.facts import Facts
+from mailauth.transaction.policy import Policy
+
+T = TypeVar("T")
+
+Life: TypeAlias = Literal["session", "helo", "transaction"]
+"""How long a result holds: as long as the client is there, until the next HELO, or for one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Generic[T]):
+    """A check of a transaction. `argument` tells checks of one name apart, say the lists that are asked."""
+
+    name: str
+    plan: Callable[[Transaction], Plan[T]] = field(compare=False, repr=False)
+    life: Life = field(default="transaction", compare=False)
+    argument: Hashable = None
+
+
+@dataclass
+class Transaction(Facts):
+    """One SMTP transaction. `policy` says how checks are made; `verifier` has read the message, once there is one."""
+
+    policy: Policy = field(kw_only=True)
+    verifier: Verifier | None = None
+    _results: dict[Check[Any], Any] = field(default_factory=dict)
+    _greylisted: dict[str, GreylistDecision | None] = field(default_factory=dict)
+
+    def __getitem__(self, check: Check[T]) -> T:
+        """The result of a check that was made. Raises `KeyError` for another one."""
+        return cast("T", self._results[check])
+
+    def get(self, check: Check[T]) -> T | None:
+        """The result of a check, None if it was not made."""
+        return self._results.get(check)
+
+    def __contains__(self, check: Check[Any]) -> bool:
+        return check in self._results
+
+    def results(self) -> Iterator[tuple[Check[Any], Any]]:
+        """Each check that was made, in order, with its result."""
+        return iter(self._results.items())
+
+    def find(self, checks: Iterable[Check[Any]]) -> Plan[None]:
+        """Make the checks that were not made yet, side by side: the time of the slowest, not the sum."""
+        missing = list(dict.fromkeys(check for check in checks if check not in self._results))
+        if missing:
+            results = yield Together([check.plan(self) for check in missing])
+            self._results.update(zip(missing, results, strict=True))
+
+    @property
+    def iprev(self) -> IprevResult | None:
+        """The client's names in reverse DNS; None if they were not looked up. So are the others."""
+        return self.get(IPREV)
+
+    @property
+    def spf(self) -> SpfResult | None:
+        """SPF of MAIL FROM."""
+        return self.get(SPF)
+
+    @property
+    def spf_helo(self) -> SpfResult | None:
+        """SPF of the HELO name."""
+        return self.get(SPF_HELO)
+
+    @property
+    def dkim(self) -> list[Signature] | None:
+        """Every signature of the message."""
+        return self.get(DKIM)
+
+    @property
+    def listings(self) -> list[Listing]:
+        """What every list said that was asked, about the client and about its names; each once."""
+        found: dict[tuple[str, Rule], Listing] = {}
+        for check, result in self._results.items():
+            listings = result if check.name == "rbl" else result.listings if check.name.startswith("rhsbl") else ()
+            for listing in listings:
+                found.setdefault((listing.subject, listing.rule), listing)
+        return list(found.values())
+
+    @property
+    def greylisted(self) -> dict[str, GreylistDecision | None]:
+        """The greylist's decision for each recipient that it was asked about; None where there is no greylist."""
+        return self._greylisted
+
+    def forget(self, *lives: Life) -> None:
+        """Drop the results whose life has ended."""
+        self._results = {check: result for check, result in self._results.items() if check.life not in lives}
+
+    def forget_transaction(self) -> None:
+        """Drop all that belongs to one transaction; the client and its HELO name stay."""
+        self.mail_from = self.recipient = self.message = self.verifier = None
+        self.recipients = []
+        self._greylisted = {}
+        self.forget("transaction")
+
+    def begin_message(self) -> Verifier:
+        """The verifier to feed the message to, before the check of DKIM is made."""
+        self.verifier = Verifier(now=self.now, policy=self.policy.dkim_policy)
+        return self.verifier
+
+
+def _spf(tx: Transaction) -> Plan[SpfResult]:
+    # RFC 7208 section 2.4: of postmaster@HELO for the null sender.
+    policy = tx.policy
+    return spf.check_host(
+        tx.ip,
+        helo=tx.helo,
+        mail_from=tx.mail_from or "",
+        receiver=policy.hostname,
+        policy=policy.spf_policy,
+        now=tx.now,
+        trace=policy.trace,
+    )
+
+
+def _spf_helo(tx: Transaction) -> Plan[SpfResult]:
+    # RFC 7208 section 2.3
+    policy = tx.policy
+    return spf.check_helo(
+        tx.ip, tx.helo or "", receiver=policy.hostname, policy=policy.spf_policy, now=tx.now, trace=policy.trace
+    )
+
+
+def _dkim(tx: Transaction) -> Plan[list[Signature]]:
+    verifier = tx.begin_message() if tx.verifier is None else tx.verifier
+    return verifier.finish()
+
+
+IPREV: Check[IprevResult] = Check("iprev", lambda tx: iprev.check(tx.ip), "session")
+SPF: Check[SpfResult] = Check("spf", _spf)
+SPF_HELO: Check[SpfResult] = Check("spf-helo", _spf_helo, "helo")
+DKIM: Check[list[Signature]] = Check("dkim", _dkim)
+
+
+def client_listings(rules: tuple[Rule, ...]) -> Check[list[Listing]]:
+    """The client on block lists."""
+    return Check("rbl", lambda tx: rbl.query(tx.ip, rules, policy=tx.policy.rbl_policy), "session", rules)
+
+
+NameOf: TypeAlias = Literal["sender", "helo", "client", "reverse_client"]
+"""A name that lists of domains are asked about: the domain of MAIL FROM, of HELO, the confirmed or the unconfirmed
+name of the client."""
+
+_LIVES: dict[NameOf, Life] = {
+    "sender": "transaction",
+    "helo": "helo",
+    "client": "session",
+    "reverse_client": "session",
+}
+
+
+class NameListings(NamedTuple):
+    """The name that was looked up, None where there is none, and what the lists said."""
+
+    name: str | None
+    listings: list[Listing]
+
+
+def name_listings(of: NameOf, rules: tuple[Rule, ...]) -> Check[NameListings]:
+    """One of the peer's names on block lists of domains."""
+    return Check(f"rhsbl-{of}", lambda tx: _rhsbl(tx, of, rules), _LIVES[of], rules)
+
+
+def _rhsbl(tx: Transaction, of: NameOf, rules: tuple[Rule, ...]) -> Plan[NameListings]:
+    if of in ("client", "reverse_client"):
+        # Beside the check of reverse DNS itself this asks the same questions at the same moment, which the execution
+        # asks once: the two names of the client need no round of their own.
+        found = tx.iprev or (yield from iprev.check(tx.ip))
+        candidates = found.confirmed if of == "client" else found.names
+        name = next((name for name in candidates if names.is_hostname(name)), None)
+    else:
+        name = tx.sender_domain if of == "sender" else names.to_ascii(tx.helo or "")
+    if name is None or not names.is_hostname(name):
+        return NameListings(None, [])
+    listings = yield from rbl.query(name, rules, policy=tx.policy.rbl_policy)
+    return NameListings(name, listings)
+
+
+def checks_for_report(tx: Transaction) -> list[Check[Any]]:
+    """Each check that a report shows, as far as the facts are there."""
+    checks: list[Check[Any]] = [IPREV]
+    if tx.policy.rbl:
+        checks.append(client_listings(tx.policy.rbl))
+    if tx.helo is not None:
+        checks.append(SPF_HELO)
+    if tx.mail_from is not None:
+        checks.append(SPF)
+    if tx.message is not None:
+        checks.append(DKIM)
+    return checks
