@@ -15,7 +15,7 @@ from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from mailauth.plan.dns import TIMED_OUT, Answer, Question
-from mailauth.plan.execution import Call, Execution, Plan, Request, require_fresh
+from mailauth.plan.execution import Call, Execution, LookupNow, Plan, Request, require_fresh, too_late
 
 if TYPE_CHECKING:
     import asyncio
@@ -72,15 +72,10 @@ class InstantResolver(Protocol):
 
 
 _Submit: TypeAlias = "Callable[[Question, float | None], Future[Answer]]"
-_LookupNow: TypeAlias = "Callable[[Question], Answer | None]"
 
 
 def _nothing_now(question: Question) -> Answer | None:
     return None
-
-
-def _too_late(question: Question) -> Answer | None:
-    return TIMED_OUT
 
 
 def _require_resolver(resolver: object, method: str, driver: str, other: str) -> None:
@@ -121,7 +116,7 @@ def run(
     _require_resolver(resolver, "lookup", "run", "use run_async")
     _require_time_limit(time_limit)
     deadline = None if time_limit is None else clock() + time_limit
-    now: _LookupNow = getattr(resolver, "lookup_now", _nothing_now)
+    now: LookupNow = getattr(resolver, "lookup_now", _nothing_now)
     try:
         # The fast path, without bookkeeping, as long as no answer has to be waited for: half the time of a lookup.
         request: Request = plan.send(None)
@@ -164,13 +159,14 @@ def _outcome_of(call: Call) -> Any:
 
 
 class _SyncDriver:
-    __slots__ = ("clock", "deadline", "now", "resolver")
+    __slots__ = ("clock", "deadline", "execution", "now", "resolver")
 
-    def __init__(self, resolver: Resolver, now: _LookupNow, deadline: float | None, clock: Callable[[], float]) -> None:
+    def __init__(self, resolver: Resolver, now: LookupNow, deadline: float | None, clock: Callable[[], float]) -> None:
         self.resolver = resolver
         self.now = now
         self.deadline = deadline
         self.clock = clock
+        self.execution: Execution[Any] | None = None
 
     def run(self, plan: Plan[T], request: Request) -> T:
         """Go on with a plan from its last request. Raises `StopIteration` where the plan ends without `Together`."""
@@ -181,7 +177,8 @@ class _SyncDriver:
                 request = _call(plan, request)
             else:
                 break
-        execution = Execution.adopt(plan, request)
+        execution: Execution[T] = Execution.adopt(plan, request, self.now)
+        self.execution = execution
         try:
             self.converse(execution)
         except StopIteration as error:
@@ -196,15 +193,16 @@ class _SyncDriver:
     def lookup(self, question: Question) -> Answer:
         remaining = self.remaining()
         if remaining is not None and remaining <= 0:
-            # From here on nothing is answered, not even from a cache: the time is over once and for all.
-            self.now = _too_late
+            self.now = too_late
+            if self.execution is not None:
+                self.execution.lookup_now = too_late
             return TIMED_OUT
         answer = self.resolver.lookup(question, remaining)
         # A resolver may not keep to its limit. An answer that comes too late is none, as it is for `run_async`.
         return answer if self.deadline is None or self.clock() <= self.deadline else TIMED_OUT
 
     def converse(self, execution: Execution[Any]) -> None:
-        questions = self.settle(execution, execution.start())
+        questions = self.questions_of(execution, execution.start())
         submit: _Submit | None = getattr(self.resolver, "submit", None)
         if submit is not None:
             self.at_once(execution, questions, submit)
@@ -212,23 +210,19 @@ class _SyncDriver:
         pending = list(reversed(questions))
         while pending:
             question = pending.pop()
-            pending.extend(reversed(self.settle(execution, execution.answer(question, self.lookup(question)))))
+            pending.extend(reversed(self.questions_of(execution, execution.answer(question, self.lookup(question)))))
 
-    def settle(self, execution: Execution[Any], requests: list[Question | Call]) -> list[Question]:
-        """Answer what needs no waiting, and what is asked because of it; return what has to be waited for."""
-        waiting: list[Question] = []
-        pending = list(reversed(requests))
+    def questions_of(self, execution: Execution[Any], requests: list[Question | Call]) -> list[Question]:
+        """Carry out the calls among the requests, and those that follow from them; return the questions."""
+        questions: list[Question] = []
+        pending = deque(requests)
         while pending:
-            request = pending.pop()
+            request = pending.popleft()
             if type(request) is Call:
-                pending.extend(reversed(_call_within(execution, request)))
-            elif type(request) is Question:
-                answer = self.now(request)
-                if answer is None:
-                    waiting.append(request)
-                else:
-                    pending.extend(reversed(execution.answer(request, answer)))
-        return waiting
+                pending.extend(_call_within(execution, request))
+            else:
+                questions.append(request)  # type: ignore[arg-type]
+        return questions
 
     def at_once(self, execution: Execution[Any], questions: list[Question], submit: _Submit) -> None:
         from queue import Empty, SimpleQueue
@@ -245,7 +239,7 @@ class _SyncDriver:
                 if len(pending) == 1 and not waiting:
                     # A single question needs no future.
                     question = pending.popleft()
-                    pending.extend(self.settle(execution, execution.answer(question, self.lookup(question))))
+                    pending.extend(self.questions_of(execution, execution.answer(question, self.lookup(question))))
                     continue
                 if pending:
                     # One, and then the clock again: a resolver may wait until it takes another one.
@@ -261,7 +255,7 @@ class _SyncDriver:
                     answered.append(done.get())
                 for question in answered:
                     answer = waiting.pop(question).result()
-                    pending.extend(self.settle(execution, execution.answer(question, answer)))
+                    pending.extend(self.questions_of(execution, execution.answer(question, answer)))
         finally:
             # The last first: what still waits for its turn must not get it from those that are given up.
             for future in reversed(waiting.values()):
@@ -269,9 +263,9 @@ class _SyncDriver:
 
     def expire(self, execution: Execution[Any], waiting: dict[Question, Future[Answer]]) -> None:
         """What was answered in time counts, even if it was not taken in yet; no other question is asked."""
-        self.now = _too_late
+        execution.lookup_now = too_late
         for question in [question for question, future in waiting.items() if future.done()]:
-            self.settle(execution, execution.answer(question, waiting.pop(question).result()))
+            self.questions_of(execution, execution.answer(question, waiting.pop(question).result()))
         while calls := execution.expire():
             for call in calls:
                 _call_within(execution, call)
@@ -328,7 +322,7 @@ async def run_async(plan: Plan[T], resolver: AsyncResolver, *, time_limit: float
     except BaseException:
         plan.close()
         raise
-    return await driver.run(Execution.adopt(plan, request))
+    return await driver.run(Execution.adopt(plan, request, driver.now))
 
 
 def running_trio() -> bool:
@@ -352,7 +346,7 @@ class _AsyncioDriver:
 
         loop = asyncio.get_running_loop()
         self.resolver = resolver
-        self.now: _LookupNow = getattr(resolver, "lookup_now", _nothing_now)
+        self.now: LookupNow = getattr(resolver, "lookup_now", _nothing_now)
         self.deadline = None if time_limit is None else loop.time() + time_limit
         self.tasks: dict[asyncio.Future[Any], Question | Call] = {}
         self.ended: deque[asyncio.Future[Any]] = deque()
@@ -366,7 +360,7 @@ class _AsyncioDriver:
         try:
             requests = execution.start()
             if self.deadline is None or loop.time() < self.deadline:
-                self.begin(execution, requests)
+                self.begin(requests)
             while not execution.finished:
                 if self.deadline is not None and loop.time() >= self.deadline:
                     self.expire(execution)
@@ -375,7 +369,7 @@ class _AsyncioDriver:
                 while self.ended:
                     task = self.ended.popleft()
                     if task in tasks:
-                        self.begin(execution, _take(execution, tasks.pop(task), task))
+                        self.begin(_take(execution, tasks.pop(task), task))
             return execution.result
         finally:
             try:
@@ -387,18 +381,11 @@ class _AsyncioDriver:
                 if tasks:
                     await asyncio.gather(*tasks, return_exceptions=True)
 
-    def begin(self, execution: Execution[Any], requests: list[Question | Call]) -> None:
-        """Answer what needs no waiting, and begin the rest."""
+    def begin(self, requests: list[Question | Call]) -> None:
         import asyncio
 
-        pending = deque(requests)
-        while pending:
-            request = pending.popleft()
+        for request in requests:
             if type(request) is Question:
-                answer = self.now(request)
-                if answer is not None:
-                    pending.extend(execution.answer(request, answer))
-                    continue
                 task = asyncio.ensure_future(self.resolver.lookup_async(request))
             else:
                 assert type(request) is Call
@@ -424,12 +411,12 @@ class _AsyncioDriver:
     def expire(self, execution: Execution[Any]) -> None:
         """What was answered in time counts, even if it was not taken in yet; no other question is asked."""
         self.deadline = None
-        self.now = _too_late
+        execution.lookup_now = too_late
         for task, request in list(self.tasks.items()):
             if type(request) is Question and task.done():
-                self.begin(execution, _take(execution, self.tasks.pop(task), task))
+                self.begin(_take(execution, self.tasks.pop(task), task))
         begun = set(self.tasks.values())
-        self.begin(execution, [call for call in execution.expire() if call not in begun])
+        self.begin([call for call in execution.expire() if call not in begun])
         for task, request in self.tasks.items():
             if type(request) is Question:
                 task.cancel()
@@ -460,7 +447,7 @@ class _TrioDriver:
         import trio
 
         self.resolver = resolver
-        self.now: _LookupNow = getattr(resolver, "lookup_now", _nothing_now)
+        self.now: LookupNow = getattr(resolver, "lookup_now", _nothing_now)
         self.deadline = float("inf") if time_limit is None else trio.current_time() + time_limit
 
     async def run(self, execution: Execution[T]) -> T:
@@ -479,15 +466,8 @@ class _TrioDriver:
             execution.close()
 
     def begin(self, requests: list[Question | Call], nursery: trio.Nursery) -> None:
-        """Answer what needs no waiting, and begin the rest."""
-        pending = deque(requests)
-        while pending:
-            request = pending.popleft()
-            answer = self.now(request) if type(request) is Question else None
-            if answer is None:
-                nursery.start_soon(self.pursue, request, nursery)
-            else:
-                pending.extend(self.execution.answer(request, answer))
+        for request in requests:
+            nursery.start_soon(self.pursue, request, nursery)
 
     async def pursue(self, request: Question | Call, nursery: trio.Nursery) -> None:
         if type(request) is Question:
@@ -510,7 +490,7 @@ class _TrioDriver:
         if trio.current_time() < self.deadline:
             with trio.move_on_at(self.deadline):
                 return await self.resolver.lookup_async(question)
-        self.now = _too_late
+        self.execution.lookup_now = too_late
         return TIMED_OUT
 
 

@@ -134,6 +134,17 @@ class _Task:
 
 _BEGIN = object()
 
+LookupNow: TypeAlias = Callable[[Question], Answer | None]
+
+
+def _nothing_now(question: Question) -> Answer | None:
+    return None
+
+
+def too_late(question: Question) -> Answer | None:
+    """In the place of `lookup_now` once the time is over: nothing is answered any more, not even from a cache."""
+    return TIMED_OUT
+
 
 class Execution(Generic[T]):
     """Runs one plan without any I/O: it says what to ask, and is told the answers as they come, in any order.
@@ -147,6 +158,7 @@ class Execution(Generic[T]):
             questions = execution.answer(question, answer)
         result = execution.result
 
+    `lookup_now` gives answers that need no waiting, or None: such questions do not come out of `start` and `answer`.
     Among the questions there may be a `Call`: its result is given to `answer` as well, its exception to `fail`.
 
     A question that several parts have open at the same moment is asked once. An exception raised by the plan (a
@@ -154,19 +166,20 @@ class Execution(Generic[T]):
     may be called at any time.
     """
 
-    def __init__(self, plan: Plan[T]) -> None:
+    def __init__(self, plan: Plan[T], lookup_now: LookupNow = _nothing_now) -> None:
         require_fresh(plan)
-        self._set_up(plan)
+        self._set_up(plan, lookup_now)
 
     @classmethod
-    def adopt(cls, plan: Plan[T], request: Request) -> Execution[T]:
+    def adopt(cls, plan: Plan[T], request: Request, lookup_now: LookupNow = _nothing_now) -> Execution[T]:
         """Take over a plan that a driver has advanced itself, up to `request`; `start` then returns its questions."""
         execution = cls.__new__(cls)
-        execution._set_up(plan)
+        execution._set_up(plan, lookup_now)
         execution._adopted = request
         return execution
 
-    def _set_up(self, plan: Plan[T]) -> None:
+    def _set_up(self, plan: Plan[T], lookup_now: LookupNow) -> None:
+        self.lookup_now = lookup_now
         self._root = _Task(plan, None, 0)
         # Who waits for a question, and for which of its parts (None: for this question alone).
         self._waiting: dict[Question | Call, list[tuple[_Task, int | None]]] = {}
@@ -221,14 +234,15 @@ class Execution(Generic[T]):
         return self._go_on()
 
     def expire(self) -> list[Call]:
-        """The time is over: answer every question that is open, or is asked because of it, with "timed out".
+        """The time is over: answer every question that is open, or is asked from now on, with "timed out".
 
         Returns the calls that are open: the time limit does not end them.
         """
-        while questions := self.open_questions:
-            for question in questions:
-                if question in self._waiting:
-                    self.answer(question, TIMED_OUT)
+        self.lookup_now = too_late
+        for question in self.open_questions:
+            # An answer may have closed others.
+            if question in self._waiting:
+                self.answer(question, TIMED_OUT)
         return [request for request in self._waiting if type(request) is Call]
 
     def close(self) -> None:
@@ -261,12 +275,18 @@ class Execution(Generic[T]):
         return asked
 
     def _advance(self, task: _Task, value: Any) -> None:
+        """Go on with a task until it has to wait."""
         if value is _BEGIN:
             # Asked only now, since one plan may stand twice among the parts.
             require_fresh(task.plan)
             value = None
         try:
             request = task.plan.throw(value.error) if type(value) is _Raised else task.plan.send(value)
+            while type(request) is Question:
+                answer = self.lookup_now(request)
+                if answer is None:
+                    break
+                request = task.plan.send(answer)
         except StopIteration as stop:
             self._finish(task, stop.value)
         else:
@@ -274,7 +294,7 @@ class Execution(Generic[T]):
 
     def _take(self, task: _Task, request: Request) -> None:
         """Begin what the task asks for."""
-        if isinstance(request, Question | Call):
+        if type(request) is Question or type(request) is Call:
             self._wait(request, task, None)
         elif isinstance(request, Together):
             self._spread(task, request.parts)
@@ -284,20 +304,24 @@ class Execution(Generic[T]):
     def _spread(self, task: _Task, parts: tuple[Question | Plan[Any], ...]) -> None:
         task.results = [None] * len(parts)
         task.missing = len(parts)
-        children = [self._begin(task, index, part) for index, part in enumerate(parts)]
-        self._ready.extend((child, _BEGIN) for child in reversed(children) if child is not None)
-        if not parts:
+        children = []
+        for index, part in enumerate(parts):
+            if isinstance(part, Question):
+                answer = self.lookup_now(part)
+                if answer is None:
+                    self._wait(part, task, index)
+                else:
+                    task.results[index] = answer
+                    task.missing -= 1
+            elif type(part) is GeneratorType:
+                child = _Task(part, task, index)
+                self._live[child] = None
+                children.append((child, _BEGIN))
+            else:
+                raise PlanError(f"a plan asked for {part!r} together with others; a part is a question or a plan")
+        self._ready.extend(reversed(children))
+        if not task.missing:
             self._ready.append((task, task.results))
-
-    def _begin(self, task: _Task, index: int, part: Question | Plan[Any]) -> _Task | None:
-        if isinstance(part, Question):
-            self._wait(part, task, index)
-            return None
-        if type(part) is not GeneratorType:
-            raise PlanError(f"a plan asked for {part!r} together with others; a part is a question or a plan")
-        child = _Task(part, task, index)
-        self._live[child] = None
-        return child
 
     def _wait(self, question: Question | Call, task: _Task, index: int | None) -> None:
         waiting = self._waiting.get(question)

@@ -118,9 +118,9 @@ def evaluate_list(restrictions: Sequence[Restriction], tx: Transaction, phase: P
     deferred: Decision | None = None
     outcome = NOTHING
     for position, restriction in enumerate(restrictions):
-        if _must_wait(restriction, tx, phase):
-            return None
-        if restriction.missing(tx):
+        if restriction.requires and (missing := restriction.missing(tx)):
+            if _must_wait(missing, phase):
+                return None
             continue
         if restriction.checks(tx):
             yield from tx.find(checks_of(restrictions[position:], tx))
@@ -130,7 +130,7 @@ def evaluate_list(restrictions: Sequence[Restriction], tx: Transaction, phase: P
             deferred = decision if deferred is None else deferred
         elif decision.action is not Action.NONE:
             guards = () if decision.refused or restriction.may_open_relay else _guards(restrictions[position:])
-            if any(_must_wait(guard, tx, phase) for guard in guards):
+            if any(_must_wait(guard.missing(tx), phase) for guard in guards):
                 return None
             if not (yield from _any_refuses(guards, tx)):
                 outcome = decision
@@ -140,9 +140,9 @@ def evaluate_list(restrictions: Sequence[Restriction], tx: Transaction, phase: P
     return replace(outcome, warnings=tuple(warnings))
 
 
-def _must_wait(restriction: Restriction, tx: Transaction, phase: Phase) -> bool:
-    """Whether it judges by a fact that is still to come."""
-    return any(_PHASE_OF[fact] > PHASES.index(phase) for fact in restriction.missing(tx))
+def _must_wait(missing: Sequence[Fact], phase: Phase) -> bool:
+    """Whether one of the facts is still to come."""
+    return any(_PHASE_OF[fact] > PHASES.index(phase) for fact in missing)
 
 
 def _guards(behind: Sequence[Restriction]) -> Sequence[Restriction]:
@@ -158,7 +158,7 @@ def _any_refuses(guards: Sequence[Restriction], tx: Transaction) -> Plan[bool]:
 
 def checks_of(restrictions: Sequence[Restriction], tx: Transaction) -> list[Check[Any]]:
     """The checks that these restrictions judge by, as far as the facts are known."""
-    ready = [restriction for restriction in restrictions if not restriction.missing(tx)]
+    ready = [restriction for restriction in restrictions if not restriction.requires or not restriction.missing(tx)]
     return [check for restriction in ready for check in restriction.checks(tx)]
 
 
