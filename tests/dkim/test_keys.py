@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailauth.config import ConfigError, load_signing_table
 from mailauth.dkim import (
     BadRecord,
     KeyRecord,
@@ -239,7 +240,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def test_tables_in_files(directory: Path) -> None:
-    table = SigningTable.from_file(directory / "table.toml")
+    table = load_signing_table(directory / "table.toml")
     assert selectors(table, "ann@example.org") == ["2026a@example.org", "2026e@example.org"]
     assert selectors(table, "ann@mail.example.org") == ["2026a@example.org"]
     fields = sign(MESSAGE, table.keys_for("ann@example.org"))
@@ -252,15 +253,21 @@ def test_tables_in_files(directory: Path) -> None:
 
 
 BAD_TABLES = [
-    ("x.toml", "sign = 1", "sign"),
+    ("x.toml", "sign = 1", "x.toml:1: sign: expected a list"),
     ("x.toml", "[[sign]\n", "not TOML"),
-    ("x.toml", "[other]\na=1", "nothing else"),
-    ("x.toml", '[[sign]]\nsenders="example.org"', "number 1: senders"),
-    ("x.toml", '[[sign]]\nsenders=["example.org"]\nselector=1\nkey="k"', "number 1: selector"),
-    ("x.toml", '[[sign]]\nsenders=["example.org"]\nselector="s"', "number 1: key"),
-    ("x.toml", '[[sign]]\nsenders=["example.org"]\nselector="s"\nkey="k"\nkye="x"', "'kye' is not known"),
-    ("x.toml", TOML.replace("a.pem", "none.pem"), "number 1: cannot read keys/none.pem"),
-    ("x.toml", TOML.replace("2026a", "2026 a"), "number 1: '2026 a' is no selector"),
+    ("x.toml", "[other]\na=1", "x.toml:1: other: unknown key"),
+    ("x.toml", '[[sign]]\nsenders="example.org"', "x.toml:2: sign[0].senders: expected a list"),
+    ("x.toml", '[[sign]]\nsenders=["example.org"]\nselector=1\nkey="k"', "x.toml:3: sign[0].selector: expected"),
+    ("x.toml", '[[sign]]\nsenders=["example.org"]\nselector="s"', "x.toml:1: sign[0]: the key 'key' is missing"),
+    ("x.toml", '[[sign]]\nsenders=["a.example"]\nselector="s"\nkey="k"\nkye="x"', "x.toml:5: sign[0].kye: unknown key"),
+    ("x.toml", '[[sign]]\nsenders=["a b"]\nselector="s"\nkey="keys/a.pem"', "x.toml:1: sign[0]: 'a b' is no sender"),
+    (
+        "x.toml",
+        '[[sign]]\nsenders=["a.example"]\nselector="s"\nkey="x.toml"',
+        "sign[0]: the private key cannot be read",
+    ),
+    ("x.toml", TOML.replace("a.pem", "none.pem"), "sign[0].key: cannot read "),
+    ("x.toml", TOML.replace("2026a", "2026 a"), "sign[0].selector: '2026 a' is no selector"),
     ("list", "\nexample.org", "line 2: not a pattern and a key"),
     ("list", "example.org a b", "line 1: not a pattern"),
     ("list", "example.org a:b", "line 1: not a pattern"),
@@ -275,6 +282,7 @@ BAD_TABLES = [
 @pytest.mark.parametrize(("name", "text", "words"), BAD_TABLES, ids=[case[2] for case in BAD_TABLES])
 def test_bad_tables(directory: Path, name: str, text: str, words: str) -> None:
     (directory / name).write_text(text)
-    with pytest.raises(TableError) as caught:
-        SigningTable.from_file(directory / name)
+    with pytest.raises((TableError, ConfigError)) as caught:
+        load_signing_table(directory / name)
+    assert isinstance(caught.value, ConfigError) == name.endswith(".toml")
     assert words in str(caught.value)

@@ -258,7 +258,9 @@ def _keys_to_sign_with(options: argparse.Namespace, message: BinaryIO) -> list[d
         if options.table is not None:
             if options.key or options.selector or options.domain:
                 raise UsageError("--table names the keys; --domain, --key and --selector do not go with it")
-            return list(dkim.SigningTable.from_file(options.table).keys_for(options.sender or _author(message)))
+            from mailauth.config import load_signing_table
+
+            return list(load_signing_table(options.table).keys_for(options.sender or _author(message)))
         if options.domain is None or not options.key or len(options.key) != len(options.selector):
             raise UsageError("give --domain and a --selector for each --key, or --table")
         pairs = zip(options.selector, options.key, strict=True)

@@ -19,8 +19,6 @@ from typing import Any, NamedTuple
 
 from mailauth import MailAuthError
 from mailauth.cli.common import EXIT_OK, Paint, UsageError, add_json_option, one_line, print_json
-from mailauth.config.errors import ConfigError
-from mailauth.config.greylist import SettingsFile
 from mailauth.greylist import (
     Entry,
     Greylist,
@@ -113,7 +111,7 @@ def _guarded(function: Callable[[argparse.Namespace, Store, float], int]) -> Cal
                 return function(options, store, time.time() if options.now is None else options.now)
             finally:
                 store.close()
-        except (StoreError, ConfigError) as error:
+        except StoreError as error:
             raise UsageError(str(error)) from None
 
     return run
@@ -318,8 +316,12 @@ def allow(options: argparse.Namespace, store: Store, now: float) -> int:
 def _policy(options: argparse.Namespace) -> GreylistPolicy:
     if options.settings is None:
         return GreylistPolicy()
+    from mailauth.config import ConfigError, SettingsFile
+
     try:
         return SettingsFile(options.settings).current().policy
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
     except OSError as error:
         raise UsageError(f"cannot read {options.settings}: {error.strerror}") from None
 

@@ -32,6 +32,7 @@ from mailauth.config.schema import (
     RestrictionConfig,
     SigningConfig,
 )
+from mailauth.config.signing import load_signing_table
 from mailauth.config.source import read_document, read_text
 from mailauth.config.values import DeliveryUrl, parse_delivery_url
 
@@ -53,6 +54,7 @@ __all__ = [
     "authenticator",
     "lists_of",
     "load",
+    "load_signing_table",
     "parse",
     "parse_delivery_url",
     "read_greylist_settings",

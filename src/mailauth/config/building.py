@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mailauth.config.greylist import SettingsFile
 from mailauth.config.lists import read_lists
 from mailauth.config.schema import Config, ResolverConfig, SigningConfig
+from mailauth.config.signing import load_signing_table
 from mailauth.dkim import SigningRule, SigningTable
 from mailauth.greylist import Settings as GreylistSettings
 from mailauth.greylist import SettingsSource
@@ -121,7 +122,7 @@ def signing_table(config: Config) -> SigningTable | None:
     Raises `ValueError` or `OSError` for a key that cannot be used.
     """
     if config.signing_table is not None:
-        return SigningTable.from_file(config.signing_table)
+        return load_signing_table(config.signing_table)
     return signing_table_of(config.signing) if config.signing else None
 
 

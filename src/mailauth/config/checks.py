@@ -13,7 +13,8 @@ from mailauth.config.building import signing_table_of
 from mailauth.config.lists import lists_of, read_lists, refuses_relaying
 from mailauth.config.restrictions import NotSet
 from mailauth.config.schema import Config
-from mailauth.dkim import SigningTable, load_key
+from mailauth.config.signing import load_signing_table
+from mailauth.dkim import load_key
 
 KeyPath = tuple[str | int, ...]
 Finding = tuple[KeyPath, str, KeyPath]
@@ -86,7 +87,7 @@ def _signing(config: Config) -> Iterator[Finding]:
         yield from found or _tried(("signing", index, "senders"), entry.key, partial(signing_table_of, (entry,)))
     if config.signing_table is not None:
         path = config.signing_table
-        yield from _tried(("signing_table",), path, partial(SigningTable.from_file, path))
+        yield from _tried(("signing_table",), path, partial(load_signing_table, path))
         if config.signing:
             yield ("signing_table",), "[[signing]] says the same: leave out one of the two", ()
 

@@ -8,9 +8,8 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
@@ -77,29 +76,12 @@ class SigningTable:
 
     @classmethod
     def from_file(cls, path: str | PathLike[str]) -> SigningTable:
-        """From a file: TOML if its name ends in ``.toml``, else a classic key list.
+        """From a file with a classic key list; `mailauth.config.load_signing_table` reads TOML as well.
 
         Keys are files beside it, unless their paths are absolute. Raises `TableError` and `OSError`.
         """
         path = Path(path)
-        text = path.read_text(encoding="utf-8")
-
-        def read(name: str) -> bytes:
-            return (path.parent / name).read_bytes()
-
-        return cls.from_toml(text, read) if path.suffix == ".toml" else cls.from_key_list(text, read)
-
-    @classmethod
-    def from_toml(cls, text: str, read: Callable[[str], bytes]) -> SigningTable:
-        """From TOML: ``[[sign]]`` tables with `senders`, `selector`, `key` (what `read` gets), perhaps `domain`."""
-        try:
-            document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise TableError(f"not TOML: {error}") from None
-        tables = document.pop("sign", None)
-        if document or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            raise TableError("a signing table holds [[sign]] tables and nothing else")
-        return cls._from(((f"[[sign]] number {n}", _toml_rule(table, n)) for n, table in enumerate(tables, 1)), read)
+        return cls.from_key_list(path.read_text(encoding="utf-8"), lambda name: (path.parent / name).read_bytes())
 
     @classmethod
     def from_key_list(cls, text: str, read: Callable[[str], bytes]) -> SigningTable:
@@ -109,22 +91,20 @@ class SigningTable:
         ending, and the domain that of the pattern. ``PATTERN:DOMAIN:PATH`` in one word is the older form of the same.
         A domain ``%`` stands for the sender's.
         """
-        lines = ((n, line.split("#", 1)[0].split()) for n, line in enumerate(text.splitlines(), 1))
-        return cls._from(((f"line {n}", _listed_rule(words, n)) for n, words in lines if words), read)
-
-    @classmethod
-    def _from(cls, rules: Iterable[tuple[str, SigningRule]], read: Callable[[str], bytes]) -> SigningTable:
-        loaded = []
-        for place, rule in rules:
+        rules = []
+        for number, line in enumerate(text.splitlines(), 1):
+            words = line.split("#", 1)[0].split()
+            if not words:
+                continue
+            rule = _listed_rule(words, number)
             try:
-                key = load_key(read(rule.key))
-                loaded.append(SigningRule(rule.senders, rule.selector, key, rule.domain))
-                cls(loaded[-1:])
+                rules.append(replace(rule, key=load_key(read(rule.key))))
+                cls(rules[-1:])
             except OSError as error:
-                raise TableError(f"{place}: cannot read {rule.key}: {error.strerror}") from None
+                raise TableError(f"line {number}: cannot read {rule.key}: {error.strerror}") from None
             except ValueError as error:
-                raise TableError(f"{place}: {error}") from None
-        return cls(loaded)
+                raise TableError(f"line {number}: {error}") from None
+        return cls(rules)
 
 
 def _wildcards_above(domain: str) -> list[str]:
@@ -145,19 +125,6 @@ def _pattern(sender: str) -> tuple[str, str | None]:
     if domain is None or not is_fqdn(domain) or "*" in local_part or (at and (below or not local_part)):
         raise ValueError(f"{sender!r} is no sender: an address, a domain, *.domain or *")
     return f"{local_part.lower()}{at}{'*.' if below else ''}{domain}", domain
-
-
-def _toml_rule(table: dict[str, Any], number: int) -> SigningRule:
-    known = {"senders", "selector", "key", "domain"}
-    senders = table.get("senders")
-    if set(table) - known:
-        raise TableError(f"[[sign]] number {number}: {min(set(table) - known)!r} is not known")
-    if not isinstance(senders, list) or not senders or not all(isinstance(sender, str) for sender in senders):
-        raise TableError(f"[[sign]] number {number}: senders is a list of patterns")
-    for name in ("selector", "key", "domain"):
-        if not isinstance(table.get(name, "" if name == "domain" else None), str):
-            raise TableError(f"[[sign]] number {number}: {name} is a string")
-    return SigningRule(tuple(senders), table["selector"], table["key"], table.get("domain"))
 
 
 def _listed_rule(words: list[str], number: int) -> SigningRule:
