@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from mailauth.spf import Record, RecordError, Result, lint_text, parse_received_spf
-from mailauth.spf.evaluation import check_host
+from mailauth.spf.check import check_host
 from mailauth.spf.macros import expand_name, expand_text, parse_macro_string
 from tests.spf.world import record
 

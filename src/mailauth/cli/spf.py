@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mailauth.cli.common import (
     EXIT_OK,
@@ -252,14 +252,14 @@ def _offset(record: str, finding: Finding) -> int:
 
 # --- build ------------------------------------------------------------------------------------------------
 
-_SIGNS = {"fail": "-", "softfail": "~", "neutral": "?", "pass": "+"}
+_SIGNS: dict[str, Literal["-", "~", "?", "+"]] = {"fail": "-", "softfail": "~", "neutral": "?", "pass": "+"}
 
 
 def _build(options: argparse.Namespace) -> int:
-    from mailauth.spf import Record, zone_line
+    from mailauth.spf import build_record, zone_line
 
     try:
-        record = Record.build(
+        record = build_record(
             ip=options.ip, a=_hosts(options.a), mx=_hosts(options.mx), include=options.include, exists=options.exists,
             redirect=options.redirect, explanation=options.exp, all=_SIGNS[options.all],
         )  # fmt: skip

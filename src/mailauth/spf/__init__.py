@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mailauth.spf.evaluation import check_helo, check_host
+from mailauth.spf.check import check_helo, check_host
 from mailauth.spf.policy import SpfPolicy
 from mailauth.spf.problem import Problem, RecordError
 from mailauth.spf.record import Record
 from mailauth.spf.result import Identity, Reason, SpfResult
-from mailauth.spf.smtp import SmtpReply, reply
 from mailauth.spf.terms import Qualifier, Result
 
 if TYPE_CHECKING:
-    from mailauth.spf.advice import Finding, LintReport, Severity, lint, lint_text
-    from mailauth.spf.build import zone_line
+    from mailauth.spf.build import build_record, zone_line
     from mailauth.spf.header import ReceivedSpf, parse_received_spf, received_spf
+    from mailauth.spf.linter import Finding, LintReport, Severity, lint, lint_text
     from mailauth.spf.trace import TraceQuestion, TraceRecord, TraceTerm
 
 __all__ = [
@@ -35,32 +34,32 @@ __all__ = [
     "RecordError",
     "Result",
     "Severity",
-    "SmtpReply",
     "SpfPolicy",
     "SpfResult",
     "TraceQuestion",
     "TraceRecord",
     "TraceTerm",
+    "build_record",
     "check_helo",
     "check_host",
     "lint",
     "lint_text",
     "parse_received_spf",
     "received_spf",
-    "reply",
     "zone_line",
 ]
 
 _HOME = {
-    "Finding": "advice",
-    "LintReport": "advice",
+    "Finding": "linter",
+    "LintReport": "linter",
     "ReceivedSpf": "header",
-    "Severity": "advice",
+    "Severity": "linter",
     "TraceQuestion": "trace",
     "TraceRecord": "trace",
     "TraceTerm": "trace",
-    "lint": "advice",
-    "lint_text": "advice",
+    "build_record": "build",
+    "lint": "linter",
+    "lint_text": "linter",
     "parse_received_spf": "header",
     "received_spf": "header",
     "zone_line": "build",

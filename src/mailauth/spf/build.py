@@ -29,13 +29,10 @@ from mailauth.spf.terms import (
     Term,
 )  # fmt: skip
 
-MAX_STRING_OCTETS = 255
-"""RFC 1035 section 3.3: a character-string has at most 255 octets; RFC 7208 section 3.3 joins several."""
-
 Hosts: TypeAlias = bool | Iterable[str | None]
 
 
-def build(
+def build_record(
     *,
     ip: Iterable[str | IPv4Network | IPv6Network] = (),
     a: Hosts = False,
@@ -112,19 +109,7 @@ def _require_few_lookups(terms: Iterable[Term]) -> None:
         raise ValueError(f"{asking} terms ask the DNS; receivers stop after {MAX_LOOKUPS} (RFC 7208 section 4.6.4)")
 
 
-def strings(record: Record | str, limit: int = MAX_STRING_OCTETS) -> list[str]:
-    """The text of a record as the strings of one TXT record; joined, they give it back (RFC 7208 section 3.3)."""
-    text = str(record)
-    parts = []
-    while len(text) > limit:
-        # Between two terms where that is possible; the space goes with the term before it.
-        cut = text.rfind(" ", 0, limit) + 1 or limit
-        parts.append(text[:cut])
-        text = text[cut:]
-    return [*parts, text]
-
-
-def zone_line(domain: str, record: Record | str) -> str:
+def zone_line(domain: str, record: Record) -> str:
     """The record as a line of a master file (RFC 1035 section 5.1)."""
-    quoted = ('"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"' for part in strings(record))
+    quoted = ('"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"' for part in record.strings())
     return f"{domain.removesuffix('.')}. IN TXT {' '.join(quoted)}"

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 from mailauth.mail.names import MAX_ADDRESS_CHARACTERS, is_fqdn, parse_ip, to_ascii
 from mailauth.plan.dns import MAX_NAME_OCTETS, IPAddress, Question, RecordType
 from mailauth.spf.record import IP6_OFFSET
-from mailauth.spf.remembered import Remembered
 
 POSTMASTER = "postmaster"
 UNKNOWN = "unknown"
@@ -31,18 +31,17 @@ class Client:
         # RFC 7208 section 5: A for an IPv4 client, AAAA for an IPv6 client.
         self.address_type: RecordType = "A" if self.is_ip4 else "AAAA"
         # RFC 7208 section 7.3: a dot-format address, for %{i}.
-        self.dotted = str(ip) if self.is_ip4 else ".".join(ip.exploded.replace(":", ""))
+        self.dotted = str(ip) if self.is_ip4 else ".".join(f"{self.address:032x}")
         self.dotted_reversed = ".".join(reversed(self.dotted.split(".")))
 
 
 MAX_CACHED = 4096
-CLIENTS = Remembered(lambda ip: Client(parse_ip(ip)), MAX_CACHED, 64)
-"""``CLIENTS[text]``: the client at an address; raises `ValueError` for what is no address."""
 
 
+@lru_cache(maxsize=MAX_CACHED)
 def client_of(ip: str | IPAddress) -> Client:
     """The client at an address; raises `ValueError` or `TypeError` for what is no address."""
-    return CLIENTS[ip] if type(ip) is str else Client(parse_ip(ip))
+    return Client(parse_ip(ip))
 
 
 def split_sender(mail_from: str, helo: str) -> tuple[str, str]:
@@ -74,14 +73,18 @@ def _unwrapped(mailbox: str) -> str:
     return mailbox.partition(":")[2] if mailbox[:1] == "@" and ":" in mailbox else mailbox
 
 
-def _record_question(domain: str) -> Question | None:
+def record_question(domain: str) -> Question | None:
+    """The question for the record of a domain, as A-labels; None for what is not a multi-label domain name.
+
+    RFC 7208 section 4.3: malformed and single-label names give "none"; so do address literals, which section 2.3
+    expects, and names that are no host names. RFC 8616 section 4: U-labels become A-labels.
+    """
+    return _cached_question(domain) if len(domain) <= MAX_NAME_OCTETS + 1 else _question(domain)
+
+
+def _question(domain: str) -> Question | None:
     name = to_ascii(domain)
     return Question(name, "TXT") if name is not None and is_fqdn(name) else None
 
 
-QUESTIONS = Remembered(_record_question, MAX_CACHED, MAX_NAME_OCTETS + 1)
-"""``QUESTIONS[domain]``: the question for its record, as A-labels; None for what is not a multi-label domain name.
-
-RFC 7208 section 4.3: malformed and single-label names give "none"; so do address literals, which section 2.3
-expects, and names that are no host names. RFC 8616 section 4: U-labels become A-labels.
-"""
+_cached_question = lru_cache(maxsize=MAX_CACHED)(_question)

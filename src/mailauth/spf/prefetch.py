@@ -9,17 +9,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from mailauth.plan.dns import Answer, Question
 from mailauth.plan.execution import Plan, Request, Together
+from mailauth.spf.evaluate import Evaluation
 from mailauth.spf.macros import target_name
-from mailauth.spf.record import RECORDS, Lookup, Networks, Record
+from mailauth.spf.record import Lookup, Networks, Record, parsed_record
+from mailauth.spf.result import SpfResult
 from mailauth.spf.terms import Ptr
-
-if TYPE_CHECKING:
-    from mailauth.spf.evaluation import Evaluation
-    from mailauth.spf.result import SpfResult
 
 
 def prefetched(evaluation: Evaluation, plan: Plan[SpfResult]) -> Plan[SpfResult]:
@@ -60,7 +57,7 @@ class _Prefetch:
 
     def _further(self, question: Question, answer: Answer) -> Iterator[Question]:
         if question.type == "TXT":
-            records = [record for record in map(RECORDS.__getitem__, answer.texts) if record is not None]
+            records = [record for record in map(parsed_record, answer.texts) if record is not None]
             if len(records) == 1 and isinstance(records[0], Record):
                 yield from self._of_record(records[0], question.name)
         elif question.type == "MX" and len(answer.exchanges) <= self.evaluation.policy.max_mx_hosts:

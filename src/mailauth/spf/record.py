@@ -11,13 +11,13 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Any, TypeAlias, cast, final
 
 from mailauth.plan.dns import Question, RecordType
 from mailauth.spf.macros import MacroString, expand_name, parse_domain_spec, parse_macro_string, target_name
 from mailauth.spf.problem import Problem, RecordError, TermError
-from mailauth.spf.remembered import Remembered
 from mailauth.spf.terms import (
     IP4_BITS,
     IP6_BITS,
@@ -39,6 +39,9 @@ from mailauth.spf.terms import (
 )
 
 VERSION = "v=spf1"
+
+MAX_STRING_OCTETS = 255
+"""RFC 1035 section 3.3: a character-string has at most 255 octets; RFC 7208 section 3.3 joins several."""
 
 MAX_CACHED_RECORDS = 2048
 MAX_CACHED_OCTETS = 2048
@@ -82,21 +85,19 @@ class Record:
         """The mechanisms, in their order."""
         return tuple(cast("Mechanism", term) for term in self.terms if type(term) not in _MODIFIERS)
 
-    @staticmethod
-    def build(**what: Any) -> Record:
-        """A record for these hosts; see `mailauth.spf.build.build`, whose arguments it takes."""
-        from mailauth.spf.build import build
-
-        return build(**what)
-
     def __str__(self) -> str:
         return " ".join([VERSION, *map(str, self.terms)])
 
-    def strings(self) -> list[str]:
+    def strings(self, limit: int = MAX_STRING_OCTETS) -> list[str]:
         """The record as the strings of a TXT record, each of at most 255 octets (RFC 7208 section 3.3)."""
-        from mailauth.spf.build import strings
-
-        return strings(self)
+        text = str(self)
+        parts = []
+        while len(text) > limit:
+            # Between two terms where that is possible; the space goes with the term before it.
+            cut = text.rfind(" ", 0, limit) + 1 or limit
+            parts.append(text[:cut])
+            text = text[cut:]
+        return [*parts, text]
 
     def __post_init__(self) -> None:
         # One pass; frozen dataclasses take values for derived fields only this way.
@@ -542,11 +543,17 @@ def _parsed(octets: bytes) -> Record | Problem | None:
         return error.problem
 
 
-RECORDS = Remembered(_parsed, MAX_CACHED_RECORDS, MAX_CACHED_OCTETS)
-"""``RECORDS[octets]``: a TXT record as the SPF record that it is, or what is wrong with that; None for a record of
-anything else. The last ones are remembered."""
+_cached = lru_cache(maxsize=MAX_CACHED_RECORDS)(_parsed)
+
+
+def parsed_record(octets: bytes) -> Record | Problem | None:
+    """A TXT record as the SPF record that it is, or what is wrong with that; None for a record of anything else.
+
+    Cached: a short record is evaluated in less time than it takes to parse it.
+    """
+    return _cached(octets) if len(octets) <= MAX_CACHED_OCTETS else _parsed(octets)
 
 
 def forget_records() -> None:
     """Empty the cache of parsed records, for measurements and tests."""
-    RECORDS.forget()
+    _cached.cache_clear()

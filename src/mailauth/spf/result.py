@@ -5,16 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+from mailauth.mail.reply import Reply
 from mailauth.plan.dns import IPAddress
 from mailauth.spf.problem import shown
-from mailauth.spf.smtp import SmtpReply, reply
+from mailauth.spf.record import Record
 from mailauth.spf.terms import Mechanism, Result
-
-if TYPE_CHECKING:
-    from mailauth.spf.record import Record
-    from mailauth.spf.trace import TraceRecord
+from mailauth.spf.trace import TraceRecord
 
 Identity: TypeAlias = Literal["mailfrom", "helo"]
 
@@ -91,9 +89,27 @@ class SpfResult:
         return f"{shown(self.directive)} in {where} matches"
 
     @property
-    def reply(self) -> SmtpReply | None:
-        """The SMTP reply for a receiver that refuses such mail; None where there is nothing to refuse."""
-        return reply(self)
+    def reply(self) -> Reply | None:
+        """The SMTP reply for a receiver that refuses such mail: for fail, temperror and permerror.
+
+        RFC 7208 section 8.5 asks not to reject for softfail alone, section 8.2 to treat neutral like none.
+        """
+        identity = "HELO" if self.identity == "helo" else "MAIL FROM"
+        match self.result:
+            case Result.FAIL:
+                # RFC 7372 section 3.2, in place of the 5.7.1 of RFC 7208 section 8.4.
+                why = f"{self.ip} is not allowed to send mail for {self.domain}"
+                if self.explanation is not None:
+                    # RFC 7208 sections 6.2 and 8.4: make it clear that the text comes from a third party.
+                    why = f"the domain {self.domain} explains: {self.explanation}"
+                return Reply(550, "5.7.23", _one_line(f"SPF {identity} check failed: {why}"))
+            case Result.TEMPERROR:
+                # RFC 7208 section 8.6. RFC 7372 would allow 4.7.24, which hides that it is the DNS that failed.
+                return Reply(451, "4.4.3", _one_line(f"SPF {identity} check: {self.detail}"))
+            case Result.PERMERROR:
+                # RFC 7372 section 3.2, in place of the 5.5.2 of RFC 7208 section 8.7.
+                return Reply(550, "5.7.24", _one_line(f"SPF {identity} check: {self.detail}"))
+        return None
 
     def __str__(self) -> str:
         return f"{self.result} ({self.detail})"
@@ -117,6 +133,14 @@ class SpfResult:
             "void_lookups": self.void_lookups,
             "trace": None if self.trace is None else self.trace.to_dict(),
         }
+
+
+# RFC 5321 section 4.5.3.1.5: a reply line has at most 512 octets with its code and CRLF.
+_MAX_REPLY_TEXT = 512 - len("550 5.7.23 \r\n")
+
+
+def _one_line(text: str) -> str:
+    return text if len(text) <= _MAX_REPLY_TEXT else text[: _MAX_REPLY_TEXT - 3] + "..."
 
 
 _new, _set = object.__new__, object.__setattr__

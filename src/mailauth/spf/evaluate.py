@@ -11,22 +11,30 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol, TypeAlias, cast
 
 from mailauth.mail.names import MAX_ADDRESS_CHARACTERS, is_within, reverse_name, to_ascii
-from mailauth.plan.dns import Answer, Exchange, IPAddress, Outcome, Question
+from mailauth.plan.dns import Answer, Exchange, Outcome, Question
 from mailauth.plan.execution import Plan
-from mailauth.spf.identity import CLIENTS, QUESTIONS, UNKNOWN, Client, client_of, split_sender
+from mailauth.spf.identity import UNKNOWN, Client, record_question, split_sender
 from mailauth.spf.macros import MacroString, expand_name, expand_text, parse_explain_string, target_name
-from mailauth.spf.policy import DEFAULT_POLICY, SpfPolicy
+from mailauth.spf.policy import SpfPolicy
 from mailauth.spf.problem import Problem, TermError, shown
-from mailauth.spf.record import RECORDS, Lookup, Networks, Record
+from mailauth.spf.record import Lookup, Networks, Record, Step, parsed_record
 from mailauth.spf.result import Identity, Reason, SpfResult, result_of
 from mailauth.spf.terms import IP4_BITS, IP6_BITS, Asking, Exists, Include, Mechanism, Mx, Ptr, Result
 
-if TYPE_CHECKING:
-    from mailauth.spf.trace import Tracer
+
+class Watcher(Protocol):
+    """What follows an evaluation, to trace it."""
+
+    def follow(self, record: Record, domain: str) -> Iterator[Step]:
+        """The steps of a record; whoever takes the next one found no match in the last."""
+
+    def begin_explanation(self) -> None:
+        """What is asked from now on is for the explanation."""
+
 
 # Members of an Enum cost a look-up each; these are used for every answer.
 _FOUND, _NO_DATA = Outcome.FOUND, Outcome.NO_DATA
@@ -47,71 +55,6 @@ _PRINTABLE = re.compile(r"[\x20-\x7e]+\Z")
 
 Verdict: TypeAlias = tuple[Result, Mechanism | None, Record, str]
 """How a record decided: the result, the mechanism that matched, the record, and the domain that it stands at."""
-
-
-# --- the public plans -------------------------------------------------------------------------------------
-
-
-def check_host(
-    ip: str | IPAddress,
-    *,
-    helo: str | None = None,
-    mail_from: str | None = None,
-    policy: SpfPolicy = DEFAULT_POLICY,
-    receiver: str | None = None,
-    now: float | None = None,
-    trace: bool = False,
-) -> Plan[SpfResult]:
-    """Check the MAIL FROM identity (RFC 7208 section 2.4); a null reverse-path is postmaster at the HELO name.
-
-    `ip` is the client's address, `helo` and `mail_from` are as the client gave them, U-labels and UTF-8 included.
-    `receiver` (our own host name) and `now` (seconds since the epoch) are what ``%{r}`` and ``%{t}`` in an
-    explanation stand for; without `now`, an explanation that uses it is not given. `trace` records the evaluation.
-
-    Returns a plan whose result is an `SpfResult`, whatever the client and the DNS say. Raises `ValueError` or
-    `TypeError`, at once, for a client address that is none.
-    """
-    if type(mail_from) is not str or type(helo) is not str:
-        mail_from, helo = _text(mail_from, "mail_from"), _text(helo, "helo")
-    client = CLIENTS[ip] if type(ip) is str else client_of(ip)
-    evaluation = Evaluation(client, "mailfrom", mail_from, helo, policy, receiver, now)
-    return evaluation.result() if not (trace or policy.prefetch) else _watched(evaluation, trace)
-
-
-def check_helo(
-    ip: str | IPAddress,
-    helo: str | None,
-    *,
-    policy: SpfPolicy = DEFAULT_POLICY,
-    receiver: str | None = None,
-    now: float | None = None,
-    trace: bool = False,
-) -> Plan[SpfResult]:
-    """Check the HELO identity (RFC 7208 section 2.3): as `check_host` does, for postmaster at the HELO name.
-
-    A name that is an address literal or has one label gives none, without a question.
-    """
-    evaluation = Evaluation(client_of(ip), "helo", "", _text(helo, "helo"), policy, receiver, now)
-    return evaluation.result() if not (trace or policy.prefetch) else _watched(evaluation, trace)
-
-
-def _text(value: str | None, name: str) -> str:
-    if value is not None and not isinstance(value, str):
-        raise TypeError(f"{name} is a string, not {type(value).__name__}")
-    return value or ""
-
-
-def _watched(evaluation: Evaluation, trace: bool) -> Plan[SpfResult]:
-    plan = evaluation.result()
-    if trace:
-        from mailauth.spf.trace import traced
-
-        plan = traced(evaluation, plan)
-    if evaluation.policy.prefetch:
-        from mailauth.spf.prefetch import prefetched
-
-        plan = prefetched(evaluation, plan)
-    return plan
 
 
 # --- the evaluation ---------------------------------------------------------------------------------------
@@ -152,11 +95,11 @@ class Evaluation:
         self.receiver = receiver
         self.now = now
         self.local_part, given_domain = split_sender(mail_from, helo)
-        self.question = question = QUESTIONS[given_domain]
+        self.question = question = record_question(given_domain)
         self.domain = given_domain if question is None else question.name
         self.lookups = self.void_lookups = 0
         self.explaining = False
-        self.tracer: Tracer | None = None
+        self.tracer: Watcher | None = None
         self.macro_values: dict[str, str] | None = None
         self.reverse_names: list[str] | None = None
         self.valid_names: dict[str, bool] | None = None
@@ -283,7 +226,7 @@ class Evaluation:
         found: Record | Problem | None = None
         for octets in answer.records:
             # RFC 7208 section 4.5: records with another version are discarded, whatever is in them.
-            record = RECORDS[octets]
+            record = parsed_record(octets)
             if record is not None:
                 if found is not None:
                     raise Stop(Result.PERMERROR, Reason.SEVERAL_RECORDS, f"{domain} has several SPF records")

@@ -15,11 +15,10 @@ from typing import Any
 from mailauth.mail.names import is_fqdn, to_ascii
 from mailauth.plan.dns import Answer, Question
 from mailauth.plan.execution import Plan, ask_all
-from mailauth.spf.build import MAX_STRING_OCTETS
 from mailauth.spf.macros import expand_name, target_name
 from mailauth.spf.policy import MAX_LOOKUPS, MAX_MX_HOSTS, MAX_VOID_LOOKUPS
 from mailauth.spf.problem import Problem, RecordError, shown
-from mailauth.spf.record import IP6_OFFSET, Record, has_version, merged, network_range, parse_terms
+from mailauth.spf.record import IP6_OFFSET, MAX_STRING_OCTETS, Record, has_version, merged, network_range, parse_terms
 from mailauth.spf.terms import (
     IP4_BITS,
     IP6_BITS,
