@@ -1,7 +1,9 @@
-# What belongs here: the version and the root of the error classes, nothing that costs time to import.
-# The protocols are modules of their own: mailauth.spf, mailauth.dkim, mailauth.rbl, mailauth.iprev,
-# mailauth.greylist; mailauth.sync and mailauth.aio are the facade over them.
-"""Mail-authentication primitives: RBL, reverse DNS, SPF, DKIM and greylisting, sync and async."""
+"""Mail-authentication primitives: RBL, reverse DNS, SPF, DKIM and greylisting, sync and async.
+
+The version and the root of the error classes, nothing that costs time to import. The protocols are modules of their
+own: mailauth.spf, mailauth.dkim, mailauth.rbl, mailauth.iprev, mailauth.greylist; mailauth.sync and mailauth.aio are
+the facade over them.
+"""
 
 from __future__ import annotations
 

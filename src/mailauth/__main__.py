@@ -1,4 +1,5 @@
-# What belongs here: nothing but the call, for `python -m mailauth`.
+"""Runs the command: ``python -m mailauth``."""
+
 from __future__ import annotations
 
 import sys

@@ -1,6 +1,8 @@
-# What belongs here: the facade for asyncio and trio. It has the names of mailauth.sync with the same arguments, a test
-# compares them; what is different is that results are awaited. No protocol logic; no event loop is touched at import.
-"""The asynchronous facade: `check_spf`, `verify_dkim`, `sign_dkim`, `query_rbl`, `check_iprev`, `Authenticator`."""
+"""The asynchronous facade: `check_spf`, `verify_dkim`, `sign_dkim`, `query_rbl`, `check_iprev`, `Authenticator`.
+
+The facade for asyncio and trio. It has the names of mailauth.sync with the same arguments, a test compares them; what
+is different is that results are awaited. No protocol logic; no event loop is touched at import.
+"""
 
 from __future__ import annotations
 

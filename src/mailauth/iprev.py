@@ -1,10 +1,12 @@
-# What belongs here: the "iprev" method of RFC 8601 section 3, which Postfix calls reject_unknown_client_hostname.
-# Only the plan and its result; what is done with it is the caller's.
-#
+"""Reverse DNS: does the client's address have a name that points back to it?
+
+The "iprev" method of RFC 8601 section 3, which Postfix calls reject_unknown_client_hostname. Only the plan and its
+result; what is done with it is the caller's.
+"""
+
 # SECURITY: whoever holds the client's address writes its PTR records: any number of names, of any octets, that point
 # anywhere. A name that is no host name is never looked up and never confirmed, and is shown with every other
 # character replaced; at most `max_names` names are looked up (RFC 8601 section 7.4).
-"""Reverse DNS: does the client's address have a name that points back to it?"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-# What belongs here: the facade for callers that block: each function runs a plan of a protocol module, each class
-# performs the steps that session.py and authenticator.py yield. No protocol logic. mailauth.aio has the same names
-# with the same arguments; a test compares them.
-"""The synchronous facade: `check_spf`, `verify_dkim`, `sign_dkim`, `query_rbl`, `check_iprev`, `Authenticator`."""
+"""The synchronous facade: `check_spf`, `verify_dkim`, `sign_dkim`, `query_rbl`, `check_iprev`, `Authenticator`.
+
+The facade for callers that block: each function runs a plan of a protocol module, each class performs the steps that
+session.py and authenticator.py yield. No protocol logic. mailauth.aio has the same names with the same arguments; a
+test compares them.
+"""
 
 from __future__ import annotations
 

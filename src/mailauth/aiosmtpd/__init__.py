@@ -1,4 +1,3 @@
-# What belongs here: the public names. Nothing of the core imports this package; it needs the extra "aiosmtpd".
 """mailauth inside an aiosmtpd server.
 
 ::
@@ -10,6 +9,8 @@
 
     async with serving(config, deliver) as server:         # or all of it from one configuration file
         await server.serve_forever()
+
+The public names. Nothing of the core imports this package; it needs the extra "aiosmtpd".
 """
 
 from __future__ import annotations

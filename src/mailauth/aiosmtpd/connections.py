@@ -1,5 +1,7 @@
-# What belongs here: counting connections, in all and of each client. No sockets.
-"""`Connections`: how many there are, and whether one more is welcome."""
+"""`Connections`: how many there are, and whether one more is welcome.
+
+Counting connections, in all and of each client. No sockets.
+"""
 
 from __future__ import annotations
 

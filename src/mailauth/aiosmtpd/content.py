@@ -1,13 +1,14 @@
-# What belongs here: the content of a message between the reply to DATA and the lone dot, as octets in pieces. No
-# sockets.
-#
+"""`ContentReader`: dot-unstuffing with a bound.
+
+The content of a message between the reply to DATA and the lone dot, as octets in pieces. No sockets.
+"""
+
 # RFC 5321 section 4.5.2: a line that begins with a dot has it taken off; a line of a dot alone is the end. Lines end in
 # CRLF and in nothing else (section 2.3.8): "LF . LF" and its like are content, since another reader would take what
 # follows them for commands of a second message.
 #
 # SECURITY: the peer sends what it likes for as long as it likes. Over the limit nothing is kept but the last few octets
 # that may belong to the end; work is linear for every way to cut the octets into pieces.
-"""`ContentReader`: dot-unstuffing with a bound."""
 
 from __future__ import annotations
 

@@ -1,11 +1,13 @@
-# What belongs here: handing an accepted message on: to another server by SMTP or LMTP, or into a Maildir. Blocking work
-# is done in threads of its own.
-#
+"""Deliveries for `MailauthHandler`: `SmtpDelivery`, `LmtpDelivery`, `MaildirDelivery`, `open_delivery`.
+
+Handing an accepted message on: to another server by SMTP or LMTP, or into a Maildir. Blocking work is done in threads
+of its own.
+"""
+
 # SECURITY: addresses have passed parse_path (no controls). A site may take content with bare line ends; none leaves
 # here over the network, where another reader could take one for the end of the message.
 # A message is never half delivered and then refused for good: either the next server takes it for all recipients, or
 # the client is told to come back.
-"""Deliveries for `MailauthHandler`: `SmtpDelivery`, `LmtpDelivery`, `MaildirDelivery`, `open_delivery`."""
 
 from __future__ import annotations
 

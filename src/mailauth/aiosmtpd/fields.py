@@ -1,9 +1,11 @@
-# What belongs here: the fields that a server puts on top of a message, in their order. What they say is found out
-# elsewhere; the clock is an argument.
-#
+"""Trace fields: Authentication-Results, Received-SPF, X-Greylist, Received.
+
+The fields that a server puts on top of a message, in their order. What they say is found out elsewhere; the clock is
+an argument.
+"""
+
 # SECURITY: HELO name and addresses are the peer's. In Received only names and literals that are well-formed are
 # written.
-"""Trace fields: Authentication-Results, Received-SPF, X-Greylist, Received."""
 
 from __future__ import annotations
 

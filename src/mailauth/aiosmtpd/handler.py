@@ -1,10 +1,12 @@
-# What belongs here: from aiosmtpd's hooks to the phases of an mailauth session, and from its decisions to replies. What
-# is decided is the session's; what only the protocol object can see or do is protocol.py's.
-#
+"""`MailauthHandler`: an aiosmtpd handler that authenticates mail and hands it on.
+
+From aiosmtpd's hooks to the phases of an mailauth session, and from its decisions to replies. What is decided is the
+session's; what only the protocol object can see or do is protocol.py's.
+"""
+
 # SECURITY: the peer calls the hooks in any order that SMTP commands can come in, as often as it likes, and may be gone
 # at any time. So a phase is told to the session only where the session stands ready for it, whatever aiosmtpd believes;
 # what raises is logged and answered 451, with nothing of it in the reply.
-"""`MailauthHandler`: an aiosmtpd handler that authenticates mail and hands it on."""
 
 from __future__ import annotations
 

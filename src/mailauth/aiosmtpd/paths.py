@@ -1,5 +1,8 @@
-# What belongs here: the argument of MAIL FROM and RCPT TO: the address, and the parameters behind it.
-#
+"""Paths of the SMTP envelope.
+
+The argument of MAIL FROM and RCPT TO: the address, and the parameters behind it.
+"""
+
 # RFC 5321 section 4.1.2, as far as it tells where an address ends; RFC 6531 section 3.3 adds UTF-8:
 #   Path       = "<" [ A-d-l ":" ] Mailbox ">"          A-d-l = At-domain *( "," At-domain )
 #   Mailbox    = Local-part [ "@" ( Domain / address-literal ) ]       (no domain: <Postmaster>)
@@ -8,7 +11,6 @@
 #
 # SECURITY: the line comes from the peer, and is bounded by the server. Controls, and octets that are no UTF-8 (here:
 # surrogates), make it no path, so that neither can reach a log, a field or another server. The scan is linear.
-"""Paths of the SMTP envelope."""
 
 from __future__ import annotations
 

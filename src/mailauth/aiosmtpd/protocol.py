@@ -1,10 +1,12 @@
-# What belongs here: what only aiosmtpd's protocol object can see or do: octets that wait before a reply is sent,
-# reading a message in bounded memory, clocks of a connection, counting. What is decided is the handler's.
-#
+"""`MailauthMixin` for aiosmtpd's `SMTP`, and `MailauthServer`, which has it.
+
+What only aiosmtpd's protocol object can see or do: octets that wait before a reply is sent, reading a message in
+bounded memory, clocks of a connection, counting. What is decided is the handler's.
+"""
+
 # SECURITY: the peer sends anything, slowly or fast, and without end. Per connection there are at most: one command
 # line, one message of `data_size_limit` octets, `max_errors` refused commands, `timeout` seconds of silence, and `data`
 # seconds for one message. Nothing that it sent is echoed but in one printable line.
-"""`MailauthMixin` for aiosmtpd's `SMTP`, and `MailauthServer`, which has it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-# What belongs here: replies as lines that may go out.
-#
+"""SMTP reply lines.
+
+Replies as lines that may go out.
+"""
+
 # SECURITY: texts of refusals show what the peer said, or what a list or a domain says of it. Whatever they hold, one
 # line of printable characters leaves here, and of the length that SMTP allows.
-"""SMTP reply lines."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: a running server from a configuration. No decisions.
-"""`serving`: a whole server from one configuration file."""
+"""`serving`: a whole server from one configuration file.
+
+A running server from a configuration. No decisions.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-# What belongs here: which message is signed for whom. The table and the signing itself are mailauth.dkim's.
-#
+"""`OutboundSigner`: the signing table at work.
+
+Which message is signed for whom. The table and the signing itself are mailauth.dkim's.
+"""
+
 # SECURITY: the message is a client's of ours, and may hold anything. Its author is read one way only, or it goes
 # unsigned.
-"""`OutboundSigner`: the signing table at work."""
 
 from __future__ import annotations
 

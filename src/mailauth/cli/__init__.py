@@ -1,6 +1,8 @@
-# What belongs here: the command's front door. Each sub-command is a module of its own in this package and is
-# imported only when it is named, so that `mailauth spf` does not pay for dkim's libraries.
-"""The ``mailauth`` command."""
+"""The ``mailauth`` command.
+
+The command's front door. Each sub-command is a module of its own in this package and is imported only when it is
+named, so that `mailauth spf` does not pay for dkim's libraries.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-# What belongs here: nothing but the call, for `python -m mailauth.cli`.
+"""Runs the command: ``python -m mailauth.cli``."""
+
 from __future__ import annotations
 
 import sys

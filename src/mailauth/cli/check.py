@@ -1,5 +1,7 @@
-# What belongs here: `mailauth check`: options to an Authenticator, its report to lines for people or JSON for programs.
-"""``mailauth check``: authenticate one message and say what came of it, and why."""
+"""``mailauth check``: authenticate one message and say what came of it, and why.
+
+`mailauth check`: options to an Authenticator, its report to lines for people or JSON for programs.
+"""
 
 from __future__ import annotations
 

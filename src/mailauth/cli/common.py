@@ -1,5 +1,7 @@
-# What belongs here: what the sub-commands share: options, input, output, exit statuses. No protocol logic.
-"""Options and output that every sub-command has in common."""
+"""Options and output that every sub-command has in common.
+
+What the sub-commands share: options, input, output, exit statuses. No protocol logic.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: `mailauth config check`: a file's mistakes, or what the file sets up, as lines for people or JSON.
-"""``mailauth config check``: what a configuration file says, or what is wrong with it."""
+"""``mailauth config check``: what a configuration file says, or what is wrong with it.
+
+`mailauth config check`: a file's mistakes, or what the file sets up, as lines for people or JSON.
+"""
 
 from __future__ import annotations
 

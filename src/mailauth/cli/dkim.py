@@ -1,5 +1,7 @@
-# What belongs here: the words and files of `mailauth dkim`; the work is done in mailauth.dkim.
-"""``mailauth dkim``: verify, sign, keygen, testkey."""
+"""``mailauth dkim``: verify, sign, keygen, testkey.
+
+The words and files of `mailauth dkim`; the work is done in mailauth.dkim.
+"""
 
 from __future__ import annotations
 

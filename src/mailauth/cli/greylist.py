@@ -1,8 +1,10 @@
-# What belongs here: looking into a greylist store and mending it, for people. What a record means is the machine's;
-# every change is a compare-and-set, so all of it may be done while mail flows.
-#
+"""``mailauth greylist show|allow|forget|expire|stats``.
+
+Looking into a greylist store and mending it, for people. What a record means is the machine's; every change is a
+compare-and-set, so all of it may be done while mail flows.
+"""
+
 # SECURITY: addresses in the store were sent by peers; they are printed with everything unprintable replaced.
-"""``mailauth greylist show|allow|forget|expire|stats``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-# What belongs here: the words and tables of `mailauth rbl`. What a list says, and whether it is well, is decided in
-# mailauth.rbl.
-"""``mailauth rbl``: ask block lists, test them, show the catalogue."""
+"""``mailauth rbl``: ask block lists, test them, show the catalogue.
+
+The words and tables of `mailauth rbl`. What a list says, and whether it is well, is decided in mailauth.rbl.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-# What belongs here: the report of `mailauth check` as lines for people. A postmaster can paste them into a ticket: what
-# was asked, what came back, why the verdict.
-#
+"""The report for people.
+
+The report of `mailauth check` as lines for people. A postmaster can paste them into a ticket: what was asked, what
+came back, why the verdict.
+"""
+
 # SECURITY: the lines hold what peers sent (names, addresses, reasons). Each passes through `one_line` before it reaches
 # the terminal.
-"""The report for people."""
 
 from __future__ import annotations
 

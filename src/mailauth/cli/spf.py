@@ -1,5 +1,7 @@
-# What belongs here: `mailauth spf`: options in, text or JSON out. What is said is decided in mailauth.spf.
-"""``mailauth spf check | explain | lint | build``."""
+"""``mailauth spf check | explain | lint | build``.
+
+`mailauth spf`: options in, text or JSON out. What is said is decided in mailauth.spf.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,3 @@
-# What belongs here: the front door: a file or a text in, a checked `Config` out, and the builders' names. The
-# file is the site's own, so each mistake in it is a `ConfigError`; nothing in it comes from a peer.
 """The one configuration file of the example server, the commands and the services.
 
 ::
@@ -8,6 +6,9 @@
     auth = authenticator(config)                # or async_authenticator(config)
 
 docs/configuration.md describes every key; ``mailauth config check FILE`` checks a file.
+
+The front door: a file or a text in, a checked `Config` out, and the builders' names. The file is the site's own, so
+each mistake in it is a `ConfigError`; nothing in it comes from a peer.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-# What belongs here: from a configuration to the objects that do the work. Libraries are imported when they
-# are needed.
-"""Authenticators, resolvers and greylists as a configuration wants them."""
+"""Authenticators, resolvers and greylists as a configuration wants them.
+
+From a configuration to the objects that do the work. Libraries are imported when they are needed.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# What belongs here: what no key can say alone: whether the keys fit together, the restrictions can be made, and the
-# files that are named can be used.
-"""Checks of a whole configuration."""
+"""Checks of a whole configuration.
+
+What no key can say alone: whether the keys fit together, the restrictions can be made, and the files that are named
+can be used.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: how a mistake in the file is told. Values only.
-"""`ConfigError` and the `Mistake`s in it."""
+"""`ConfigError` and the `Mistake`s in it.
+
+How a mistake in the file is told. Values only.
+"""
 
 from __future__ import annotations
 

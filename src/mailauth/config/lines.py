@@ -1,11 +1,13 @@
-# What belongs here: where each key and each item of a list stands in a TOML text. tomllib reads the values but does not
-# tell their lines. The text was accepted by tomllib before: nothing is checked here, only found.
-#
+"""The line of every key of a TOML text.
+
+Where each key and each item of a list stands in a TOML text. tomllib reads the values but does not tell their lines.
+The text was accepted by tomllib before: nothing is checked here, only found.
+"""
+
 #   toml       = [ expression ] *( newline [ expression ] )       (TOML 1.0.0)
 #   expression = key "=" value / "[" key "]" / "[[" key "]]" / comment
 #   key        = simple-key *( ws "." ws simple-key )
 #   value      = string / array / inline-table / scalar
-"""The line of every key of a TOML text."""
 
 from __future__ import annotations
 

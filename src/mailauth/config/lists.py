@@ -1,5 +1,7 @@
-# What belongs here: the five restriction lists of a configuration as values, and those that hold where it names none.
-"""From the ``[restrictions]`` table, or without one, to `Restrictions`."""
+"""From the ``[restrictions]`` table, or without one, to `Restrictions`.
+
+The five restriction lists of a configuration as values, and those that hold where it names none.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# What belongs here: from a TOML document to the dataclasses of the schema, by their annotations. Every mistake is
-# collected with its line, so that one look at the report mends the whole file. No key is known here by name.
-"""Reading tables into dataclasses."""
+"""Reading tables into dataclasses.
+
+From a TOML document to the dataclasses of the schema, by their annotations. Every mistake is collected with its line,
+so that one look at the report mends the whole file. No key is known here by name.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
-# What belongs here: one item of a restriction list, text such as "reject_rbl zen.example*3 threshold=3", read into a
-# restriction. Which restrictions there are and what each takes is read from their signatures, so that nothing is
-# written down twice. The text is the administrator's: only names in the table below are looked up.
-#
+"""Restrictions by their Postfix-like names and words.
+
+One item of a restriction list, text such as "reject_rbl zen.example*3 threshold=3", read into a restriction. Which
+restrictions there are and what each takes is read from their signatures, so that nothing is written down twice. The
+text is the administrator's: only names in the table below are looked up.
+"""
+
 #   item   = ["warn_if_reject" SP] name *( SP ( word / option ) )
 #   option = key "=" value                      value of a list: word *( "," word )
-"""Restrictions by their Postfix-like names and words."""
 
 from __future__ import annotations
 

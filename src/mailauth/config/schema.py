@@ -1,7 +1,9 @@
-# What belongs here: what may stand in a configuration file: each table as a frozen dataclass, each key as a field with
-# its type and default. A field called ``policy`` lends its own fields to the table. docs/configuration.md describes
-# every key; a test compares the two.
-"""The schema of the configuration file."""
+"""The schema of the configuration file.
+
+What may stand in a configuration file: each table as a frozen dataclass, each key as a field with its type and
+default. A field called ``policy`` lends its own fields to the table. docs/configuration.md describes every key; a
+test compares the two.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# What belongs here: the types of single values of the file, and how each is read from what TOML gives. Tables and lists
-# are the reader's. A value that cannot be read is a ValueError whose words say what would do.
-"""Values of the configuration file: addresses, domains, durations, URLs, words."""
+"""Values of the configuration file: addresses, domains, durations, URLs, words.
+
+The types of single values of the file, and how each is read from what TOML gives. Tables and lists are the reader's.
+A value that cannot be read is a ValueError whose words say what would do.
+"""
 
 from __future__ import annotations
 

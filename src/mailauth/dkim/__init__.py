@@ -1,5 +1,7 @@
-# What belongs here: the public names of DKIM. Nothing here or below loads `cryptography` at import.
-"""DKIM (RFC 6376, 8301, 8463, 8616): verify, sign, keys."""
+"""DKIM (RFC 6376, 8301, 8463, 8616): verify, sign, keys.
+
+The public names of DKIM. Nothing here or below loads `cryptography` at import.
+"""
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
-# What belongs here: body canonicalisation and hashing, pushed in pieces of any size.
-#
+"""Body canonicalisation and hashing (RFC 6376 sections 3.4.3, 3.4.4 and 3.7).
+
+Body canonicalisation and hashing, pushed in pieces of any size.
+"""
+
 # Nothing here looks at single lines: a block without blanks goes to the hash as it stands, and what must change
 # changes by whole-block operations that run in C. Between blocks only a pending blank or CR is carried, and a count
 # of line ends, since those at the end of the body do not count (RFC 6376 sections 3.4.3 and 3.4.4).
 #
 # SECURITY: the body comes from the peer. Each octet is looked at a fixed number of times, whatever it is and however
 # the input is cut; memory is bounded by the block.
-"""Body canonicalisation and hashing (RFC 6376 sections 3.4.3, 3.4.4 and 3.7)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-# What belongs here: everything that needs the `cryptography` package, and nothing else: keys in, verdicts and
-# signatures out. Imported only when a signature is really checked or made.
-#
+"""Keys: RSA and Ed25519, through the `cryptography` package.
+
+Everything that needs the `cryptography` package, and nothing else: keys in, verdicts and signatures out. Imported
+only when a signature is really checked or made.
+"""
+
 # SECURITY: public keys and signatures come from the peer. Sizes are checked by the caller (`PublicKey.bits`) before
 # `verify` does any arithmetic; exponents are bounded here, since a large one costs as much as a large modulus.
-"""Keys: RSA and Ed25519, through the `cryptography` package."""
 
 from __future__ import annotations
 

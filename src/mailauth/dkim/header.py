@@ -1,8 +1,10 @@
-# What belongs here: which header fields a signature covers, and the octets that are hashed for them.
-#
+"""Header canonicalisation and selection (RFC 6376 sections 3.4.1, 3.4.2, 3.7 and 5.4.2).
+
+Which header fields a signature covers, and the octets that are hashed for them.
+"""
+
 # SECURITY: fields and h= come from the peer. Fields are picked from an index, so a thousand names cost a thousand
 # steps; canonicalisation is linear in the field.
-"""Header canonicalisation and selection (RFC 6376 sections 3.4.1, 3.4.2, 3.7 and 5.4.2)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-# What belongs here: making keys and their records, and judging a published record from its owner's side. No files, no
-# clock; the record is asked for by a plan.
-#
+"""Keys: generation, key records as zone lines, and the test of a published key.
+
+Making keys and their records, and judging a published record from its owner's side. No files, no clock; the record is
+asked for by a plan.
+"""
+
 # SECURITY: the record that `check_key` judges comes from the DNS: it is parsed by record.py, and what is shown of it
 # is escaped.
-"""Keys: generation, key records as zone lines, and the test of a published key."""
 
 from __future__ import annotations
 

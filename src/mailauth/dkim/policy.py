@@ -1,5 +1,7 @@
-# What belongs here: what a receiver may decide about DKIM, with the source of each default. Values only.
-"""`DkimPolicy`: what a receiver demands of signatures."""
+"""`DkimPolicy`: what a receiver demands of signatures.
+
+What a receiver may decide about DKIM, with the source of each default. Values only.
+"""
 
 from __future__ import annotations
 

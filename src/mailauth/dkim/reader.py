@@ -1,6 +1,8 @@
-# What belongs here: what verifying and signing have in common before they differ: the header is taken off a message
-# that comes in pieces, and its body is hashed as it comes. No judgement.
-"""A message that is pushed in pieces."""
+"""A message that is pushed in pieces.
+
+What verifying and signing have in common before they differ: the header is taken off a message that comes in pieces,
+and its body is hashed as it comes. No judgement.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
-# What belongs here: a DKIM key record, parsed into an immutable value or into the reason why it is none.
-# No DNS and no cryptography: `p=` is octets here.
-#
+"""Key records (RFC 6376 section 3.6.1).
+
+A DKIM key record, parsed into an immutable value or into the reason why it is none. No DNS and no cryptography: `p=`
+is octets here.
+"""
+
 # RFC 6376 section 3.6.1, with RFC 8463 (k=ed25519):
 #   v= "DKIM1", and then first      h= alg *( [FWS] ":" [FWS] alg )   k= "rsa" / "ed25519" / other
 #   p= [ base64string ]             s= "email" / "*" / other, a list  t= "y" / "s" / other, a list
@@ -8,7 +11,6 @@
 #
 # SECURITY: records come from the DNS of whoever signed. Records, tags and key octets are bounded before they are
 # decoded.
-"""Key records (RFC 6376 section 3.6.1)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: what a verification says: result, reason code, words and evidence. Values only.
-"""The result of verifying one DKIM signature."""
+"""The result of verifying one DKIM signature.
+
+What a verification says: result, reason code, words and evidence. Values only.
+"""
 
 from __future__ import annotations
 

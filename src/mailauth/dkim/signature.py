@@ -1,6 +1,9 @@
-# What belongs here: one DKIM-Signature field, parsed into an immutable value or into the reason why it cannot be.
-# No DNS, no hashing, no judgement about time or strength: that is verification.py's.
-#
+"""The DKIM-Signature header field (RFC 6376 section 3.5).
+
+One DKIM-Signature field, parsed into an immutable value or into the reason why it cannot be. No DNS, no hashing, no
+judgement about time or strength: that is verification.py's.
+"""
+
 # RFC 6376 section 3.5, with RFC 8463 (a=) and RFC 8616 (U-labels and UTF-8 in d=, s=, i=):
 #   v= 1*DIGIT, only "1"            a= k "-" h                      b=, bh= base64string
 #   c= alg ["/" alg]                d= sub-domain 1*("." sub-domain)
@@ -11,7 +14,6 @@
 #
 # SECURITY: the field comes from the peer. Lists are counted and numbers measured before they are built; each step is
 # linear. What a value is shown as in `detail` is cut short and escaped.
-"""The DKIM-Signature header field (RFC 6376 section 3.5)."""
 
 from __future__ import annotations
 

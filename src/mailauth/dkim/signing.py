@@ -1,9 +1,11 @@
-# What belongs here: making DKIM-Signature fields. No clock (`now` is an argument), no DNS, no keys: whoever signs is
-# asked through the `Signer` interface, with a digest and nothing else.
-#
+"""Signing messages (RFC 6376 section 5).
+
+Making DKIM-Signature fields. No clock (`now` is an argument), no DNS, no keys: whoever signs is asked through the
+`Signer` interface, with a digest and nothing else.
+"""
+
 # SECURITY: the message may come from a user of the signing system. All that it can put into the field are names that
 # are on the list of names to sign; every parameter is checked for what could end a tag or start a line.
-"""Signing messages (RFC 6376 section 5)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-# What belongs here: which keys sign for which sender. The only file of this package that opens files, and only those
-# that a signing table names.
-#
+"""Signing tables: from a sender's address to its keys.
+
+Which keys sign for which sender. The only file of this package that opens files, and only those that a signing table
+names.
+"""
+
 # SECURITY: tables are the operator's; sender addresses are not. A look-up costs one step for each label of the
 # sender's domain, whatever the size of the table.
-"""Signing tables: from a sender's address to its keys."""
 
 from __future__ import annotations
 

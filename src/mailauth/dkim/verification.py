@@ -1,11 +1,13 @@
-# What belongs here: verification, in the order of RFC 6376 section 6.1: the field (6.1.1), the key (6.1.2), the
-# computation (6.1.3). Each step is a short function that either returns or refuses with a reason. No clock: `now` is
-# an argument. No DNS: the keys are asked for by a plan.
-#
+"""Verifying DKIM signatures (RFC 6376 section 6).
+
+Verification, in the order of RFC 6376 section 6.1: the field (6.1.1), the key (6.1.2), the computation (6.1.3). Each
+step is a short function that either returns or refuses with a reason. No clock: `now` is an argument. No DNS: the
+keys are asked for by a plan.
+"""
+
 # SECURITY: everything here comes from the peer, the keys included. The number of signatures is bounded before any of
 # them is parsed, the body is hashed once for each canonicalisation, keys are measured before arithmetic, and every
 # refusal ends in a result.
-"""Verifying DKIM signatures (RFC 6376 section 6)."""
 
 from __future__ import annotations
 

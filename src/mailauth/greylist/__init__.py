@@ -1,9 +1,10 @@
-# What belongs here: the public names of greylisting. Nothing in this package imports a store's driver, and only
-# service.py (an injected clock) and settingsfile.py (one file) touch the world.
 """Greylisting (RFC 6647): one state machine over any store.
 
 `Greylist` and `AsyncGreylist` check attempts; `mailauth.stores` opens the stores; docs/greylist.md has the table, the
 diagram, and every setting.
+
+The public names of greylisting. Nothing in this package imports a store's driver, and only service.py (an injected
+clock) and settingsfile.py (one file) touch the world.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
-# What belongs here: how a client, a sender and a recipient become keys of a store. Text in, text out.
-#
+"""Keys: which attempts count as the same (RFC 6647 section 5).
+
+How a client, a sender and a recipient become keys of a store. Text in, text out.
+"""
+
 # SECURITY: addresses and names come from the peer. Every step is linear in an input of bounded length; a key is
 # printable ASCII of at most MAX_KEY_OCTETS, whatever was sent, so it can neither break a line nor fill a store.
 #
 #   triplet = client SP sender SP recipient
 #   client  = network "/" prefix / proven domain
-"""Keys: which attempts count as the same (RFC 6647 section 5)."""
 
 from __future__ import annotations
 

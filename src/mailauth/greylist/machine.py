@@ -1,9 +1,11 @@
-# What belongs here: the states of a record, what can happen to it, and what follows: a table, and pure functions of
-# (record, now, policy). No clock, no store, no addresses. The diagrams in docs/greylist.md are drawn from the tables.
-#
+"""The greylisting machine (RFC 6647 sections 2.4 and 5).
+
+The states of a record, what can happen to it, and what follows: a table, and pure functions of (record, now, policy).
+No clock, no store, no addresses. The diagrams in docs/greylist.md are drawn from the tables.
+"""
+
 # Clocks step, and those of several hosts differ. Two rules keep every step from locking mail out: a wait is never
 # measured from a moment that lies in the future, and no wait is longer than the delay.
-"""The greylisting machine (RFC 6647 sections 2.4 and 5)."""
 
 from __future__ import annotations
 

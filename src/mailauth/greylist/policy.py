@@ -1,5 +1,7 @@
-# What belongs here: how patient greylisting is, as one immutable value. No decisions, no clock.
-"""`GreylistPolicy`: the delays and lifetimes of greylisting, each default with its source."""
+"""`GreylistPolicy`: the delays and lifetimes of greylisting, each default with its source.
+
+How patient greylisting is, as one immutable value. No decisions, no clock.
+"""
 
 from __future__ import annotations
 

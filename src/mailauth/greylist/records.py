@@ -1,5 +1,7 @@
-# What belongs here: what a store keeps, as immutable values, and their one text form. No transitions (machine.py).
-"""`Record`: what is remembered under one key."""
+"""`Record`: what is remembered under one key.
+
+What a store keeps, as immutable values, and their one text form. No transitions (machine.py).
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-# What belongs here: what the header says of the author, or why it cannot be said. No verdict.
-#
+"""`Author`: the domain of the one address in From, if From can be read one way only.
+
+What the header says of the author, or why it cannot be said. No verdict.
+"""
+
 # SECURITY: From is the peer's, and programs read odd ones differently: what one shows to its user as the author is not
 # what another checked. So either there is exactly one reading, or none is offered.
-"""`Author`: the domain of the one address in From, if From can be read one way only."""
 
 from __future__ import annotations
 

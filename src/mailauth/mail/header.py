@@ -1,6 +1,9 @@
-# What belongs here: where a message's header ends, and which fields it has; octets in, the same octets out. No
-# decoding, no MIME, no canonicalisation, no judgement beyond naming what is odd.
-#
+"""Messages: byte-exact splitting into header fields and body, whole, from a stream, or pushed in pieces.
+
+Where a message's header ends, and which fields it has; octets in, the same octets out. No decoding, no MIME, no
+canonicalisation, no judgement beyond naming what is odd.
+"""
+
 # RFC 5322 section 2.2 and 4.5 (obsolete syntax):
 #   message     = *field [CRLF body]
 #   field       = field-name *WSP ":" unstructured CRLF     ; WSP before the colon is obsolete syntax
@@ -11,7 +14,6 @@
 # SECURITY: every octet comes from the peer. The header is bounded (`MAX_HEADER_OCTETS`, `MAX_HEADER_FIELDS`), the
 # body is never kept, each octet is looked at a fixed number of times however the input is cut, and nothing raises.
 # All repeats in the expressions below are possessive, so none of them can backtrack.
-"""Messages: byte-exact splitting into header fields and body, whole, from a stream, or pushed in pieces."""
 
 from __future__ import annotations
 

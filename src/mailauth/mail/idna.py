@@ -1,12 +1,14 @@
-# What belongs here: one U-label to one A-label, by IDNA2008. Loaded only when a name is not ASCII.
-#
+"""IDNA2008 (RFC 5891, 5892): U-label to A-label for look-up.
+
+One U-label to one A-label, by IDNA2008. Loaded only when a name is not ASCII.
+"""
+
 # The run-time dependencies hold no IDNA2008 code, and the standard library's "idna" codec is IDNA2003, which maps
 # "ß" to "ss" and so asks the DNS about somebody else's domain. The rules of RFC 5892 are stated in terms of Unicode
 # properties that `unicodedata` has, so they are computed here instead of shipped as a table; a test compares every
 # code point with the `idna` package.
 #
 # SECURITY: labels come from the peer. The length of the input is bounded by the caller (253 characters).
-"""IDNA2008 (RFC 5891, 5892): U-label to A-label for look-up."""
 
 from __future__ import annotations
 

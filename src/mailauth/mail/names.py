@@ -1,9 +1,11 @@
-# What belongs here: what every protocol needs to know of domain names and mail addresses. Text in, text out;
-# no DNS, no Public Suffix List, standard library only.
-#
+"""Domain names and mailbox addresses: A-labels, host-name syntax, splitting, reversing.
+
+What every protocol needs to know of domain names and mail addresses. Text in, text out; no DNS, no Public Suffix
+List, standard library only.
+"""
+
 # SECURITY: names and addresses come from the peer (HELO, MAIL FROM, header fields, DNS answers). Each function is
 # linear in its input, refuses input over the DNS's own limits before doing work, and never raises for bad input.
-"""Domain names and mailbox addresses: A-labels, host-name syntax, splitting, reversing."""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
-# What belongs here: the words of an SMTP dialogue that several parts speak. Values only: no sockets, no policy.
-#
+"""SMTP replies: code, enhanced status code and safe text.
+
+The words of an SMTP dialogue that several parts speak. Values only: no sockets, no policy.
+"""
+
 #   Reply-line  = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP textstring ] CRLF    RFC 5321 section 4.2
 #   Reply-code  = %x32-35 %x30-35 %x30-39
 #   textstring  = 1*(%d09 / %d32-126)
@@ -9,7 +12,6 @@
 # SECURITY: reply texts carry what a peer chose (domain names, explanations from DNS). Text is made safe once, when
 # the reply is made: it cannot end the line, begin another reply, or grow without bound. It is no format string: a "%"
 # in it is a "%", and whoever hands it to something that formats has to escape it.
-"""SMTP replies: code, enhanced status code and safe text."""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
-# What belongs here: the tag=value lists of RFC 6376 section 3.2, which DKIM signatures and key records are written
-# in. Syntax only; what a tag means is its reader's business.
-#
+"""Tag=value lists (RFC 6376 section 3.2).
+
+The tag=value lists of RFC 6376 section 3.2, which DKIM signatures and key records are written in. Syntax only; what a
+tag means is its reader's business.
+"""
+
 #   tag-list  =  tag-spec *( ";" tag-spec ) [ ";" ]
 #   tag-spec  =  [FWS] tag-name [FWS] "=" [FWS] tag-value [FWS]
 #   tag-name  =  ALPHA *ALNUMPUNC                           ; ALNUMPUNC = ALPHA / DIGIT / "_"
@@ -10,7 +13,6 @@
 #
 # SECURITY: lists come from messages and from the DNS. The tags are counted before anything is allocated for them,
 # and every step is linear in the length of the list.
-"""Tag=value lists (RFC 6376 section 3.2)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: the public names of the plan layer.
-"""Plans, the DNS vocabulary that they speak, and the drivers that run them."""
+"""Plans, the DNS vocabulary that they speak, and the drivers that run them.
+
+The public names of the plan layer.
+"""
 
 from __future__ import annotations
 

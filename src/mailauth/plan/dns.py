@@ -1,6 +1,8 @@
-# What belongs here: the words in which plans talk about DNS. Values only: nothing here asks, waits or parses
-# wire format, and nothing here imports a DNS library.
-"""Questions to the DNS and the answers to them, as plain immutable values."""
+"""Questions to the DNS and the answers to them, as plain immutable values.
+
+The words in which plans talk about DNS. Values only: nothing here asks, waits or parses wire format, and nothing here
+imports a DNS library.
+"""
 
 from __future__ import annotations
 

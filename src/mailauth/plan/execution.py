@@ -1,6 +1,8 @@
-# What belongs here: what a plan is, how plans are put together, and the sans-I/O engine that runs them.
-# Nothing here reads a clock, opens a socket, starts a thread or imports an event loop.
-"""Plans: protocol logic that yields DNS questions and is sent the answers."""
+"""Plans: protocol logic that yields DNS questions and is sent the answers.
+
+What a plan is, how plans are put together, and the sans-I/O engine that runs them. Nothing here reads a clock, opens
+a socket, starts a thread or imports an event loop.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: the public names of the package.
-"""Block lists and allow lists in the DNS (RFC 5782): ask many at once, judge each answer right."""
+"""Block lists and allow lists in the DNS (RFC 5782): ask many at once, judge each answer right.
+
+The public names of the package.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-# What belongs here: facts about well-known lists, as data, and how to look them up. Nothing here decides anything,
-# and no list is asked because it stands here: the caller names the lists.
 """Well-known block lists: what they list, what their answers mean, their terms, and whether they are alive.
 
 Facts as of `AS_OF`, from the lists' own pages; lists change, so read a list's policy page before you rely on it.
+
+Facts about well-known lists, as data, and how to look them up. Nothing here decides anything, and no list is asked
+because it stands here: the caller names the lists.
 """
 
 from __future__ import annotations

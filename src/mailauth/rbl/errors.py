@@ -1,5 +1,7 @@
-# What belongs here: what this package raises, all of it for the caller's own mistakes.
-"""Errors in rules."""
+"""Errors in rules.
+
+What this package raises, all of it for the caller's own mistakes.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-# What belongs here: the test entries that every list must and must not have, and what they say about the list.
-#
+"""`check_health`: is a list still a list (RFC 5782 section 5)?
+
+The test entries that every list must and must not have, and what they say about the list.
+"""
+
 # SECURITY: a list whose domain lapsed is run by a stranger, who often answers every question. The entry that must not
 # exist finds that out; nothing of the answers is shown but addresses.
-"""`check_health`: is a list still a list (RFC 5782 section 5)?"""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-# What belongs here: what is reported of one list, and how one answer is judged. No question is asked here.
-#
+"""`Listing`: what one list says about one subject.
+
+What is reported of one list, and how one answer is judged. No question is asked here.
+"""
+
 # SECURITY: A and TXT records come from whoever runs the list, or from whoever bought its domain when it lapsed. An
 # answer counts only if it is one that a list gives; text is cut, and cleaned of all but printable ASCII, before
 # anybody sees it, since it goes into SMTP replies, header fields, logs and terminals.
-"""`Listing`: what one list says about one subject."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# What belongs here: the memory of which lists are well. It asks nothing itself and reads no clock: it makes plans,
-# and the clock is given to it.
-"""`Monitor`: takes a sick list out, and brings it back when it is well again."""
+"""`Monitor`: takes a sick list out, and brings it back when it is well again.
+
+The memory of which lists are well. It asks nothing itself and reads no clock: it makes plans, and the clock is given
+to it.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-# What belongs here: the pattern that says which answers of a list count. Text to a value, and a value against an
-# address.
-#
+"""Answer patterns, in Postfix's notation: ``127.0.0.[2;4..6]``.
+
+The pattern that says which answers of a list count. Text to a value, and a value against an address.
+"""
+
 # SECURITY: patterns are the caller's own text, answers are the list's. Matching is a few comparisons of small
 # integers, whatever the answer is.
-"""Answer patterns, in Postfix's notation: ``127.0.0.[2;4..6]``."""
 
 from __future__ import annotations
 

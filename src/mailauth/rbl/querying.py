@@ -1,10 +1,12 @@
-# What belongs here: which questions are sent to which lists about a subject, and the plan that sends them.
-# What the answers mean is in listing.py.
-#
+"""`query`: ask many lists about one address or domain, all at the same time.
+
+Which questions are sent to which lists about a subject, and the plan that sends them. What the answers mean is in
+listing.py.
+"""
+
 # SECURITY: the subject is the peer's (its address, its HELO, its sender domain, a name from its reverse DNS). One
 # list costs at most two questions. Nothing but a public address or a plain domain name is ever sent to a list: a HELO
 # of "10.0.0.1" or "mail.corp.internal" would tell strangers about the inside of somebody's network.
-"""`query`: ask many lists about one address or domain, all at the same time."""
 
 from __future__ import annotations
 

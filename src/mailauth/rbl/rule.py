@@ -1,5 +1,7 @@
-# What belongs here: one line of an administrator's list configuration as a value.
-"""Rules: which list to ask, which of its answers count, and for how much."""
+"""Rules: which list to ask, which of its answers count, and for how much.
+
+One line of an administrator's list configuration as a value.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: which labels of a zone name are somebody's key, and how to hide them in what people see.
-"""Keys in zone names: several lists give each customer a zone whose first label is the customer's key."""
+"""Keys in zone names: several lists give each customer a zone whose first label is the customer's key.
+
+Which labels of a zone name are somebody's key, and how to hide them in what people see.
+"""
 
 from __future__ import annotations
 

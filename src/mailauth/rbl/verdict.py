@@ -1,5 +1,7 @@
-# What belongs here: from many listings to one verdict. Pure arithmetic: no question is asked here.
-"""`judge`: one verdict over several lists."""
+"""`judge`: one verdict over several lists.
+
+From many listings to one verdict. Pure arithmetic: no question is asked here.
+"""
 
 from __future__ import annotations
 

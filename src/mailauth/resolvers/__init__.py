@@ -1,6 +1,8 @@
-# What belongs here: the public names of the resolvers. Each is imported when it is first named, since
-# dnspython costs about 70 ms to import and most callers need one resolver.
-"""Resolvers: from memory, through dnspython or c-ares, and a cache over any of them."""
+"""Resolvers: from memory, through dnspython or c-ares, and a cache over any of them.
+
+The public names of the resolvers. Each is imported when it is first named, since dnspython costs about 70 ms to
+import and most callers need one resolver.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-# What belongs here: answers kept for as long as their TTL allows, and a resolver that asks another one only for the
-# rest. No DNS library, no event loop, no thread; the clock is an argument.
-#
+"""`Cache`, and `CachingResolver`, which puts one in front of any resolver.
+
+Answers kept for as long as their TTL allows, and a resolver that asks another one only for the rest. No DNS library,
+no event loop, no thread; the clock is an argument.
+"""
+
 # SECURITY: peers choose the names that are asked, and publish the answers. So both the number of entries and the
 # octets in them are bounded, a TTL is capped, and what is pushed out is what was used longest ago.
-"""`Cache`, and `CachingResolver`, which puts one in front of any resolver."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: an RFC 1035 master file, parsed by dnspython, as plain values. Imported only when needed.
-"""Reads master files for `ZoneResolver`."""
+"""Reads master files for `ZoneResolver`.
+
+An RFC 1035 master file, parsed by dnspython, as plain values. Imported only when needed.
+"""
 
 from __future__ import annotations
 

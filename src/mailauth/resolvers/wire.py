@@ -1,9 +1,10 @@
-# What belongs here: dnspython's messages, records and errors as the plan layer's values, for every resolver that
-# uses dnspython. No I/O.
-#
+"""From dnspython's types to `Answer`.
+
+Dnspython's messages, records and errors as the plan layer's values, for every resolver that uses dnspython. No I/O.
+"""
+
 # SECURITY: messages come from whoever runs the zone that is asked about. dnspython has parsed them; a message is at
 # most 64 KiB, `MAX_RECORDS` of its records are kept, `MAX_CHAIN` CNAMEs are followed, all work is linear.
-"""From dnspython's types to `Answer`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# What belongs here: DNS answered from memory, the way an authoritative server of the same data answers.
-# dnspython is imported only to parse a master file; a dict needs no DNS library.
-"""`ZoneResolver`: a whole DNS in memory, from a master file or a dict, with failures as entries."""
+"""`ZoneResolver`: a whole DNS in memory, from a master file or a dict, with failures as entries.
+
+DNS answered from memory, the way an authoritative server of the same data answers. dnspython is imported only to
+parse a master file; a dict needs no DNS library.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-# What belongs here: the public names of the restrictions.
-#
+"""Restrictions: which check at which phase, as values in a list; the first verdict wins.
+
+The public names of the restrictions.
+"""
+
 # Names and verdicts are Postfix's (postconf(5), SMTPD_ACCESS_README): administrators know them, and the tests hold them
 # against a real Postfix. Differences are written down in docs/conformance.md.
-"""Restrictions: which check at which phase, as values in a list; the first verdict wins."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: restrictions on what the sender's domain says of the mail: SPF and DKIM.
-"""Restrictions by SPF (RFC 7208) and DKIM (RFC 6376)."""
+"""Restrictions by SPF (RFC 7208) and DKIM (RFC 6376).
+
+Restrictions on what the sender's domain says of the mail: SPF and DKIM.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: restrictions on the client: its address, its names, how it talks.
-"""Client restrictions (Postfix: smtpd_client_restrictions)."""
+"""Client restrictions (Postfix: smtpd_client_restrictions).
+
+Restrictions on the client: its address, its names, how it talks.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-# What belongs here: restrictions on the name in HELO or EHLO: its syntax. The syntax of names, as Postfix judges it, is
-# shared with the restrictions on the sender.
-#
+"""HELO restrictions (Postfix: smtpd_helo_restrictions).
+
+Restrictions on the name in HELO or EHLO: its syntax. The syntax of names, as Postfix judges it, is shared with the
+restrictions on the sender.
+"""
+
 # SECURITY: the name is the client's, of any length and with any characters; each check is linear and bounded by the
 # length of a name in the DNS.
-"""HELO restrictions (Postfix: smtpd_helo_restrictions)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: restrictions that ask block lists: about the client, and about the names that it gives.
-"""Block-list restrictions (Postfix: reject_rbl_client, reject_rhsbl_*, and postscreen's scores)."""
+"""Block-list restrictions (Postfix: reject_rbl_client, reject_rhsbl_*, and postscreen's scores).
+
+Restrictions that ask block lists: about the client, and about the names that it gives.
+"""
 
 from __future__ import annotations
 

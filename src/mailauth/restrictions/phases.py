@@ -1,5 +1,7 @@
-# What belongs here: the five lists of restrictions as one value. How they are evaluated is base.py's and session.py's.
-"""`Restrictions`: the five lists of Postfix."""
+"""`Restrictions`: the five lists of Postfix.
+
+The five lists of restrictions as one value. How they are evaluated is base.py's and session.py's.
+"""
 
 from __future__ import annotations
 

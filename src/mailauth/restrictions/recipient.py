@@ -1,5 +1,7 @@
-# What belongs here: restrictions on the recipient: who may relay, and greylisting, which needs a recipient.
-"""Recipient restrictions (Postfix: smtpd_recipient_restrictions)."""
+"""Recipient restrictions (Postfix: smtpd_recipient_restrictions).
+
+Restrictions on the recipient: who may relay, and greylisting, which needs a recipient.
+"""
 
 from __future__ import annotations
 

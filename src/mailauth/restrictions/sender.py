@@ -1,5 +1,7 @@
-# What belongs here: restrictions on the sender: the syntax of MAIL FROM, its domain in the DNS.
-"""Sender restrictions (Postfix: smtpd_sender_restrictions)."""
+"""Sender restrictions (Postfix: smtpd_sender_restrictions).
+
+Restrictions on the sender: the syntax of MAIL FROM, its domain in the DNS.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-# What belongs here: the public names of the SPF module. What an evaluation does not need (lint, the Received-SPF
-# field, the trace) is imported when it is first named.
 """SPF, RFC 7208: evaluate, explain, check and write records.
 
 `check_host` (MAIL FROM) and `check_helo` return plans; `mailauth.plan.run` and `run_async` run them.
+
+The public names of the SPF module. What an evaluation does not need (lint, the Received-SPF field, the trace) is
+imported when it is first named.
 """
 
 from __future__ import annotations

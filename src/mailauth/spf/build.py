@@ -1,6 +1,8 @@
-# What belongs here: writing records: from what an author has to the terms of a valid record, and from a record to the
-# lines of a zone. The opposite of the parser; it asks nothing.
-"""Builds SPF records and prints them for a zone file."""
+"""Builds SPF records and prints them for a zone file.
+
+Writing records: from what an author has to the terms of a valid record, and from a record to the lines of a zone. The
+opposite of the parser; it asks nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,13 @@
-# What belongs here: check_host() of RFC 7208, as a plan: one short function for each mechanism. It walks through
-# parsed records only; it asks questions by yielding them, and reads no clock.
-#
+"""The evaluation of SPF records.
+
+Check_host() of RFC 7208, as a plan: one short function for each mechanism. It walks through parsed records only; it
+asks questions by yielding them, and reads no clock.
+"""
+
 # SECURITY: records, their number and what they refer to are chosen by whoever sends the mail. The work is bounded by
 # the limits of `SpfPolicy`: at most 10 terms ask, one of them at most 11 questions, plus one question for the first
 # record and 12 for an explanation. Recursion is bounded by the same ten. Names are checked before they are asked
 # (`target_name`), texts before they are returned.
-"""The evaluation of SPF records."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-# What belongs here: the Received-SPF header field (RFC 7208 section 9.1), written and read. Values in, text out.
-#
+"""Writes and reads Received-SPF.
+
+The Received-SPF header field (RFC 7208 section 9.1), written and read. Values in, text out.
+"""
+
 # SECURITY: sender, HELO and DNS words are the client's. Everything that is written is printable US-ASCII, quoted
 # where the grammar demands it, and cut; no CR, LF or NUL gets in, and no recipient. Reading is one pass without
 # recursion over a field of at most `MAX_FIELD_CHARACTERS`.
-"""Writes and reads Received-SPF."""
 
 from __future__ import annotations
 

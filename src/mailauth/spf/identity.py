@@ -1,8 +1,10 @@
-# What belongs here: from the words of the SMTP session to the identity that check_host() is given.
-#
+"""The MAIL FROM and the HELO identity (RFC 7208 sections 2.3, 2.4 and 4.3).
+
+From the words of the SMTP session to the identity that check_host() is given.
+"""
+
 # SECURITY: HELO and MAIL FROM are the client's. Whatever they hold, the outcome is a domain that can be asked in
 # the DNS, or none; the local part goes on as it is, and is looked at again wherever it is put into a name or a text.
-"""The MAIL FROM and the HELO identity (RFC 7208 sections 2.3, 2.4 and 4.3)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-# What belongs here: what is wrong or unwise in a record, as its author wants to know it: syntax, costs over the whole
-# include tree, breadth. Advice only: what a record means is decided by the evaluation.
-#
+"""Checks records: `lint_text` looks at one text, `lint` at a domain with all that its record refers to.
+
+What is wrong or unwise in a record, as its author wants to know it: syntax, costs over the whole include tree,
+breadth. Advice only: what a record means is decided by the evaluation.
+"""
+
 # SECURITY: a domain may be anybody's. The walk through a tree asks at most `MAX_QUESTIONS` questions, visits no
 # domain twice on one path and follows at most `MAX_TERMS` terms.
-"""Checks records: `lint_text` looks at one text, `lint` at a domain with all that its record refers to."""
 
 from __future__ import annotations
 

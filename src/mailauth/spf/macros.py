@@ -1,11 +1,13 @@
-# What belongs here: macro strings (RFC 7208 section 7): their grammar, and their expansion from given values.
-# Expansion is a plain function: what has to be asked in the DNS for it (%{p}) is asked before, by the evaluation.
-#
+"""SPF macros: parse once, expand many times.
+
+Macro strings (RFC 7208 section 7): their grammar, and their expansion from given values. Expansion is a plain
+function: what has to be asked in the DNS for it (%{p}) is asked before, by the evaluation.
+"""
+
 # SECURITY: macro strings come from the DNS, the values put into them from the envelope (sender, HELO). Both parsing
 # and expansion are linear; of a long text for a name only the end is built that a name can hold, of an explanation only
 # the first few hundred octets, however often a record repeats a macro; the digits of a transformer are clamped before
 # they are a number.
-"""SPF macros: parse once, expand many times."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: the limits of an evaluation, each with its source, and the policy value that adjusts them.
-"""Limits and choices of SPF evaluation."""
+"""Limits and choices of SPF evaluation.
+
+The limits of an evaluation, each with its source, and the policy value that adjusts them.
+"""
 
 from __future__ import annotations
 

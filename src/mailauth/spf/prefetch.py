@@ -1,10 +1,11 @@
-# What belongs here: asking before it is needed. It decides nothing: the evaluation runs as ever, only that its
-# questions find the answers already there; what was not asked before, it asks itself. So neither the result nor the
-# counts can depend on it.
-#
+"""Prefetching: what records may need is asked side by side.
+
+Asking before it is needed. It decides nothing: the evaluation runs as ever, only that its questions find the answers
+already there; what was not asked before, it asks itself. So neither the result nor the counts can depend on it.
+"""
+
 # SECURITY: no more terms are followed than one evaluation may (`SpfPolicy.max_lookups`), so a record makes it ask at
 # most what an evaluation without any match would ask.
-"""Prefetching: what records may need is asked side by side."""
 
 from __future__ import annotations
 

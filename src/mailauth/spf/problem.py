@@ -1,5 +1,7 @@
-# What belongs here: what can be wrong with a record, as the parser says it: a code, words, the place, a proposal.
-"""Syntax errors in SPF records."""
+"""Syntax errors in SPF records.
+
+What can be wrong with a record, as the parser says it: a code, words, the place, a proposal.
+"""
 
 from __future__ import annotations
 

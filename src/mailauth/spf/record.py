@@ -1,9 +1,11 @@
-# What belongs here: the record: parsing it, printing it, picking it out of the TXT records of a name, and the form in
-# which the evaluation walks through it. No DNS, no message, no connection.
-#
+"""SPF records: `Record.parse` and the cached parser of the evaluation.
+
+The record: parsing it, printing it, picking it out of the TXT records of a name, and the form in which the evaluation
+walks through it. No DNS, no message, no connection.
+"""
+
 # SECURITY: records are written by whoever owns the domain of the sender. Parsing is one pass without backtracking; a
 # TXT record is at most 65,535 octets. The cache of parsed records is bounded in number and in the size of each.
-"""SPF records: `Record.parse` and the cached parser of the evaluation."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: what an evaluation returns, in types, words and JSON. Nothing is decided here.
-"""`SpfResult` and its parts."""
+"""`SpfResult` and its parts.
+
+What an evaluation returns, in types, words and JSON. Nothing is decided here.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: the terms of a record as immutable values, each with the way it is written. Syntax only.
-"""The mechanisms and modifiers of RFC 7208 as types."""
+"""The mechanisms and modifiers of RFC 7208 as types.
+
+The terms of a record as immutable values, each with the way it is written. Syntax only.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# What belongs here: the stores of greylisting and the one place that chooses them by URL. A store keeps records and
-# swaps one for another; it decides nothing. Each driver is imported when the first store of its kind is opened.
-"""Greylist stores by URL: ``memory:``, ``sqlite:``, ``redis:`` (Valkey, too), ``postgresql:``."""
+"""Greylist stores by URL: ``memory:``, ``sqlite:``, ``redis:`` (Valkey, too), ``postgresql:``.
+
+The stores of greylisting and the one place that chooses them by URL. A store keeps records and swaps one for another;
+it decides nothing. Each driver is imported when the first store of its kind is opened.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-# What belongs here: the store that lives and dies with its process.
-#
+"""`MemoryStore`: records in a dictionary.
+
+The store that lives and dies with its process.
+"""
+
 # SECURITY: whoever can connect can create records; their number is bounded (RFC 6647 section 8.2), and a store
 # that is full says so, which by default lets mail through.
-"""`MemoryStore`: records in a dictionary."""
 
 from __future__ import annotations
 

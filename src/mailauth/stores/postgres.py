@@ -1,8 +1,10 @@
-# What belongs here: the PostgreSQL store: one table, shared by several hosts. SQL only swaps and removes rows.
-#
+"""`PostgresStore` and `AsyncPostgresStore`: records in PostgreSQL.
+
+The PostgreSQL store: one table, shared by several hosts. SQL only swaps and removes rows.
+"""
+
 # SECURITY: keys hold what a peer sent; they are bound as parameters, never part of a statement. Passwords in the URL
 # are not shown.
-"""`PostgresStore` and `AsyncPostgresStore`: records in PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
-# What belongs here: the Redis store (Valkey speaks the same protocol): each record a string, and one sorted set of
-# all keys by the second from which they may be removed. The scripts only compare, set and remove.
-#
+"""`RedisStore` and `AsyncRedisStore`: records in Redis or Valkey, shared by several hosts.
+
+The Redis store (Valkey speaks the same protocol): each record a string, and one sorted set of all keys by the second
+from which they may be removed. The scripts only compare, set and remove.
+"""
+
 # Redis could let keys run out by itself, but then by its own clock, and nobody would learn what was removed.
 #
 # SECURITY: keys hold what a peer sent; they reach the server as arguments with their length, never within a script.
-"""`RedisStore` and `AsyncRedisStore`: records in Redis or Valkey, shared by several hosts."""
 
 from __future__ import annotations
 

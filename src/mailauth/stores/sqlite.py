@@ -1,11 +1,13 @@
-# What belongs here: the SQLite store: one file, shared by the processes of one host. SQL only swaps records.
-#
+"""`SqliteStore`: records in an SQLite database.
+
+The SQLite store: one file, shared by the processes of one host. SQL only swaps records.
+"""
+
 # Reads need no lock (WAL). Within a process one thread writes at a time, and takes the waiting writes of the others
 # along in one transaction, so that with durability "full" they share one fsync. Between processes SQLite's write lock
 # decides; it is asked for at random intervals that do not grow, as SQLite's own do, so that nobody starves.
 #
 # SECURITY: keys hold what a peer sent; they are bound as parameters, never part of a statement.
-"""`SqliteStore`: records in an SQLite database."""
 
 from __future__ import annotations
 

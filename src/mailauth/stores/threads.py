@@ -1,5 +1,7 @@
-# What belongs here: running a synchronous store from async code. asyncio and trio are imported when first needed.
-"""`ThreadedStore`: any store in worker threads; `NativeUnderAsyncio`: an asyncio driver, with threads under trio."""
+"""`ThreadedStore`: any store in worker threads; `NativeUnderAsyncio`: an asyncio driver, with threads under trio.
+
+Running a synchronous store from async code. asyncio and trio are imported when first needed.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: reading a store's URL. Nothing is opened here, and no driver imported.
-"""Store URLs, and how to show one without its password."""
+"""Store URLs, and how to show one without its password.
+
+Reading a store's URL. Nothing is opened here, and no driver imported.
+"""
 
 from __future__ import annotations
 

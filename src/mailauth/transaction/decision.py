@@ -1,5 +1,7 @@
-# What belongs here: what a restriction, a phase or a whole message comes to. Values only.
-"""`Decision`: permit, reject, defer, or nothing to say; with the SMTP reply that says it."""
+"""`Decision`: permit, reject, defer, or nothing to say; with the SMTP reply that says it.
+
+What a restriction, a phase or a whole message comes to. Values only.
+"""
 
 from __future__ import annotations
 
