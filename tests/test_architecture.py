@@ -128,6 +128,10 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
     return []
 
 
+def test_no_circle_of_imports() -> None:
+    assert circles(module_graph()) == []
+
+
 def test_a_circle_is_found() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})
     assert not circles({"a": {"b", "c"}, "b": {"c"}, "c": set()})
@@ -213,6 +217,13 @@ def test_the_yield_from_trap_is_seen() -> None:
     assert [_is_dropped_plan(call, {"ask_all"}, set()) for call in calls].count(True) == 1
     assert not any(_is_dropped_plan(call, set(), set()) for call in calls)
     assert {"ask_all", "check_host"} <= PLANS
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_a_module_says_what_it_is_for(path: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    assert docstring, f"{path} has no docstring"
+    assert not path.read_text().startswith("# What belongs here"), f"{path}: help() does not show a comment"
 
 
 @pytest.mark.parametrize(

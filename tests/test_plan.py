@@ -19,11 +19,11 @@ from mailauth.plan import (
     Answer,
     Call,
     Execution,
+    Gather,
     Outcome,
     Plan,
     PlanError,
     Question,
-    Together,
     ask,
     ask_all,
     run,
@@ -234,10 +234,10 @@ def test_a_plan_that_yields_rubbish(drive: Driver, rubbish: Any) -> None:
         yield rubbish
 
     def among_parts() -> Plan[None]:
-        yield Together([QUESTION, rubbish])
+        yield Gather([QUESTION, rubbish])
 
     def in_a_part() -> Plan[None]:
-        yield Together([QUESTION, alone()])
+        yield Gather([QUESTION, alone()])
 
     for plan in (alone(), after_a_question(), among_parts(), in_a_part()):
         with pytest.raises(PlanError):
@@ -288,7 +288,7 @@ def test_an_exception_in_one_part_closes_the_others(drive: Driver) -> None:
 
     parts = [watched(log, "first", QUESTION, Question("later.example", "A"), *numbered(9)), breaks()]
     with pytest.raises(LookupError, match="a bug"):
-        drive(watched(log, "whole", Together(parts)), Sync())
+        drive(watched(log, "whole", Gather(parts)), Sync())
     assert log == ["first", "whole"]
 
 
@@ -296,7 +296,7 @@ def test_an_exception_in_one_part_closes_the_others(drive: Driver) -> None:
 @pytest.mark.parametrize("wide", [False, True])
 def test_an_exception_of_the_resolver_closes_the_plan(drive: Driver, wide: bool) -> None:
     log: list[str] = []
-    request = Together([QUESTION, Question("b.example", "A")]) if wide else QUESTION
+    request = Gather([QUESTION, Question("b.example", "A")]) if wide else QUESTION
     with pytest.raises(LookupError, match="a bug"):
         drive(watched(log, "closed", request), Failing(LookupError("a bug")))
     assert log == ["closed"]
@@ -325,7 +325,7 @@ class Exhausted:
 @pytest.mark.parametrize("wide", [False, True])
 def test_what_a_resolver_raises_is_not_taken_for_the_end_of_the_plan(drive: Driver, place: str, wide: bool) -> None:
     log: list[str] = []
-    request = Together([QUESTION, Question("b.example", "A")]) if wide else QUESTION
+    request = Gather([QUESTION, Question("b.example", "A")]) if wide else QUESTION
     with pytest.raises(RuntimeError, match="StopIteration"):
         drive(watched(log, "closed", request), Exhausted(place))
     assert log == ["closed"]
@@ -360,7 +360,7 @@ def test_cancelling_in_asyncio_closes_the_plan_and_the_look_ups_at_once() -> Non
     async def main() -> None:
         log: list[str] = []
         resolver = Held()
-        plan = watched(log, "whole", Together([QUESTION, watched(log, "part", Question("b.example", "A"))]))
+        plan = watched(log, "whole", Gather([QUESTION, watched(log, "part", Question("b.example", "A"))]))
         task = asyncio.create_task(run_async(plan, resolver))
         while len(resolver.asked) < 2:
             await asyncio.sleep(0)
@@ -378,7 +378,7 @@ def test_cancelling_in_trio_closes_the_plan_and_the_look_ups_at_once() -> None:
     async def main() -> None:
         log: list[str] = []
         resolver = Held()
-        plan = watched(log, "whole", Together([QUESTION, watched(log, "part", Question("b.example", "A"))]))
+        plan = watched(log, "whole", Gather([QUESTION, watched(log, "part", Question("b.example", "A"))]))
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(run_async, plan, resolver)
@@ -733,7 +733,7 @@ def test_an_exception_that_the_plan_does_not_know_comes_out(drive: Driver, at_on
     def broken() -> None:
         raise LookupError("a bug")
 
-    request: Any = Together([watched(log, "part", Call(broken)), QUESTION]) if at_once else Call(broken)
+    request: Any = Gather([watched(log, "part", Call(broken)), QUESTION]) if at_once else Call(broken)
     with pytest.raises(LookupError, match="a bug"):
         drive(watched(log, "whole", request), Sync())
     assert log == (["part", "whole"] if at_once else ["whole"])
@@ -781,7 +781,7 @@ def test_a_cancelled_caller_cancels_its_call() -> None:
             await task
 
     asyncio.run(main(Call(slow)))
-    asyncio.run(main(Together([watched(log, "part closed", Call(slow))])))
+    asyncio.run(main(Gather([watched(log, "part closed", Call(slow))])))
     assert sorted(log) == ["call cancelled"] * 2 + ["part closed"] + ["plan closed"] * 2
 
 

@@ -17,7 +17,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailauth.plan import Answer, Outcome, Plan, Question, Together, run, run_async
+from mailauth.plan import Answer, Gather, Outcome, Plan, Question, run, run_async
 
 # A plan as data: what it does, one step after another.
 Step = Any
@@ -59,7 +59,7 @@ def build(step: Step) -> Plan[Any]:
                 return [answer.outcome, (yield Question(f"again.{name}", "A")).outcome]
             return [answer.outcome]
         case AtOnce(parts):
-            return (yield Together([Question(p.name, "A") if isinstance(p, Ask) else build(p) for p in parts]))
+            return (yield Gather([Question(p.name, "A") if isinstance(p, Ask) else build(p) for p in parts]))
         case Steps(steps):
             results = []
             for one in steps:

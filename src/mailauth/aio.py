@@ -232,7 +232,7 @@ class Authenticator(AuthenticatorBase[AsyncResolver, Greylist]):
         the null sender is ``""``. `rcpt_to` is one recipient or several; each is judged. `authenticated` is the
         identity that SMTP AUTH proved. `now` (seconds since the epoch) is the clock's where it is not given. `id` is
         the caller's own name for the message, such as a queue id; it stands in the log. Raises `ValueError` if `ip` is
-        no address, `TypeError` for what is no text or no message, and what reading the file raises.
+        no address, `TypeError` for anything that is not text or no message, and what reading the file raises.
         """
         tx = begin_message(
             self.policy,

@@ -109,7 +109,7 @@ def check(ip: str | IPAddress, *, policy: IprevPolicy = DEFAULT_POLICY) -> Plan[
     An IPv4-mapped address is checked as IPv4. The names are looked up side by side, for addresses of the client's
     family only; what is not answered by the deadline is a temperror, unless another name was confirmed.
 
-    Raises `ValueError` or `TypeError`, when called, for what is no address.
+    Raises `ValueError` or `TypeError`, when called, for anything that is not an address.
     """
     return _check(parse_ip(ip), policy)
 

@@ -280,9 +280,9 @@ d.example.   TXT "v=spf1 ip4:10.0.0.0/24 -ip4:10.0.1.0/24 -all"
             == 0
         )
 
-    def test_dns_trouble(self) -> None:
+    def test_dns_error(self) -> None:
         found = report('example.org. TXT "v=spf1 a:down.example -all"', **{"down.example": "timeout"})
-        assert [finding.code for finding in found.findings] == ["dns-trouble"]
+        assert [finding.code for finding in found.findings] == ["dns-error"]
         assert not report("", **{"example.org": "servfail"}).ok
 
     def test_an_error_does_not_hide_the_rest(self) -> None:

@@ -7,7 +7,7 @@ of its own.
 # SECURITY: addresses have passed parse_path (no controls). A site may take content with bare line ends; none leaves
 # here over the network, where another reader could take one for the end of the message.
 # A message is never half delivered and then refused for good: either the next server takes it for all recipients, or
-# the client is told to come back.
+# the client gets a temporary error.
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Answer: TypeAlias = tuple[int, bytes]
 
 
 class NotDelivered(Exception):
-    """The next server did not take the message; `reply` is what the client is told."""
+    """The next server did not take the message; `reply` is the reply to the client."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(str(reply))
@@ -117,7 +117,7 @@ class SmtpDelivery(_Threads):
 class LmtpDelivery(SmtpDelivery):
     """Hands messages on by LMTP (RFC 2033) to `host` and `port`, or to the unix socket whose path is `host`.
 
-    LMTP answers for each recipient after the content. If one of them is refused then, the client is told that reply;
+    LMTP answers for each recipient after the content. If one of them is refused then, the client gets that reply;
     others may have the message, and get it once more if the client comes back.
     """
 
@@ -161,7 +161,7 @@ _ENHANCED = re.compile(r"([245]\.(?:0|[1-9][0-9]{0,2})\.(?:0|[1-9][0-9]{0,2})) "
 
 
 def _require(answer: Answer) -> None:
-    """Raise `NotDelivered` for a refusal; its words are told on, cleaned where replies are sent."""
+    """Raise `NotDelivered` for a refusal; its text goes on to the client, cleaned where replies are sent."""
     code, octets = answer
     if 200 <= code < 400:
         return
@@ -178,7 +178,7 @@ class MaildirDelivery(_Threads):
     """Writes each message as one file into the Maildir at `folder`, which is made if it is not there.
 
     Lines end in LF there, as everything on such systems expects. Return-Path and Delivered-To are put on top (RFC 5321
-    section 4.4). The file is on the disk before the client is told.
+    section 4.4). The file is on the disk before the client gets the reply.
     """
 
     _counter = itertools.count()

@@ -1,12 +1,12 @@
 """`MailauthHandler`: an aiosmtpd handler that authenticates mail and hands it on.
 
-From aiosmtpd's hooks to the phases of an mailauth session, and from its decisions to replies. What is decided is the
+From aiosmtpd's hooks to the phases of a mailauth session, and from its decisions to replies. What is decided is the
 session's; what only the protocol object can see or do is protocol.py's.
 """
 
 # SECURITY: the peer calls the hooks in any order that SMTP commands can come in, as often as it likes, and may be gone
-# at any time. So a phase is told to the session only where the session stands ready for it, whatever aiosmtpd believes;
-# what raises is logged and answered 451, with nothing of it in the reply.
+# at any time. So a phase is passed to the session only where the session stands ready for it, whatever aiosmtpd
+# believes; what raises is logged and answered 451, with nothing of it in the reply.
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Accepted:
 
 
 Deliver: TypeAlias = Callable[[Accepted], Awaitable[Reply | str | None]]
-"""Takes charge of a message: returns None or a reply, or raises (then the client is told to come back)."""
+"""Takes charge of a message: returns None or a reply, or raises (then the client gets a temporary error)."""
 Sign: TypeAlias = Callable[[bytes, float], Awaitable[bytes]]
 """The DKIM-Signature fields for a message, which may be empty; the second argument is the time."""
 
@@ -169,9 +169,9 @@ class MailauthHandler:
         self, server: SMTP, session: SmtpSession, envelope: Envelope, address: str, mail_options: list[str]
     ) -> str:
         """MAIL FROM."""
-        trouble = _address_trouble(address, envelope)
-        if trouble is not None:
-            return trouble
+        refused = _address_error(address, envelope)
+        if refused is not None:
+            return refused
         ours = self.session_of(session)
         ours.reset()  # whatever came before: a MAIL that was refused, a message that raised
         _note_pipelining(server, ours)
@@ -195,9 +195,9 @@ class MailauthHandler:
             return "501 5.1.3 A recipient is needed"
         if len(envelope.rcpt_tos) >= self.limits.max_recipients:
             return "452 4.5.3 Too many recipients"  # RFC 5321 section 4.5.3.1.10
-        trouble = _address_trouble(address, envelope)
-        if trouble is not None:
-            return trouble
+        refused = _address_error(address, envelope)
+        if refused is not None:
+            return refused
         _note_pipelining(server, ours)
         decision = await ours.rcpt(address)
         if decision.reply is not None:
@@ -261,7 +261,7 @@ class MailauthHandler:
         transaction = Transaction(protocol, secrets.token_hex(8), now)
         content = authres.remove_forged(content, self.authenticator.policy.hostname).message
         signatures = await self.sign(content, now) if self.sign is not None and trusted else b""
-        # Of our own clients nobody needs to be told who they are and whether they may send; the world should not be.
+        # The fields say who a client is and whether it may send; of our own clients the world should not learn that.
         wanted = tuple(name for name in self.fields if name == "received") if trusted else self.fields
         return Accepted(
             id=transaction.id,
@@ -293,7 +293,7 @@ def _note_pipelining(server: SMTP, ours: Session) -> None:
         ours.note_pipelining()
 
 
-def _address_trouble(address: str, envelope: Envelope) -> str | None:
+def _address_error(address: str, envelope: Envelope) -> str | None:
     """RFC 6531 section 3.5: an address that is not ASCII needs SMTPUTF8 at MAIL.
 
     What is no address is refused here, too: other servers than ours read paths in their own way, with controls in them.

@@ -89,7 +89,7 @@ class MailauthMixin(SMTP):
         try:
             ip = self.event_handler.client_ip(self.session)
         except ValueError:
-            ip = None  # told by the first command, with a log line
+            ip = None  # the first command logs it
         self._counted, self._counted_as = True, ip
         exempt = ip is not None and self.event_handler.is_ours(ip)
         return self.event_handler.connections.enter(ip, exempt=exempt)

@@ -152,7 +152,7 @@ def iprev(
 ) -> MethodResult:
     """The result of the reverse DNS check of the client's address (RFC 8601 sections 2.7.3 and 3).
 
-    Raises `ValueError` for a result that the method does not have and for what is no address.
+    Raises `ValueError` for a result that the method does not have and for anything that is not an address.
     """
     return _checked("iprev", result, (Property("policy", "iprev", str(parse_ip(ip))),), reason, comment)
 
@@ -231,7 +231,7 @@ def arc(
 
     `remote_ip` is the address of the SMTP client that the chain came from (section 10.1), `oldest_pass` the number of
     the oldest ARC-Message-Signature that still verifies; 0: all of them do. Raises `ValueError` for another result,
-    for what is no address, and for a number that is not between 0 and 50.
+    for anything that is not an address, and for a number that is not between 0 and 50.
     """
     if oldest_pass is not None and not 0 <= oldest_pass <= MAX_INSTANCE:
         raise ValueError(f"oldest_pass is between 0 and {MAX_INSTANCE} (RFC 8617 section 4.2.1), not {oldest_pass!r}")

@@ -63,7 +63,7 @@ _NAME = re.compile(rf"(?:{FIELD_NAME}|({ARC_FIELD_NAME}))[ \t]*:", re.IGNORECASE
 _BLANKS = re.compile(r"[ \t]+")
 _UNSAFE = re.compile(f"[{UNSAFE}]")
 _UNSAFE_BUT_FOLDS = re.compile(rf"(?![\r\n])[{UNSAFE}]")
-_ESCAPED_OCTET = re.compile("[\udc80-\udcff]")  # as "surrogateescape" decodes what is no UTF-8
+_ESCAPED_OCTET = re.compile("[\udc80-\udcff]")  # as "surrogateescape" decodes anything that is not UTF-8
 
 # For lenient reading. What a bare value holds that has quotes or a backslash in it; a word that is stepped over;
 # comments and strings without an end, read to the first character that may end them; where a result begins.

@@ -25,7 +25,7 @@ class Property:
 
     `type` is the ptype and `name` the property, both keywords, kept in lower case. `value` may be any text: writing
     quotes, escapes and cuts it as needed. `comment` is what stands in parentheses behind it, "" for nothing.
-    Raises `ValueError` for a type or name that is no keyword, `TypeError` for what is no text.
+    Raises `ValueError` for a type or name that is no keyword, `TypeError` for anything that is not text.
     """
 
     type: str
@@ -107,7 +107,7 @@ class MethodResult:
 
 
 def require_version(value: object) -> None:
-    """Refuse what is no version number."""
+    """Refuse anything that is not a version number."""
     if type(value) is not int:
         raise TypeError(f"a version is a number, not {type(value).__name__}")
     if not 0 <= value <= MAX_VERSION:

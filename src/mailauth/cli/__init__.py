@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parser.parse_args(words)
         status: int = options.run(options)
-        # Here, where a full disk or a closed pipe can still be told from success.
+        # Here, where a full disk or a closed pipe can still be distinguished from success.
         sys.stdout.flush()
     except UsageError as error:
         print(f"mailauth: {one_line(str(error))}", file=sys.stderr)

@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     client.add_argument("--rcpt-to", action="append", default=[], metavar="RECIPIENT", help="RCPT TO; may be repeated")
     client.add_argument("--authenticated", metavar="IDENTITY", help="the identity that the client proved by SMTP AUTH")
     local = parser.add_argument_group("this server")
-    local.add_argument("--config", metavar="FILE", help="a configuration file, which takes the place of the next three")
+    local.add_argument("--config", metavar="FILE", help="a configuration file, which replaces the next three")
     local.add_argument("--hostname", metavar="NAME", help="the name of this server (default: the machine's)")
     local.add_argument(
         "--rbl", action="append", default=[], metavar="ZONE", help="a block list to ask; may be repeated"
@@ -130,11 +130,11 @@ def _authenticator(options: argparse.Namespace, stack: ExitStack) -> Authenticat
 
 
 def _configured(options: argparse.Namespace, stack: ExitStack) -> Authenticator:
-    """What the configuration file describes; ``--zone`` takes the place of its resolver."""
+    """What the configuration file describes; ``--zone`` replaces its resolver."""
     from mailauth import config
 
     if options.rbl or options.greylist or options.hostname:
-        raise UsageError("--hostname, --rbl and --greylist are what --config takes the place of: give one or the other")
+        raise UsageError("--config replaces --hostname, --rbl and --greylist: give one or the other")
     try:
         authenticator = config.authenticator(
             config.load(options.config),

@@ -77,7 +77,7 @@ def parse(text: str, filename: str = "<config>", *, folder: str | PathLike[str] 
     document = read_document(text, filename)
     reader = Reader(filename, pathlib.Path(folder), key_lines(text))
     config = reader.table(Config, document)
-    # What is wrong elsewhere shall be told although the table as a whole cannot be made.
+    # What is wrong elsewhere is reported although the table as a whole cannot be made.
     probe = config or Reader(filename, pathlib.Path(folder), {}).table(Config, {**document, "hostname": "mx.example"})
     if probe is not None:
         for path, problem, depends_on in findings(probe):

@@ -33,7 +33,7 @@ def authenticator(
 ) -> sync.Authenticator:
     """The `mailauth.sync.Authenticator` that the configuration describes. One serves a whole process.
 
-    `resolver` takes the place of the configured one, `clock` gives the time. Raises `ValueError` or `OSError` where
+    `resolver` replaces the configured one, `clock` gives the time. Raises `ValueError` or `OSError` where
     a file has changed for the worse since the configuration was read, `MailAuthError` where a driver is missing.
     """
     from mailauth import sync

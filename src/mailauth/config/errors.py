@@ -1,6 +1,6 @@
 """`ConfigError` and the `Mistake`s in it.
 
-How a mistake in the file is told. Values only.
+How a mistake in the file is reported. Values only.
 """
 
 from __future__ import annotations

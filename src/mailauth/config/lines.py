@@ -67,7 +67,7 @@ class _Finder:
             self._at = match.end()
 
     def _note(self, path: Path) -> None:
-        """Remember the line of what begins here; the first mention counts."""
+        """Keep the line of what begins here; the first mention counts."""
         self._line += self._text.count("\n", self._counted_to, self._at)
         self._counted_to = self._at
         for end in range(1, len(path) + 1):

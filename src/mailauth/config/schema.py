@@ -47,7 +47,7 @@ class Deadlines:
     """``[deadlines]``: how long each thing may take, in seconds."""
 
     evaluation: Seconds = DEFAULT_TIME_LIMIT
-    """All look-ups of one phase of the SMTP dialogue, or of one whole message."""
+    """All lookups of one phase of the SMTP dialogue, or of one whole message."""
     idle: Seconds = 300.0
     """A client that says nothing for so long is let go."""
     data: Seconds = 1800.0
@@ -93,7 +93,7 @@ class GreylistConfig:
     settings: Path | None = None
     """A TOML file of exemptions and settings per recipient, read again when it changes."""
     on_error: GreylistAction = GreylistAction.ACCEPT
-    """What a store in trouble does to the mail."""
+    """What happens to mail while the store fails."""
     policy: GreylistPolicy = field(default_factory=GreylistPolicy)
 
 

@@ -1,4 +1,4 @@
-"""From a file or a text to a TOML document; what is no TOML is a `ConfigError` with its line."""
+"""From a file or a text to a TOML document; anything that is not TOML is a `ConfigError` with its line."""
 
 from __future__ import annotations
 

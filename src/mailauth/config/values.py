@@ -28,7 +28,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Marks a type with the function that refuses what is no such value, and with its name in the documentation."""
+    """Marks a type with the function that refuses other values, and with its name in the documentation."""
 
     check: Callable[[Any], object]
     words: str

@@ -169,7 +169,7 @@ def private_key(material: object, password: bytes | None = None) -> PrivateKey:
     """A private key from PEM (`str` or `bytes`), DER, PKCS#1, PKCS#8, an Ed25519 seed, or a loaded key.
 
     A seed is 32 octets, or their base64. Parsed keys are kept, since parsing costs as much as a hundred signatures.
-    Raises `ValueError` for what is no such key, without showing it, and `TypeError` for another type.
+    Raises `ValueError` for anything else, without showing it, and `TypeError` for another type.
     """
     if isinstance(material, PrivateKey):
         return material

@@ -94,7 +94,7 @@ def places(names: Sequence[str]) -> Places:
     return tuple(found)
 
 
-# They are alike for nearly all names, and peers' names are remembered.
+# They are alike for nearly all names, and peers' names are cached.
 @lru_cache(maxsize=64)
 def _from_the_bottom(taken: int, upto: int) -> slice:
     return slice(-1 - taken, -1 - upto, -1)

@@ -62,7 +62,7 @@ def parse_record(text: bytes) -> KeyRecord | BadRecord:
     if len(text) > MAX_RECORD_OCTETS:
         return BadRecord(Reason.KEY_MALFORMED, f"the record has more than {MAX_RECORD_OCTETS} octets")
     # The record of a busy sender is asked again and again, and parsing it costs more than looking it up in a cache.
-    # Only those of usual length are remembered, since whoever signs chooses what is in them.
+    # Only those of usual length are cached, since whoever signs chooses what is in them.
     return _known_record(text) if len(text) <= _MAX_REMEMBERED_OCTETS else _read_record(text)
 
 

@@ -1,6 +1,6 @@
 """The result of verifying one DKIM signature.
 
-What a verification says: result, reason code, words and evidence. Values only.
+What a verification says: result, reason code, words and details. Values only.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ RESULT_OF: dict[Reason, Result] = {
 class AuthorMatch(StrEnum):
     """How the signing domain stands to the domain of the one author address in From, compared by labels.
 
-    This is not DMARC's alignment, which knows organizational domains; it needs no look-up.
+    This is not DMARC's alignment, which knows organizational domains; it needs no lookup.
     """
 
     SAME = "same"
@@ -136,7 +136,7 @@ class AuthorMatch(StrEnum):
 
 @dataclass(frozen=True)
 class Signature:
-    """What became of one DKIM-Signature field, with the evidence.
+    """What became of one DKIM-Signature field, with the details.
 
     What the field does not say, or says in a way that cannot be read, is None or empty.
     """

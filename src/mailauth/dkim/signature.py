@@ -99,25 +99,25 @@ class SignatureField(NamedTuple):
 _Tags: TypeAlias = dict[bytes, bytes]
 
 
-def parse(raw: bytes, line_end: LineEnd, evidence: dict[str, Any]) -> SignatureField:
-    """Read the octets of a field; what is found on the way goes into `evidence`, named as in `result.Signature`.
+def parse(raw: bytes, line_end: LineEnd, details: dict[str, Any]) -> SignatureField:
+    """Read the octets of a field; what is found on the way goes into `details`, named as in `result.Signature`.
 
     Raises `Refusal` where RFC 6376 section 6.1.1 says PERMFAIL.
     """
     start, end = raw.index(b":") + 1, end_of_text(raw, line_end)
     tags = _tags(raw[start:end], line_end)
     try:
-        terms = _terms(tags, len(raw), evidence)
+        terms = _terms(tags, len(raw), details)
     except Refusal:
-        _note_the_rest(tags, evidence)
+        _note_the_rest(tags, details)
         raise
     # Most signers put it last.
     last = _B_LATER.match(raw, raw.rfind(b";"), end)
     b_place = last or _B_LATER.search(raw, start, end) or _B_FIRST.match(raw, start, end)
     if b_place is None or b"bh" not in tags:
         raise Refusal(Reason.MISSING_TAG, f"{'b' if b_place is None else 'bh'}= is missing")
-    signature = _signature(tags[b"b"], evidence)
-    length, signed_at, expires_at = _numbers(tags, evidence) if not _NUMBERED.isdisjoint(tags) else (None, None, None)
+    signature = _signature(tags[b"b"], details)
+    length, signed_at, expires_at = _numbers(tags, details) if not _NUMBERED.isdisjoint(tags) else (None, None, None)
     body_hash = decode_base64(tags[b"bh"], MAX_BODY_HASH_OCTETS)
     if not body_hash:
         raise Refusal(Reason.MALFORMED_TAG, "bh= is no base64, or empty, or too long")
@@ -129,12 +129,12 @@ def parse(raw: bytes, line_end: LineEnd, evidence: dict[str, Any]) -> SignatureF
     return tuple.__new__(SignatureField, values)  # NamedTuple's own constructor is slow
 
 
-def _note_the_rest(tags: _Tags, evidence: dict[str, Any]) -> None:
+def _note_the_rest(tags: _Tags, details: dict[str, Any]) -> None:
     """What stands beside terms that are refused: with several signatures, `signature_data` tells which one it was."""
     with suppress(Refusal):
-        _signature(tags.get(b"b", b""), evidence)
+        _signature(tags.get(b"b", b""), details)
     with suppress(Refusal):
-        _numbers(tags, evidence)
+        _numbers(tags, details)
 
 
 _TAG_LIST_REASONS = {Problem.SYNTAX: Reason.MALFORMED_TAG_LIST, Problem.DUPLICATE: Reason.DUPLICATE_TAG}
@@ -168,22 +168,22 @@ class _Reading(NamedTuple):
 
     terms: Terms | None
     refusal: tuple[Reason, str] | None
-    evidence: dict[str, Any]
+    details: dict[str, Any]
 
 
-def _terms(tags: _Tags, octets: int, evidence: dict[str, Any]) -> Terms:
+def _terms(tags: _Tags, octets: int, details: dict[str, Any]) -> Terms:
     values = tuple(map(tags.get, _TERMS))
     # A busy sender's are always the same.
     reading = _known_terms.get(values)
     if reading is None:
         reading = _read_terms(values)
-        # Peers choose them, so those of long fields are not remembered, nor those with many names in h=: a name of two
+        # Peers choose them, so those of long fields are not cached, nor those with many names in h=: a name of two
         # octets takes two hundred in memory.
         if octets <= _MAX_REMEMBERED_OCTETS and tags.get(b"h", b"").count(b":") < _MAX_REMEMBERED_NAMES:
             if len(_known_terms) >= _MAX_REMEMBERED_TERMS:
                 _known_terms.clear()
             _known_terms[values] = reading
-    evidence.update(reading.evidence)
+    details.update(reading.details)
     if reading.terms is None:
         assert reading.refusal is not None
         raise Refusal(*reading.refusal)
@@ -199,17 +199,17 @@ _known_terms: dict[tuple[bytes | None, ...], _Reading] = {}
 
 def _read_terms(values: tuple[bytes | None, ...]) -> _Reading:
     tags = {name: value for name, value in zip(_TERMS, values, strict=True) if value is not None}
-    evidence: dict[str, Any] = {}
+    details: dict[str, Any] = {}
     try:
-        domain, selector = _key_place(tags, evidence)
+        domain, selector = _key_place(tags, details)
         _require_tags(tags)
-        algorithm = _algorithm(tags[b"a"], evidence)
-        canonicalizations = _canonicalizations(tags, evidence)
-        names = evidence["signed_fields"] = _names(tags[b"h"])
+        algorithm = _algorithm(tags[b"a"], details)
+        canonicalizations = _canonicalizations(tags, details)
+        names = details["signed_fields"] = _names(tags[b"h"])
         _query_methods(tags)
-        identity_domain = _identity(tags, domain, evidence)
+        identity_domain = _identity(tags, domain, details)
     except Refusal as refusal:
-        return _Reading(None, (refusal.reason, refusal.detail), evidence)
+        return _Reading(None, (refusal.reason, refusal.detail), details)
     key_type, _, hash_name = algorithm.partition("-")
     question = Question(f"{selector}._domainkey.{domain}", "TXT")
     terms = Terms(
@@ -223,7 +223,7 @@ def _read_terms(values: tuple[bytes | None, ...]) -> _Reading:
         places(names),
         identity_domain,
     )
-    return _Reading(terms, None, evidence)
+    return _Reading(terms, None, details)
 
 
 def _require_tags(tags: _Tags) -> None:
@@ -235,21 +235,21 @@ def _require_tags(tags: _Tags) -> None:
             raise Refusal(Reason.MISSING_TAG, f"{name.decode()}= is missing")
 
 
-def _signature(tag: bytes, evidence: dict[str, Any]) -> bytes:
+def _signature(tag: bytes, details: dict[str, Any]) -> bytes:
     """b=."""
     text = without_blanks(tag)
     signature = decode_base64(text, MAX_SIGNATURE_OCTETS)
     if not signature:
         raise Refusal(Reason.MALFORMED_TAG, "b= is no base64, or empty, or too long")
-    evidence["signature_data"] = text[:8].decode("ascii")
+    details["signature_data"] = text[:8].decode("ascii")
     return signature
 
 
-def _numbers(tags: _Tags, evidence: dict[str, Any]) -> tuple[int | None, int | None, int | None]:
+def _numbers(tags: _Tags, details: dict[str, Any]) -> tuple[int | None, int | None, int | None]:
     """l=, t= and x=."""
-    length = evidence["body_length"] = _number(tags, b"l", _MAX_LENGTH_DIGITS)
-    signed_at = evidence["signed_at"] = _number(tags, b"t", _MAX_TIME_DIGITS)
-    expires_at = evidence["expires_at"] = _number(tags, b"x", _MAX_TIME_DIGITS)
+    length = details["body_length"] = _number(tags, b"l", _MAX_LENGTH_DIGITS)
+    signed_at = details["signed_at"] = _number(tags, b"t", _MAX_TIME_DIGITS)
+    expires_at = details["expires_at"] = _number(tags, b"x", _MAX_TIME_DIGITS)
     if signed_at is not None and expires_at is not None and expires_at <= signed_at:
         raise Refusal(Reason.MALFORMED_TAG, "x= is not after t=")  # RFC 6376 section 3.5, x=
     return length, signed_at, expires_at
@@ -258,13 +258,13 @@ def _numbers(tags: _Tags, evidence: dict[str, Any]) -> tuple[int | None, int | N
 _NUMBERED = frozenset((b"l", b"t", b"x"))
 
 
-def _key_place(tags: _Tags, evidence: dict[str, Any]) -> tuple[str, str]:
+def _key_place(tags: _Tags, details: dict[str, Any]) -> tuple[str, str]:
     """d= and s=, first of all, so that every later refusal can name them."""
     domain, selector = "", ""
     if b"d" in tags:
-        domain = evidence["domain"] = _domain("d", tags[b"d"])
+        domain = details["domain"] = _domain("d", tags[b"d"])
     if b"s" in tags:
-        selector = evidence["selector"] = _selector(tags[b"s"])
+        selector = details["selector"] = _selector(tags[b"s"])
     if domain and selector:
         # RFC 1035 section 2.3.4; all else that could be wrong with the name was refused with its parts.
         if len(selector) + len("._domainkey.") + len(domain) > MAX_NAME_OCTETS:
@@ -273,7 +273,7 @@ def _key_place(tags: _Tags, evidence: dict[str, Any]) -> tuple[str, str]:
 
 
 def _domain(tag: str, value: bytes) -> str:
-    # RFC 8616 section 5: U-labels are allowed, and become A-labels before the look-up.
+    # RFC 8616 section 5: U-labels are allowed, and become A-labels before the lookup.
     domain = _ascii_name(value) if len(value) <= MAX_NAME_OCTETS else None
     if domain is None or not is_fqdn(domain):
         raise Refusal(Reason.MALFORMED_TAG, f"{tag}={shown(value)} is no domain name")
@@ -300,25 +300,25 @@ def is_selector(text: str) -> bool:
     return _SELECTOR.match(text) is not None
 
 
-def _algorithm(value: bytes, evidence: dict[str, Any]) -> str:
+def _algorithm(value: bytes, details: dict[str, Any]) -> str:
     algorithm = value.lower()
     # Whether it may be used is the policy's business: rsa-sha1 is known, so that the result can say what it was.
     if algorithm not in _ALGORITHMS:
         raise Refusal(Reason.UNSUPPORTED_ALGORITHM, f"a={shown(value)} is not known")
-    name = evidence["algorithm"] = algorithm.decode("ascii")
+    name = details["algorithm"] = algorithm.decode("ascii")
     return name
 
 
 _ALGORITHMS = frozenset({b"rsa-sha256", b"ed25519-sha256", b"rsa-sha1"})
 
 
-def _canonicalizations(tags: _Tags, evidence: dict[str, Any]) -> tuple[str, str]:
+def _canonicalizations(tags: _Tags, details: dict[str, Any]) -> tuple[str, str]:
     tag = tags.get(b"c")
     value = tag.lower() if tag is not None else b"simple/simple"
     both = _CANONICALIZATIONS.get(value)
     if both is None:
         raise Refusal(Reason.UNSUPPORTED_CANONICALIZATION, f"c={shown(value)} is not known")
-    evidence["header_canonicalization"], evidence["body_canonicalization"] = both
+    details["header_canonicalization"], details["body_canonicalization"] = both
     return both
 
 
@@ -360,14 +360,14 @@ def _names(value: bytes) -> tuple[str, ...]:
     return tuple(names.lower().decode("ascii").split(":"))
 
 
-def _identity(tags: _Tags, domain: str, evidence: dict[str, Any]) -> str:
+def _identity(tags: _Tags, domain: str, details: dict[str, Any]) -> str:
     """The domain of i=, which must be d= or below it, compared by labels."""
     tag = tags.get(b"i")
     if tag is None:
-        evidence["identity"] = "@" + domain  # RFC 6376 section 3.5, i=
+        details["identity"] = "@" + domain  # RFC 6376 section 3.5, i=
         return domain
     if tag[:1] == b"@" and tag[1:] == tags[b"d"]:
-        evidence["identity"] = "@" + domain  # written out, which is common
+        details["identity"] = "@" + domain  # written out, which is common
         return domain
     if len(tag) > MAX_IDENTITY_OCTETS:
         raise Refusal(Reason.MALFORMED_TAG, f"i= is longer than {MAX_IDENTITY_OCTETS} octets")
@@ -375,7 +375,7 @@ def _identity(tags: _Tags, domain: str, evidence: dict[str, Any]) -> str:
     local_part, at, raw_domain = identity.rpartition("@")
     if not at or not is_local_part(local_part):
         raise Refusal(Reason.MALFORMED_TAG, f"i={shown(tag)} is no address")
-    evidence["identity"] = identity
+    details["identity"] = identity
     identity_domain = _domain("i", raw_domain.encode("utf-8"))
     if not is_within(identity_domain, domain):
         raise Refusal(Reason.IDENTITY_OUTSIDE_DOMAIN, f"i= is in {identity_domain}, which is not within {domain}")

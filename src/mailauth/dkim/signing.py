@@ -112,8 +112,8 @@ class SigningKey:
 def load_key(key: KeyMaterial | AnySigner, password: bytes | None = None) -> AnySigner:
     """A signer from a private key: PEM, DER, PKCS#1, PKCS#8, an Ed25519 seed, or a loaded `cryptography` key.
 
-    What is a signer already is returned as it is. Parsed keys are kept. Raises `ValueError` for what is no such key,
-    without showing it, and `TypeError` for another type.
+    What is a signer already is returned as it is. Parsed keys are kept. Raises `ValueError` for anything that is not a
+    such key, without showing it, and `TypeError` for another type.
     """
     if hasattr(key, "algorithm") and hasattr(key, "sign"):
         if key.algorithm not in ("rsa-sha256", "ed25519-sha256"):

@@ -4,7 +4,7 @@ Which keys sign for which sender. The only file of this package that opens files
 names.
 """
 
-# SECURITY: tables are the operator's; sender addresses are not. A look-up costs one step for each label of the
+# SECURITY: tables are the operator's; sender addresses are not. A lookup costs one step for each label of the
 # sender's domain, whatever the size of the table.
 
 from __future__ import annotations

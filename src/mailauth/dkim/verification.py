@@ -182,7 +182,7 @@ class _Check:
     def __init__(self, header: Header, index: int, policy: DkimPolicy) -> None:
         self.header = header
         self.policy = policy
-        self.evidence: dict[str, Any] = {"index": index, "line_end": header.line_end}
+        self.details: dict[str, Any] = {"index": index, "line_end": header.line_end}
 
     def refuse(self, reason: Reason, words: str) -> None:
         """The signature goes no further."""
@@ -193,8 +193,8 @@ class _Check:
         try:
             if self.header.broken_off is not None:
                 raise Refusal(Reason.HEADER_TOO_LARGE, "the header is over the bound and was not read to its end")
-            parsed = parse(raw, self.header.line_end, self.evidence)
-            self.evidence["author_match"] = _author_match(parsed.terms.domain, author)
+            parsed = parse(raw, self.header.line_end, self.details)
+            self.details["author_match"] = _author_match(parsed.terms.domain, author)
             _require_sound(self.header, parsed, self.policy)
             _require_policy(parsed, self.header, self.policy)
             if parsed.signed_at is not None or parsed.expires_at is not None:
@@ -208,7 +208,7 @@ class _Check:
         try:
             records = _records(answer, self.policy.max_keys)
             if len(records) == 1:
-                self._verify_with(records[0], self.evidence)
+                self._verify_with(records[0], self.details)
             else:
                 self._try(records)
         except Refusal as refusal:
@@ -222,32 +222,32 @@ class _Check:
             try:
                 self._verify_with(record, found)
             except Refusal as refusal:
-                # The key that gets furthest says why, and it leaves the most evidence.
+                # The key that gets furthest says why, and it leaves the most details.
                 if failure is None or len(found) > len(failure[1]):
                     failure = refusal, found
             else:
-                self.evidence.update(found)
+                self.details.update(found)
                 return
         if failure is not None:
-            self.evidence.update(failure[1])
+            self.details.update(failure[1])
             raise failure[0]
 
-    def _verify_with(self, record: KeyRecord | BadRecord, evidence: dict[str, Any]) -> None:
+    def _verify_with(self, record: KeyRecord | BadRecord, details: dict[str, Any]) -> None:
         """Steps 5 to 8 of RFC 6376 section 6.1.2 and all of 6.1.3, with one key."""
         parsed, policy = self.parsed, self.policy
         assert parsed is not None
         assert self.body is not None
         if isinstance(record, BadRecord):
             raise Refusal(record.reason, record.detail)
-        evidence["key_flags"] = record.flags
+        details["key_flags"] = record.flags
         _require_suitable(record, parsed)
-        key = _key(record, policy, evidence)
+        key = _key(record, policy, details)
         unsigned = _require_body_hash(parsed, self.body)
         if self.digest is None:
             self.digest = _header_digest(parsed, self.header)
         if not key.verify(parsed.signature, self.digest):
             raise Refusal(Reason.SIGNATURE_DIFFERS, "the signature does not match header and key")
-        evidence["unsigned_octets"] = unsigned
+        details["unsigned_octets"] = unsigned
         if unsigned and not policy.allow_unsigned_content:
             raise Refusal(Reason.UNSIGNED_CONTENT, f"{unsigned} octets stand behind l={parsed.body_length}")
         if record.flags and "y" in record.flags and not policy.allow_testing_keys:
@@ -256,11 +256,11 @@ class _Check:
     def result(self) -> Signature:
         """What became of it."""
         result = RESULT_OF[self.reason]
-        if result is _FAIL and "y" in self.evidence.get("key_flags", ()):
+        if result is _FAIL and "y" in self.details.get("key_flags", ()):
             # RFC 6376 section 3.6.1, t=y: not to be treated differently from unsigned mail.
             result, self.words = Result.NEUTRAL, f"{self.words} (the key is in test mode)"
-        self.evidence.update(result=result, reason=self.reason, detail=self.words)
-        return Signature.of(self.evidence)
+        self.details.update(result=result, reason=self.reason, detail=self.words)
+        return Signature.of(self.details)
 
 
 # --- RFC 6376 section 6.1.1: what can be said without the key -------------------------------------------------
@@ -339,14 +339,14 @@ def _require_suitable(record: KeyRecord, parsed: SignatureField) -> None:
         raise Refusal(Reason.KEY_FORBIDS_SUBDOMAINS, f"t=s of the key forbids i= in {parsed.terms.identity_domain}")
 
 
-def _key(record: KeyRecord, policy: DkimPolicy, evidence: dict[str, Any]) -> PublicKey:
+def _key(record: KeyRecord, policy: DkimPolicy, details: dict[str, Any]) -> PublicKey:
     """The key itself, measured before any arithmetic is done with it."""
     crypto = _crypto()
     try:
         key: PublicKey = crypto.public_key(record.key_type, record.key)
     except crypto.BadKey as error:
         raise Refusal(Reason.KEY_MALFORMED, str(error)) from None
-    bits = evidence["key_bits"] = key.bits
+    bits = details["key_bits"] = key.bits
     if record.key_type == "rsa":
         if bits < policy.min_rsa_bits:
             raise Refusal(Reason.KEY_TOO_SMALL, f"{bits} bits; at least {policy.min_rsa_bits} (RFC 8301 section 3.2)")

@@ -47,7 +47,7 @@ _WORDS = {
     Reason.RETRIED: "came back in time",
     Reason.TOO_LATE: "came back after the retry window had passed; counted as a first attempt",
     Reason.KNOWN: "came back in time before",
-    Reason.EXPIRED: "not seen for longer than it is remembered; counted as a first attempt",
+    Reason.EXPIRED: "not seen for longer than the record is kept; counted as a first attempt",
     Reason.CLIENT_ALLOWED: "the client has come back often enough",
     Reason.AUTHENTICATED: "the client is authenticated",
     Reason.EXEMPT_CLIENT: "the client is exempt",

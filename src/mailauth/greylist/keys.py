@@ -42,7 +42,7 @@ class Keys(NamedTuple):
 def keys_of(
     ip: IPAddress, sender: str, recipient: str, policy: GreylistPolicy, proven_domain: str | None = None
 ) -> Keys:
-    """The keys of an attempt. A proven domain takes the place of the network, so that a pool is one sender."""
+    """The keys of an attempt. A proven domain replaces the network, so that a pool is one sender."""
     client = client_key(ip, policy, proven_domain)
     return Keys(client, f"{client} {normal_sender(sender)} {normal_recipient(recipient)}")
 
@@ -77,7 +77,7 @@ def normal_recipient(address: str) -> str:
 
 def normal_sender(address: str) -> str:
     """The sender part: ``<>``, or the address without what changes from one message of a sender to the next."""
-    # The short way for most addresses gives the same as the long one; a test compares them.
+    # The fast path for most addresses gives the same as the general one; a test compares them.
     plain = _PLAIN.fullmatch(address.lower()) if len(address) <= MAX_PLAIN else None
     if plain is None:
         return _part(address, _without_variations)

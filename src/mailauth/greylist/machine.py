@@ -45,7 +45,7 @@ _REASONS = {event: Reason(event.value) for event in Event if event.value in set(
 
 
 class Transition(NamedTuple):
-    """What follows from an event: the next state, what the client is told (None: nothing yet), the next record."""
+    """What follows from an event: the next state, the reply to the client (None: nothing yet), the next record."""
 
     target: State | None
     action: Action | None

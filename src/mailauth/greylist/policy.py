@@ -26,7 +26,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GreylistPolicy:
-    """How long to defer, wait and remember. All times are in seconds.
+    """How long to defer, to wait and to keep records. All times are in seconds.
 
     Raises `ValueError` for values that make no sense together, naming the field.
     """

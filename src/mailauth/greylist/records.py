@@ -1,4 +1,4 @@
-"""`Record`: what is remembered under one key.
+"""`Record`: what is kept under one key.
 
 What a store keeps, as immutable values, and their one text form. No transitions (machine.py).
 """
@@ -35,7 +35,7 @@ class Record(NamedTuple):
     last_seen: float
     """The last attempt or use that was written down (see `GreylistPolicy.refresh`)."""
     deferred: int
-    """How often this key was told to come back."""
+    """How often this key was deferred."""
     passed: int
     """How often it was let through, as far as written down."""
     expires: int

@@ -122,8 +122,8 @@ class Greylist(_Checks):
 
         `proven_domain` is a domain proven for the client (SPF pass, DKIM pass, confirmed reverse name): it then
         counts in place of the network. `client_name` is the confirmed reverse name, for exemptions. Raises
-        `ValueError` for a bad `ip` or `now` and `TypeError` for what is no text; never for what an address holds,
-        nor for the store.
+        `ValueError` for a bad `ip` or `now` and `TypeError` for anything that is not text; never for what an address
+        holds, nor for the store.
         """
         attempt = Attempt(parse_ip(ip), sender, recipient, proven_domain, client_name, authenticated)
         return run(self._check(attempt, now), _NO_RESOLVER, time_limit=None)

@@ -1,4 +1,4 @@
-"""IDNA2008 (RFC 5891, 5892): U-label to A-label for look-up.
+"""IDNA2008 (RFC 5891, 5892): U-label to A-label for lookup.
 
 One U-label to one A-label, by IDNA2008. Loaded only when a name is not ASCII.
 """

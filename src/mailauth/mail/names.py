@@ -21,7 +21,7 @@ from mailauth.plan.dns import MAX_LABEL_OCTETS, MAX_NAME_OCTETS, IPAddress
 MAX_ADDRESS_CHARACTERS = 1024
 
 # The longest text of an IPv6 address has 45 characters (INET6_ADDRSTRLEN), a zone with its "%" 16 (IF_NAMESIZE). What
-# was parsed is remembered, so a peer must not choose how much that is.
+# was parsed is cached, so a peer must not choose how much that is.
 MAX_IP_CHARACTERS = 64
 
 # RFC 1123 section 2.1 (letters, digits, hyphens inside); underscores are tolerated as mail systems do.
@@ -31,7 +31,7 @@ _HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z", re.ASCII | re.IGNOREC
 def to_ascii(domain: str) -> str | None:
     """The domain as the DNS knows it: A-labels, lower case, no final dot; None where it has no such form.
 
-    U-labels become A-labels by IDNA2008 (RFC 5891 section 5); RFC 8616 section 4 asks for it before any look-up.
+    U-labels become A-labels by IDNA2008 (RFC 5891 section 5); RFC 8616 section 4 asks for it before any lookup.
     ASCII names pass through without a check of their characters: `is_hostname` judges those. None is returned
     for an empty name or label, for a name over 253 or a label over 63 octets, and for labels that IDNA forbids.
     """
@@ -120,7 +120,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 def parse_ip(address: str | IPAddress) -> IPAddress:
     """The caller's client address as a value; an IPv4-mapped IPv6 address becomes the IPv4 address it stands for.
 
-    An IPv6 zone (``%eth0``) is dropped. Raises `ValueError` for what is no address, `TypeError` for another type.
+    An IPv6 zone (``%eth0``) is dropped. Raises `ValueError` for anything that is not an address, `TypeError` for
+    another type.
     """
     if isinstance(address, str):
         if len(address) > MAX_IP_CHARACTERS:

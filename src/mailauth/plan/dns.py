@@ -52,7 +52,7 @@ class Exchange(NamedTuple):
 
 
 class Outcome(Enum):
-    """How a question ended. The first three are facts about the name, the last three are troubles that pass."""
+    """How a question ended. The first three are facts about the name, the last three are temporary DNS errors."""
 
     FOUND = "found"
     NO_DATA = "no-data"  # the name exists, without records of this type (RFC 2308 section 2.2)
@@ -96,7 +96,7 @@ class Answer:
 
     @property
     def failed(self) -> bool:
-        """Whether the question stays open: time-out, server failure or refusal, all of them temporary."""
+        """Whether the question stays open: timeout, server failure or refusal, all of them temporary."""
         return self.outcome in _FAILURES
 
     @property

@@ -109,8 +109,9 @@ def run(
     "timed out". `clock` is for tests. May be called from any thread, and inside a running event loop (which it
     then blocks).
 
-    Raises `PlanError` for a plan that was run before, `TypeError` for what is no plan or no resolver and for a `Call`
-    of an asynchronous function, and whatever the resolver or the plan raises; the plan is closed in every case.
+    Raises `PlanError` for a plan that was run before, `TypeError` for anything that is not a plan or not a resolver and
+    for a `Call` of an asynchronous function, and whatever the resolver or the plan raises; the plan is closed in every
+    case.
     """
     require_fresh(plan)
     _require_resolver(resolver, "lookup", "run", "use run_async")
@@ -169,7 +170,7 @@ class _SyncDriver:
         self.execution: Execution[Any] | None = None
 
     def run(self, plan: Plan[T], request: Request) -> T:
-        """Go on with a plan from its last request. Raises `StopIteration` where the plan ends without `Together`."""
+        """Go on with a plan from its last request. Raises `StopIteration` where the plan ends without `Gather`."""
         while True:
             if type(request) is Question:
                 request = plan.send(self.now(request) or self.lookup(request))

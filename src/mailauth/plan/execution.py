@@ -22,10 +22,10 @@ T5 = TypeVar("T5")
 
 
 class PlanError(MailAuthError):
-    """A plan was misused: run twice, or it yielded what is no request (often a forgotten ``yield from``)."""
+    """A plan was misused: run twice, or it yielded something else than a request (often a forgotten ``yield from``)."""
 
 
-class Together:
+class Gather:
     """A request for several things at once: each part goes on at its own pace, the results keep their order."""
 
     __slots__ = ("parts",)
@@ -52,14 +52,14 @@ class Call:
         return f"call of {getattr(self.function, '__qualname__', self.function)}"
 
 
-Request: TypeAlias = Question | Call | Together
+Request: TypeAlias = Question | Call | Gather
 """What a plan may yield: one question, one call, or several questions and plans at once."""
 
 Plan: TypeAlias = Generator[Request, Any, T]
 """A generator that yields requests, is sent their results, and returns a `T`.
 
 A plan performs no I/O and reads no clock. A `Question` is answered by an `Answer`, a `Call` by what the function
-returns, `Together` by a list.
+returns, `Gather` by a list.
 """
 
 
@@ -71,13 +71,13 @@ def ask(question: Question) -> Plan[Answer]:
 
 def ask_all(questions: Iterable[Question]) -> Plan[list[Answer]]:
     """Ask several questions at once; the answers come in the order of the questions."""
-    answers: list[Answer] = yield Together(questions)
+    answers: list[Answer] = yield Gather(questions)
     return answers
 
 
 def run_all(plans: Iterable[Plan[T]]) -> Plan[list[T]]:
     """Run plans of one kind side by side; none waits for another. The results come in the order of the plans."""
-    results: list[T] = yield Together(plans)
+    results: list[T] = yield Gather(plans)
     return results
 
 
@@ -97,12 +97,12 @@ def side_by_side(*plans: Plan[Any]) -> Plan[Any]:
     The time it takes is that of the slowest plan, not the sum, and a question that two of them have open at the
     same moment is asked once.
     """
-    results: list[Any] = yield Together(plans)
+    results: list[Any] = yield Gather(plans)
     return tuple(results)
 
 
 def require_fresh(plan: Plan[Any]) -> None:
-    """Refuse what is no plan, and a plan that was started before: it would yield None or half a result.
+    """Refuse anything that is not a plan, and a plan that was started before: it would yield None or half a result.
 
     Raises `TypeError` or `PlanError`.
     """
@@ -149,7 +149,7 @@ def too_late(question: Question) -> Answer | None:
 
 
 class Execution(Generic[T]):
-    """Runs one plan without any I/O: it says what to ask, and is told the answers as they come, in any order.
+    """Runs one plan without any I/O: it says what to ask, and takes the answers as they come, in any order.
 
     This is the whole of what a driver needs; `run` and `run_async` are two of them. Typical use::
 
@@ -298,7 +298,7 @@ class Execution(Generic[T]):
         """Begin what the task asks for."""
         if type(request) is Question or type(request) is Call:
             self._wait(request, task, None)
-        elif isinstance(request, Together):
+        elif isinstance(request, Gather):
             self._spread(task, request.parts)
         else:
             raise PlanError(f"a plan yielded {request!r}; is a 'yield from' missing?")

@@ -21,7 +21,7 @@ from mailauth.rbl.rule import Rule
 _log = logging.getLogger("mailauth.rbl")
 
 MAX_ZONES = 1000
-"""Zones remembered. They are the administrator's, a few dozen; the bound is against a mistake."""
+"""Zones kept. They are the administrator's, a few dozen; the bound is against a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class MonitorPolicy:
 
     RFC 5782 section 5 asks clients to check "periodically", without a number: a healthy list is tested every
     `check_every`. It is taken out when its test entries say that it is sick, or after `errors_allowed` answers in a
-    row that were no answers (error codes, time-outs, failures, addresses outside 127.0.0.0/8). A list that is out
+    row that were no answers (error codes, timeouts, failures, addresses outside 127.0.0.0/8). A list that is out
     is tested again after `retry_after`, then after twice that, and so on up to `retry_at_most`.
     """
 
@@ -49,7 +49,7 @@ DEFAULT_MONITOR_POLICY = MonitorPolicy()
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is remembered of one zone. `out_since` is None for a list in service; times are the clock's."""
+    """What is known of one zone. `out_since` is None for a list in service; times are the clock's."""
 
     shown_zone: str
     errors: int = 0
@@ -75,7 +75,7 @@ class Record:
 
 
 class Monitor:
-    """Remembers the health of the lists that are asked through it. May be shared between threads and tasks.
+    """Keeps the health of the lists that are asked through it. May be shared between threads and tasks.
 
     `clock` gives seconds that only go forward: pass ``time.monotonic``. Ask with `query` in place of
     `mailauth.rbl.query`: it asks the same questions, leaves out the lists that are out of service, tests those that
@@ -100,17 +100,17 @@ class Monitor:
         return self._query(Subject.of(subject, policy), rules_of(zones), policy)
 
     def check(self, zones: Iterable[str | Rule]) -> Plan[list[Health]]:
-        """A plan that tests those of the zones that are due, and remembers what it found; may ask nothing."""
+        """A plan that tests those of the zones that are due, and keeps what it found; may ask nothing."""
         return self._check(rules_of(zones))
 
     def record_of(self, zone: str | Rule) -> Record:
-        """What is remembered of a zone."""
+        """What is known of a zone."""
         (rule,) = rules_of([zone])
         with self._lock:
             return self._records.get(rule.zone) or Record(rule.shown_zone)
 
     def records(self) -> list[Record]:
-        """What is remembered of all zones that were asked so far, for a status page."""
+        """What is known of all zones that were asked so far, for a status page."""
         with self._lock:
             return list(self._records.values())
 

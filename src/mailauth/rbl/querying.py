@@ -66,7 +66,8 @@ class RblPolicy:
 
     `ask_text`: ask the lists that list the subject for their reason (RFC 5782 section 2.1: MAY), one more question
     each. `not_public` and `not_public_domains`: what no list is ever asked about; empty them to ask a list of your
-    own about your own addresses. Raises `TypeError` for what is no network, and for a string in place of domains.
+    own about your own addresses. Raises `TypeError` for anything that is not a network, and for a string in place of
+    domains.
     """
 
     ask_text: bool = True
@@ -186,7 +187,7 @@ def _unasked(subject: Subject, rule: Rule) -> Listing | None:
         return Listing(rule, subject.text, Result.REFUSED, Reason.DEAD_LIST, f"{known.name}: {known.note}")
     why = subject.unasked
     if not why and rule.kind is not None and rule.kind is not subject.kind:
-        # A list of domains would be told the addresses of all clients, and answer them with an error code.
+        # A list of domains would get the addresses of all clients, and answer them with an error code.
         why = f"a list of {_PLURAL[rule.kind]} is not asked about {_PLURAL[subject.kind]}"
     # Both parts are host names: only their sum can be too much.
     if not why and len(subject.labels) + 1 + len(rule.zone) > MAX_NAME_OCTETS:

@@ -81,7 +81,7 @@ class Rule:
             raise TypeError("secrets is a tuple of labels")
 
     def __hash__(self) -> int:
-        # Rules of one zone are few, and the hash of a string is remembered.
+        # Rules of one zone are few, and a string caches its hash.
         return hash(self.zone)
 
     @classmethod

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mailauth.resolvers.cache import Cache, CachingResolver
     from mailauth.resolvers.cares import CaresResolver
+    from mailauth.resolvers.errors import ZoneError
     from mailauth.resolvers.system import AsyncDnspythonResolver, DnspythonResolver
-    from mailauth.resolvers.zone import ZoneError, ZoneResolver
+    from mailauth.resolvers.zone import ZoneResolver
 
 __all__ = [
     "AsyncDnspythonResolver",
@@ -30,7 +31,7 @@ _HOME = {
     "Cache": "cache",
     "CachingResolver": "cache",
     "DnspythonResolver": "system",
-    "ZoneError": "zone",
+    "ZoneError": "errors",
     "ZoneResolver": "zone",
 }
 

@@ -40,7 +40,7 @@ _OCTETS_PER_RECORD = 100
 class Cache:
     """Answers by question. Thread-safe; bounded by entries and by octets (estimated).
 
-    `clock` yields seconds and never goes back. `failure_ttl` is for how many seconds time-outs, server failures and
+    `clock` yields seconds and never goes back. `failure_ttl` is for how many seconds timeouts, server failures and
     refusals are kept: not at all unless asked for, since the next question may well succeed.
 
     Raises `ValueError` for a bound below 1, or a `failure_ttl` that is negative or over `MAX_FAILURE_TTL`.
@@ -143,7 +143,7 @@ class CachingResolver:
     as `inner` does, and `lookup_now` for what the cache holds. Several may share one cache; `inner` remains the
     caller's to close.
 
-    Raises `TypeError` for what is no resolver.
+    Raises `TypeError` for anything that is not a resolver.
     """
 
     lookup: Callable[[Question, float | None], Answer]
@@ -164,7 +164,7 @@ class CachingResolver:
             setattr(self, name, getattr(self, f"_{name}"))
 
     def lookup_now(self, question: Question) -> Answer | None:
-        """The answer if it is at hand, in the cache or with the inner resolver."""
+        """The answer, if the cache or the inner resolver has it without waiting."""
         answer = self.cache.get(question)
         if answer is None and self._inner_now is not None:
             answer = self._inner_now(question)
@@ -190,7 +190,7 @@ class CachingResolver:
         answer = self.lookup_now(question)
         if answer is None:
             future: Future[Answer] = self._inner.submit(question, time_limit)
-            # The first callback, so that the answer is kept before anybody else is told.
+            # The first callback, so that the answer is kept before anybody else gets it.
             future.add_done_callback(partial(self._keep, question))
         else:
             future = Future()

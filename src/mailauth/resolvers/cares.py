@@ -63,8 +63,8 @@ class CaresResolver:
 
     pycares 5 does not show the SOA record of most negative answers; their TTL is then 0.
 
-    Raises `ValueError` for a cap below 1, for what is no address and for a question of a type that no plan asks for;
-    other questions never raise.
+    Raises `ValueError` for a cap below 1, for anything that is not an address and for a question of a type that no plan
+    asks for; other questions never raise.
     """
 
     def __init__(

@@ -17,8 +17,8 @@ import dns.rdatatype
 import dns.tokenizer
 import dns.zonefile
 
+from mailauth.resolvers.errors import DEFAULT_TTL, ZoneError
 from mailauth.resolvers.wire import askable_text, record_value
-from mailauth.resolvers.zone import DEFAULT_TTL, ZoneError
 
 
 class _Collector:
@@ -39,7 +39,7 @@ class _Collector:
         """dnspython's check of CNAME and other data walks a node; `add` makes it here."""
 
     def _set_origin(self, origin: dns.name.Name) -> None:
-        """A zone would remember it; here every name is made absolute as it is read."""
+        """A zone would keep it; here every name is made absolute as it is read."""
 
     def add_unicode(self, codec: str) -> None:
         """``$UNICODE`` (a dnspython directive) needs nothing here."""

@@ -10,26 +10,20 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from mailauth import MailAuthError
 from mailauth.plan.dns import MAX_CHAIN, Answer, Exchange, Outcome, Question, not_asked, unaskable
+from mailauth.resolvers.errors import DEFAULT_TTL, ZoneError
 
 if TYPE_CHECKING:
     from os import PathLike
 
 Failure: TypeAlias = Literal["timeout", "servfail", "refused"]
 
-DEFAULT_TTL = 3600
-
 _FAILURES = {
-    "timeout": Answer(Outcome.TIMED_OUT, detail="the zone says: time-out"),
+    "timeout": Answer(Outcome.TIMED_OUT, detail="the zone says: timeout"),
     "servfail": Answer(Outcome.SERVER_FAILURE, detail="the zone says: SERVFAIL"),
     "refused": Answer(Outcome.REFUSED, detail="the zone says: REFUSED"),
 }
 _ASKED_TYPES = frozenset({"A", "AAAA", "MX", "PTR", "TXT"})
-
-
-class ZoneError(MailAuthError, ValueError):
-    """A master file, a dict of records or a failure entry that cannot be understood; the text says where."""
 
 
 class ZoneResolver:

@@ -19,7 +19,10 @@ DNS_ERROR_CODE = 450
 
 
 def permit_mynetworks(*networks: str | IPv4Network | IPv6Network) -> Restriction:
-    """Permit clients in these networks. Raises `ValueError` for what is no network (host bits set included)."""
+    """Permit clients in these networks.
+
+    Raises `ValueError` for anything that is not a network (host bits set included).
+    """
     parsed = tuple(ip_network(network) if isinstance(network, str) else network for network in networks)
 
     def judge(tx: Transaction) -> Decision:

@@ -25,7 +25,7 @@ def reject_unauth_destination(*domains: str) -> Restriction:
     A domain that starts with a dot stands for everything below it; ``[192.0.2.1]`` stands for that address literal. An
     address that would be routed on (``%``, ``!`` or ``@`` in its local part) is refused, too, as Postfix does unless
     allow_untrusted_routing is set. A recipient without a domain is ours (RFC 5321 section 4.1.1.3: postmaster).
-    Raises `ValueError` for what is no domain.
+    Raises `ValueError` for anything that is not a domain.
     """
     exact, below = _relay_domains(domains)
 

@@ -52,7 +52,8 @@ def build_record(
     `explanation`: domains, which may hold macros; U-labels become A-labels. `all`: the qualifier for everybody else;
     a redirect takes its place. What asks nothing comes first (RFC 7208 section 10.1.1).
 
-    Raises `ValueError` for what is no network or domain, and for a record that alone asks more than ten times.
+    Raises `ValueError` for anything that is not a network or domain, and for a record that alone asks more than ten
+    times.
     """
     terms: list[Term] = list(_networks(ip))
     terms += [A(domain_spec=spec) for spec in _hosts(a)]

@@ -38,7 +38,7 @@ class Watcher(Protocol):
         """What is asked from now on is for the explanation."""
 
 
-# Members of an Enum cost a look-up each; these are used for every answer.
+# Members of an Enum cost a lookup each; these are used for every answer.
 _FOUND, _NO_DATA = Outcome.FOUND, Outcome.NO_DATA
 _PASS, _FAIL, _NEUTRAL, _NONE = Result.PASS, Result.FAIL, Result.NEUTRAL, Result.NONE
 _MATCHED, _DEFAULT, _NO_DOMAIN = Reason.MATCHED, Reason.DEFAULT, Reason.NO_DOMAIN
@@ -218,8 +218,8 @@ class Evaluation:
         """Pick and parse the record of a domain (RFC 7208 sections 4.3 to 4.6)."""
         if answer.outcome is not _FOUND:
             if answer.failed:
-                # RFC 7208 section 4.4: any other error, and a time-out, is a temperror.
-                raise _dns_trouble(Question(domain, "TXT"), answer)
+                # RFC 7208 section 4.4: any other error, and a timeout, is a temperror.
+                raise _dns_error(Question(domain, "TXT"), answer)
             self.missing = Reason.NO_RECORD if answer.outcome is _NO_DATA else Reason.NO_SUCH_DOMAIN
             if self.lookups:
                 # An include or redirect asked: counted, but the missing record is a permerror in any case.
@@ -290,7 +290,7 @@ class Evaluation:
         RFC 7208 section 5: "no such name" is the same as no records, everything else is a temperror.
         """
         if answer.failed:
-            raise _dns_trouble(question, answer)
+            raise _dns_error(question, answer)
         self.count_void()
 
     def holds(self, answer: Answer, ip4_length: int, ip6_length: int) -> bool:
@@ -351,7 +351,7 @@ class Evaluation:
             question = Question(name, self.client.address_type)
             answer: Answer = yield question
             if answer.failed:
-                raise _dns_trouble(question, answer)
+                raise _dns_error(question, answer)
             if self.holds(answer, term.ip4_length, term.ip6_length):
                 return True
             void = void or answer.void
@@ -417,7 +417,7 @@ class Evaluation:
     # --- reverse names: "ptr" and %{p} (RFC 7208 sections 5.5 and 7.3) ---
 
     def names_of_client(self, *, void_counts: bool) -> Plan[list[str]]:
-        """The first PTR names of the client, asked once; none if the DNS is in trouble (section 5.5)."""
+        """The first PTR names of the client, asked once; none after a DNS error (section 5.5)."""
         if self.reverse_names is None:
             answer: Answer = yield Question(reverse_name(self.client.ip), "PTR")
             names = answer.names[: self.policy.max_ptr_names]
@@ -427,7 +427,7 @@ class Evaluation:
         return self.reverse_names
 
     def is_validated(self, name: str) -> Plan[bool]:
-        """Whether a PTR name leads back to the client; trouble skips the name (RFC 7208 section 5.5).
+        """Whether a PTR name leads back to the client; a DNS error skips the name (RFC 7208 section 5.5).
 
         What the owner of the client's address puts there must not make an error of the domain's record
         (section 4.6.4 says so for the limit of ten), so missing names are not counted as void.
@@ -523,6 +523,6 @@ def _no_record(reason: Reason, step: Lookup, domain: str, question: Question | N
     return Stop(Result.PERMERROR, reason, f"{shown(step.term)} in the record of {domain}: {name} has no SPF record")
 
 
-def _dns_trouble(question: Question, answer: Answer) -> Stop:
+def _dns_error(question: Question, answer: Answer) -> Stop:
     reason, words = _FAILURES[answer.outcome]
     return Stop(Result.TEMPERROR, reason, f"the DNS question {question} {words}")

@@ -126,7 +126,7 @@ _FOLD = re.compile(r"\r?\n(?=[ \t])")
 
 
 def parse_received_spf(field: str | bytes) -> ReceivedSpf | None:
-    """The parsed field, given with or without its name; None for what is no Received-SPF field."""
+    """The parsed field, given with or without its name; None for anything that is not a Received-SPF field."""
     text = field.decode("utf-8", "replace") if isinstance(field, bytes) else field
     if len(text) > MAX_FIELD_CHARACTERS:
         return None

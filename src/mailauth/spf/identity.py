@@ -42,7 +42,7 @@ MAX_CACHED = 4096
 
 @lru_cache(maxsize=MAX_CACHED)
 def client_of(ip: str | IPAddress) -> Client:
-    """The client at an address; raises `ValueError` or `TypeError` for what is no address."""
+    """The client at an address; raises `ValueError` or `TypeError` for anything that is not an address."""
     return Client(parse_ip(ip))
 
 

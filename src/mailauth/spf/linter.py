@@ -333,7 +333,7 @@ class _Walk:
             return None
         answer = answers[0]
         if answer.failed:
-            self.note(Severity.ERROR, "dns-trouble", f"the record cannot be asked: {answer.outcome}", domain)
+            self.note(Severity.ERROR, "dns-error", f"the record cannot be asked: {answer.outcome}", domain)
             return None
         texts = [text for text in (octets.decode("latin-1") for octets in answer.texts) if has_version(text)]
         if len(texts) != 1:
@@ -348,7 +348,7 @@ class _Walk:
         self.findings += lint_text(text, domain)
         if not has_version(text):
             return
-        # Terms in error make the record invalid; the others are looked at all the same, for when that is mended.
+        # Terms in error make the record invalid; the others are looked at all the same, for when that is fixed.
         placed, _ = _read(text)
         has_all = any(isinstance(each.term, All) for each in placed)
         for each in placed:
@@ -424,7 +424,7 @@ class _Walk:
         for answer in (ip4, ip6):
             if answer is not None and answer.failed:
                 words = f"{shown(each.term)} cannot be asked: {answer.outcome}"
-                self.note(Severity.WARNING, "dns-trouble", words, domain, each.start, each.length)
+                self.note(Severity.WARNING, "dns-error", words, domain, each.start, each.length)
                 return
         void4, void6 = ip4 is not None and ip4.void, ip6 is not None and ip6.void
         self.void_ip4 += void4
@@ -452,7 +452,7 @@ class _Walk:
 
 
 def _any_void(answers: Sequence[Answer]) -> Answer | None:
-    """The answer that counts for a term: trouble, else a void one, else any."""
+    """The answer that counts for a term: a DNS error, else a void one, else any."""
     order = sorted(answers, key=lambda answer: (not answer.failed, not answer.void))
     return order[0] if order else None
 

@@ -260,7 +260,7 @@ def _expand_part(part: re.Match[str], values: dict[str, str]) -> str:
 
 
 def target_name(expanded: str) -> str | None:
-    """The name that is asked for an expanded domain-spec: lower case, no final dot; None for what is no name.
+    """The name that is asked for an expanded domain-spec: lower case, no final dot; None where there is none.
 
     RFC 7208 section 7.3: a name over 253 octets loses labels on its left until it fits. Section 11.5.3: macros carry
     arbitrary text of the sender into names; what is not printable US-ASCII is never asked.

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mailauth.plan.dns import Answer, Question
-from mailauth.plan.execution import Plan, Request, Together
+from mailauth.plan.execution import Gather, Plan, Request
 from mailauth.spf.evaluate import Evaluation
 from mailauth.spf.macros import target_name
 from mailauth.spf.record import Lookup, Networks, Record, parsed_record
@@ -54,7 +54,7 @@ class _Prefetch:
         self.answers[question] = answer
         further = list(self._further(question, answer))
         if further:
-            yield Together(self.follow(each) for each in further)
+            yield Gather(self.follow(each) for each in further)
 
     def _further(self, question: Question, answer: Answer) -> Iterator[Question]:
         if question.type == "TXT":

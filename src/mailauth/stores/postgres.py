@@ -42,7 +42,7 @@ CREATE TABLE {TABLE} (
 CREATE INDEX {TABLE}_expires ON {TABLE} (expires);
 COMMENT ON TABLE {TABLE} IS '{_COMMENT}';
 """
-# Not to_regclass(): a session remembers from its first look that there is no such table, and within a transaction does
+# Not to_regclass(): a session keeps in its cache that there is no such table, and within a transaction does
 # not hear that another has made it meanwhile.
 _FIND = (
     "SELECT obj_description(oid, 'pg_class') FROM pg_catalog.pg_class WHERE relname = %s AND pg_table_is_visible(oid)"

@@ -83,14 +83,14 @@ class _Wording:
     def _options(self, retry: Any) -> dict[str, Any]:
         redis = _driver()
         # One more try at once, as a pooled connection may be older than the server's last start; none after a
-        # time-out, which would double the time limit.
+        # timeout, which would double the time limit.
         once_more = retry.Retry(redis.backoff.NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,))
         return {
             "socket_timeout": self._time_limit,
             "socket_connect_timeout": self._time_limit,
             "retry": once_more,
             "decode_responses": True,
-            "encoding_errors": "replace",  # what is no text is no record either
+            "encoding_errors": "replace",  # anything that is not text is no record either
         }
 
     def _names(self, keys: Sequence[str]) -> list[str]:

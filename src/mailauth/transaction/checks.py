@@ -18,7 +18,7 @@ from mailauth.dkim import Signature, Verifier
 from mailauth.greylist import Decision as GreylistDecision
 from mailauth.iprev import IprevResult
 from mailauth.mail import names
-from mailauth.plan import Plan, Together
+from mailauth.plan import Gather, Plan
 from mailauth.rbl import Listing, Rule
 from mailauth.spf import SpfResult
 from mailauth.transaction.facts import Facts
@@ -68,7 +68,7 @@ class Transaction(Facts):
         """Make the checks that were not made yet, side by side: the time of the slowest, not the sum."""
         missing = list(dict.fromkeys(check for check in checks if check not in self._results))
         if missing:
-            results = yield Together([check.plan(self) for check in missing])
+            results = yield Gather([check.plan(self) for check in missing])
             self._results.update(zip(missing, results, strict=True))
 
     @property

@@ -30,7 +30,7 @@ class Decision:
 
     `reply` is set for reject (5xx) and defer (4xx), and for nothing else. `restriction` names who decided, `reason` is
     a stable code, `detail` says it in words. `if_permit` marks a deferral that acts only where nothing later rejects
-    (trouble in DNS: Postfix's DEFER_IF_PERMIT). `warnings` holds the refusals that `warn_if_reject` turned into words.
+    (a DNS error: Postfix's DEFER_IF_PERMIT). `warnings` holds the refusals that `warn_if_reject` turned into words.
 
     Raises `ValueError` for a reply that does not belong to the action.
     """

@@ -34,12 +34,12 @@ class Facts:
 
     @property
     def sender_domain(self) -> str | None:
-        """The domain of MAIL FROM as A-labels; None for the null sender and for what is no address."""
+        """The domain of MAIL FROM as A-labels; None for the null sender and for anything that is not an address."""
         return _domain_of(self.mail_from)
 
     @property
     def recipient_domain(self) -> str | None:
-        """The domain of the current RCPT TO as A-labels; None for what is no address."""
+        """The domain of the current RCPT TO as A-labels; None for anything that is not an address."""
         return _domain_of(self.recipient)
 
 
@@ -49,7 +49,10 @@ def _domain_of(address: str | None) -> str | None:
 
 
 def bare_address(address: str) -> str:
-    """The address of a MAIL or RCPT command without its angle brackets. Raises `TypeError` for what is no text."""
+    """The address of a MAIL or RCPT command without its angle brackets.
+
+    Raises `TypeError` for anything that is not text.
+    """
     address = text_of("an address", address).strip()
     return address[1:-1] if address.startswith("<") and address.endswith(">") else address
 
