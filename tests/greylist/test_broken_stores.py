@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -62,6 +63,40 @@ def greylist(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Greylist]:
     monkeypatch.setattr("mailauth.stores.sqlite.LOOK_INTERVAL", 0)
     with Greylist(open_store(f"sqlite://{path}", time_limit=0.2)) as greylist:
         yield greylist
+
+
+def test_a_store_that_is_dropped_closes_its_file(path: Path) -> None:
+    """From Python 3.13 on, a connection that is not closed is a ResourceWarning."""
+    unraisable: list[Any] = []
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable.append
+    try:
+        store = SqliteStore(path)
+        store.get(("x",))
+        del store
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
+    assert not unraisable
+    assert not Path(f"{path}-wal").exists()
+
+
+def test_a_connection_is_closed_where_the_file_cannot_be_looked_at(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def remember(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*arguments, **options))
+        return opened[-1]
+
+    def fail(path: str) -> tuple[int, int]:
+        raise PermissionError("no")
+
+    monkeypatch.setattr(sqlite3, "connect", remember)
+    monkeypatch.setattr("mailauth.stores.sqlite._identity", fail)
+    with pytest.raises(StoreError):
+        SqliteStore(path).get(("x",))
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")
 
 
 def test_a_file_that_is_no_database(greylist: Greylist, path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -109,11 +109,15 @@ class SqliteStore:
     def __init__(
         self, path: str | os.PathLike[str], *, durability: str | None = None, time_limit: float = DEFAULT_TIME_LIMIT
     ) -> None:
+        self._reset()
         self.path = os.fspath(path)
         self._synchronous = {"normal": "NORMAL", "full": "FULL"}[durability or "normal"]
         self._time_limit = time_limit
-        self._reset()
         _stores.add(self)
+
+    def __del__(self) -> None:
+        # A connection that is dropped without being closed is a ResourceWarning from Python 3.13 on.
+        self.close()
 
     def _reset(self) -> None:
         self._idle: deque[_Open] = deque()
@@ -238,10 +242,12 @@ class SqliteStore:
         try:
             opened = self._take(now, deadline)
             result = self._when_free(deadline, work, opened.connection, *arguments)
-        except (sqlite3.Error, OSError, StoreError, ValueError, OverflowError) as error:
+        except BaseException as error:
             if opened is not None:
                 opened.connection.close()
-            raise _store_error(self.path, error) from error
+            if isinstance(error, sqlite3.Error | OSError | StoreError | ValueError | OverflowError):
+                raise _store_error(self.path, error) from error
+            raise
         self._idle.append(opened)
         return result
 
@@ -250,7 +256,7 @@ class SqliteStore:
             try:
                 opened = self._idle.pop()
             except IndexError:
-                return _Open(self._connect(deadline), _identity(self.path))
+                return self._connect(deadline)
             if self._is_still(opened.identity, now):
                 return opened
             opened.connection.close()
@@ -263,7 +269,7 @@ class SqliteStore:
         self._identity = _identity(self.path)
         return identity == self._identity
 
-    def _connect(self, deadline: float) -> sqlite3.Connection:
+    def _connect(self, deadline: float) -> _Open:
         connection = sqlite3.connect(
             self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=32
         )
@@ -276,10 +282,10 @@ class SqliteStore:
                 self._when_free(deadline, self._prepare, connection)
             finally:
                 self._prepare_lock.release()
+            return _Open(connection, _identity(self.path))
         except BaseException:
             connection.close()
             raise
-        return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         application, version = _schema_of(connection)
