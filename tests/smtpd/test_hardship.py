@@ -311,3 +311,38 @@ def test_no_log_line_shows_what_moves_the_cursor(serve: Serve, caplog: pytest.Lo
         raw.say(line + b"\r\n")
     assert any("unrecognised" in message for message in caplog.messages)
     assert [message for message in caplog.messages if not message.isprintable()] == []
+
+
+@pytest.mark.parametrize(
+    "command", [b"NOOP", b"RSET", b"VRFY bob", b"HELP", b"EHLO mx.good.example", b"HELO mx.good.example", b"noop x"]
+)
+def test_commands_that_bring_no_message_nearer_are_bounded(serve: Serve, command: bytes) -> None:
+    """100 of them, as Postfix's smtpd_junk_command_limit; then the connection is closed."""
+    raw = serve().raw()
+    replies = [raw.say(command + b"\r\n") for _ in range(101)]
+    assert not [reply for reply in replies[:100] if not reply.startswith(b"2")]
+    assert replies[100].startswith(b"421 4.7.0 ")
+    assert raw.line() == b""
+
+
+def test_junk_commands_sent_at_once_get_one_refusal(serve: Serve) -> None:
+    raw = serve().raw()
+    raw.socket.sendall(b"NOOP\r\n" * 5000)
+    replies = []
+    while line := raw.line():
+        replies.append(line)
+    assert len(replies) == 101
+    assert replies[-1].startswith(b"421 4.7.0 ")
+
+
+def test_a_client_with_many_messages_is_not_sent_away(serve: Serve) -> None:
+    """A message that is accepted begins the count anew: RSET before each is what polite clients say."""
+    server = serve(restrictions())
+    raw = server.raw()
+    raw.say(b"EHLO mx.good.example\r\n")
+    for _ in range(5):
+        for _ in range(60):
+            assert raw.say(b"RSET\r\n").startswith(b"250 ")
+        for line in (*ENVELOPE.splitlines(keepends=True), b"DATA\r\n"):
+            raw.say(line)
+        assert raw.say(b"Subject: x\r\n\r\n.\r\n").startswith(b"250 2.0.0")

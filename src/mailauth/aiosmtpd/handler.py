@@ -48,12 +48,17 @@ MAX_HOPS = 100
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The bounds of a server. Times are in seconds; the defaults are those of the ``[listen]`` table."""
+    """The bounds of a server. Times are in seconds; the defaults are those of the ``[listen]`` table.
+
+    `max_junk_commands` bounds commands that bring no message nearer (NOOP, RSET, VRFY, EXPN, HELP, HELO, EHLO), counted
+    since the last message that was accepted, as Postfix's smtpd_junk_command_limit does.
+    """
 
     max_recipients: int = 1000
     max_connections: int = 500
     max_connections_per_client: int = 50
     max_errors: int = 100
+    max_junk_commands: int = 100
     data: float = 1800.0
     delivery: float = 300.0
 

@@ -5,14 +5,17 @@ bounded memory, clocks of a connection, counting. What is decided is the handler
 """
 
 # SECURITY: the peer sends anything, slowly or fast, and without end. Per connection there are at most: one command
-# line, one message of `data_size_limit` octets, `max_errors` refused commands, `timeout` seconds of silence, and `data`
-# seconds for one message. Nothing that it sent is echoed but in one printable line.
+# line, one message of `data_size_limit` octets, `max_errors` refused commands, `max_junk_commands` that bring no
+# message nearer, `timeout` seconds of silence, and `data` seconds for one message. Nothing that it sent is echoed but
+# in one printable line.
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.smtp import SMTP, syntax
@@ -36,6 +39,9 @@ LAST_WORDS_SECONDS = 5.0
 
 # RFC 2920 section 3.1: these may stand anywhere in a group of commands; what is not here may only end one.
 _MAY_BE_FOLLOWED = frozenset({"MAIL", "RCPT", "RSET"})
+JUNK_COMMANDS = frozenset({"HELO", "EHLO", "NOOP", "RSET", "VRFY", "EXPN", "HELP"})
+"""Commands that are answered as often as a client likes, and bring no message nearer."""
+
 # The reply to a message is asked for at its end, and the next commands may follow it at once (ibid.).
 _AFTER_CONTENT = "DATA"
 
@@ -67,10 +73,14 @@ class MailauthMixin(SMTP):
         self.command_size_limit = MAX_COMMAND_OCTETS
         self.talked_too_early = False
         self._errors = 0
+        self._junk_commands = 0  # since the last message that was accepted
         self._counted_as: IPAddress | None = None
         self._counted = False
         _log_of_aiosmtpd.addFilter(_printable)  # once, however often it is said
         super().__init__(handler, **arguments)
+        for command in JUNK_COMMANDS & self._smtp_methods.keys():
+            method = self._smtp_methods[command]
+            self._smtp_methods[command] = update_wrapper(partial(self._junk_command, method), method)
 
     # --- the connection ---------------------------------------------------------------------------------------
 
@@ -162,6 +172,15 @@ class MailauthMixin(SMTP):
             return None, None
         return path.address or "<>", path.parameters
 
+    async def _junk_command(self, method: Callable[[str | None], Awaitable[None]], arg: str | None) -> None:
+        self._junk_commands += 1
+        limit = self.event_handler.limits.max_junk_commands
+        if self._junk_commands <= limit:
+            await method(arg)
+        elif self._junk_commands == limit + 1:  # what was sent with it may still come
+            _log.info("%r: too many commands without a message", self.session and self.session.peer)
+            self._close("421 4.7.0 Too many commands without a message")
+
     @syntax("AUTH <mechanism>")
     async def smtp_AUTH(self, arg: str) -> None:
         """RFC 4954 section 4: AUTH is refused within a transaction, which began as a stranger's."""
@@ -192,7 +211,10 @@ class MailauthMixin(SMTP):
         await self.push("354 End data with <CR><LF>.<CR><LF>")
         content = await self._content()
         if content is not None:
-            await self.push(await self._judge(content))
+            reply = await self._judge(content)
+            if reply.startswith("2"):
+                self._junk_commands = 0
+            await self.push(reply)
         self._set_post_data_state()  # type: ignore[no-untyped-call]
 
     async def _judge(self, content: ContentReader) -> str:
