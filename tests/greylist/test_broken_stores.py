@@ -1,4 +1,4 @@
-# Invariant: a store in trouble lets mail through (or defers it, if asked to), says why, and serves again by itself as
+# Invariant: a store that fails lets mail through (or defers it, if asked to), says why, and serves again by itself as
 # soon as it can.
 """Corrupt, locked, full, read-only, unreachable and silent stores: the real things."""
 
@@ -38,8 +38,8 @@ def check(greylist: Greylist, at: float = 0, sender: str = "ann@example.org") ->
     return greylist.check("192.0.2.1", sender, "bob@example.net", now=T + at)
 
 
-def in_trouble(greylist: Greylist, trouble: StoreErrorReason) -> Decision:
-    """The decision of a check of something new, while the store has this trouble."""
+def failing(greylist: Greylist, reason: StoreErrorReason) -> Decision:
+    """The decision of a check of something new, while the store fails for this reason."""
     record = Record(State.WAITING, T, T, 1, 0, int(T) + 5000)
 
     def fill() -> None:
@@ -49,7 +49,7 @@ def in_trouble(greylist: Greylist, trouble: StoreErrorReason) -> Decision:
 
     with pytest.raises(StoreError) as caught:
         fill()
-    assert caught.value.reason is trouble, caught.value
+    assert caught.value.reason is reason, caught.value
     return check(greylist, sender="stranger@example.org")
 
 
@@ -101,7 +101,7 @@ def test_a_connection_is_closed_where_the_file_cannot_be_looked_at(path: Path, m
 
 def test_a_file_that_is_no_database(greylist: Greylist, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.write_bytes(b"From ann@example.org\n" * 500)
-    decision = in_trouble(greylist, StoreErrorReason.CORRUPT)
+    decision = failing(greylist, StoreErrorReason.CORRUPT)
     assert (decision.action, decision.reason) == ("accept", "store-error")
     assert "not a database" in decision.detail
     assert "not a database" in caplog.text
@@ -120,7 +120,7 @@ def test_a_corrupt_database(greylist: Greylist, path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(os.urandom(size - 4096))
-    decision = in_trouble(greylist, StoreErrorReason.CORRUPT)
+    decision = failing(greylist, StoreErrorReason.CORRUPT)
     assert (decision.action, decision.reason) == ("accept", "store-error")
     greylist.close()
     # A backup put in its place is all that is needed.
@@ -169,7 +169,7 @@ def test_a_locked_database(greylist: Greylist, path: Path) -> None:
     check(greylist)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        decision = in_trouble(greylist, StoreErrorReason.LOCKED)
+        decision = failing(greylist, StoreErrorReason.LOCKED)
         assert (decision.action, decision.reason) == ("accept", "store-error")
         # Reading goes on: what is in the store is decided as ever.
         assert check(greylist, 300).reason == "retried"
@@ -294,7 +294,7 @@ def test_a_full_disk(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None
     reasons = [check(greylist, sender=f"a{i}x@example.org").reason for i in range(2000)]
     assert reasons[-1] == "store-error"
     assert set(reasons) <= {"new", "store-error"}
-    decision = in_trouble(greylist, StoreErrorReason.FULL)
+    decision = failing(greylist, StoreErrorReason.FULL)
     assert (decision.action, "full" in decision.detail) == ("accept", True)
     # What is in the store is still decided by it, and who has waited gets through.
     assert check(greylist, 300).reason == "retried"
@@ -475,7 +475,7 @@ def test_redis_out_of_memory(caplog: pytest.LogCaptureFixture) -> None:
         greylist = Greylist(open_store(server.url))
         assert check(greylist).reason == "new"
         admin.config_set("maxmemory", "1")
-        decision = in_trouble(greylist, StoreErrorReason.FULL)
+        decision = failing(greylist, StoreErrorReason.FULL)
         assert (decision.action, decision.reason) == ("accept", "store-error")
         assert check(greylist, 300).reason == "retried"
         admin.config_set("maxmemory", "0")
@@ -508,7 +508,7 @@ def test_a_postgresql_that_only_reads() -> None:
         greylist.close()
         with psycopg.connect(server.url, autocommit=True) as admin:
             admin.execute("ALTER DATABASE postgres SET default_transaction_read_only = on")
-            decision = in_trouble(greylist, StoreErrorReason.READ_ONLY)
+            decision = failing(greylist, StoreErrorReason.READ_ONLY)
             assert (decision.action, decision.reason) == ("accept", "store-error")
             assert check(greylist, 300).reason == "retried"
             admin.execute("SET default_transaction_read_only = off")

@@ -1,3 +1,5 @@
+"""Finding and deleting Authentication-Results fields that claim to be ours; every other octet stays as it is."""
+
 # RFC 8601 section 5: a server at the border deletes each field that bears its own authserv-id, and each whose version
 # it does not know. It says nothing of fields that cannot be read; the rule here (docs/conformance.md):
 #   - Only the beginning counts, up to the first semicolon. What follows the id may be as broken as it likes: a reader
@@ -14,7 +16,6 @@
 # here. So fields are looked for where lax readers find them, too: behind a bare CR or LF (or whatever else passes for
 # a line end) within another field, behind a line that breaks the header off, behind the bounds of the splitter, and
 # behind the empty line of an LF message, for those to whom only CRLF ends a line. All scans are linear, nothing raises.
-"""Finding and deleting Authentication-Results fields that claim to be ours; every other octet stays as it is."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Reading Authentication-Results fields: octets in, values or a typed failure out."""
+
 # RFC 8601 section 2.2, with RFC 5322 section 3.2 for CFWS and quoted-string, RFC 2045 section 5.1 for value:
 #   authres-payload = [CFWS] authserv-id [ CFWS authres-version ] ( no-result / 1*resinfo ) [CFWS] CRLF
 #   authserv-id     = value
@@ -21,7 +23,6 @@
 # space and comments before a detached "@" twice; what quotes or parentheses without an end hold, once more for each of
 # the first `_MAX_BROKEN`); comments nest to `MAX_COMMENT_DEPTH`; a field over `MAX_FIELD_OCTETS` is not read; of
 # defects, `MAX_DEFECTS` are kept.
-"""Reading Authentication-Results fields: octets in, values or a typed failure out."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
+"""The tokens, limits and registered words of RFC 8601 fields: tables and expressions only."""
+
 # SECURITY: every expression runs over octets that a peer chose. Each is a single run of one character class, or ends
 # each repeat with a character that the class does not hold, so none of them can backtrack over more than one label.
-"""The tokens, limits and registered words of RFC 8601 fields: tables and expressions only."""
 
 from __future__ import annotations
 

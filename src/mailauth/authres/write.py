@@ -1,8 +1,9 @@
+"""A field as text: which form each value takes, and where lines are folded."""
+
 # SECURITY: property values, reasons and comments are what a peer chose (addresses, HELO names, signature tags, texts
 # from DNS). Whatever they hold, the field stays one field with the structure of the values given: text is cut
 # (`MAX_VALUE_OCTETS`), what may not stand in a field is escaped, and the rest is quoted unless it is a plain token or
 # an identity. Lines never exceed 998 octets, and 78 characters only where no legal place to fold is left.
-"""A field as text: which form each value takes, and where lines are folded."""
 
 from __future__ import annotations
 

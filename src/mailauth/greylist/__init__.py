@@ -1,10 +1,14 @@
-"""Greylisting (RFC 6647): one state machine over any store.
+"""Greylisting (RFC 6647): defer the first attempt of an unknown client, sender and recipient, and accept the retry.
 
-`Greylist` and `AsyncGreylist` check attempts; `mailauth.stores` opens the stores; docs/greylist.md has the table, the
-diagram, and every setting.
+Mail servers come back after a temporary refusal; most programs that only send spam do not. What was seen is kept in a
+store (`mailauth.stores`), which all hosts of a site may share::
 
-The public names of greylisting. Nothing in this package imports a store's driver, and only service.py (an injected
-clock) and settingsfile.py (one file) touch the world.
+    greylist = Greylist(open_store("sqlite:///var/lib/mailauth/greylist.db"))
+    decision = greylist.check("192.0.2.1", "ann@example.org", "bob@example.net")
+    if decision.deferred: send(decision.reply)
+
+Reading order: policy.py (the delays), records.py (what is kept), machine.py (states and transitions), keys.py (which
+attempts are the same), decision.py, check.py (one check as a plan), store.py, settings.py (exemptions), service.py.
 """
 
 from __future__ import annotations

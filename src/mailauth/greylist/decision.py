@@ -1,6 +1,7 @@
+"""`Decision`: defer or accept, why, and how to say it: reply, header field, words, JSON. No transitions."""
+
 # SECURITY: nothing the peer sent is part of a decision: reasons are fixed words, the rest are numbers, and `note`
 # holds words of the site's own store or settings. A host name for the header field is checked.
-"""`Decision`: defer or accept, why, and how to say it: reply, header field, words, JSON. No transitions."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""`Settings`: exemptions (RFC 6647 sections 2.7 and 5) and settings per recipient, as values. No files, no clock."""
+
 # SECURITY: patterns are the site's own; the names and addresses that are matched against it come from the peer. A
 # match is a handful of lookups in sets, whatever the length of the lists; nothing from the peer is a pattern.
 #
@@ -7,7 +9,6 @@
 #   "." name  = ".example.org"                    this domain and everything below it
 #   mailbox   = "ann@example.org"                 this address; "<>" is the null sender
 #   local "@" = "postmaster@"                     this local part in every domain
-"""`Settings`: exemptions (RFC 6647 sections 2.7 and 5) and settings per recipient, as values. No files, no clock."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Greylist stores by URL: ``memory:``, ``sqlite:``, ``redis:`` (Valkey, too), ``postgresql:``.
 
-The stores of greylisting and the one place that chooses them by URL. A store keeps records and swaps one for another;
-it decides nothing. Each driver is imported when the first store of its kind is opened.
+A store keeps records and swaps one for another; it decides nothing. `open_store` and `open_async_store` choose it by
+its URL, and import its driver when the first store of its kind is opened. Reading order: urls.py, memory.py (the
+shortest store), sqlite.py, redis.py, postgres.py, threads.py (synchronous stores for asynchronous callers).
 """
 
 from __future__ import annotations

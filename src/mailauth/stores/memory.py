@@ -1,7 +1,4 @@
-"""`MemoryStore`: records in a dictionary.
-
-The store that lives and dies with its process.
-"""
+"""`MemoryStore`: records in a dictionary, which live and die with their process."""
 
 # SECURITY: whoever can connect can create records; their number is bounded (RFC 6647 section 8.2), and a store
 # that is full says so, which by default lets mail through.
@@ -13,13 +10,13 @@ import threading
 from collections.abc import Sequence
 from itertools import islice
 
-from mailauth.greylist import Entry, Page, Record, StoreError, StoreErrorReason
+from mailauth.greylist import AsyncStore, Entry, Page, Record, Store, StoreError, StoreErrorReason
 
 MAX_RECORDS = 1_000_000
 """About 600 MB."""
 
 
-class MemoryStore:
+class MemoryStore(Store):
     """Records in memory, for one process, its threads and its tests."""
 
     def __init__(self, *, max_records: int = MAX_RECORDS) -> None:
@@ -30,11 +27,9 @@ class MemoryStore:
         self._max_records = max_records
 
     def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
-        """See `mailauth.greylist.Store`."""
         return [self._records.get(key) for key in keys]
 
     def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
-        """See `mailauth.greylist.Store`."""
         with self._lock:
             if self._records.get(key) != expected:
                 return False
@@ -55,7 +50,6 @@ class MemoryStore:
             heapq.heapify(self._queue)
 
     def expire(self, now: float, limit: int) -> Sequence[Entry]:
-        """See `mailauth.greylist.Store`."""
         removed: list[Entry] = []
         with self._lock:
             while self._queue and self._queue[0][0] < now and len(removed) < limit:
@@ -67,7 +61,6 @@ class MemoryStore:
         return removed
 
     def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
-        """See `mailauth.greylist.Store`."""
         with self._lock:
             keys = sorted(key for key in self._records if key.startswith(prefix) and key > cursor)
             entries = [(key, self._records[key]) for key in islice(keys, limit)]
@@ -77,28 +70,23 @@ class MemoryStore:
         """Nothing to give back: the records stay as long as the object does."""
 
 
-class AsyncMemoryStore:
+class AsyncMemoryStore(AsyncStore):
     """A `MemoryStore` for asyncio and trio: nothing in it ever waits, so no thread is needed."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
 
     async def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
-        """See `mailauth.greylist.Store`."""
         return self._store.get(keys)
 
     async def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
-        """See `mailauth.greylist.Store`."""
         return self._store.compare_and_set(key, expected, record)
 
     async def expire(self, now: float, limit: int) -> Sequence[Entry]:
-        """See `mailauth.greylist.Store`."""
         return self._store.expire(now, limit)
 
     async def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
-        """See `mailauth.greylist.Store`."""
         return self._store.scan(prefix, cursor, limit)
 
     async def close(self) -> None:
-        """See `mailauth.greylist.Store`."""
         self._store.close()

@@ -1,6 +1,6 @@
-"""`PostgresStore` and `AsyncPostgresStore`: records in PostgreSQL.
+"""`PostgresStore` and `AsyncPostgresStore`: records in one table of PostgreSQL, shared by several hosts.
 
-The PostgreSQL store: one table, shared by several hosts. SQL only swaps and removes rows.
+SQL only swaps and removes rows.
 """
 
 # SECURITY: keys hold what a peer sent; they are bound as parameters, never part of a statement. Passwords in the URL
@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mailauth import MailAuthError
-from mailauth.greylist import Entry, Page, Record, State, StoreError, StoreErrorReason
+from mailauth.greylist import AsyncStore, Entry, Page, Record, State, Store, StoreError, StoreErrorReason
 from mailauth.stores.urls import DEFAULT_TIME_LIMIT, redact, why
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _has_rows(cursor: Any) -> bool:
     return cursor.pgresult is not None and cursor.pgresult.nfields > 0
 
 
-class PostgresStore(_Wording):
+class PostgresStore(_Wording, Store):
     """Records in PostgreSQL 12 or newer. The table is made when it is missing; connections are kept and shared.
 
     `durability`: "full" waits until a write is on the server's disk, "normal" does not (a crash of the server may
@@ -186,17 +186,14 @@ class PostgresStore(_Wording):
         self._process = os.getpid()
 
     def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
-        """See `mailauth.greylist.Store`."""
         return self._by_key(keys, self._query(*_select(keys))[0])
 
     def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
-        """See `mailauth.greylist.Store`."""
         if expected is None and record is None:
             return self.get((key,))[0] is None
         return self._query(*_swap(key, expected, record))[1] == 1
 
     def expire(self, now: float, limit: int) -> Sequence[Entry]:
-        """See `mailauth.greylist.Store`."""
         return self._entries(self._query(_EXPIRE, (now, limit, now))[0])
 
     def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
@@ -205,7 +202,6 @@ class PostgresStore(_Wording):
         return Page(entries, entries[-1][0] if len(entries) == limit else "")
 
     def close(self) -> None:
-        """See `mailauth.greylist.Store`."""
         # Other threads may take the last one first.
         with suppress(IndexError):
             while True:
@@ -318,7 +314,7 @@ def _until(waiting: Any, deadline: Any) -> Generator[Any, Any, Any]:
         return stop.value
 
 
-class AsyncPostgresStore(_Wording):
+class AsyncPostgresStore(_Wording, AsyncStore):
     """`PostgresStore` for asyncio. Connections belong to an event loop; another loop gets its own."""
 
     def __init__(self, url: str, *, durability: str | None = None, time_limit: float = DEFAULT_TIME_LIMIT) -> None:
@@ -328,17 +324,14 @@ class AsyncPostgresStore(_Wording):
         self._permits: Any = None
 
     async def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
-        """See `mailauth.greylist.Store`."""
         return self._by_key(keys, (await self._query(*_select(keys)))[0])
 
     async def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
-        """See `mailauth.greylist.Store`."""
         if expected is None and record is None:
             return (await self.get((key,)))[0] is None
         return (await self._query(*_swap(key, expected, record)))[1] == 1
 
     async def expire(self, now: float, limit: int) -> Sequence[Entry]:
-        """See `mailauth.greylist.Store`."""
         return self._entries((await self._query(_EXPIRE, (now, limit, now)))[0])
 
     async def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
@@ -347,7 +340,6 @@ class AsyncPostgresStore(_Wording):
         return Page(entries, entries[-1][0] if len(entries) == limit else "")
 
     async def close(self) -> None:
-        """See `mailauth.greylist.Store`."""
         while self._idle:
             await self._idle.pop().close()
 

@@ -1,7 +1,7 @@
 """`RedisStore` and `AsyncRedisStore`: records in Redis or Valkey, shared by several hosts.
 
-The Redis store (Valkey speaks the same protocol): each record a string, and one sorted set of all keys by the second
-from which they may be removed. The scripts only compare, set and remove.
+Each record is a string; one sorted set has all keys by the second from which they may be removed. The scripts only
+compare, set and remove.
 """
 
 # Redis could let keys run out by itself, but then by its own clock, and nobody would learn what was removed.
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mailauth import MailAuthError
-from mailauth.greylist import Entry, Page, Record, StoreError, StoreErrorReason
+from mailauth.greylist import AsyncStore, Entry, Page, Record, Store, StoreError, StoreErrorReason
 from mailauth.stores.urls import DEFAULT_TIME_LIMIT, redact, why
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class _Wording:
         return StoreError(words)
 
 
-class RedisStore(_Wording):
+class RedisStore(_Wording, Store):
     """Records in Redis 5 or newer, or Valkey. Not for a cluster: a record and the set of keys are in two slots.
 
     What is acknowledged survives this process. Whether it survives the server's is the server's setting: switch on
@@ -156,16 +156,13 @@ class RedisStore(_Wording):
             raise self._store_error(error) from error
 
     def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
-        """See `mailauth.greylist.Store`."""
         return self._records(self._guarded(lambda: self._client.mget(self._names(keys))))
 
     def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
-        """See `mailauth.greylist.Store`."""
         names, values = self._swap(key, expected, record)
         return bool(self._guarded(lambda: self._compare_and_set(keys=names, args=values)))
 
     def expire(self, now: float, limit: int) -> Sequence[Entry]:
-        """See `mailauth.greylist.Store`."""
         values = [self._record_prefix, repr(now), limit]
         return self._entries(self._guarded(lambda: self._expire(keys=[self._set], args=values)))
 
@@ -178,11 +175,10 @@ class RedisStore(_Wording):
         return self._page(place, names, texts)
 
     def close(self) -> None:
-        """See `mailauth.greylist.Store`."""
         self._client.close()
 
 
-class AsyncRedisStore(_Wording):
+class AsyncRedisStore(_Wording, AsyncStore):
     """`RedisStore` for asyncio. Connections belong to an event loop; another loop gets its own."""
 
     def __init__(self, url: str, *, prefix: str | None = None, time_limit: float = DEFAULT_TIME_LIMIT) -> None:
@@ -212,16 +208,13 @@ class AsyncRedisStore(_Wording):
             raise self._store_error(error) from error
 
     async def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
-        """See `mailauth.greylist.Store`."""
         return self._records(await self._guarded(lambda client: client.mget(self._names(keys))))
 
     async def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
-        """See `mailauth.greylist.Store`."""
         names, values = self._swap(key, expected, record)
         return bool(await self._guarded(lambda _: self._compare_and_set(keys=names, args=values)))
 
     async def expire(self, now: float, limit: int) -> Sequence[Entry]:
-        """See `mailauth.greylist.Store`."""
         values = [self._record_prefix, repr(now), limit]
         return self._entries(await self._guarded(lambda _: self._expire(keys=[self._set], args=values)))
 
@@ -233,7 +226,6 @@ class AsyncRedisStore(_Wording):
         return self._page(place, names, texts)
 
     async def close(self) -> None:
-        """See `mailauth.greylist.Store`."""
         client, self._client, self._loop = self._client, None, None
         if client is not None:
             await client.aclose()

@@ -1,7 +1,4 @@
-"""`SqliteStore`: records in an SQLite database.
-
-The SQLite store: one file, shared by the processes of one host. SQL only swaps records.
-"""
+"""`SqliteStore`: records in an SQLite file, shared by the processes of one host. SQL only swaps records."""
 
 # Reads need no lock (WAL). Within a process one thread writes at a time, and takes the waiting writes of the others
 # along in one transaction, so that with durability "full" they share one fsync. Between processes SQLite's write lock
@@ -22,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
-from mailauth.greylist import Entry, Page, Record, State, StoreError, StoreErrorReason
+from mailauth.greylist import Entry, Page, Record, State, Store, StoreError, StoreErrorReason
 from mailauth.greylist.records import NEVER
 from mailauth.stores.urls import DEFAULT_TIME_LIMIT
 
@@ -98,7 +95,7 @@ class _Write:
         self.error: BaseException | None = None
 
 
-class SqliteStore:
+class SqliteStore(Store):
     """Records in an SQLite file (WAL). Any number of threads and processes may share the file.
 
     `durability`: "normal" (PRAGMA synchronous=NORMAL) keeps every acknowledged write through a crash of the process;
@@ -130,23 +127,20 @@ class SqliteStore:
     # --- the operations ---
 
     def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
-        """See `mailauth.greylist.Store`."""
         return self._with_connection(None, _read, keys)
 
     def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
-        """See `mailauth.greylist.Store`."""
         if expected is None and record is None:
             return self.get((key,))[0] is None
         statement, values = _swap(key, expected, record)
         return self._write(_change, statement, values)
 
     def expire(self, now: float, limit: int) -> Sequence[Entry]:
-        """See `mailauth.greylist.Store`."""
         # Read before write: nearly always there is nothing to do, and nobody need be kept waiting for that.
         if not self._with_connection(None, _rows, _ANY_DUE, (now,)):
             return []
         rows = self._write(_rows, _EXPIRE, (now, limit))
-        # What is no record has gone with the others, and is nothing to tell of.
+        # Rows that are not records were removed with the others; they are not reported.
         return list(_readable(rows))
 
     def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
@@ -155,7 +149,6 @@ class SqliteStore:
         return Page(entries, entries[-1][0] if len(entries) == limit else "")
 
     def close(self) -> None:
-        """See `mailauth.greylist.Store`."""
         # Other threads may take the last one first.
         with suppress(IndexError):
             while True:
@@ -446,7 +439,7 @@ def _row(record: Record) -> tuple[Any, ...]:
 
 # --- errors --------------------------------------------------------------------------------------------------
 
-_TROUBLES = {
+_REASONS = {
     sqlite3.SQLITE_BUSY: StoreErrorReason.LOCKED,
     sqlite3.SQLITE_LOCKED: StoreErrorReason.LOCKED,
     sqlite3.SQLITE_CORRUPT: StoreErrorReason.CORRUPT,
@@ -469,7 +462,7 @@ def _store_error(path: str, error: Exception) -> StoreError:
     if isinstance(error, StoreError):
         return error
     if isinstance(error, sqlite3.Error):
-        return StoreError(f"{path}: {error}", _TROUBLES.get(_code(error), StoreErrorReason.OTHER))
+        return StoreError(f"{path}: {error}", _REASONS.get(_code(error), StoreErrorReason.OTHER))
     if isinstance(error, ValueError | OverflowError):
         return StoreError(f"{path}: {error}", StoreErrorReason.CORRUPT)
     return StoreError(f"{path}: {error}", StoreErrorReason.UNREACHABLE)

@@ -1,6 +1,6 @@
 """`ThreadedStore`: any store in worker threads; `NativeUnderAsyncio`: an asyncio driver, with threads under trio.
 
-Running a synchronous store from async code. asyncio and trio are imported when first needed.
+asyncio and trio are imported when first needed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_THREADS = 32
 """So many operations of one store run at once under asyncio; under trio its own limiter decides (40)."""
 
 
-class ThreadedStore:
+class ThreadedStore(AsyncStore):
     """A synchronous store for asyncio and trio, each operation in a worker thread.
 
     An operation whose caller is cancelled runs to its end in its thread; nobody hears of it.
@@ -55,19 +55,15 @@ class ThreadedStore:
             return self._threads
 
     async def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
-        """See `mailauth.greylist.Store`."""
         return await self._in_thread(self._store.get, keys)
 
     async def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
-        """See `mailauth.greylist.Store`."""
         return await self._in_thread(self._store.compare_and_set, key, expected, record)
 
     async def expire(self, now: float, limit: int) -> Sequence[Entry]:
-        """See `mailauth.greylist.Store`."""
         return await self._in_thread(self._store.expire, now, limit)
 
     async def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
-        """See `mailauth.greylist.Store`."""
         return await self._in_thread(self._store.scan, prefix, cursor, limit)
 
     async def close(self) -> None:
@@ -79,7 +75,7 @@ class ThreadedStore:
             threads.shutdown(wait=False)
 
 
-class NativeUnderAsyncio:
+class NativeUnderAsyncio(AsyncStore):
     """A store with an asyncio driver; under trio, which that driver does not know, another one in its place."""
 
     def __init__(self, native: AsyncStore, under_trio: Callable[[], AsyncStore]) -> None:
@@ -95,21 +91,16 @@ class NativeUnderAsyncio:
         return self._other
 
     async def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
-        """See `mailauth.greylist.Store`."""
         return await self._store().get(keys)
 
     async def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
-        """See `mailauth.greylist.Store`."""
         return await self._store().compare_and_set(key, expected, record)
 
     async def expire(self, now: float, limit: int) -> Sequence[Entry]:
-        """See `mailauth.greylist.Store`."""
         return await self._store().expire(now, limit)
 
     async def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
-        """See `mailauth.greylist.Store`."""
         return await self._store().scan(prefix, cursor, limit)
 
     async def close(self) -> None:
-        """See `mailauth.greylist.Store`."""
         await self._store().close()
