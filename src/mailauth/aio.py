@@ -37,6 +37,9 @@ __all__ = [
 
 T = TypeVar("T")
 
+# Made once: a policy costs as much as a short evaluation.
+_SPF_POLICY, _DKIM_POLICY, _RBL_POLICY = spf.SpfPolicy(), dkim.DkimPolicy(), rbl.RblPolicy()
+
 _default: list[AsyncResolver] = []
 
 
@@ -73,7 +76,7 @@ async def check_spf(
     of records, terms, questions and answers in the result.
     Raises `ValueError` if `ip` is no address.
     """
-    policy = policy or spf.SpfPolicy()
+    policy = policy or _SPF_POLICY
     now = time.time() if now is None else now
     if mail_from is None:
         plan = spf.check_helo(ip, helo, receiver=receiver, policy=policy, now=now, trace=trace)
@@ -96,7 +99,7 @@ async def verify_dkim(
 
     `message` is the whole message, or a binary file that is read in blocks. `now` is in seconds since the epoch.
     """
-    verifier = dkim.Verifier(now=time.time() if now is None else now, policy=policy or dkim.DkimPolicy())
+    verifier = dkim.Verifier(now=time.time() if now is None else now, policy=policy or _DKIM_POLICY)
     await _read(message, verifier.feed)
     return await run_async(verifier.finish(), _given(resolver), time_limit=time_limit)
 
@@ -171,7 +174,7 @@ async def query_rbl(
 
     `zones` are in Postfix's notation: ``zone=127.0.0.[2..11]*3``. Raises `ValueError` for a zone that cannot be read.
     """
-    plan = rbl.query(subject, zones, policy=policy or rbl.RblPolicy())
+    plan = rbl.query(subject, zones, policy=policy or _RBL_POLICY)
     return await run_async(plan, _given(resolver), time_limit=time_limit)
 
 
@@ -211,7 +214,14 @@ class Greylist(_Greylist):
 class Authenticator(AuthenticatorBase[AsyncResolver, Greylist]):
     """Authenticates mail: whole messages by `check`, SMTP dialogues by `session`. One serves a whole process.
 
-    Its arguments are those of `AuthenticatorBase`. Safe to share between tasks.
+    `hostname` is this server's name (the authserv-id of RFC 8601 and the receiver of RFC 7208), `rbl` the block lists
+    to ask, `greylist` a `Greylist`, `restrictions` what rejects or defers (default:
+    `mailauth.transaction.message.default_restrictions`). `rbl_monitor` (`mailauth.rbl.Monitor`) tests the lists now
+    and then and leaves out those that are out of service. `delay_reject` speaks what is found early at RCPT, as
+    Postfix does. `trace` keeps the whole SPF evaluation in the report. `resolver` is the system's where none is given;
+    `time_limit` (seconds) holds for the DNS of each phase or whole check; `clock` gives seconds since the epoch.
+
+    Safe to share between tasks. Raises `ValueError` or `TypeError` for arguments that make no sense.
     """
 
     async def check(

@@ -256,3 +256,9 @@ def test_messages_that_cannot_be_signed(dkim: Run, tmp_path: Path) -> None:
     assert dkim("sign", "--domain", "example.org", "--key", "k.pem", "--selector", "s", "bad.eml") == 1
     assert dkim.err == "mailauth: not signed: the message has no From field, not one\n"
     assert dkim.octets == b""
+
+
+def test_json_and_header_only_do_not_go_together(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["dkim", "sign", "--json", "--header-only", "--domain", "example.org", "--selector", "s", "--key", "k"]
+    assert main(words) == 2
+    assert "--header-only does not go with it" in capsys.readouterr().err

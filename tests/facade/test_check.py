@@ -333,3 +333,16 @@ def test_every_report_is_json(ip: str, helo: str | None, mail_from: str | None, 
         assert read["verdict"] in ("accept", "reject", "defer")
         assert set(read["not_evaluated"]) <= {"iprev", "rbl", "spf", "spf_helo", "dkim", "greylist"}
         assert (read["reply"] is None) == (report.reply is None)
+
+
+def test_a_list_that_is_out_of_service_says_nothing(facade: Facade) -> None:
+    """A monitor's first test finds a list that lists the world; from then on it rejects nobody."""
+    from mailauth.rbl import Monitor
+
+    world = {("2.0.0.127.wild.example", "A"): ["127.0.0.2"], ("*.wild.example", "A"): ["127.0.0.2"]}
+    auth = facade.module.Authenticator(
+        HOSTNAME, rbl=["wild.example"], rbl_monitor=Monitor(clock=lambda: 0.0), resolver=ZoneResolver(world)
+    )
+    report = facade.run(auth.check(signed(), ip=STRANGER, helo="mx.example.org", mail_from="ann@example.org"))
+    assert [(listing.result, listing.reason) for listing in report.rbl] == [("temperror", "out-of-service")]
+    assert report.decision.reason != "rbl-score"

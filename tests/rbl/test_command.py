@@ -164,3 +164,20 @@ def test_no_key_is_shown(rbl: Command) -> None:
         out = rbl(words[0], "--list", f"{KEY}.zen.dq.spamhaus.net", f"{KEY}.bl.example", *words[1:])[1]
         assert "***" in out
         assert KEY not in out
+
+
+def test_watching_prints_a_line_where_a_list_changes(rbl: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", pause)
+    status, output, _ = rbl("health", "--list", "bl.example", "wild.example", "--watch", "60")
+    assert (status, pauses) == (130, [60.0] * 3)
+    lines = [line.split("  ", 1)[1] for line in output.splitlines()]
+    assert lines[0] == "bl.example  in service"
+    assert lines[1].startswith("wild.example  out of service")
+    assert len(lines) == 2

@@ -9,7 +9,8 @@ import json
 
 import pytest
 
-from mailauth.plan import run
+from mailauth.plan import Answer, Outcome, Question, run
+from mailauth.resolvers import ZoneResolver
 from mailauth.spf import (
     Result,
     SpfPolicy,
@@ -327,3 +328,31 @@ class TestReceivedSpf:
     )
     def test_9_1_what_is_none(self, field: str) -> None:
         assert parse_received_spf(field) is None
+
+
+@pytest.mark.parametrize("record", ["v=spf1 ptr -all", "v=spf1 ptr mx -all", "v=spf1 ptr:example.net -all"])
+@pytest.mark.parametrize("asked", ["PTR", "A"])
+def test_a_time_limit_that_ends_within_ptr_is_a_temperror(record: str, asked: str) -> None:
+    """RFC 7208 section 4.6.4: what the limit cut off is no answer, though section 5.5 skips other DNS errors."""
+    now = [0.0]
+
+    class Slow:
+        def lookup(self, question: Question, time_limit: float | None) -> Answer:
+            if question.type == "TXT":
+                return Answer(Outcome.FOUND, (record.encode(),))
+            if question.type == "PTR" and asked == "A":
+                return Answer(Outcome.FOUND, ("mx.example.org", "mx.example.net"))
+            now[0] += 25.0
+            return Answer(Outcome.TIMED_OUT)
+
+    plan = check_host("192.0.2.1", helo="mx.example.org", mail_from="ann@example.org", now=0.0)
+    found = run(plan, Slow(), time_limit=20, clock=lambda: now[0])
+    assert (found.result, found.reason) == ("temperror", "dns-timed-out")
+
+
+def test_another_error_of_a_ptr_lookup_is_no_match() -> None:
+    """RFC 7208 section 5.5: "If a DNS error occurs while doing the PTR RR lookup, then this mechanism fails to match"."""
+    failures = {("1.2.0.192.in-addr.arpa", "PTR"): "timeout"}
+    zone = ZoneResolver({("example.org", "TXT"): ["v=spf1 ptr -all"]}, failures=failures)
+    plan = check_host("192.0.2.1", helo="mx.example.org", mail_from="ann@example.org", now=0.0)
+    assert run(plan, zone).result == "fail"

@@ -132,3 +132,22 @@ def test_output_is_safe_for_terminals(capsys: pytest.CaptureFixture[str], tmp_pa
     ):
         _, out, _ = spf(capsys, *command, "--zone", str(path))
         assert "\x1b" not in out
+
+
+@pytest.mark.parametrize(
+    ("domain", "ending"),
+    [("nothing.example.org", "no record: receivers give none"), ("slow.example", "receivers give temperror")],
+)
+def test_lint_says_what_receivers_make_of_a_domain_without_a_record(
+    domain: str, ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zone = tmp_path / "test.zone"
+    zone.write_text('example.org. 300 TXT "v=spf1 -all"\n')
+    with pytest.MonkeyPatch.context() as patch:
+        if domain.startswith("slow"):
+            from mailauth.resolvers import ZoneResolver
+
+            resolver = ZoneResolver({}, failures={("slow.example", "*"): "timeout"})
+            patch.setattr("mailauth.cli.spf.resolver_of", lambda options: resolver)
+        assert main(["spf", "lint", domain, "--zone", str(zone)]) == 1
+    assert capsys.readouterr().out.rstrip().endswith(ending)

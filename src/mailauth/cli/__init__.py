@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from mailauth import __version__
 from mailauth.cli.common import EXIT_USAGE, UsageError, one_line
@@ -24,13 +25,24 @@ _COMMANDS = {
     "spf": "evaluate, explain, check and write SPF records",
     "dkim": "verify and sign messages, make and test keys",
     "rbl": "ask block lists about an address or a domain",
-    "greylist": "look into a greylist store and mend it",
+    "greylist": "look into a greylist store and change it",
     "config": "check a configuration file",
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Each subcommand reports its own unknown arguments, with its own usage; argparse leaves that to the outermost."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but nothing may be left over."""
+        found, left = super().parse_known_args(args, namespace)
+        if left:
+            self.error(f"unrecognized arguments: {' '.join(left)}")
+        return found, left
+
+
 def _parser(named: str | None, *, everything: bool = False) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mailauth", description="Mail authentication from the command line.")
+    parser = _Parser(prog="mailauth", description="Mail authentication from the command line.")
     parser.add_argument("--version", action="version", version=f"mailauth {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in _COMMANDS.items():

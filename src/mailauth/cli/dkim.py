@@ -173,6 +173,8 @@ def _configure_sign(parser: argparse.ArgumentParser) -> None:
 
 
 def _sign(options: argparse.Namespace) -> int:
+    if options.json and options.header_only:
+        raise UsageError("--json prints the new fields alone; --header-only does not go with it")
     settings = _signing_options(options)
     with _input(options.message) as stream, _rewindable(stream) as message:
         keys = _keys_to_sign_with(options, message)

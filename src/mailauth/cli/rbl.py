@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Iterable, Sequence
 
 from mailauth.cli.common import (
@@ -19,6 +20,7 @@ from mailauth.cli.common import (
     open_input,
     print_json,
     resolver_of,
+    seconds,
 )
 from mailauth.plan import run as run_plan
 from mailauth.plan import run_all
@@ -29,6 +31,8 @@ from mailauth.rbl import (
     HealthResult,
     KnownList,
     Listing,
+    Monitor,
+    MonitorPolicy,
     RblPolicy,
     Reason,
     Result,
@@ -48,7 +52,7 @@ EXIT_LISTED = 1
 EXIT_NO_ANSWER = 3
 
 _USAGE = """mailauth rbl ADDRESS|DOMAIN [--list RULE ...] [--zone-list FILE] [--all] [options]
-       mailauth rbl health [--list RULE ...] [--zone-list FILE] [--all] [options]
+       mailauth rbl health [--list RULE ...] [--zone-list FILE] [--all] [--watch SECONDS] [options]
        mailauth rbl catalogue [--json]"""
 
 _EPILOG = """\
@@ -89,6 +93,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_THRESHOLD,
         metavar="N",
         help="reject from this score on (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--watch",
+        type=seconds,
+        metavar="SECONDS",
+        help="health: test again and again, and print each list that goes out of service or comes back",
     )
     add_dns_options(parser)
     add_json_option(parser)
@@ -255,6 +265,8 @@ def _count(number: int, noun: str) -> str:
 def _health(options: argparse.Namespace) -> int:
     rules = _rules(options, catalogue.live())
     unique = list({rule.zone: rule for rule in rules}.values())
+    if options.watch is not None:
+        return _watch(options, unique)
     plan = run_all([check_health(rule) for rule in unique])
     healths = run_plan(plan, resolver_of(options), time_limit=options.time_limit)
     if options.json:
@@ -264,6 +276,27 @@ def _health(options: argparse.Namespace) -> int:
     if any(health.result in _SICK for health in healths):
         return EXIT_LISTED
     return EXIT_OK if all(health.healthy for health in healths) else EXIT_NO_ANSWER
+
+
+def _watch(options: argparse.Namespace, rules: Sequence[Rule]) -> int:
+    """Until it is interrupted: one line when a list goes out of service or comes back."""
+    resolver, paint = resolver_of(options), Paint()
+    every = options.watch
+    monitor = Monitor(clock=time.monotonic, policy=MonitorPolicy(check_every=every, retry_after=every))
+    known: dict[str, bool] = {}
+    while True:
+        run_plan(monitor.check(rules), resolver, time_limit=options.time_limit)
+        for record in monitor.records():
+            if known.get(record.shown_zone) != record.in_service:
+                known[record.shown_zone] = record.in_service
+                stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+                if options.json:
+                    print_json({"time": stamp, **record.to_dict()})
+                else:
+                    state = paint("in service", "good") if record.in_service else paint("out of service", "bad")
+                    print(f"{stamp}  {record.shown_zone}  {state}  {record.why}".rstrip())
+        sys.stdout.flush()
+        time.sleep(every)
 
 
 _SICK = {HealthResult.SILENT, HealthResult.LISTS_ALL, HealthResult.REFUSED, HealthResult.DEAD}

@@ -234,7 +234,15 @@ def _print_report(report: LintReport) -> None:
     void = f"{report.void_lookups_ip4} for IPv4 clients, {report.void_lookups_ip6} for IPv6 clients"
     print(f"lookups: {report.lookups} of 10; void, of 2: {void}")
     print(f"authorised: {report.ip4_addresses:,} IPv4 addresses, {report.ip6_networks:,} IPv6 networks of /64")
-    print(paint("no errors", "good") if report.ok else paint("errors: receivers give permerror", "bad"))
+    codes = {finding.code for finding in report.findings if finding.domain == report.domain}
+    if report.ok:
+        print(paint("no errors", "good"))
+    elif report.record is None and "no-record" in codes:
+        print(paint("no record: receivers give none", "bad"))
+    elif report.record is None and "dns-error" in codes:
+        print(paint("the record was not found out: receivers give temperror", "doubt"))
+    else:
+        print(paint("errors: receivers give permerror", "bad"))
 
 
 def _finding_text(finding: Finding, report: LintReport) -> str:

@@ -17,6 +17,7 @@ from mailauth.config.signing import load_signing_table
 from mailauth.dkim import SigningRule, SigningTable
 from mailauth.greylist import Settings as GreylistSettings
 from mailauth.greylist import SettingsSource
+from mailauth.rbl import Monitor
 
 if TYPE_CHECKING:
     from mailauth import aio, sync
@@ -75,6 +76,7 @@ def _arguments(config: Config, trace: bool, clock: Callable[[], float]) -> dict[
         "spf_policy": config.spf,
         "dkim_policy": config.dkim,
         "rbl_policy": config.rbl.policy,
+        "rbl_monitor": Monitor(clock=time.monotonic) if config.rbl.monitor else None,
         "time_limit": config.deadlines.evaluation,
         "clock": clock,
     }

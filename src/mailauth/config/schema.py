@@ -79,6 +79,8 @@ class RblConfig:
     """In Postfix's notation, with a weight and a word for the action."""
     threshold: int = DEFAULT_THRESHOLD
     """The sum of weights that rejects, where `reject_rbl` does not say otherwise."""
+    monitor: bool = False
+    """Test the lists every hour, and leave out those that are out of service."""
     policy: RblPolicy = field(default_factory=RblPolicy)
 
     def __post_init__(self) -> None:

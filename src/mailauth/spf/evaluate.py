@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeAlias, cast
 
 from mailauth.mail.names import MAX_ADDRESS_CHARACTERS, is_within, reverse_name, to_ascii
-from mailauth.plan.dns import Answer, Exchange, Outcome, Question
+from mailauth.plan.dns import TIMED_OUT, Answer, Exchange, Outcome, Question
 from mailauth.plan.execution import Plan
 from mailauth.spf.identity import UNKNOWN, Client, record_question, split_sender
 from mailauth.spf.macros import MacroString, expand_name, expand_text, parse_explain_string, target_name
@@ -77,7 +77,8 @@ class Evaluation:
 
     __slots__ = (
         "client", "domain", "explaining", "helo", "identity", "local_part", "lookups", "macro_values", "missing",
-        "now", "policy", "question", "receiver", "reverse_names", "tracer", "valid_names", "void_lookups",
+        "now", "out_of_time", "policy", "question", "receiver", "reverse_names", "tracer", "valid_names",
+        "void_lookups",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +103,7 @@ class Evaluation:
         self.lookups = self.void_lookups = 0
         self.explaining = False
         self.tracer: Watcher | None = None
+        self.out_of_time = False  # a question was left open by the time limit
         self.macro_values: dict[str, str] | None = None
         self.reverse_names: list[str] | None = None
         self.valid_names: dict[str, bool] | None = None
@@ -367,6 +369,9 @@ class Evaluation:
         for name in (yield from self.names_of_client(void_counts=True)):
             if is_within(name, question.name) and (yield from self.is_validated(name)):
                 return True
+        if self.out_of_time:
+            # RFC 7208 section 4.6.4: an exceeded time limit is a temperror; section 5.5 speaks of other DNS errors.
+            raise Stop(Result.TEMPERROR, Reason.DNS_TIMED_OUT, TIMED_OUT.detail)
         return False
 
     # --- modifiers (RFC 7208 section 6) ---
@@ -420,6 +425,7 @@ class Evaluation:
         """The first PTR names of the client, asked once; none after a DNS error (section 5.5)."""
         if self.reverse_names is None:
             answer: Answer = yield Question(reverse_name(self.client.ip), "PTR")
+            self.out_of_time |= answer is TIMED_OUT
             names = answer.names[: self.policy.max_ptr_names]
             self.reverse_names = [name for name in map(target_name, names) if name is not None]
             if answer.void and void_counts:
@@ -437,6 +443,7 @@ class Evaluation:
         valid = self.valid_names.get(name)
         if valid is None:
             answer: Answer = yield Question(name, self.client.address_type)
+            self.out_of_time |= answer is TIMED_OUT
             valid = self.valid_names[name] = self.holds(answer, IP4_BITS, IP6_BITS)
         return valid
 

@@ -18,7 +18,7 @@ from mailauth.dkim import Signature, Verifier
 from mailauth.greylist import Decision as GreylistDecision
 from mailauth.iprev import IprevResult
 from mailauth.mail import names
-from mailauth.plan import Gather, Plan
+from mailauth.plan import Gather, IPAddress, Plan
 from mailauth.rbl import Listing, Rule
 from mailauth.spf import SpfResult
 from mailauth.transaction.facts import Facts
@@ -158,7 +158,13 @@ DKIM: Check[list[Signature]] = Check("dkim", _dkim)
 
 def client_listings(rules: tuple[Rule, ...]) -> Check[list[Listing]]:
     """The client on block lists."""
-    return Check("rbl", lambda tx: rbl.query(tx.ip, rules, policy=tx.policy.rbl_policy), "session", rules)
+    return Check("rbl", lambda tx: _query(tx, tx.ip, rules), "session", rules)
+
+
+def _query(tx: Transaction, subject: str | IPAddress, rules: tuple[Rule, ...]) -> Plan[list[Listing]]:
+    monitor = tx.policy.rbl_monitor
+    query = rbl.query if monitor is None else monitor.query
+    return query(subject, rules, policy=tx.policy.rbl_policy)
 
 
 NameOf: TypeAlias = Literal["sender", "helo", "client", "reverse_client"]
@@ -196,7 +202,7 @@ def _rhsbl(tx: Transaction, of: NameOf, rules: tuple[Rule, ...]) -> Plan[NameLis
         name = tx.sender_domain if of == "sender" else names.to_ascii(tx.helo or "")
     if name is None or not names.is_hostname(name):
         return NameListings(None, [])
-    listings = yield from rbl.query(name, rules, policy=tx.policy.rbl_policy)
+    listings = yield from _query(tx, name, rules)
     return NameListings(name, listings)
 
 

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Generic, Protocol, TypeVar
 from mailauth.dkim import DkimPolicy
 from mailauth.mail import names
 from mailauth.plan import DEFAULT_TIME_LIMIT, IPAddress, Plan
-from mailauth.rbl import RblPolicy, Rule, rules_of
+from mailauth.rbl import Monitor, RblPolicy, Rule, rules_of
 from mailauth.restrictions.authentication import check_dkim, check_spf
 from mailauth.restrictions.base import PHASES, checks_of
 from mailauth.restrictions.client import permit_authenticated
@@ -38,16 +38,7 @@ GreylistT = TypeVar("GreylistT", bound=Greylister)
 
 
 class AuthenticatorBase(Generic[ResolverT, GreylistT]):
-    """What the sync and the async `Authenticator` share: the arguments, which are read only after construction.
-
-    `hostname` is this server's name (the authserv-id of RFC 8601 and the receiver of RFC 7208), `rbl` the block lists
-    to ask, `greylist` a `Greylist`, `restrictions` what rejects or defers (default: `default_restrictions`).
-    `delay_reject` speaks what is found early at RCPT, as Postfix does. `trace` keeps the whole SPF evaluation in the
-    report. `resolver` is the system's where none is given; `time_limit` (seconds) holds for the DNS of each phase or
-    whole check; `clock` gives seconds since the epoch.
-
-    Raises `ValueError` or `TypeError` for arguments that make no sense.
-    """
+    """What the sync and the async `Authenticator` share; they document the arguments."""
 
     def __init__(
         self,
@@ -61,6 +52,7 @@ class AuthenticatorBase(Generic[ResolverT, GreylistT]):
         spf_policy: SpfPolicy | None = None,
         dkim_policy: DkimPolicy | None = None,
         rbl_policy: RblPolicy | None = None,
+        rbl_monitor: Monitor | None = None,
         resolver: ResolverT | None = None,
         time_limit: float | None = DEFAULT_TIME_LIMIT,
         clock: Callable[[], float] = time.time,
@@ -75,6 +67,7 @@ class AuthenticatorBase(Generic[ResolverT, GreylistT]):
             hostname=hostname,
             rbl=rules,
             greylist=None if greylist is None else greylist.check,
+            rbl_monitor=rbl_monitor,
             delay_reject=delay_reject,
             trace=trace,
             spf_policy=spf_policy or SpfPolicy(),

@@ -8,7 +8,7 @@ from typing import Any
 
 from mailauth.dkim import DkimPolicy
 from mailauth.mail import names
-from mailauth.rbl import RblPolicy, Rule
+from mailauth.rbl import Monitor, RblPolicy, Rule
 from mailauth.spf import SpfPolicy
 
 
@@ -16,12 +16,14 @@ from mailauth.spf import SpfPolicy
 class Policy:
     """What one `Authenticator` goes by. Raises `ValueError` for a `hostname` that is none.
 
-    `greylist` is the function that decides about one delivery attempt, None where nothing is greylisted.
+    `greylist` is the function that decides about one delivery attempt, None where nothing is greylisted. `rbl_monitor`
+    leaves out lists that are out of service.
     """
 
     hostname: str
     rbl: tuple[Rule, ...] = ()
     greylist: Callable[..., Any] | None = None
+    rbl_monitor: Monitor | None = None
     delay_reject: bool = True
     trace: bool = False
     spf_policy: SpfPolicy = field(default_factory=SpfPolicy)
