@@ -1,7 +1,7 @@
 """``mailauth greylist show|allow|forget|expire|stats``.
 
-Looking into a greylist store and mending it, for people. What a record means is the machine's; every change is a
-compare-and-set, so all of it may be done while mail flows.
+Look into a greylist store and change it by hand. Every change is a compare-and-set, so all of it may be done while mail
+flows.
 """
 
 # SECURITY: addresses in the store were sent by peers; they are printed with everything unprintable replaced.
@@ -144,12 +144,12 @@ class Row(NamedTuple):
     recipient: str
 
 
-def _rows(store: Store) -> Iterator[Row]:
-    """All records of triplets and clients."""
+def _entries(store: Store) -> Iterator[Entry]:
+    """Everything that the store has."""
     cursor = ""
     while True:
         page = store.scan(cursor=cursor, limit=STEP)
-        yield from (_row(entry) for entry in page.entries if not entry[0].startswith(TALLY_PREFIX))
+        yield from page.entries
         cursor = page.cursor
         if not cursor:
             return
@@ -161,8 +161,10 @@ def _row(entry: Entry) -> Row:
 
 
 def _chosen(store: Store, options: argparse.Namespace) -> Iterator[Row]:
+    """The records of triplets and clients that the options name."""
     tests = list(_tests(options))
-    return (row for row in _rows(store) if all(test(row) for test in tests))
+    rows = (_row(entry) for entry in _entries(store) if not entry[0].startswith(TALLY_PREFIX))
+    return (row for row in rows if all(test(row) for test in tests))
 
 
 def _tests(options: argparse.Namespace) -> Iterator[Callable[[Row], bool]]:
@@ -303,15 +305,15 @@ def allow(options: argparse.Namespace, store: Store, now: float) -> int:
     if not (options.client or options.sender or options.recipient):
         raise UsageError("say what to allow: --client, --sender, --recipient, or several of them")
     if options.client and not (options.sender or options.recipient):
-        allowed = [_allow_client(store, _whole_client(options.client, policy), now, policy)]
+        allowed = [_allow(store, _whole_client(options.client, policy), State.ALLOWED, now, policy)]
     else:
         allowed = [
             key
             for row in _chosen(store, options)
-            if row.record.state is State.WAITING and (key := _allow_triplet(store, row.key, now, policy))
+            if row.record.state is State.WAITING and (key := _allow(store, row.key, State.KNOWN, now, policy))
         ]
         if not allowed and options.client and options.sender and options.recipient:
-            allowed = [_allow_triplet(store, _triplet(options, policy), now, policy)]
+            allowed = [_allow(store, _triplet(options, policy), State.KNOWN, now, policy)]
     return _report("allowed", allowed, options)
 
 
@@ -349,24 +351,15 @@ def _triplet(options: argparse.Namespace, policy: GreylistPolicy) -> str:
     return f"{client} {normal_sender(options.sender)} {normal_recipient(options.recipient)}"
 
 
-def _allow_client(store: Store, key: str, now: float, policy: GreylistPolicy) -> str:
+def _allow(store: Store, key: str, state: State, now: float, policy: GreylistPolicy) -> str:
+    """Put a record into the state that lets mail through."""
     expires = math.ceil(now + policy.lifetime)
 
     def allowed(record: Record | None) -> Record:
-        record = record or Record(State.ALLOWED, now, now, 0, 0, expires)
-        return record._replace(state=State.ALLOWED, last_seen=now, expires=expires)
+        record = record or Record(state, now, now, 0, 0, expires)
+        return record._replace(state=state, last_seen=now, expires=expires)
 
     return _change(store, key, allowed)
-
-
-def _allow_triplet(store: Store, key: str, now: float, policy: GreylistPolicy) -> str:
-    expires = math.ceil(now + policy.lifetime)
-
-    def known(record: Record | None) -> Record:
-        record = record or Record(State.KNOWN, now, now, 0, 0, expires)
-        return record._replace(state=State.KNOWN, last_seen=now, expires=expires)
-
-    return _change(store, key, known)
 
 
 def _change(store: Store, key: str, change: Callable[[Record | None], Record | None]) -> str:
@@ -439,34 +432,25 @@ _COUNTS = (
 
 def _count(store: Store, now: float) -> dict[str, int]:
     counts: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
-    cursor = ""
-    while True:
-        page = store.scan(cursor=cursor, limit=STEP)
-        for key, record in page.entries:
-            _count_one(counts, key, record, now)
-        cursor = page.cursor
-        if not cursor:
-            return dict(counts)
-
-
-def _count_one(counts: Counter[str], key: str, record: Record, now: float) -> None:
-    counts["deferred"] += record.deferred
-    match record.state:
-        case State.WAITING:
-            counts["waiting"] += 1
-            counts["never_retried" if record.expires < now else "still_waiting"] += 1
-        case State.KNOWN:
-            counts["known"] += 1
-            # One that was allowed by hand was never deferred, or has not come back yet.
-            counts["came_back"] += bool(record.deferred and record.passed)
-        case State.COUNTING:
-            counts["clients_counting"] += 1
-        case State.ALLOWED:
-            counts["clients_allowed"] += 1
-        case State.TALLY if key == TALLY_PREFIX + State.WAITING:
-            counts["never_retried"] += record.removed
-        case State.TALLY if key == TALLY_PREFIX + State.KNOWN:
-            counts["came_back"] += record.removed
+    for key, record in _entries(store):
+        counts["deferred"] += record.deferred
+        match record.state:
+            case State.WAITING:
+                counts["waiting"] += 1
+                counts["never_retried" if record.expires < now else "still_waiting"] += 1
+            case State.KNOWN:
+                counts["known"] += 1
+                # One that was allowed by hand was never deferred, or has not come back yet.
+                counts["came_back"] += bool(record.deferred and record.passed)
+            case State.COUNTING:
+                counts["clients_counting"] += 1
+            case State.ALLOWED:
+                counts["clients_allowed"] += 1
+            case State.TALLY if key == TALLY_PREFIX + State.WAITING:
+                counts["never_retried"] += record.removed
+            case State.TALLY if key == TALLY_PREFIX + State.KNOWN:
+                counts["came_back"] += record.removed
+    return dict(counts)
 
 
 def _print_stats(place: str, counts: dict[str, int], share: float | None) -> None:

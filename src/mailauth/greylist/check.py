@@ -20,7 +20,7 @@ from mailauth.plan.dns import IPAddress
 from mailauth.plan.execution import Call, Plan
 
 MAX_RACES = 100
-"""How often a check starts over because others changed the same record meanwhile; each time, one of them got on."""
+"""How often a check starts over because another one changed the same record first."""
 
 
 class Attempt(NamedTuple):
@@ -63,7 +63,7 @@ _KNOWN, _RETRIED = Reason.KNOWN, Reason.RETRIED
 
 
 def judge(store: Store | AsyncStore, keys: Keys, now: float, policy: GreylistPolicy) -> Plan[Decision]:
-    """Read both records, let the machine decide, and write down what changed; again, if somebody was faster."""
+    """Read both records, decide, and store what changed; start over if another check was faster."""
     record: Record | None = None
     decision: Decision | None = None
     for _ in range(MAX_RACES):
@@ -79,7 +79,7 @@ def judge(store: Store | AsyncStore, keys: Keys, now: float, policy: GreylistPol
         try:
             swapped = yield Call(store.compare_and_set, keys.triplet, record, after)
         except StoreError as error:
-            # Who has waited has waited. But to defer what cannot be written down would be to defer it for ever.
+            # Who has waited is accepted all the same. A deferral that is not stored would be repeated for ever.
             if decision.deferred:
                 raise
             return replace(decision, note=f"not written down: {error}")
@@ -89,14 +89,14 @@ def judge(store: Store | AsyncStore, keys: Keys, now: float, policy: GreylistPol
             return decision
     if record is None or decision is None:
         raise StoreError("others kept changing the same record", StoreErrorReason.CONTENTION)
-    # The record is there, and what it says holds: a crowd of attempts must not be a way past it.
+    # The record exists, so its decision holds: many attempts at once must not bypass greylisting.
     return replace(decision, note="not written down: others kept changing the same record")
 
 
 def _write_down(
     store: Store | AsyncStore, key: str, before: Record | None, decision: Decision, after: Record
 ) -> Plan[Decision]:
-    """Note the use of what is known or allowed. It is so in any case: losing a race or the store changes nothing."""
+    """Store the use of a known triplet or an allowed client. If that fails, the decision stays the same."""
     if after is before:
         return decision
     try:
@@ -114,7 +114,7 @@ def _credit(
     policy: GreylistPolicy,
     decision: Decision,
 ) -> Plan[Decision]:
-    """Count a success of the client. The triplet has been let through already, whatever becomes of the count."""
+    """Count a success of the client. The triplet is accepted whether it can be counted or not."""
     try:
         for _ in range(MAX_RACES):
             after = credit(client, now, policy)

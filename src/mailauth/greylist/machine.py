@@ -55,7 +55,7 @@ class Transition(NamedTuple):
 _OF_TRIPLETS = (State.WAITING, State.KNOWN)
 _OF_CLIENTS = (State.COUNTING, State.ALLOWED)
 
-# In Python 3.11 every `Event.NEW` is a call of its own; these stand in the way of every check.
+# In Python 3.11 every `Event.NEW` is a call of its own; each check uses these.
 _KNOWN, _ALLOWED = State.KNOWN, State.ALLOWED
 _NEW_EVENT, _KNOWN_EVENT, _RETRIED_EVENT, _ALLOWED_EVENT = Event.NEW, Event.KNOWN, Event.RETRIED, Event.CLIENT_ALLOWED
 
@@ -74,7 +74,7 @@ def event_for_triplet(record: Record | None, now: float, policy: GreylistPolicy)
 
 
 def event_for_client(record: Record, now: float, policy: GreylistPolicy) -> Event | None:
-    """What mail at `now` means for its client; None where the client has no say yet."""
+    """What mail at `now` means for its client; None where the triplet decides."""
     if now - record.last_seen > policy.lifetime:
         return Event.CLIENT_EXPIRED
     return _ALLOWED_EVENT if record.state is _ALLOWED else None
@@ -170,9 +170,9 @@ CLIENT: MappingProxyType[tuple[State | None, Event], Transition] = MappingProxyT
 
 
 def decide(record: Record | None, now: float, policy: GreylistPolicy) -> tuple[Decision, Record]:
-    """What to tell a triplet that turns up at `now`, and the record to keep: the same object if nothing changed."""
+    """The decision about a triplet at `now`, and the record to keep: the same object if nothing changed."""
     event = event_for_triplet(record, now, policy)
-    # A record that is none of a triplet (a store that was edited by hand) counts as none, and is replaced.
+    # The record of something else (in a store that was edited by hand) counts as none, and is replaced.
     state = None if record is None or event is _NEW_EVENT else record.state
     _, action, effect = TRIPLET[state, event]
     after = effect(record, now, policy)
@@ -185,7 +185,7 @@ def decide(record: Record | None, now: float, policy: GreylistPolicy) -> tuple[D
 
 
 def _remaining(record: Record, now: float, policy: GreylistPolicy) -> int:
-    """Whole seconds after which a retry is in the window; floats may sum up to a hair less."""
+    """Whole seconds after which a retry is in the window; floating-point sums may come out slightly lower."""
     seconds = max(1, math.ceil(record.first_seen + policy.delay - now))
     return seconds + 1 if now + seconds - record.first_seen < policy.delay else seconds
 

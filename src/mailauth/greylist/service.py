@@ -22,15 +22,15 @@ from mailauth.plan.execution import Plan
 _log = logging.getLogger("mailauth.greylist")
 
 EXPIRE_EVERY = 64
-"""So many new records are written, or cannot be, by one object between two steps of expiry ..."""
+"""After so many new records (or errors of the store) an object removes some old records ..."""
 EXPIRE_STEP = 4 * EXPIRE_EVERY
-"""... and so many are removed at most in one step: more than come in, and still only milliseconds."""
+"""... at most so many: more than came in, which takes only milliseconds."""
 
 
 _BEFORE_EXPIRY = (Reason.NEW, Reason.STORE_ERROR)
 
 MAX_TIME = 1e12
-"""Seconds; a time beyond is in another unit. Far beyond it, a float has no room for a second more."""
+"""Seconds. A larger number is in another unit; much larger, and a float cannot count seconds any more."""
 
 
 class _NoResolver:
@@ -85,7 +85,7 @@ class _Checks:
         decision = yield from check_attempt(attempt, seconds, self._settings.current(), self.store, self._on_error)
         if decision.note and (decision.reason is Reason.STORE_ERROR or not decision.reason.startswith("exempt")):
             _log.warning("greylist store: %s; decision: %s (%s)", decision.note, decision.action, decision.reason)
-        # A store that is full takes nothing new: all the more its old records have to go.
+        # A full store takes no new records until old ones are removed.
         if decision.reason in _BEFORE_EXPIRY and self._expire_every is not None:
             self._new += 1
             if self._new % self._expire_every == 0:

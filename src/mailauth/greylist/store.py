@@ -28,7 +28,7 @@ class StoreErrorReason(StrEnum):
 
 
 class StoreError(MailAuthError):
-    """A store cannot do now what it is asked for. Stores raise nothing else; a check turns it into a decision."""
+    """An operation of a store failed. Stores raise nothing else; a check turns it into a decision."""
 
     def __init__(self, words: str, reason: StoreErrorReason = StoreErrorReason.OTHER) -> None:
         super().__init__(words)
@@ -49,7 +49,7 @@ class Store(Protocol):
         """The records of the keys, in their order; None where there is none."""
 
     def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
-        """Put `record` in the place of `expected`, atomically; None: no record. False if something else was there.
+        """Replace `expected` by `record`, atomically; None: no record. False if something else was there.
 
         When it returns True, the record outlives this process, however that ends (the memory store's does not).
         """
@@ -64,7 +64,7 @@ class Store(Protocol):
         """
 
     def close(self) -> None:
-        """Give back files and connections; the store may be used again and then opens them anew."""
+        """Close files and connections; they are opened again when the store is used again."""
 
 
 class AsyncStore(Protocol):
