@@ -1,6 +1,4 @@
-# What belongs here: how long many block lists take when they are asked at once, and how many questions a second get
-# through. A server on loopback answers as late as each name asks for; contenders take turns within one run.
-"""DNS: wall time of many lists at once, and look-ups per second, beside raw UDP, dnspython, aiodns and pydnsbl."""
+"""DNS: wall time of many lists at once, and lookups per second, beside raw UDP, dnspython and aiodns."""
 
 from __future__ import annotations
 
@@ -11,8 +9,8 @@ import statistics
 import struct
 import sys
 import time
-import warnings
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import dns.asyncresolver
@@ -21,7 +19,8 @@ import dns.resolver
 from benchmarks.common import package, table
 from benchmarks.delayserver import delay_server
 from mailauth.plan import Question, ask_all, run, run_async
-from mailauth.resolvers import AsyncDnspythonResolver, Cache, CachingResolver, DnspythonResolver
+from mailauth.resolvers import AsyncDnspythonResolver, Cache, CachingResolver, CaresResolver, DnspythonResolver
+from mailauth.resolvers.system import MAX_THREADS
 
 # So many that each contender meets a quiet moment of the machine; fewer where one round takes long.
 ROUNDS, FEW_ROUNDS = 81, 31
@@ -123,31 +122,14 @@ def plain_aiodns(port: int) -> Ask | None:
     return ask
 
 
-def pydnsbl_checker(port: int, delays: Sequence[str]) -> Any:
-    """pydnsbl, told to ask our server; None where it is not installed."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import aiodns
-            import pydnsbl
-            import pydnsbl.providers
-    except ImportError:
-        return None
-    zones = [pydnsbl.providers.Provider(f"{delay}.l{i}.example") for i, delay in enumerate(delays)]
-    checker = pydnsbl.DNSBLIpChecker(providers=zones, loop=asyncio.get_running_loop(), concurrency=CAP)
-    checker._resolver = aiodns.DNSResolver(timeout=5, tries=2, nameservers=["127.0.0.1"], udp_port=port, tcp_port=port)
-    return checker
-
-
-def pydnsbl_ask(port: int, delays: Sequence[str]) -> Ask | None:
-    checker = pydnsbl_checker(port, delays)
-    if checker is None:
-        return None
+def plain_dnspython_sync(port: int) -> Ask:
+    """dnspython's resolver in as many threads as ours takes."""
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.nameservers, resolver.port = ["127.0.0.1"], port
+    threads = ThreadPoolExecutor(MAX_THREADS)
 
     async def ask(wanted: Sequence[str]) -> int:
-        addresses = [".".join(reversed(name.split(".")[:4])) for name in wanted[:: len(delays)]]
-        results = await asyncio.gather(*map(checker.check_async, addresses))
-        return sum(len(result.providers) - len(result.failed_providers) for result in results)
+        return sum(1 for answer in threads.map(lambda name: resolver.resolve(name + ".", "A"), wanted) if answer)
 
     return ask
 
@@ -158,22 +140,15 @@ def contenders(port: int, delays: Sequence[str]) -> dict[str, Ask]:
         resolver.nameservers, resolver.port = ["127.0.0.1"], port
     every: dict[str, Ask | None] = {
         "raw UDP (the floor)": raw_udp(port),
-        "CaresResolver": our_aiodns(port),
+        "CaresResolver": ours(CaresResolver(["127.0.0.1"], port=port)),
+        "CaresResolver (sync)": ours_sync(CaresResolver(["127.0.0.1"], port=port)),
         "AsyncDnspythonResolver": ours(AsyncDnspythonResolver(asynchronous)),
         "DnspythonResolver (sync)": ours_sync(DnspythonResolver(synchronous)),
         package("aiodns"): plain_aiodns(port),
-        package("pydnsbl"): pydnsbl_ask(port, delays),
         f"{package('dnspython')} asyncresolver": plain_dnspython(port),
+        f"{package('dnspython')} resolver in threads": plain_dnspython_sync(port),
     }
     return {name: ask for name, ask in every.items() if ask is not None}
-
-
-def our_aiodns(port: int) -> Ask | None:
-    try:
-        from mailauth.resolvers import CaresResolver
-    except ImportError:
-        return None
-    return ours(CaresResolver(["127.0.0.1"], port=port))
 
 
 # --- measurements --------------------------------------------------------------------------------------------
@@ -209,13 +184,10 @@ async def dead_list(port: int) -> None:
     for resolver in (asynchronous, synchronous):
         resolver.nameservers, resolver.port = ["127.0.0.1"], port
     rows = []
-    asyncs: dict[str, Any] = {"AsyncDnspythonResolver": AsyncDnspythonResolver(asynchronous)}
-    try:
-        from mailauth.resolvers import CaresResolver
-    except ImportError:
-        pass
-    else:
-        asyncs["CaresResolver"] = CaresResolver(["127.0.0.1"], port=port)
+    asyncs: dict[str, Any] = {
+        "AsyncDnspythonResolver": AsyncDnspythonResolver(asynchronous),
+        "CaresResolver": CaresResolver(["127.0.0.1"], port=port),
+    }
     for name, resolver in asyncs.items():
         start = time.perf_counter()
         answers = await run_async(ask_all(questions(names(delays))), resolver, time_limit=limit)
@@ -249,7 +221,7 @@ async def lookups_per_second(port: int, delay: str, rounds: int = 5) -> None:
     floor = rates["raw UDP (the floor)"]
     rows = [[name, f"{rate:,.0f}", f"{rate / floor:.2f}", f"{cpu[name] * 1e6:.0f}"] for name, rate in rates.items()]
     table(
-        f"Look-ups per second, {ADDRESSES:,} addresses x {LISTS} lists, delay {delay[1:]} ms, {CAP} in flight",
+        f"Lookups per second, {ADDRESSES:,} addresses x {LISTS} lists, delay {delay[1:]} ms, {CAP} in flight",
         ["contender", "per second", "of the floor", "CPU us each"],
         rows,
     )
@@ -261,9 +233,11 @@ def one_at_a_time(port: int, count: int = 1000) -> None:
     resolver.nameservers, resolver.port = ["127.0.0.1"], port
     mine = DnspythonResolver(resolver)
     cached = CachingResolver(mine, Cache())
+    cares = CaresResolver(["127.0.0.1"], port=port)
     repeated = Question("1.2.3.4.d0.l1.example", "A")
     cached.lookup(repeated, LIMIT)
     asks: dict[str, Callable[[str], object]] = {
+        "CaresResolver": lambda name: cares.lookup(Question(name, "A"), LIMIT),
         "DnspythonResolver": lambda name: mine.lookup(Question(name, "A"), LIMIT),
         f"{package('dnspython')} resolver": lambda name: resolver.resolve(name + ".", "A"),
         "CachingResolver, a hit": lambda _: cached.lookup(repeated, LIMIT),
