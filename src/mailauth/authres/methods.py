@@ -120,8 +120,13 @@ def dkim(
             f"a signature is identified by {SIGNATURE_CHARACTERS} characters at least (RFC 6008 section 4)"
         )
     start = None if signature is None else _signature(signature)[:signature_length]
-    tags = (("d", domain), ("i", identity), ("s", selector), ("a", algorithm), ("b", start))
-    properties = _given(*[("header", name, value) for name, value in tags])
+    properties = _given(
+        ("header", "d", domain),
+        ("header", "i", identity),
+        ("header", "s", selector),
+        ("header", "a", algorithm),
+        ("header", "b", start),
+    )
     return _checked("dkim", result, properties, reason, comment)
 
 

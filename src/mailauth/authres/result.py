@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from mailauth.authres.words import (
     KEYWORD,
-    LOWER_KEYWORD,
     MAX_KEYWORD_CHARACTERS,
     MAX_VERSION,
+    OWN_PROPERTIES,
     PROPERTY_TYPES,
     RESULT_WORDS,
     SUPPORTED_VERSION,
 )
-
-_PROPERTY_NAME = re.compile(rf"{LOWER_KEYWORD.pattern}\.{LOWER_KEYWORD.pattern}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,7 @@ class Property:
     comment: str = ""
 
     def __post_init__(self) -> None:
-        if not (type(self.type) is type(self.name) is str and _PROPERTY_NAME.fullmatch(f"{self.type}.{self.name}")):
+        if not (type(self.type) is type(self.name) is str and (self.type, self.name) in OWN_PROPERTIES):
             _keep_keyword(self, "type", "property type")
             _keep_keyword(self, "name", "property name")
         if not (type(self.value) is type(self.comment) is str):

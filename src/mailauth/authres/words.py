@@ -49,7 +49,6 @@ TOKEN = re.compile(r"[!#-'*+\-.0-9A-Z^-~]+")
 
 # Keyword = Ldh-str = *( ALPHA / DIGIT / "-" ) Let-dig                          RFC 5321 sections 4.1.2, 4.1.3
 KEYWORD = re.compile(r"[A-Za-z0-9-]+(?<!-)")
-LOWER_KEYWORD = re.compile(rf"[a-z0-9-]{{0,{MAX_KEYWORD_CHARACTERS - 1}}}[a-z0-9]")
 KEYWORD_RUN = re.compile(r"[A-Za-z0-9-]+")
 
 DIGITS = re.compile(r"[0-9]+")
@@ -119,3 +118,9 @@ IDENTITIES = frozenset(
         ("header", "mv"), ("header", "md"), ("dns", "zone"),
     }
 )  # fmt: skip
+
+# Those that this library writes, so that their names need no check.
+OWN_PROPERTIES = IDENTITIES | {
+    ("header", "a"), ("header", "b"), ("header", "oldest-pass"), ("policy", "dmarc"), ("policy", "ip"),
+    ("policy", "iprev"), ("policy", "txt"), ("dns", "sec"), ("smtp", "remote-ip"),
+}  # fmt: skip

@@ -27,7 +27,6 @@ _PROPERTY_INDENT = "        "
 
 _PLAIN = re.compile(r"[\t\x20-\x7e]*")
 _PLAIN_UTF8 = re.compile(rf"[^{UNSAFE}]*")
-_TOKEN_OR_IDENTITY = re.compile(rf"{TOKEN.pattern}|{IDENTITY.pattern}")
 _WHITE_SPACE = re.compile(r"[ \t\r\n]+")
 _SPECIAL_IN_COMMENT = re.compile(r"[()\\]")
 # RFC 5322 section 2.2.3: a fold stands before white space; within quotes and comments that white space is kept.
@@ -120,7 +119,7 @@ def _quoted(text: str) -> str:
 def _pvalue(item: Property, smtputf8: bool) -> str:
     """pvalue = value / [ [ local-part ] "@" ] domain-name; an identity must take the latter form."""
     text = item.value
-    if text.isascii() and len(text) <= MAX_VALUE_OCTETS and _TOKEN_OR_IDENTITY.fullmatch(text):
+    if TOKEN.fullmatch(text) and len(text) <= MAX_VALUE_OCTETS:
         return text
     if not smtputf8 and not text.isascii() and len(text) <= MAX_VALUE_OCTETS and (item.type, item.name) in IDENTITIES:
         # U-labels become A-labels, where the domain has them and the local part needs no UTF-8.
@@ -128,7 +127,8 @@ def _pvalue(item: Property, smtputf8: bool) -> str:
         name = to_ascii(domain) if local_part.isascii() else None
         text = text if name is None else local_part + at + name
     text = _safe(text, smtputf8)
-    return text if _TOKEN_OR_IDENTITY.fullmatch(text) else _quoted(text)
+    # A name without a dot is no domain.
+    return text if TOKEN.fullmatch(text) or ("." in text and IDENTITY.fullmatch(text)) else _quoted(text)
 
 
 def _safe(text: str, smtputf8: bool) -> str:
