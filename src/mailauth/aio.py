@@ -15,7 +15,7 @@ from mailauth.greylist import Action as GreylistAction
 from mailauth.greylist import AsyncGreylist as _Greylist
 from mailauth.greylist import AsyncStore, GreylistPolicy, SettingsSource
 from mailauth.mail import names
-from mailauth.mail.header import blocks
+from mailauth.mail.lines import blocks
 from mailauth.plan import DEFAULT_TIME_LIMIT, AsyncResolver, IPAddress, Plan, run_async
 from mailauth.plan.drivers import running_trio
 from mailauth.stores import open_async_store

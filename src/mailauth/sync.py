@@ -17,7 +17,7 @@ from mailauth.greylist import Action as GreylistAction
 from mailauth.greylist import Greylist as _Greylist
 from mailauth.greylist import GreylistPolicy, SettingsSource, Store
 from mailauth.mail import names
-from mailauth.mail.header import blocks
+from mailauth.mail.lines import blocks
 from mailauth.plan import DEFAULT_TIME_LIMIT, IPAddress, Plan, Resolver, run
 from mailauth.stores import open_store
 from mailauth.transaction.decision import Decision

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mailauth.dkim import body
 from mailauth.dkim.body import BodyHash, RelaxedBody, SimpleBody
-from mailauth.mail.header import LineEnd
+from mailauth.mail.lines import LineEnd
 
 CLASSES = {"simple": SimpleBody, "relaxed": RelaxedBody}
 

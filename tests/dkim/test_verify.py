@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mailauth.dkim import AuthorMatch, DkimPolicy, Reason, Result, Signature, Verifier, verify
 from mailauth.dkim.result import RESULT_OF
-from mailauth.mail.header import LineEnd
+from mailauth.mail.lines import LineEnd
 from mailauth.plan import TIMED_OUT, Answer, Outcome, Question, run
 from mailauth.resolvers import ZoneResolver
 from tests.dkim.makers import (

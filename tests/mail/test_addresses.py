@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailauth.mail.header import address_domains
+from mailauth.mail.addresses import address_domains
 
 READABLE: list[tuple[bytes, tuple[str, ...]]] = [
     (b" ann@example.org", ("example.org",)),

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mailauth.mail import addresses, lines
 from mailauth.mail import header as message
-from mailauth.mail.header import CrlfConverter, Defect, Splitter, split
+from mailauth.mail.header import BrokenOff, Splitter, split
+from mailauth.mail.lines import CrlfConverter
 
 
 def joined(parts: message.Message) -> bytes:
@@ -22,65 +24,65 @@ def joined(parts: message.Message) -> bytes:
 
 
 GOOD = b"From: a@example.org\r\nSubject: two\r\n  lines\r\nto: b\r\n\r\nbody\r\n"
-BOTH_FROM = {Defect.NO_FROM, Defect.SEVERAL_FROM}
+NO_EMPTY_LINE, MBOX_LINE = "no-empty-line", "mbox-line"
+# (why, octets, names, body, what is odd)
 
-# (why, octets, names, body, defects other than those of From)
-CASES = [
-    ("an ordinary message", GOOD, ["from", "subject", "to"], b"body\r\n", []),
-    ("nothing at all", b"", [], b"", [Defect.NO_HEADER]),
-    ("only an empty line", b"\r\n", [], b"", [Defect.NO_HEADER]),
-    ("no header, then a body", b"\r\nbody", [], b"body", [Defect.NO_HEADER]),
+CASES: list[tuple[str, bytes, list[str], bytes, list[str]]] = [
+    (
+        "an ordinary message",
+        b"From: a@example.org\r\nSubject: two\r\n  lines\r\nto: b\r\n\r\nbody\r\n",
+        ["from", "subject", "to"],
+        b"body\r\n",
+        [],
+    ),
+    ("nothing at all", b"", [], b"", []),
+    ("only an empty line", b"\r\n", [], b"", []),
+    ("no header, then a body", b"\r\nbody", [], b"body", []),
     ("no body, no empty line", b"A: 1\r\n", ["a"], b"", []),
     ("an empty body", b"A: 1\r\n\r\n", ["a"], b"", []),
-    ("the input ends within a field", b"A: 1\r\nB: 2", ["a", "b"], b"", [Defect.UNTERMINATED_HEADER]),
-    ("the input ends within a CRLF", b"A: 1\r\nB: 2\r", ["a", "b"], b"",
-     [Defect.BARE_CR_IN_HEADER, Defect.UNTERMINATED_HEADER]),
-    ("no field and no line end", b"hello", [], b"hello", [Defect.NO_HEADER, Defect.NO_EMPTY_LINE]),
-    ("no empty line before the body", b"A: 1\r\nhello\r\nB: 2\r\n", ["a"], b"hello\r\nB: 2\r\n",
-     [Defect.NO_EMPTY_LINE]),
-    ("a blank in a name is no name", b"A: 1\r\nB C: 2\r\n", ["a"], b"B C: 2\r\n", [Defect.NO_EMPTY_LINE]),
-    ("no name before the colon", b"A: 1\r\n: 2\r\n\r\n", ["a"], b": 2\r\n\r\n", [Defect.NO_EMPTY_LINE]),
-    ("an 8-bit octet is not in a name", b"A: 1\r\n\xc3\xa4: 2\r\n\r\n", ["a"], b"\xc3\xa4: 2\r\n\r\n",
-     [Defect.NO_EMPTY_LINE]),
+    ("the input ends within a field", b"A: 1\r\nB: 2", ["a", "b"], b"", []),
+    ("the input ends within a CRLF", b"A: 1\r\nB: 2\r", ["a", "b"], b"", []),
+    ("no field and no line end", b"hello", [], b"hello", [NO_EMPTY_LINE]),
+    ("no empty line before the body", b"A: 1\r\nhello\r\nB: 2\r\n", ["a"], b"hello\r\nB: 2\r\n", [NO_EMPTY_LINE]),
+    ("a blank in a name is no name", b"A: 1\r\nB C: 2\r\n", ["a"], b"B C: 2\r\n", [NO_EMPTY_LINE]),
+    ("no name before the colon", b"A: 1\r\n: 2\r\n\r\n", ["a"], b": 2\r\n\r\n", [NO_EMPTY_LINE]),
+    ("an 8-bit octet is not in a name", b"A: 1\r\n\xc3\xa4: 2\r\n\r\n", ["a"], b"\xc3\xa4: 2\r\n\r\n", [NO_EMPTY_LINE]),
     ("8-bit octets in a value", b"A: \xff\xc3\xa4\r\n\r\n", ["a"], b"", []),
     ("an empty value", b"A:\r\n\r\nx", ["a"], b"x", []),
-    ("a continuation with nothing to continue", b" x\r\nA: 1\r\n\r\n", [], b" x\r\nA: 1\r\n\r\n",
-     [Defect.NO_HEADER, Defect.NO_EMPTY_LINE]),
-    ("a line of blanks continues", b"A: 1\r\n \t\r\nB: 2\r\n\r\n", ["a", "b"], b"", [Defect.BLANK_FOLD]),
-    ("blank before the colon", b"A : 1\r\nB\t : 2\r\n\r\n", ["a", "b"], b"", [Defect.BLANK_BEFORE_COLON]),
-    ("mbox line", b"From a@example.org Mon Nov 2 00:00:00 2026\r\nA: 1\r\n\r\n", ["a"], b"", [Defect.MBOX_LINE]),
-    ("a From field with a blank is no mbox line", b"From : a\r\n\r\n", ["from"], b"", [Defect.BLANK_BEFORE_COLON]),
-    ("an mbox line counts only at the top", b"A: 1\r\nFrom x\r\n\r\n", ["a"], b"From x\r\n\r\n",
-     [Defect.NO_EMPTY_LINE]),
-    ("a continuation behind the mbox line", b"From x\r\n A: 1\r\n\r\n", [], b" A: 1\r\n\r\n",
-     [Defect.MBOX_LINE, Defect.NO_HEADER, Defect.NO_EMPTY_LINE]),
-    ("NUL", b"A: \0\r\n\r\n", ["a"], b"", [Defect.NUL_IN_HEADER]),
-    # Line ends: CRLF in the first line
-    ("bare LF is data in a field", b"A: 1\r\nB: 2\nC: 3\r\n\r\n", ["a", "b"], b"", [Defect.BARE_LF_IN_HEADER]),
-    ("bare CR is data in a field", b"A: 1\rB: 2\r\n\r\n", ["a"], b"", [Defect.BARE_CR_IN_HEADER]),
-    ("LF LF is no empty line", b"A: 1\r\nB: 2\n\nbody\r\n\r\n", ["a", "b"], b"", [Defect.BARE_LF_IN_HEADER]),
-    ("CR CR LF ends one line", b"A: 1\r\nB: 2\r\r\n\r\n", ["a", "b"], b"", [Defect.BARE_CR_IN_HEADER]),
-    ("smuggled end of data", b"A: 1\r\n\r\nx\n.\r\ny\r.\n", ["a"], b"x\n.\r\ny\r.\n",
-     [Defect.BARE_CR_IN_BODY, Defect.BARE_LF_IN_BODY]),
-    # LF in the first line
-    ("LF message", b"A: 1\nB: 2\n 3\n\nbody\n", ["a", "b"], b"body\n", [Defect.LF_LINE_ENDS]),
-    ("LF message with CRLF in the header", b"A: 1\nB: 2\r\n\r\nbody\n", ["a", "b"], b"body\n",
-     [Defect.LF_LINE_ENDS, Defect.MIXED_LINE_ENDS]),
-    ("LF message with CRLF in the body", b"A: 1\n\nbody\r\n", ["a"], b"body\r\n",
-     [Defect.LF_LINE_ENDS, Defect.MIXED_LINE_ENDS]),
-    ("LF message with CR", b"A: 1\nB: \r2\n\n\r", ["a", "b"], b"\r",
-     [Defect.LF_LINE_ENDS, Defect.BARE_CR_IN_HEADER, Defect.BARE_CR_IN_BODY]),
-]  # fmt: skip
+    ("a continuation with nothing to continue", b" x\r\nA: 1\r\n\r\n", [], b" x\r\nA: 1\r\n\r\n", [NO_EMPTY_LINE]),
+    ("a line of blanks continues", b"A: 1\r\n \t\r\nB: 2\r\n\r\n", ["a", "b"], b"", []),
+    ("blank before the colon", b"A : 1\r\nB\t : 2\r\n\r\n", ["a", "b"], b"", []),
+    ("mbox line", b"From a@example.org Mon Nov 2 00:00:00 2026\r\nA: 1\r\n\r\n", ["a"], b"", [MBOX_LINE]),
+    ("a From field with a blank is no mbox line", b"From : a\r\n\r\n", ["from"], b"", []),
+    ("an mbox line counts only at the top", b"A: 1\r\nFrom x\r\n\r\n", ["a"], b"From x\r\n\r\n", [NO_EMPTY_LINE]),
+    (
+        "a continuation behind the mbox line",
+        b"From x\r\n A: 1\r\n\r\n",
+        [],
+        b" A: 1\r\n\r\n",
+        [NO_EMPTY_LINE, MBOX_LINE],
+    ),
+    ("NUL", b"A: \x00\r\n\r\n", ["a"], b"", []),
+    ("bare LF is data in a field", b"A: 1\r\nB: 2\nC: 3\r\n\r\n", ["a", "b"], b"", []),
+    ("bare CR is data in a field", b"A: 1\rB: 2\r\n\r\n", ["a"], b"", []),
+    ("LF LF is no empty line", b"A: 1\r\nB: 2\n\nbody\r\n\r\n", ["a", "b"], b"", []),
+    ("CR CR LF ends one line", b"A: 1\r\nB: 2\r\r\n\r\n", ["a", "b"], b"", []),
+    ("smuggled end of data", b"A: 1\r\n\r\nx\n.\r\ny\r.\n", ["a"], b"x\n.\r\ny\r.\n", []),
+    ("LF message", b"A: 1\nB: 2\n 3\n\nbody\n", ["a", "b"], b"body\n", []),
+    ("LF message with CRLF in the header", b"A: 1\nB: 2\r\n\r\nbody\n", ["a", "b"], b"body\n", []),
+    ("LF message with CRLF in the body", b"A: 1\n\nbody\r\n", ["a"], b"body\r\n", []),
+    ("LF message with CR", b"A: 1\nB: \r2\n\n\r", ["a", "b"], b"\r", []),
+]
 
 
-@pytest.mark.parametrize(("octets", "names", "body", "defects"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
-def test_splitting(octets: bytes, names: list[str], body: bytes, defects: list[Defect]) -> None:
+@pytest.mark.parametrize(("octets", "names", "body", "odd"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_splitting(octets: bytes, names: list[str], body: bytes, odd: list[str]) -> None:
     parts = split(octets)
     assert [field.name for field in parts.header.fields] == names
     assert parts.body == body
-    assert [defect for defect in parts.defects if defect not in BOTH_FROM] == defects
+    assert parts.header.no_empty_line == (NO_EMPTY_LINE in odd)
+    assert bool(parts.header.mbox_line) == (MBOX_LINE in odd)
     assert joined(parts) == octets
-    assert (Defect.NO_FROM in parts.defects) == ("from" not in names)
 
 
 def test_fields_by_name() -> None:
@@ -92,7 +94,6 @@ def test_fields_by_name() -> None:
     assert (first.unfolded, last.unfolded) == (b"1", b"2")
     assert header.first("y") is header.last("y") is None
     assert [field.unfolded for field in header.from_fields] == [b"a", b"b"]
-    assert header.defects == (Defect.SEVERAL_FROM,)
 
 
 def test_unfolding() -> None:
@@ -103,7 +104,6 @@ def test_unfolding() -> None:
 def test_bare_line_ends_are_counted() -> None:
     parts = split(b"A: 1\r\nB: \n\r \n\r\n\r\n\r\r\n\n")
     assert (parts.header.bare_cr, parts.header.bare_lf) == (1, 2)
-    assert (parts.body_line_ends.bare_cr, parts.body_line_ends.bare_lf) == (1, 1)
     assert split(b"A: 1\n\n\n\n").header.bare_lf == 0
 
 
@@ -111,9 +111,9 @@ def test_caller_mistakes() -> None:
     with pytest.raises(TypeError, match="a message is bytes, not str"):
         split("From: a\r\n")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="bytes or a binary file, not int"):
-        list(message.blocks(3))  # type: ignore[arg-type]
+        list(lines.blocks(3))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="binary mode"):
-        list(message.blocks(io.StringIO("From: a")))  # type: ignore[arg-type]
+        list(lines.blocks(io.StringIO("From: a")))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at least 1"):
         Splitter(max_header_octets=0)
     splitter = Splitter()
@@ -181,7 +181,7 @@ def test_the_obvious_splitter_agrees(octets: bytes) -> None:
 @given(odd_messages, st.lists(st.integers(0, 60), max_size=8), st.integers(1, 70), st.integers(1, 6))
 @example(b"A: 1\r\n\r\nx", [6, 7, 8], 6, 9)
 def test_cuts_do_not_matter(octets: bytes, cuts: list[int], bound: int, fields: int) -> None:
-    """Any octets, any cuts, any bound: the same header, the same body, the same defects; nothing lost."""
+    """Any octets, any cuts, any bound: the same header, the same body; nothing lost."""
     whole = Splitter(max_header_octets=bound, max_fields=fields)
     whole_body = whole.feed(octets) + whole.close()
     pieces = Splitter(max_header_octets=bound, max_fields=fields)
@@ -189,7 +189,6 @@ def test_cuts_do_not_matter(octets: bytes, cuts: list[int], bound: int, fields: 
     body = b"".join(pieces.feed(octets[a:b]) for a, b in pairwise(edges)) + pieces.close()
     assert pieces.header == whole.header
     assert body == whole_body
-    assert pieces.defects == whole.defects
     assert whole.header is not None
     assert octets == octets[: whole.header.octets] + whole_body
     assert len(whole.header.fields) <= fields
@@ -211,7 +210,7 @@ def test_crlf_conversion(octets: bytes, cuts: list[int]) -> None:
     edges = [0, *sorted(min(cut, len(octets)) for cut in cuts), len(octets)]
     pieces = [converter.feed(octets[a:b]) for a, b in pairwise(edges)]
     converted = b"".join(pieces) + converter.close()
-    assert converted == message.to_crlf(octets)
+    assert converted == lines.to_crlf(octets)
     assert converted.count(b"\n") == converted.count(b"\r\n") == octets.count(b"\n")
     assert converted.replace(b"\r\n", b"\n") == octets.replace(b"\r\n", b"\n")
 
@@ -248,7 +247,7 @@ ADDRESSES: list[tuple[bytes, tuple[str, ...] | None]] = [
 
 @pytest.mark.parametrize(("value", "domains"), ADDRESSES)
 def test_domains_of_addresses(value: bytes, domains: tuple[str, ...] | None) -> None:
-    assert message.address_domains(value) == domains
+    assert addresses.address_domains(value) == domains
 
 
 @pytest.mark.parametrize(
@@ -262,10 +261,10 @@ def test_domains_of_addresses(value: bytes, domains: tuple[str, ...] | None) -> 
     ],
 )
 def test_local_parts_of_addresses(value: bytes, local_parts: list[str]) -> None:
-    found = message.addresses(value)
+    found = addresses.addresses(value)
     assert found is not None
     assert [address.local_part for address in found] == local_parts
-    assert tuple(address.domain for address in found) == message.address_domains(value)
+    assert tuple(address.domain for address in found) == addresses.address_domains(value)
 
 
 @given(
@@ -279,9 +278,9 @@ def test_local_parts_of_addresses(value: bytes, local_parts: list[str]) -> None:
 def test_any_address_field_has_an_answer(parts: list[bytes]) -> None:
     """Any octets: a tuple or None; the quick way and the thorough way agree where both answer."""
     value = b"".join(parts)
-    domains = message.address_domains(value)
-    if message._USUAL_ADDRESS.match(value):
-        assert message._unusual_pairs(value) == message._address_pairs(value)
+    domains = addresses.address_domains(value)
+    if addresses._USUAL_ADDRESS.match(value):
+        assert addresses._unusual_pairs(value) == message._address_pairs(value)
     assert domains is None or all(domains)
 
 
@@ -293,8 +292,7 @@ def test_a_header_over_the_bound_is_cut_short() -> None:
     splitter = Splitter(max_header_octets=80)
     body = splitter.feed(octets) + splitter.close()
     assert splitter.header is not None
-    assert splitter.header.broken_off is Defect.HEADER_TOO_LARGE
-    assert Defect.HEADER_TOO_LARGE in splitter.defects
+    assert splitter.header.broken_off is BrokenOff.HEADER_TOO_LARGE
     assert splitter.header.raw + body == octets
     assert len(splitter.header.fields) == 10
 
@@ -302,7 +300,7 @@ def test_a_header_over_the_bound_is_cut_short() -> None:
 def test_too_many_fields() -> None:
     parts = split(b"a:\r\n" * (message.MAX_HEADER_FIELDS + 1) + b"\r\n")
     assert len(parts.header.fields) == message.MAX_HEADER_FIELDS
-    assert Defect.TOO_MANY_FIELDS in parts.defects
+    assert parts.header.broken_off is BrokenOff.TOO_MANY_FIELDS
     assert parts.body == b"a:\r\n\r\n"
 
 

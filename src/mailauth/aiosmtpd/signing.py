@@ -12,7 +12,8 @@ import asyncio
 import logging
 
 from mailauth.dkim import MessageSigner, SigningError, SigningTable
-from mailauth.mail.header import addresses, split
+from mailauth.mail.addresses import addresses
+from mailauth.mail.header import split
 from mailauth.mail.names import split_address
 
 _log = logging.getLogger("mailauth.aiosmtpd")

@@ -27,7 +27,9 @@ from mailauth.cli.common import (
     resolver_of,
     seconds,
 )
-from mailauth.mail.header import LineEnd, addresses, blocks, split, split_stream
+from mailauth.mail.addresses import addresses
+from mailauth.mail.header import split, split_stream
+from mailauth.mail.lines import LineEnd, blocks
 from mailauth.plan import run
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from heapq import heappop, heappush
 from itertools import repeat
 from typing import Protocol, TypeAlias
 
-from mailauth.mail.header import CrlfConverter, LineEnd
+from mailauth.mail.lines import CrlfConverter, LineEnd
 
 BLOCK_OCTETS = 64 * 1024
 """How much is canonicalised at a time: enough that the steps count little, too little to count in memory."""

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import groupby
 
-from mailauth.mail.header import Header, LineEnd, to_crlf
+from mailauth.mail.header import Header
+from mailauth.mail.lines import LineEnd, to_crlf
 
 Canonicalizer = Callable[[list[bytes]], bytes]
 """The octets of fields to the octets that are hashed for them, CRLF included."""

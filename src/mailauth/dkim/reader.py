@@ -64,7 +64,7 @@ class MessageReader:
         self._begun = True
 
     def _new_splitter(self) -> Splitter:
-        return Splitter(max_header_octets=self._max_header_octets, count_line_ends=False)
+        return Splitter(max_header_octets=self._max_header_octets)
 
     def _begin(self, header: Header) -> None:
         raise NotImplementedError

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from mailauth.mail.header import LineEnd
+from mailauth.mail.lines import LineEnd
 
 
 class Result(StrEnum):

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from mailauth.dkim.header import Places, places
 from mailauth.dkim.result import Reason
-from mailauth.mail.header import LineEnd
+from mailauth.mail.lines import LineEnd
 from mailauth.mail.names import is_fqdn, is_within, to_ascii
 from mailauth.mail.taglist import BadTagList, Problem, items, without_blanks
 from mailauth.mail.taglist import parse as parse_tags

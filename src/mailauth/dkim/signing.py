@@ -23,7 +23,8 @@ from mailauth.dkim.body import BodyHash
 from mailauth.dkim.header import Places, canonicalizer, places, select
 from mailauth.dkim.reader import MessageReader
 from mailauth.dkim.signature import MAX_SIGNATURE_OCTETS, MAX_SIGNED_NAMES, is_local_part, is_selector
-from mailauth.mail.header import Header, LineEnd, blocks
+from mailauth.mail.header import Header
+from mailauth.mail.lines import LineEnd, blocks
 from mailauth.mail.names import is_fqdn, is_within, to_ascii
 from mailauth.plan import MAX_NAME_OCTETS
 

@@ -26,7 +26,9 @@ from mailauth.dkim.reader import MessageReader
 from mailauth.dkim.record import BadRecord, KeyRecord, parse_record
 from mailauth.dkim.result import RESULT_OF, AuthorMatch, Reason, Result, Signature
 from mailauth.dkim.signature import Refusal, SignatureField, parse, shown
-from mailauth.mail.header import Header, address_domains, blocks
+from mailauth.mail.addresses import address_domains
+from mailauth.mail.header import Header
+from mailauth.mail.lines import blocks
 from mailauth.mail.names import is_within, to_ascii
 from mailauth.plan import Answer, Plan, ask_all
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mailauth.mail.header import Header, address_domains
+from mailauth.mail.addresses import address_domains
+from mailauth.mail.header import Header
 
 
 class AuthorReason(StrEnum):

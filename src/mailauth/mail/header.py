@@ -18,14 +18,14 @@ canonicalisation, no judgement beyond naming what is odd.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property
 from itertools import islice
-from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar, cast
+from typing import BinaryIO, NamedTuple
 
-from mailauth.mail.names import Mailbox, to_ascii
+from mailauth.mail.lines import BLOCK_OCTETS, LineEnd, blocks
 
 MAX_HEADER_OCTETS = 4 * 1024 * 1024
 """Octets of header that are kept; Postfix's own bound (header_size_limit) is 102,400 for each field."""
@@ -33,40 +33,12 @@ MAX_HEADER_OCTETS = 4 * 1024 * 1024
 MAX_HEADER_FIELDS = 10_000
 """Fields that are kept; real messages have tens, long-forwarded ones a few hundred."""
 
-MAX_ADDRESS_FIELD_OCTETS = 64 * 1024
-"""More than a thousand addresses in one From; nobody writes that."""
 
-BLOCK_OCTETS = 64 * 1024
-"""How much is read from a stream at a time."""
+class BrokenOff(StrEnum):
+    """Why a header was cut short: stable codes."""
 
-
-class Defect(StrEnum):
-    """What is odd about a message: stable codes, for results and for policy. None of them is repaired."""
-
-    MBOX_LINE = "mbox-line"  # begins with a "From " line of an mbox file; kept apart
-    BLANK_BEFORE_COLON = "blank-before-colon"  # RFC 5322 section 4.5, obsolete syntax
-    BLANK_FOLD = "blank-fold"  # a field is continued by a line of blanks alone (RFC 5322 section 4.2)
-    LF_LINE_ENDS = "lf-line-ends"  # the first line ends in a bare LF: every LF ends a line
-    MIXED_LINE_ENDS = "mixed-line-ends"  # an LF message has CRLF, too
-    BARE_CR_IN_HEADER = "bare-cr-in-header"  # RFC 5322 section 2.2: CR and LF only together
-    BARE_LF_IN_HEADER = "bare-lf-in-header"
-    BARE_CR_IN_BODY = "bare-cr-in-body"  # RFC 5322 section 2.3
-    BARE_LF_IN_BODY = "bare-lf-in-body"
-    NUL_IN_HEADER = "nul-in-header"  # RFC 5322 section 4.1: obsolete, and read differently by everybody
-    NO_HEADER = "no-header"  # not one field
-    NO_EMPTY_LINE = "no-empty-line"  # the header ends at a line that is neither field nor continuation
-    UNTERMINATED_HEADER = "unterminated-header"  # the input ends within a header line
     HEADER_TOO_LARGE = "header-too-large"  # over the bound of octets: what follows is counted as body
     TOO_MANY_FIELDS = "too-many-fields"  # over the bound of fields: what follows is counted as body
-    NO_FROM = "no-from"  # RFC 5322 section 3.6: exactly one
-    SEVERAL_FROM = "several-from"
-
-
-class LineEnd(StrEnum):
-    """What ends the lines of a message: the first line decides (docs/conformance.md, "Messages")."""
-
-    CRLF = "crlf"
-    LF = "lf"
 
 
 _CRLF_LINES = LineEnd.CRLF
@@ -94,68 +66,6 @@ class Field(NamedTuple):
 
 _LINE_ENDS = re.compile(rb"\r?\n")
 
-T = TypeVar("T")
-
-
-class _lazy(Generic[T]):
-    """An attribute that is worked out once, when it is first asked for.
-
-    `functools.cached_property` takes a lock for it in Python 3.11, which costs more than most of what is cached here.
-    """
-
-    def __init__(self, work: Callable[[Any], T]) -> None:
-        self._work = work
-        self._name = work.__name__
-        self.__doc__ = work.__doc__
-
-    def __get__(self, owner: object, _kind: type | None = None) -> T:
-        value = owner.__dict__[self._name] = self._work(owner)
-        return value
-
-
-class LineEndCounts(NamedTuple):
-    """How often each octet pair of line ends was seen."""
-
-    cr: int = 0
-    lf: int = 0
-    crlf: int = 0
-
-    @property
-    def bare_cr(self) -> int:
-        """CR without LF behind it."""
-        return self.cr - self.crlf
-
-    @property
-    def bare_lf(self) -> int:
-        """LF without CR before it; in an LF message these are its line ends."""
-        return self.lf - self.crlf
-
-    @classmethod
-    def of(cls, data: bytes, start: int = 0) -> LineEndCounts:
-        """Count in `data` from `start`."""
-        return cls(data.count(b"\r", start), data.count(b"\n", start), data.count(b"\r\n", start))
-
-    def plus(self, other: LineEndCounts, joined: bool) -> LineEndCounts:
-        """The sum of two pieces; `joined` says that a CR and its LF were cut apart between them."""
-        return LineEndCounts(self.cr + other.cr, self.lf + other.lf, self.crlf + other.crlf + joined)
-
-    def body_defects(self, line_end: LineEnd) -> tuple[Defect, ...]:
-        """What these counts mean in a body."""
-        bare_lf = self.bare_lf and line_end is LineEnd.CRLF
-        mixed = self.crlf and line_end is LineEnd.LF
-        return _present(
-            (Defect.MIXED_LINE_ENDS, mixed),
-            (Defect.BARE_CR_IN_BODY, self.bare_cr),
-            (Defect.BARE_LF_IN_BODY, bare_lf),
-        )
-
-
-_NO_LINE_ENDS = LineEndCounts()
-
-
-def _present(*tests: tuple[Defect, object]) -> tuple[Defect, ...]:
-    return tuple(defect for defect, present in tests if present)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
@@ -171,7 +81,7 @@ class Header:
     line_end: LineEnd
     mbox_line: bytes = b""
     at_end: bool = False  # the input ended with the header
-    broken_off: Defect | None = None
+    broken_off: BrokenOff | None = None
 
     @classmethod
     def of_usual(cls, pairs: tuple[tuple[bytes, bytes], ...], raw: bytes) -> Header:
@@ -197,12 +107,12 @@ class Header:
         """Whether the header ended at a line that is neither field nor continuation: readers differ on what follows."""
         return not self.separator and not self.at_end and self.broken_off is None
 
-    @_lazy
+    @cached_property
     def fields(self) -> tuple[Field, ...]:
         """The fields from top to bottom."""
         return tuple([Field(raw, _lower(name)) for raw, name in self.pairs])
 
-    @_lazy
+    @cached_property
     def by_name(self) -> Mapping[str, Sequence[Field]]:
         """The fields of each name (lower case), from top to bottom."""
         index: dict[str, list[Field]] = {}
@@ -210,17 +120,12 @@ class Header:
             index.setdefault(field.name, []).append(field)
         return index
 
-    @_lazy
+    @cached_property
     def octets_by_name(self) -> Mapping[str, Sequence[bytes]]:
         """The octets of the fields of each name (lower case), from top to bottom."""
         index: dict[str, list[bytes]] = {}
-        known = _NAMES
         for raw, name in self.pairs:
-            lower = known[name] if name in known else _lower(name)
-            if lower in index:
-                index[lower].append(raw)
-            else:
-                index[lower] = [raw]
+            index.setdefault(_lower(name), []).append(raw)
         return index
 
     def all(self, name: str) -> tuple[Field, ...]:
@@ -239,197 +144,18 @@ class Header:
 
     @property
     def from_fields(self) -> tuple[Field, ...]:
-        """The From fields: one in every good message; see `Defect.NO_FROM` and `Defect.SEVERAL_FROM`."""
+        """The From fields: one in every good message (RFC 5322 section 3.6)."""
         return self.all("from")
 
-    @_lazy
-    def line_ends(self) -> LineEndCounts:
-        """The line ends within the header fields."""
-        return LineEndCounts.of(self.raw)
-
-    @_lazy
+    @property
     def bare_cr(self) -> int:
         """CR that end no line."""
-        return self.line_ends.bare_cr
+        return self.raw.count(b"\r") - self.raw.count(b"\r\n")
 
-    @_lazy
+    @cached_property
     def bare_lf(self) -> int:
         """LF that end no line: none in an LF message."""
-        return self.line_ends.bare_lf if self.line_end is LineEnd.CRLF else 0
-
-    @_lazy
-    def defects(self) -> tuple[Defect, ...]:
-        """What is odd about the header, in the order of `Defect`."""
-        raw, lf = self.raw, self.line_end is LineEnd.LF
-        number_of_from = len(self.from_fields)
-        return _present(
-            (Defect.MBOX_LINE, self.mbox_line),
-            (Defect.BLANK_BEFORE_COLON, any(_after_name(field) != b":" for field in self.fields)),
-            (Defect.BLANK_FOLD, _BLANK_FOLD.search(raw)),
-            (Defect.LF_LINE_ENDS, lf),
-            (Defect.MIXED_LINE_ENDS, lf and self.line_ends.crlf),
-            (Defect.BARE_CR_IN_HEADER, self.bare_cr),
-            (Defect.BARE_LF_IN_HEADER, self.bare_lf),
-            (Defect.NUL_IN_HEADER, b"\0" in raw),
-            (Defect.NO_HEADER, not self.fields),
-            (Defect.NO_EMPTY_LINE, self.no_empty_line),
-            (Defect.UNTERMINATED_HEADER, raw and not raw.endswith(_line_end(lf))),
-            (Defect.HEADER_TOO_LARGE, self.broken_off is Defect.HEADER_TOO_LARGE),
-            (Defect.TOO_MANY_FIELDS, self.broken_off is Defect.TOO_MANY_FIELDS),
-            (Defect.NO_FROM, not number_of_from),
-            (Defect.SEVERAL_FROM, number_of_from > 1),
-        )
-
-
-# RFC 5322 section 3.4, as far as it takes to find the domains:
-#   address-list = address *("," address)      group   = display-name ":" [mailbox-list] ";"
-#   mailbox      = [display-name] "<" local-part "@" domain ">" / local-part "@" domain
-# Programs differ on everything else (a "@" in a bare display name, a second one in an address, blanks and comments
-# inside it, a route, control characters): one shows this address to its user, another checks that one. So all of it is
-# doubt, also where RFC 5322 section 4.4 has it as obsolete syntax.
-# The usual form goes in one step: no quoting, no comment, one address in angle brackets or bare.
-_NO_CONTROL = rb"\x00-\x08\x0b-\x1f\x7f"
-_USUAL_ATOM = rb'[^"(),:;<>@\\\[\]\s' + _NO_CONTROL + rb"]++"
-_USUAL_TEXT = rb'[^"(),:;<>@\\\[\]' + _NO_CONTROL + rb"]*+"
-_QUOTED_TEXT = rb'[^"\\' + _NO_CONTROL + rb"]*+"
-_BLANKS = rb"[ \t\n]*+(?:\r\n[ \t\n]*+)*+"
-_USUAL_ADDRESS = re.compile(
-    rb"%(blanks)b(?:(?:\"%(quoted)b(?:\r\n%(quoted)b)*+\"|%(text)b(?:\r\n%(text)b)*+)%(blanks)b<(%(atom)b)@(%(atom)b)>"
-    rb"|(%(atom)b)@(%(atom)b))%(blanks)b\Z"
-    % {b"blanks": _BLANKS, b"quoted": _QUOTED_TEXT, b"text": _USUAL_TEXT, b"atom": _USUAL_ATOM}
-)
-_ADDRESS_TOKEN = re.compile(rb"""(?s)"(?:[^"\\]++|\\.)*+"|\[[^\[\]]*+\]|[^\s"()\[\]<>,:;@\\]++|\s++|\\.|.""")
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
-_BLANK = b" "
-
-
-def address_domains(value: bytes) -> tuple[str, ...] | None:
-    """The domains of all addresses in a field such as From, as A-labels; None if it cannot be read without doubt.
-
-    A value of more than `MAX_ADDRESS_FIELD_OCTETS` is not read, nor one with control characters in it.
-    """
-    # The same people write again and again.
-    return _known_domains(value) if len(value) <= _MAX_REMEMBERED_FROM_OCTETS else _domains(value)
-
-
-_MAX_REMEMBERED_FROM_OCTETS = 256
-
-
-def _domains(value: bytes) -> tuple[str, ...] | None:
-    pairs = _address_pairs(value)
-    if pairs is None:
-        return None
-    try:
-        names = [to_ascii(domain.decode()) for _, domain in pairs]
-    except UnicodeDecodeError:
-        return None
-    return None if None in names else cast("tuple[str, ...]", tuple(names))
-
-
-_known_domains = lru_cache(maxsize=1024)(_domains)
-
-
-def addresses(value: bytes) -> tuple[Mailbox, ...] | None:
-    """The same with local parts, as they are written; what is not UTF-8 in them is replaced."""
-    domains = address_domains(value)
-    if domains is None:
-        return None
-    local_parts = [local_part.decode("utf-8", "replace") for local_part, _ in _address_pairs(value) or ()]
-    return tuple(map(Mailbox, local_parts, domains))
-
-
-def _address_pairs(value: bytes) -> list[tuple[bytes, bytes]] | None:
-    """Local part and domain of each address."""
-    if len(value) > MAX_ADDRESS_FIELD_OCTETS:
-        return None
-    usual = _USUAL_ADDRESS.match(value)
-    if usual is not None:
-        return [(usual[1] or usual[3], usual[2] or usual[4])]
-    return None if _CONTROL.search(value) else _unusual_pairs(value)
-
-
-def _unusual_pairs(value: bytes) -> list[tuple[bytes, bytes]] | None:
-    found: list[tuple[bytes, bytes]] = []
-    address: list[bytes] = []
-    in_group = in_brackets = False
-    for token in _without_comments(value):
-        if token == b":" and not in_brackets:
-            if in_group or b"@" in address:
-                return None
-            in_group, address = True, []
-        elif not in_brackets and (token == b"," or (token == b";" and in_group)):
-            if not _end_of_address(address, found):
-                return None
-            in_group, address = in_group and token == b",", []
-        else:
-            in_brackets = token == b"<" or (in_brackets and token != b">")
-            address.append(token)
-    return found if not in_group and _end_of_address(address, found) else None
-
-
-def _end_of_address(address: list[bytes], found: list[tuple[bytes, bytes]]) -> bool:
-    """Add one address, if there is one; whether it makes sense."""
-    words = _trimmed(address)
-    if not words:
-        return True
-    if b"<" in words:
-        start = words.index(b"<")
-        # What stands before the brackets is a name, and nothing may stand behind them.
-        if words[-1] != b">" or b"@" in words[:start] or not _UNPAIRED.isdisjoint(words[:start]):
-            return False
-        words = _trimmed(words[start + 1 : -1])
-    if not _is_address(words):
-        return False
-    at = words.index(b"@")
-    found.append((b"".join(words[:at]), b"".join(words[at + 1 :])))
-    return True
-
-
-# What ends a name or an address before its time.
-_UNPAIRED = frozenset((b"<", b">", b'"', b"[", b"]", b"\\", b"(", b")", b":", b";", b","))
-
-
-def _is_address(words: list[bytes]) -> bool:
-    """Whether this is local-part "@" domain, without a blank, a comment or another "@" in it."""
-    whole = words.count(b"@") == 1 and 0 < words.index(b"@") < len(words) - 1
-    return whole and _BLANK not in words and _UNPAIRED.isdisjoint(words) and not words[-1].startswith(b'"')
-
-
-def _trimmed(words: list[bytes]) -> list[bytes]:
-    start, end = 0, len(words)
-    while start < end and words[start] == _BLANK:
-        start += 1
-    while end > start and words[end - 1] == _BLANK:
-        end -= 1
-    return words[start:end]
-
-
-def _without_comments(value: bytes) -> Iterator[bytes]:
-    """The tokens, blanks and comments as `_BLANK`; what is never closed, and what is escaped, as one character."""
-    depth = 0
-    for match in _ADDRESS_TOKEN.finditer(value):
-        token = match.group()
-        if token == b"(":
-            depth += 1
-        elif depth:
-            depth -= token == b")"
-        else:
-            yield _BLANK if token.isspace() else token[:1] if token.startswith(b"\\") else token
-        if token == b"(" and depth == 1:
-            yield _BLANK
-    if depth:
-        yield b"("
-
-
-def _after_name(field: Field) -> bytes:
-    return field.raw[len(field.name) : len(field.name) + 1]
-
-
-def _line_end(lf: bool) -> bytes:
-    return b"\n" if lf else b"\r\n"
-
-
-_BLANK_FOLD = re.compile(rb"\n[ \t]++\r?(?:\n|\Z)")
+        return self.raw.count(b"\n") - self.raw.count(b"\r\n") if self.line_end is LineEnd.CRLF else 0
 
 
 class _Syntax(NamedTuple):
@@ -471,40 +197,23 @@ class Splitter:
         for piece in pieces:
             body = splitter.feed(piece)      # the octets of the body in this piece; b"" while the header lasts
         body = splitter.close()              # what was held back
-        splitter.header, splitter.defects
+        splitter.header
 
-    The result does not depend on how the message was cut. `count_line_ends=False` leaves the body uncounted
-    (`body_line_ends` stays zero), which saves about as much time as hashing it takes.
+    The result does not depend on how the message was cut.
     """
 
     header: Header | None = None
-    body_line_ends = _NO_LINE_ENDS
     closed = False
-    _after_cr = False
     _buffer: bytes | bytearray = b""
     _syntax: _Syntax | None = None
     _mbox_end = 0
     _scanned = 0  # the end of the last whole header line
 
-    def __init__(
-        self,
-        *,
-        max_header_octets: int = MAX_HEADER_OCTETS,
-        max_fields: int = MAX_HEADER_FIELDS,
-        count_line_ends: bool = True,
-    ) -> None:
+    def __init__(self, *, max_header_octets: int = MAX_HEADER_OCTETS, max_fields: int = MAX_HEADER_FIELDS) -> None:
         if max_header_octets < 1 or max_fields < 1:
             raise ValueError("the bounds of a header are at least 1")
         self._max_octets = max_header_octets
         self._max_fields = max_fields
-        self._counting = count_line_ends
-
-    @property
-    def defects(self) -> tuple[Defect, ...]:
-        """What is odd about the message, as far as it was seen."""
-        if self.header is None:
-            return ()
-        return self.header.defects + self.body_line_ends.body_defects(self.header.line_end)
 
     def feed(self, data: bytes | bytearray | memoryview) -> bytes:
         """Take the next piece; return the octets of the body that are in it."""
@@ -522,24 +231,15 @@ class Splitter:
                 data, start = self._take_header(data)
             else:
                 self.header, start = header, len(header.raw) + len(header.separator)
-        return self._count(data, start) if self._counting else (data, start)
+        return data, start
 
     def close(self) -> bytes:
         """Say that the message is at its end; return the octets of the body that were held back."""
         rest = b""
         if self.header is None and not self.closed:
             rest = self._finish()
-            if self._counting:
-                self._count(rest, 0)
         self.closed = True
         return rest
-
-    def _count(self, data: bytes, start: int) -> tuple[bytes, int]:
-        if start < len(data):
-            joined = self._after_cr and data[start] == 0x0A
-            self.body_line_ends = self.body_line_ends.plus(LineEndCounts.of(data, start), joined)
-            self._after_cr = data.endswith(b"\r")
-        return data, start
 
     def _take_header(self, data: bytes) -> tuple[bytes, int]:
         before = self._buffer
@@ -599,7 +299,7 @@ class Splitter:
         """The bound is reached within a line: it is cut short if this is a header line, else it has ended."""
         syntax = self._syntax or _CRLF
         header_line = not self._orphan() and syntax.possible.match(self._buffer, self._scanned, self._max_octets)
-        return self._conclude(self._scanned, broken_off=Defect.HEADER_TOO_LARGE if header_line else None)
+        return self._conclude(self._scanned, broken_off=BrokenOff.HEADER_TOO_LARGE if header_line else None)
 
     def _finish(self) -> bytes:
         """The input ends within the header: its last line has no line end."""
@@ -618,7 +318,7 @@ class Splitter:
         separator: bytes = b"",
         *,
         at_end: bool = False,
-        broken_off: Defect | None = None,
+        broken_off: BrokenOff | None = None,
     ) -> bool:
         start = self._mbox_end
         buffer = self._buffer
@@ -628,7 +328,7 @@ class Splitter:
         if len(pairs) > self._max_fields:
             pairs.pop()
             end = start + sum(len(raw) for raw, _ in pairs)
-            separator, at_end, broken_off = b"", False, Defect.TOO_MANY_FIELDS
+            separator, at_end, broken_off = b"", False, BrokenOff.TOO_MANY_FIELDS
         self.header = Header(
             pairs=tuple(pairs),
             raw=buffer[start:end],
@@ -679,19 +379,7 @@ def _pairs(syntax: _Syntax, buffer: bytes, start: int, end: int, most: int) -> l
 
 
 def _lower(name: bytes) -> str:
-    known = _NAMES.get(name)
-    if known is not None:
-        return known
-    lower = name.lower().decode("ascii")
-    if len(_NAMES) < _MAX_REMEMBERED_NAMES and len(name) <= _MAX_REMEMBERED_OCTETS:
-        _NAMES[name] = lower
-    return lower
-
-
-# Names of fields in lower case: the same few come again and again. Bounded, since the peer chooses them.
-_NAMES: dict[bytes, str] = {}
-_MAX_REMEMBERED_NAMES = 1000
-_MAX_REMEMBERED_OCTETS = 40
+    return name.lower().decode("ascii")
 
 
 @dataclass(frozen=True)
@@ -700,17 +388,11 @@ class Message:
 
     octets: bytes
     header: Header
-    body_line_ends: LineEndCounts
 
-    @_lazy
+    @cached_property
     def body(self) -> bytes:
         """The octets of the body."""
         return self.octets[self.header.octets :]
-
-    @property
-    def defects(self) -> tuple[Defect, ...]:
-        """What is odd about the message."""
-        return self.header.defects + self.body_line_ends.body_defects(self.header.line_end)
 
 
 def split(message: bytes, *, max_header_octets: int = MAX_HEADER_OCTETS) -> Message:
@@ -721,28 +403,12 @@ def split(message: bytes, *, max_header_octets: int = MAX_HEADER_OCTETS) -> Mess
     splitter.feed(message)
     splitter.close()
     assert splitter.header is not None
-    return Message(message, splitter.header, splitter.body_line_ends)
-
-
-def blocks(message: bytes | BinaryIO, block_octets: int = BLOCK_OCTETS) -> Iterator[bytes]:
-    """The octets of a message, whole or a block of the stream at a time.
-
-    Raises `TypeError` for what is neither bytes nor a binary stream, and whatever the stream's ``read`` raises.
-    """
-    if isinstance(message, bytes):
-        yield message
-        return
-    if not hasattr(message, "read"):
-        raise TypeError(f"a message is bytes or a binary file, not {type(message).__name__}")
-    while block := message.read(block_octets):
-        if not isinstance(block, bytes):
-            raise TypeError("the message file must be opened in binary mode")
-        yield block
+    return Message(message, splitter.header)
 
 
 def split_stream(stream: BinaryIO, block_octets: int = BLOCK_OCTETS) -> tuple[Header, Iterator[bytes]]:
     """Read the header from a binary stream; return it, and the body as an iterator of blocks."""
-    splitter = Splitter(count_line_ends=False)
+    splitter = Splitter()
     pieces = blocks(stream, block_octets)
     first = b""
     for piece in pieces:
@@ -759,26 +425,3 @@ def _chain(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
     if first:
         yield first
     yield from pieces
-
-
-def to_crlf(data: bytes) -> bytes:
-    """Octets of an LF message with CRLF for each line end, as DKIM hashes them (RFC 6376 section 5.3)."""
-    return data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-
-
-class CrlfConverter:
-    """`to_crlf` for a message in pieces."""
-
-    def __init__(self) -> None:
-        self._held = b""
-
-    def feed(self, data: bytes) -> bytes:
-        """The next piece, converted."""
-        data = self._held + data
-        self._held = b"\r" if data.endswith(b"\r") else b""
-        return to_crlf(data[:-1] if self._held else data)
-
-    def close(self) -> bytes:
-        """What was held back."""
-        held, self._held = self._held, b""
-        return held
