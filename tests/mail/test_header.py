@@ -280,7 +280,7 @@ def test_any_address_field_has_an_answer(parts: list[bytes]) -> None:
     value = b"".join(parts)
     domains = addresses.address_domains(value)
     if addresses._USUAL_ADDRESS.match(value):
-        assert addresses._unusual_pairs(value) == message._address_pairs(value)
+        assert addresses._unusual_pairs(value) == addresses._address_pairs(value)
     assert domains is None or all(domains)
 
 
