@@ -607,3 +607,17 @@ def test_who_may_relay_may_be_on_an_allow_list_too() -> None:
     ).session(STRANGER)
     session.mail("ann@example.org")
     assert session.rcpt("x@elsewhere.example").restriction == "permit_mynetworks"
+
+
+def test_spf_and_the_restrictions_read_a_sender_alike(facade: Facade) -> None:
+    """A control character in the local part changes nothing about whose mail it claims to be."""
+    session = session_of(
+        facade,
+        STRANGER,
+        restrictions=lists(sender=[r.reject_unknown_sender_domain()], recipient=[r.check_spf(fail="pass")]),
+    )
+    facade.run(session.helo("mx.example.org"))
+    facade.run(session.mail("ann\x01@example.org"))
+    facade.run(session.rcpt(BOB))
+    assert session.transaction.spf is not None
+    assert session.transaction.spf.domain == session.transaction.sender_domain == "example.org"

@@ -23,6 +23,7 @@ from aiosmtpd.smtp import SMTP, syntax
 from mailauth.aiosmtpd.content import ContentReader
 from mailauth.aiosmtpd.paths import parse_path
 from mailauth.aiosmtpd.replies import reply_line
+from mailauth.mail.text import printable
 
 if TYPE_CHECKING:
     from mailauth.aiosmtpd.handler import MailauthHandler
@@ -49,12 +50,8 @@ _AFTER_CONTENT = "DATA"
 def _printable(record: logging.LogRecord) -> bool:
     """A filter for the log of aiosmtpd, which shows an unknown command as it came, controls included."""
     if isinstance(record.args, tuple):
-        record.args = tuple(_shown(value) if isinstance(value, str) else value for value in record.args)
+        record.args = tuple(printable(value) if isinstance(value, str) else value for value in record.args)
     return True
-
-
-def _shown(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 class MailauthMixin(SMTP):

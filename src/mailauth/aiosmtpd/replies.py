@@ -9,6 +9,7 @@ Replies as lines that may go out.
 from __future__ import annotations
 
 from mailauth.mail.reply import Reply
+from mailauth.mail.text import printable
 
 MAX_REPLY_OCTETS = 510
 """RFC 5321 section 4.5.3.1.5: 512 octets with the CRLF."""
@@ -16,7 +17,7 @@ MAX_REPLY_OCTETS = 510
 
 def reply_line(reply: Reply | str, *, utf8: bool = False) -> bytes:
     """One reply line without its CRLF. UTF-8 only where the client asked for it (RFC 6531 section 3.7.4.1)."""
-    text = "".join(char if char.isprintable() and (utf8 or char.isascii()) else "?" for char in str(reply))
+    text = printable(str(reply), ascii_only=not utf8)
     octets = text.encode("utf-8", "replace")
     if len(octets) <= MAX_REPLY_OCTETS:
         return octets

@@ -118,7 +118,9 @@ def split_address(address: str) -> Mailbox | None:
     """Split a MAIL FROM or RCPT TO address into local part and domain; None if it has no domain or no sense.
 
     Angle brackets around it and a source route (RFC 5321 section 4.1.1.3: ignored) are taken off. A quoted local
-    part keeps its quotes. The domain is as given: pass it to `to_ascii`. The null sender has no domain: None.
+    part keeps its quotes, and is as it came, control characters included: whose mail it claims to be does not depend
+    on it, and `printable` makes it fit to be shown. The domain is as given: pass it to `to_ascii`. The null sender has
+    no domain: None.
     """
     if len(address) > MAX_ADDRESS_CHARACTERS:
         return None
@@ -129,7 +131,7 @@ def split_address(address: str) -> Mailbox | None:
     local_part, at, domain = address.rpartition("@")
     if not at or not domain or not local_part:
         return None
-    if _CONTROL.search(address):
+    if _CONTROL.search(domain):
         return None
     return Mailbox(local_part, domain)
 

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mailauth.mail.text import printable
+
 MAX_TEXT_CHARACTERS = 1000
 """What is kept of a text; longer ones end with "[...]". Two lines hold it."""
 
@@ -30,7 +32,6 @@ _CODE = re.compile(r"[2-5][0-5][0-9]")
 _SUB_CODE = r"(?:0|[1-9][0-9]{0,2})"
 _ENHANCED = re.compile(rf"[245]\.{_SUB_CODE}\.{_SUB_CODE}")
 _WHITE_SPACE = re.compile(r"[\t\n\r ]+")
-_UNPRINTABLE = re.compile(r"[^ -~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def safe_text(text: str) -> str:
     text = _WHITE_SPACE.sub(" ", text).strip(" ")
     if len(text) > MAX_TEXT_CHARACTERS:
         text = text[: MAX_TEXT_CHARACTERS - len(_CUT_MARK)] + _CUT_MARK
-    return _UNPRINTABLE.sub("?", text)
+    return printable(text, ascii_only=True)
 
 
 def _check_types(code: object, enhanced: object, text: object) -> None:

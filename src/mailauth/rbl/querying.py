@@ -16,6 +16,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 
 from mailauth.mail.names import is_fqdn, is_within, parse_ip, reverse_labels, to_ascii
+from mailauth.mail.text import printable
 from mailauth.plan import MAX_NAME_OCTETS, Answer, IPAddress, Plan, Question, run_all
 from mailauth.rbl.catalogue import Kind
 from mailauth.rbl.listing import Listing, Reason, Result, judge_answer, safe_text
@@ -128,14 +129,14 @@ def _of_address(ip: IPAddress, policy: RblPolicy) -> Subject:
 def _domain(name: str, policy: RblPolicy) -> Subject:
     ascii_name = to_ascii(name)
     if ascii_name is None or not is_fqdn(ascii_name):
-        return Subject(_printable(name), Kind.DOMAIN, unasked="neither an address nor a domain name")
+        return Subject(
+            printable(name, MAX_NAME_OCTETS, ascii_only=True),
+            Kind.DOMAIN,
+            unasked="neither an address nor a domain name",
+        )
     inside = next((domain for domain in policy.not_public_domains if is_within(ascii_name, domain)), None)
     unasked = "" if inside is None else f"not a public domain (in {inside})"
     return Subject(ascii_name, Kind.DOMAIN, ascii_name, unasked)
-
-
-def _printable(name: str) -> str:
-    return "".join(char if " " <= char <= "~" else "?" for char in name[:253])
 
 
 def query(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
+from mailauth.mail.text import printable
 from mailauth.plan import Call, Plan
 from mailauth.transaction.checks import Check, Transaction
 from mailauth.transaction.decision import NOTHING, Action, Decision
@@ -32,7 +33,7 @@ MAX_QUOTED = 200
 
 def quoted(text: str) -> str:
     """What the peer said, in angle brackets, fit for a reply of one line."""
-    shown = "".join(char if char.isprintable() else "?" for char in text[: MAX_QUOTED + 1])
+    shown = printable(text, MAX_QUOTED + 1)
     return f"<{shown}>" if len(shown) <= MAX_QUOTED else f"<{shown[:MAX_QUOTED]}...>"
 
 

@@ -24,7 +24,8 @@ def reject_unauth_destination(*domains: str) -> Restriction:
 
     A domain that starts with a dot stands for everything below it; ``[192.0.2.1]`` stands for that address literal. An
     address that would be routed on (``%``, ``!`` or ``@`` in its local part) is refused, too, as Postfix does unless
-    allow_untrusted_routing is set. A recipient without a domain is ours (RFC 5321 section 4.1.1.3: postmaster).
+    allow_untrusted_routing is set, and so is one with control characters. A recipient without a domain is ours (RFC
+    5321 section 4.1.1.3: postmaster).
     Raises `ValueError` for anything that is not a domain.
     """
     exact, below = _relay_domains(domains)
@@ -35,7 +36,8 @@ def reject_unauth_destination(*domains: str) -> Restriction:
         local_part = recipient if mailbox is None else mailbox.local_part
         name = tx.recipient_domain
         ours = name is not None and (name in exact or name.endswith(below))
-        if not any(char in local_part for char in "%!@") and (ours or "@" not in recipient):
+        plain = local_part.isprintable() and not any(char in local_part for char in "%!@")
+        if plain and (ours or "@" not in recipient):
             return NOTHING
         reply = Reply(554, "5.7.1", f"{quoted(recipient)}: Relay access denied")
         return refuse("reject_unauth_destination", "relay-denied", reply)

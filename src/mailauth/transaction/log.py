@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 
+from mailauth.mail.text import printable
 from mailauth.transaction.decision import Decision
 from mailauth.transaction.facts import Facts
 
@@ -48,5 +49,4 @@ def _bracketed(value: str | None) -> str:
 
 
 def _shown(value: str | None) -> str:
-    text = (value or "")[:MAX_SHOWN]
-    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
+    return printable(value or "", MAX_SHOWN)
