@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-
 from benchmarks.common import seconds_per_call, table
 from mailauth import dkim, iprev, rbl, spf, sync
-from mailauth.dkim import record_text
+from mailauth.dkim import generate_key, record_text
 from mailauth.plan import run
 from mailauth.resolvers import ZoneResolver
 from mailauth.restrictions import Restrictions, check_dkim, check_spf, reject_rbl, reject_unknown_client_hostname
@@ -19,7 +17,7 @@ HOSTNAME = "mx.mailbox.test"
 ZONES = ["bl.example", "zen.example=127.0.0.[2..11]"]
 NOW = 1_800_000_000.0
 
-_KEY = generate_private_key(public_exponent=65537, key_size=2048)
+_KEY = generate_key()
 _TEXT = b"From: Ann <ann@example.org>\r\nTo: bob@mailbox.test\r\nSubject: Hello\r\n\r\n" + b"Hello, Bob.\r\n" * 150
 _MESSAGE = sync.sign_dkim(_TEXT, _KEY, domain="example.org", selector="s1", now=NOW) + _TEXT
 
@@ -29,7 +27,7 @@ _ZONE = ZoneResolver(
         ("mx.example.org", "A"): [IP],
         ("mx.example.org", "TXT"): ["v=spf1 a -all"],
         ("example.org", "TXT"): ["v=spf1 ip4:192.0.2.0/24 -all"],
-        ("s1._domainkey.example.org", "TXT"): [record_text(_KEY.public_key())],
+        ("s1._domainkey.example.org", "TXT"): [record_text(_KEY.public())],
     }
 )
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 from mailauth import dkim, iprev, rbl, spf
 from mailauth.greylist import Action as GreylistAction
 from mailauth.greylist import AsyncGreylist as _Greylist
 from mailauth.greylist import AsyncStore, GreylistPolicy, SettingsSource
 from mailauth.mail import names
-from mailauth.mail.lines import blocks
+from mailauth.mail.lines import MessageSource, blocks, message_source
 from mailauth.plan import DEFAULT_TIME_LIMIT, AsyncResolver, IPAddress, Plan, run_async
 from mailauth.plan.drivers import running_trio
 from mailauth.stores import open_async_store
@@ -37,7 +37,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-# Made once: a policy costs as much as a short evaluation.
+# Making one costs as much as a plain SPF check.
 _SPF_POLICY, _DKIM_POLICY, _RBL_POLICY = spf.SpfPolicy(), dkim.DkimPolicy(), rbl.RblPolicy()
 
 _default: list[AsyncResolver] = []
@@ -88,7 +88,7 @@ async def check_spf(
 
 
 async def verify_dkim(
-    message: bytes | BinaryIO,
+    message: MessageSource,
     *,
     policy: dkim.DkimPolicy | None = None,
     now: float | None = None,
@@ -97,7 +97,8 @@ async def verify_dkim(
 ) -> list[dkim.Signature]:
     """Verify every DKIM-Signature of a message (RFC 6376), top first; an empty list where there is none.
 
-    `message` is the whole message, or a binary file that is read in blocks. `now` is in seconds since the epoch.
+    `message` is the whole message: octets, or a binary file that is read in blocks. `now` is in seconds since the
+    epoch.
     """
     verifier = dkim.Verifier(now=time.time() if now is None else now, policy=policy or _DKIM_POLICY)
     await _read(message, verifier.feed)
@@ -109,8 +110,9 @@ AT_ONCE = 256 * 1024
 takes to begin on a busy machine. Larger messages go through a thread in pieces of this size."""
 
 
-async def _read(message: bytes | BinaryIO, feed: Callable[[bytes], object]) -> None:
+async def _read(message: MessageSource, feed: Callable[[bytes], object]) -> None:
     """Feed the whole message, without blocking the event loop for long; between pieces it can be cancelled."""
+    message = message_source(message)
     if isinstance(message, bytes) and len(message) <= AT_ONCE:
         feed(message)
         return
@@ -142,7 +144,7 @@ async def in_thread(function: Callable[[], T]) -> T:
 
 
 async def sign_dkim(
-    message: bytes | BinaryIO,
+    message: MessageSource,
     key: Any,
     *,
     domain: str | None = None,
@@ -214,19 +216,23 @@ class Greylist(_Greylist):
 class Authenticator(AuthenticatorBase[AsyncResolver, Greylist]):
     """Authenticates mail: whole messages by `check`, SMTP dialogues by `session`. One serves a whole process.
 
-    `hostname` is this server's name (the authserv-id of RFC 8601 and the receiver of RFC 7208), `rbl` the block lists
-    to ask, `greylist` a `Greylist`, `restrictions` what rejects or defers (default:
-    `mailauth.transaction.message.default_restrictions`). `rbl_monitor` (`mailauth.rbl.Monitor`) tests the lists now
-    and then and leaves out those that are out of service. `delay_reject` speaks what is found early at RCPT, as
-    Postfix does. `trace` keeps the whole SPF evaluation in the report. `resolver` is the system's where none is given;
-    `time_limit` (seconds) holds for the DNS of each phase or whole check; `clock` gives seconds since the epoch.
+    Safe to share between tasks.
 
-    Safe to share between tasks. Raises `ValueError` or `TypeError` for arguments that make no sense.
+    `hostname` is this server's name: the authserv-id of RFC 8601 and the receiver of RFC 7208. `rbl` are the block
+    lists to ask, `rbl_monitor` a `mailauth.rbl.Monitor`, which leaves out those that are out of service: the report
+    has them as "out-of-service". `greylist` is a `Greylist`. `restrictions` say what is rejected or deferred; without
+    them, clients that authenticated are let through, listed clients and an SPF fail rejected, an SPF temperror
+    deferred, and the rest is greylisted. `delay_reject` keeps what is found early until RCPT, as Postfix does. `trace`
+    keeps the whole SPF evaluation in the report. `spf_policy`, `dkim_policy` and `rbl_policy` say how checks are made.
+
+    `resolver` is the system's, cached, where none is given; `time_limit` (seconds) holds for the DNS of each phase or
+    whole check; `clock` gives seconds since the epoch. Raises `ValueError` or `TypeError` for arguments that make no
+    sense.
     """
 
     async def check(
         self,
-        message: bytes | BinaryIO,
+        message: MessageSource,
         *,
         ip: str | IPAddress,
         helo: str | None = None,
@@ -236,9 +242,9 @@ class Authenticator(AuthenticatorBase[AsyncResolver, Greylist]):
         now: float | None = None,
         id: str = "",
     ) -> Report:
-        """Authenticate a whole message: reverse DNS, block lists, SPF and DKIM side by side, then the verdict.
+        """Authenticate a whole message: reverse DNS, block lists, SPF and DKIM side by side, then the decision.
 
-        `message` is bytes or a binary file, read to its end. `helo` and `mail_from` are None where they are not known;
+        `message` is octets or a binary file, read to its end. `helo` and `mail_from` are None where they are not known;
         the null sender is ``""``. `rcpt_to` is one recipient or several; each is judged. `authenticated` is the
         identity that SMTP AUTH proved. `now` (seconds since the epoch) is the clock's where it is not given. `id` is
         the caller's own name for the message, such as a queue id; it stands in the log. Raises `ValueError` if `ip` is
@@ -301,7 +307,7 @@ class Session(SessionBase):
         """The client said RCPT TO; call it for each recipient."""
         return await self._run(self._dialogue.rcpt(address), now)
 
-    async def data(self, message: bytes | BinaryIO, *, now: float | None = None) -> Decision:
+    async def data(self, message: MessageSource, *, now: float | None = None) -> Decision:
         """The client sent the message."""
         wanted = self._dialogue.begin_data(message)
         self.transaction.now = self._authenticator.clock() if now is None else now

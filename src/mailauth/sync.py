@@ -1,7 +1,7 @@
 """The synchronous facade: `check_spf`, `verify_dkim`, `sign_dkim`, `query_rbl`, `check_iprev`, `Authenticator`.
 
-The facade for callers that block: each function runs a plan of a protocol module, each class performs the steps that
-session.py and authenticator.py yield. No protocol logic. mailauth.aio has the same names with the same arguments; a
+The facade for callers that block: each function runs a plan of a protocol module, and so does each phase of a session.
+No protocol logic. mailauth.aio has the same names with the same arguments; a
 test compares them.
 """
 
@@ -10,14 +10,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 from mailauth import dkim, iprev, rbl, spf
 from mailauth.greylist import Action as GreylistAction
 from mailauth.greylist import Greylist as _Greylist
 from mailauth.greylist import GreylistPolicy, SettingsSource, Store
 from mailauth.mail import names
-from mailauth.mail.lines import blocks
+from mailauth.mail.lines import MessageSource, blocks, message_source
 from mailauth.plan import DEFAULT_TIME_LIMIT, IPAddress, Plan, Resolver, run
 from mailauth.stores import open_store
 from mailauth.transaction.decision import Decision
@@ -38,7 +38,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-# Made once: a policy costs as much as a short evaluation.
+# Making one costs as much as a plain SPF check.
 _SPF_POLICY, _DKIM_POLICY, _RBL_POLICY = spf.SpfPolicy(), dkim.DkimPolicy(), rbl.RblPolicy()
 
 _default: list[Resolver] = []
@@ -91,7 +91,7 @@ def check_spf(
 
 
 def verify_dkim(
-    message: bytes | BinaryIO,
+    message: MessageSource,
     *,
     policy: dkim.DkimPolicy | None = None,
     now: float | None = None,
@@ -100,14 +100,15 @@ def verify_dkim(
 ) -> list[dkim.Signature]:
     """Verify every DKIM-Signature of a message (RFC 6376), top first; an empty list where there is none.
 
-    `message` is the whole message, or a binary file that is read in blocks. `now` is in seconds since the epoch.
+    `message` is the whole message: octets, or a binary file that is read in blocks. `now` is in seconds since the
+    epoch.
     """
-    plan = dkim.verify(message, now=time.time() if now is None else now, policy=policy or _DKIM_POLICY)
+    plan = dkim.verify(message_source(message), now=time.time() if now is None else now, policy=policy or _DKIM_POLICY)
     return run(plan, _given(resolver), time_limit=time_limit)
 
 
 def sign_dkim(
-    message: bytes | BinaryIO,
+    message: MessageSource,
     key: Any,
     *,
     domain: str | None = None,
@@ -122,7 +123,7 @@ def sign_dkim(
     How to sign is said by `options`, or by the fields of `mailauth.dkim.SigningOptions` as further arguments. Raises
     `mailauth.dkim.SigningError` for a message that cannot be signed, `ValueError` and `TypeError` for wrong parameters.
     """
-    return dkim.sign(message, key, domain=domain, selector=selector, options=options, **settings)
+    return dkim.sign(message_source(message), key, domain=domain, selector=selector, options=options, **settings)
 
 
 def query_rbl(
@@ -154,7 +155,7 @@ def check_iprev(
     return run(iprev.check(ip), _given(resolver), time_limit=time_limit)
 
 
-def _read(message: bytes | BinaryIO, feed: Callable[[bytes], object]) -> None:
+def _read(message: MessageSource, feed: Callable[[bytes], object]) -> None:
     """Feed the whole message."""
     for block in blocks(message):
         feed(block)
@@ -183,19 +184,23 @@ class Greylist(_Greylist):
 class Authenticator(AuthenticatorBase[Resolver, Greylist]):
     """Authenticates mail: whole messages by `check`, SMTP dialogues by `session`. One serves a whole process.
 
-    `hostname` is this server's name (the authserv-id of RFC 8601 and the receiver of RFC 7208), `rbl` the block lists
-    to ask, `greylist` a `Greylist`, `restrictions` what rejects or defers (default:
-    `mailauth.transaction.message.default_restrictions`). `rbl_monitor` (`mailauth.rbl.Monitor`) tests the lists now
-    and then and leaves out those that are out of service. `delay_reject` speaks what is found early at RCPT, as
-    Postfix does. `trace` keeps the whole SPF evaluation in the report. `resolver` is the system's where none is given;
-    `time_limit` (seconds) holds for the DNS of each phase or whole check; `clock` gives seconds since the epoch.
+    Safe to share between threads.
 
-    Safe to share between threads. Raises `ValueError` or `TypeError` for arguments that make no sense.
+    `hostname` is this server's name: the authserv-id of RFC 8601 and the receiver of RFC 7208. `rbl` are the block
+    lists to ask, `rbl_monitor` a `mailauth.rbl.Monitor`, which leaves out those that are out of service: the report
+    has them as "out-of-service". `greylist` is a `Greylist`. `restrictions` say what is rejected or deferred; without
+    them, clients that authenticated are let through, listed clients and an SPF fail rejected, an SPF temperror
+    deferred, and the rest is greylisted. `delay_reject` keeps what is found early until RCPT, as Postfix does. `trace`
+    keeps the whole SPF evaluation in the report. `spf_policy`, `dkim_policy` and `rbl_policy` say how checks are made.
+
+    `resolver` is the system's, cached, where none is given; `time_limit` (seconds) holds for the DNS of each phase or
+    whole check; `clock` gives seconds since the epoch. Raises `ValueError` or `TypeError` for arguments that make no
+    sense.
     """
 
     def check(
         self,
-        message: bytes | BinaryIO,
+        message: MessageSource,
         *,
         ip: str | IPAddress,
         helo: str | None = None,
@@ -205,9 +210,9 @@ class Authenticator(AuthenticatorBase[Resolver, Greylist]):
         now: float | None = None,
         id: str = "",
     ) -> Report:
-        """Authenticate a whole message: reverse DNS, block lists, SPF and DKIM side by side, then the verdict.
+        """Authenticate a whole message: reverse DNS, block lists, SPF and DKIM side by side, then the decision.
 
-        `message` is bytes or a binary file, read to its end. `helo` and `mail_from` are None where they are not known;
+        `message` is octets or a binary file, read to its end. `helo` and `mail_from` are None where they are not known;
         the null sender is ``""``. `rcpt_to` is one recipient or several; each is judged. `authenticated` is the
         identity that SMTP AUTH proved. `now` (seconds since the epoch) is the clock's where it is not given. `id` is
         the caller's own name for the message, such as a queue id; it stands in the log. Raises `ValueError` if `ip` is
@@ -270,7 +275,7 @@ class Session(SessionBase):
         """The client said RCPT TO; call it for each recipient."""
         return self._run(self._dialogue.rcpt(address), now)
 
-    def data(self, message: bytes | BinaryIO, *, now: float | None = None) -> Decision:
+    def data(self, message: MessageSource, *, now: float | None = None) -> Decision:
         """The client sent the message."""
         wanted = self._dialogue.begin_data(message)
         self.transaction.now = self._authenticator.clock() if now is None else now

@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,8 @@ import trio.testing
 from mailauth import aio
 from mailauth import restrictions as r
 from mailauth.greylist import GreylistPolicy
-from mailauth.plan import Answer, Execution, Question
+from mailauth.plan import Answer, Call, Execution, Question
+from mailauth.rbl import Monitor
 from mailauth.resolvers import ZoneResolver
 from mailauth.restrictions import Action, Restrictions, Transaction
 from mailauth.transaction.message import authenticate, begin_message
@@ -229,14 +231,20 @@ class Rounds:
             questions = [request for request in requests if isinstance(request, Question)]
             self.rounds += bool(questions)
             self.asked.update(questions)
-            answers = [(q, zone().lookup_now(q) if isinstance(q, Question) else None) for q in requests]
+            answers = [
+                (q, zone().lookup_now(q) if isinstance(q, Question) else q.function(*q.arguments)) for q in requests
+            ]
             requests = [asked for request, answer in answers for asked in execution.answer(request, answer)]
         return execution.result
+
+    @staticmethod
+    def result_of(request: Question | Call) -> Any:
+        return zone().lookup_now(request) if isinstance(request, Question) else request.function(*request.arguments)
 
 
 def rounds_of(restrictions: Restrictions, ip: str = LISTED, **settings: Any) -> Rounds:
     rounds = Rounds()
-    policy = Policy(HOSTNAME, greylist=lambda *attempt, **options: None, **settings)
+    policy = Policy(HOSTNAME, greylist=lambda *attempt, **options: SimpleNamespace(reply=None), **settings)
     facts: dict[str, Any] = {"helo": "mx.example.org", "mail_from": "ann@bad.example", "rcpt_to": [BOB, EVE]}
     tx = begin_message(policy, signed(), ip, authenticated=None, now=NOW, id="", **facts)
     tx.begin_message().feed(signed())
@@ -337,7 +345,6 @@ def test_every_report_is_json(ip: str, helo: str | None, mail_from: str | None, 
 
 def test_a_list_that_is_out_of_service_says_nothing(facade: Facade) -> None:
     """A monitor's first test finds a list that lists the world; from then on it rejects nobody."""
-    from mailauth.rbl import Monitor
 
     world = {("2.0.0.127.wild.example", "A"): ["127.0.0.2"], ("*.wild.example", "A"): ["127.0.0.2"]}
     auth = facade.module.Authenticator(
@@ -346,3 +353,39 @@ def test_a_list_that_is_out_of_service_says_nothing(facade: Facade) -> None:
     report = facade.run(auth.check(signed(), ip=STRANGER, helo="mx.example.org", mail_from="ann@example.org"))
     assert [(listing.result, listing.reason) for listing in report.rbl] == [("temperror", "out-of-service")]
     assert report.decision.reason != "rbl-score"
+
+
+@pytest.mark.parametrize("sick", [True, False])
+def test_a_monitor_leaves_sick_lists_out(facade: Facade, sick: bool) -> None:
+    """A list that lists the whole Internet is out of service: it rejects nobody, and the report says so."""
+    entries: dict[tuple[str, str], list[str]] = {
+        ("2.0.0.127.bl.example", "A"): ["127.0.0.2"],  # RFC 5782 section 5: is listed
+        ("10.2.0.192.bl.example", "A"): ["127.0.0.2"],
+    }
+    if sick:
+        entries["1.0.0.127.bl.example", "A"] = ["127.0.0.2"]  # must not be listed
+    auth = facade.module.Authenticator(
+        HOSTNAME,
+        resolver=ZoneResolver(entries),
+        rbl=["bl.example"],
+        rbl_monitor=Monitor(clock=lambda: 0.0),
+        restrictions=Restrictions(client=[r.reject_rbl()]),
+        clock=lambda: NOW,
+    )
+    report = facade.run(auth.check(PLAIN, ip=LISTED))
+    session = auth.session(LISTED)
+    facade.run(session.helo("mx.example.org"))
+    facade.run(session.mail("ann@example.org"))
+    decision = facade.run(session.rcpt(BOB))
+    for found in (report, session.report()):
+        assert found.verdict == ("accept" if sick else "reject")
+        assert [listing.reason for listing in found.rbl] == ["out-of-service" if sick else "listed"]
+        assert ("rbl bl.example" in found.not_evaluated) is sick
+    assert decision.refused is not sick
+    if sick:
+        assert report.not_evaluated["rbl bl.example"].startswith("out of service: ")
+
+
+def test_a_monitor_is_a_monitor(facade: Facade) -> None:
+    with pytest.raises(TypeError, match=r"rbl_monitor is a mailauth\.rbl\.Monitor, not bool"):
+        facade.module.Authenticator(HOSTNAME, rbl_monitor=True)

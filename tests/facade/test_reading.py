@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import io
+import mmap
 import threading
 from collections.abc import Awaitable, Callable
+from email.message import EmailMessage
 from typing import Any
 
 import pytest
 import trio
 
 from mailauth import aio, sync
-from tests.facade.world import FACADES, GOOD, NOW, PLAIN, Facade, sign, signed, zone
+from mailauth.dkim import generate_key
+from tests.facade.world import BOB, FACADES, GOOD, NOW, PLAIN, Facade, sign, signed, zone
 
 ASYNC = FACADES[1:]
 LARGE_BODY = b"All work and no play makes a dull boy.\r\n" * 40_000  # 1.6 MB: several pieces
@@ -172,7 +175,40 @@ def test_reading_can_be_cancelled() -> None:
     trio.run(under_trio)
 
 
-@pytest.mark.parametrize("wrong", ["text", None, 5, bytearray(b"x")])
+def as_mmap(octets: bytes) -> mmap.mmap:
+    mapped = mmap.mmap(-1, len(octets))
+    mapped[:] = octets
+    return mapped
+
+
+@pytest.mark.parametrize("form", [bytearray, memoryview, as_mmap, io.BytesIO])
+def test_a_message_may_be_any_octets(facade: Facade, form: Callable[[bytes], Any]) -> None:
+    session = facade.authenticator().session(GOOD)
+    facade.run(session.helo("mx.example.org"))
+    facade.run(session.mail("ann@example.org"))
+    facade.run(session.rcpt(BOB))
+    facade.run(session.data(form(signed())))
+    assert [signature.result for signature in session.report().dkim] == ["pass"]
+    for call in (verify, check):
+        assert call(facade, form(signed())) == call(facade, signed())
+    key = generate_key()
+    sign_dkim, arguments = facade.module.sign_dkim, {"domain": "example.org", "selector": "s1", "now": NOW}
+    assert facade.run(sign_dkim(form(PLAIN), key, **arguments)) == facade.run(sign_dkim(PLAIN, key, **arguments))
+
+
+@pytest.mark.parametrize("wrong", [EmailMessage(), "From: a@b.example\n\n"])
+def test_a_message_object_is_refused_with_the_way_out(facade: Facade, wrong: Any) -> None:
+    """Its octets are made anew, and would not be those that were signed: only the caller can say how."""
+    for call in (
+        lambda: facade.authenticator().check(wrong, ip=GOOD),
+        lambda: facade.module.verify_dkim(wrong, resolver=zone()),
+        lambda: facade.module.sign_dkim(wrong, generate_key(), domain="example.org", selector="s1"),
+    ):
+        with pytest.raises(TypeError, match=r"message\.as_bytes\(policy=email\.policy\.SMTP\)"):
+            facade.run(call())
+
+
+@pytest.mark.parametrize("wrong", ["text", None, 5])
 def test_what_is_no_message_is_a_type_error(facade: Facade, wrong: Any) -> None:
     with pytest.raises(TypeError, match="bytes or a binary file"):
         facade.run(facade.authenticator().check(wrong, ip=GOOD))

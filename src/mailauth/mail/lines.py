@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+
+if TYPE_CHECKING:
+    from mmap import mmap
 
 BLOCK_OCTETS = 64 * 1024
 """How much is read from a stream at a time."""
+
+MessageSource: TypeAlias = "bytes | bytearray | memoryview | mmap | BinaryIO"
+"""How a message may be given: its octets, or a binary file, which is read in blocks."""
 
 
 class LineEnd(StrEnum):
@@ -17,16 +23,34 @@ class LineEnd(StrEnum):
     LF = "lf"
 
 
-def blocks(message: bytes | BinaryIO, block_octets: int = BLOCK_OCTETS) -> Iterator[bytes]:
-    """The octets of a message, whole or a block of the stream at a time.
+def message_source(message: MessageSource) -> bytes | BinaryIO:
+    """The message as bytes, or the binary file that it was given as.
 
-    Raises `TypeError` for what is neither bytes nor a binary stream, and whatever the stream's ``read`` raises.
+    Raises `TypeError` for anything else, text and message objects included: what was sent is octets.
     """
+    if isinstance(message, bytes):
+        return message
+    try:
+        return bytes(memoryview(message))  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    if callable(getattr(message, "read", None)):
+        return message  # type: ignore[return-value]
+    raise TypeError(
+        f"a message is bytes or a binary file, not {type(message).__name__}; "
+        "of an EmailMessage, message.as_bytes(policy=email.policy.SMTP)"
+    )
+
+
+def blocks(message: MessageSource, block_octets: int = BLOCK_OCTETS) -> Iterator[bytes]:
+    """The octets of a message, whole or a block of the file at a time.
+
+    Raises `TypeError` for what is neither octets nor a binary file, and whatever the file's ``read`` raises.
+    """
+    message = message_source(message)
     if isinstance(message, bytes):
         yield message
         return
-    if not hasattr(message, "read"):
-        raise TypeError(f"a message is bytes or a binary file, not {type(message).__name__}")
     while block := message.read(block_octets):
         if not isinstance(block, bytes):
             raise TypeError("the message file must be opened in binary mode")

@@ -9,9 +9,10 @@ from typing import Literal, TypeAlias, get_args
 
 from mailauth import dkim
 from mailauth.mail.reply import Reply
-from mailauth.restrictions.base import Fact, Restriction
+from mailauth.restrictions.base import Restriction
 from mailauth.transaction.checks import DKIM, SPF, SPF_HELO, Transaction
 from mailauth.transaction.decision import NOTHING, Decision, refuse
+from mailauth.transaction.facts import Fact
 
 Treatment: TypeAlias = Literal["reject", "defer", "pass"]
 """What one result does: refuse for good, refuse for now, or nothing."""
@@ -46,7 +47,7 @@ def check_spf(
             "check_spf", f"spf-{found.result}", _as(treatment, reply.code, reply.enhanced, reply.text), found.detail
         )
 
-    return Restriction("check_spf", judge, frozenset({fact}), lambda tx: (check,), note=identity)
+    return Restriction("check_spf", judge, frozenset({fact}), (check,), note=identity)
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -87,7 +88,7 @@ def check_dkim(
             return refuse("check_dkim", "dkim-no-author-match", reply)
         return refuse("check_dkim", "dkim-no-pass", Reply(550, "5.7.20", "No passing DKIM signature found"))
 
-    return Restriction("check_dkim", judge, frozenset({"message"}), lambda tx: (DKIM,), note=require)
+    return Restriction("check_dkim", judge, frozenset({"message"}), (DKIM,), note=require)
 
 
 def _suffices(signature: dkim.Signature, require: str) -> bool:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -13,6 +13,7 @@ from mailauth.mail.text import printable
 from mailauth.plan import Call, Plan
 from mailauth.transaction.checks import Check, Transaction
 from mailauth.transaction.decision import NOTHING, Action, Decision
+from mailauth.transaction.facts import Fact
 from mailauth.transaction.log import log_decision
 
 OnDnsError: TypeAlias = Literal["defer", "pass"]
@@ -21,7 +22,6 @@ OnDnsError: TypeAlias = Literal["defer", "pass"]
 Phase: TypeAlias = Literal["client", "helo", "sender", "recipient", "data"]
 PHASES: tuple[Phase, ...] = ("client", "helo", "sender", "recipient", "data")
 
-Fact: TypeAlias = Literal["helo", "mail_from", "recipient", "message"]
 FACT_OF: dict[Phase, Fact] = {"helo": "helo", "sender": "mail_from", "recipient": "recipient", "data": "message"}
 """The fact that becomes known in each phase."""
 
@@ -49,31 +49,23 @@ def require_refusal(code: int) -> int:
     return code
 
 
-def _no_checks(tx: Transaction) -> Sequence[Check[Any]]:
-    return ()
-
-
 @dataclass(frozen=True, slots=True)
 class Restriction:
     """One restriction: the facts that it must know, the checks that it judges by, and how it judges.
 
-    `judge` is called when the checks of `checks` were made; it returns a decision, or a plan of one where it has to ask
-    something outside. `guards_relaying`: it keeps strangers from sending to the world through us. `may_open_relay`:
-    what it permits may relay; not so for allow lists, which others write, and which may go by a name that the client
-    chose.
+    `judge` is called when `checks` were made (a function of the transaction where they depend on it); it returns a
+    decision, or a plan of one where it has to ask something outside. `guards_relaying`: it keeps strangers from sending
+    to the world through us. `may_open_relay`: what it permits may relay; not so for allow lists, which others write,
+    and which may go by a name that the client chose.
     """
 
     name: str
     judge: Callable[[Transaction], Decision | Plan[Decision]] = field(repr=False)
     requires: frozenset[Fact] = frozenset()
-    checks: Callable[[Transaction], Sequence[Check[Any]]] = field(default=_no_checks, repr=False)
+    checks: Sequence[Check[Any]] | Callable[[Transaction], Sequence[Check[Any]]] = field(default=(), repr=False)
     note: str = ""
     guards_relaying: bool = False
     may_open_relay: bool = True
-
-    def missing(self, tx: Transaction) -> list[Fact]:
-        """The facts that it judges by and that are not known."""
-        return [fact for fact in self.requires if getattr(tx, fact) is None]
 
     def evaluate(self, tx: Transaction) -> Plan[Decision]:
         """Judge; the checks of `checks` were made."""
@@ -108,7 +100,7 @@ def as_restriction(item: Restriction | Caller) -> Restriction:
 
 
 def evaluate_list(restrictions: Sequence[Restriction], tx: Transaction, phase: Phase) -> Plan[Decision | None]:
-    """The first verdict of the list; `NOTHING` at its end; None where it must wait for a fact of a later phase.
+    """The first decision of the list; `NOTHING` at its end; None where it must wait for a fact of a later phase.
 
     What is judged without a lookup is judged first, in order; at the first restriction that needs lookups, those of
     all that follow are made side by side. A fact that did not come in its phase (a client that said no HELO) will not
@@ -118,49 +110,55 @@ def evaluate_list(restrictions: Sequence[Restriction], tx: Transaction, phase: P
     warnings: list[Decision] = []
     deferred: Decision | None = None
     outcome = NOTHING
+    known = tx.known
+    found = False
     for position, restriction in enumerate(restrictions):
-        if restriction.requires and (missing := restriction.missing(tx)):
-            if _must_wait(missing, phase):
+        if not restriction.requires <= known:
+            if _must_wait(restriction.requires - known, phase):
                 return None
             continue
-        if restriction.checks(tx):
+        if restriction.checks and not found and (not callable(restriction.checks) or restriction.checks(tx)):
             yield from tx.find(checks_of(restrictions[position:], tx))
-        decision = yield from restriction.evaluate(tx)
+            found = True
+        judged = restriction.judge(tx)
+        decision = judged if isinstance(judged, Decision) else (yield from judged)
         warnings.extend(decision.warnings)
         if decision.if_permit:
             deferred = decision if deferred is None else deferred
         elif decision.action is not Action.NONE:
-            guards = () if decision.refused or restriction.may_open_relay else _guards(restrictions[position:])
-            if any(_must_wait(guard.missing(tx), phase) for guard in guards):
-                return None
-            if not (yield from _any_refuses(guards, tx)):
-                outcome = decision
-                break
+            if decision.action is Action.PERMIT and not restriction.may_open_relay:
+                guards = [guard for guard in restrictions[position:] if guard.guards_relaying]
+                if any(_must_wait(guard.requires - known, phase) for guard in guards):
+                    return None
+                if (yield from _any_refuses(guards, tx)):
+                    continue
+            outcome = decision
+            break
     if deferred is not None and not outcome.refused:
         outcome = deferred
-    return replace(outcome, warnings=tuple(warnings))
+    return replace(outcome, warnings=tuple(warnings)) if warnings else outcome
 
 
-def _must_wait(missing: Sequence[Fact], phase: Phase) -> bool:
+def _must_wait(missing: Set[Fact], phase: Phase) -> bool:
     """Whether one of the facts is still to come."""
     return any(_PHASE_OF[fact] > PHASES.index(phase) for fact in missing)
 
 
-def _guards(behind: Sequence[Restriction]) -> Sequence[Restriction]:
-    return [restriction for restriction in behind if restriction.guards_relaying]
-
-
 def _any_refuses(guards: Sequence[Restriction], tx: Transaction) -> Plan[bool]:
     for guard in guards:
-        if not guard.missing(tx) and (yield from guard.evaluate(tx)).refused:
+        if guard.requires <= tx.known and (yield from guard.evaluate(tx)).refused:
             return True
     return False
 
 
-def checks_of(restrictions: Sequence[Restriction], tx: Transaction) -> list[Check[Any]]:
+def checks_of(restrictions: Iterable[Restriction], tx: Transaction) -> list[Check[Any]]:
     """The checks that these restrictions judge by, as far as the facts are known."""
-    ready = [restriction for restriction in restrictions if not restriction.requires or not restriction.missing(tx)]
-    return [check for restriction in ready for check in restriction.checks(tx)]
+    known = tx.known
+    checks: list[Check[Any]] = []
+    for restriction in restrictions:
+        if restriction.requires <= known:
+            checks += restriction.checks(tx) if callable(restriction.checks) else restriction.checks
+    return checks
 
 
 def warn_if_reject(restriction: Restriction | Caller) -> Restriction:

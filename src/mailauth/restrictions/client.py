@@ -11,7 +11,7 @@ from mailauth import iprev
 from mailauth.mail import names
 from mailauth.mail.reply import Reply
 from mailauth.restrictions.base import OnDnsError, Restriction, enhanced, require_refusal
-from mailauth.transaction.checks import IPREV, Check, Transaction
+from mailauth.transaction.checks import IPREV, Transaction
 from mailauth.transaction.decision import NOTHING, Decision, permit, refuse
 
 DNS_ERROR_CODE = 450
@@ -44,10 +44,6 @@ def permit_authenticated() -> Restriction:
     return Restriction("permit_authenticated", judge)
 
 
-def _reverse_dns(tx: Transaction) -> tuple[Check[iprev.IprevResult]]:
-    return (IPREV,)
-
-
 def reject_unknown_client_hostname(*, code: int = 450, on_dns_error: OnDnsError = "defer") -> Restriction:
     """Reject clients without a reverse name that leads back to the address (forward-confirmed reverse DNS).
 
@@ -68,7 +64,7 @@ def reject_unknown_client_hostname(*, code: int = 450, on_dns_error: OnDnsError 
         words = f"Client host rejected: cannot find your hostname, [{tx.ip}]"
         return refuse(name, f"iprev-{found.result}", Reply(spoken, enhanced(spoken, "7.25"), words), found.detail)
 
-    return Restriction(name, judge, checks=_reverse_dns)
+    return Restriction(name, judge, checks=(IPREV,))
 
 
 def reject_unknown_reverse_client_hostname(*, code: int = 450, on_dns_error: OnDnsError = "defer") -> Restriction:
@@ -91,7 +87,7 @@ def reject_unknown_reverse_client_hostname(*, code: int = 450, on_dns_error: OnD
         reason = "dns-error" if temporary else "no-reverse-name"
         return refuse(name, reason, Reply(spoken, enhanced(spoken, "7.1"), words), found.detail)
 
-    return Restriction(name, judge, checks=_reverse_dns)
+    return Restriction(name, judge, checks=(IPREV,))
 
 
 def reject_unauth_pipelining() -> Restriction:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from mailauth import rbl
 from mailauth.mail.reply import Reply
-from mailauth.restrictions.base import Fact, Restriction
+from mailauth.restrictions.base import Restriction
 from mailauth.transaction.checks import Check, NameOf, Transaction, client_listings, name_listings
 from mailauth.transaction.decision import NOTHING, Decision, permit, refuse
+from mailauth.transaction.facts import Fact
 
 _REQUIRES: dict[NameOf, frozenset[Fact]] = {
     "sender": frozenset({"mail_from"}),
@@ -30,16 +31,17 @@ def reject_rbl(*zones: str | rbl.Rule, threshold: int = rbl.DEFAULT_THRESHOLD) -
     rules = tuple(rbl.rules_of(zones))
     rbl.check_threshold(threshold)
 
-    def check(tx: Transaction) -> Check[list[rbl.Listing]]:
-        return client_listings(rules or tx.policy.rbl)
+    def checks(tx: Transaction) -> tuple[Check[list[rbl.Listing]]]:
+        return (client_listings(rules or tx.policy.rbl),)
 
     def judge(tx: Transaction) -> Decision:
-        listings = tx[check(tx)]
-        verdict = rbl.judge(listings, threshold=threshold)
-        return _decide("reject_rbl", verdict, f"Service unavailable; Client host [{tx.ip}]")
+        (check,) = checks(tx)
+        listings = tx[check]
+        found = rbl.judge(listings, threshold=threshold)
+        return _decide("reject_rbl", found, f"Service unavailable; Client host [{tx.ip}]")
 
     note = " ".join(map(str, rules))
-    return Restriction("reject_rbl", judge, checks=lambda tx: (check(tx),), note=note, may_open_relay=False)
+    return Restriction("reject_rbl", judge, checks=checks, note=note, may_open_relay=False)
 
 
 def reject_rhsbl(*zones: str | rbl.Rule, of: NameOf = "sender", threshold: int = rbl.DEFAULT_THRESHOLD) -> Restriction:
@@ -60,11 +62,11 @@ def reject_rhsbl(*zones: str | rbl.Rule, of: NameOf = "sender", threshold: int =
 
     def judge(tx: Transaction) -> Decision:
         found = tx[check]
-        verdict = rbl.judge(found.listings, threshold=threshold)
-        return _decide(restriction, verdict, f"Service unavailable; {_SUBJECTS[of]} [{found.name}]")
+        judged = rbl.judge(found.listings, threshold=threshold)
+        return _decide(restriction, judged, f"Service unavailable; {_SUBJECTS[of]} [{found.name}]")
 
     note = " ".join(map(str, rules))
-    return Restriction(restriction, judge, _REQUIRES[of], lambda tx: (check,), note=note, may_open_relay=False)
+    return Restriction(restriction, judge, _REQUIRES[of], (check,), note=note, may_open_relay=False)
 
 
 _SUBJECTS: dict[NameOf, str] = {
@@ -75,12 +77,12 @@ _SUBJECTS: dict[NameOf, str] = {
 }
 
 
-def _decide(restriction: str, verdict: rbl.Verdict, subject: str) -> Decision:
-    if verdict.action is rbl.VerdictAction.ALLOW:
-        return permit(restriction, f"rbl-{verdict.reason}", verdict.text)
-    if not verdict.rejects or not verdict.because:
+def _decide(restriction: str, found: rbl.Verdict, subject: str) -> Decision:
+    if found.action is rbl.VerdictAction.ALLOW:
+        return permit(restriction, f"rbl-{found.reason}", found.text)
+    if not found.rejects or not found.because:
         return NOTHING
-    zones = ", ".join(dict.fromkeys(listing.zone for listing in verdict.because))
-    text = verdict.because[0].text
+    zones = ", ".join(dict.fromkeys(listing.zone for listing in found.because))
+    text = found.because[0].text
     reply = Reply(554, "5.7.1", f"{subject} blocked using {zones}{'; ' if text else ''}{text}")
-    return refuse(restriction, f"rbl-{verdict.reason}", reply)
+    return refuse(restriction, f"rbl-{found.reason}", reply)

@@ -5,10 +5,11 @@ The five lists of restrictions as one value. How they are evaluated is base.py's
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
-from mailauth.restrictions.base import FACT_OF, PHASES, Caller, Fact, Phase, Restriction, as_restriction
+from mailauth.restrictions.base import FACT_OF, PHASES, Caller, Phase, Restriction, as_restriction
+from mailauth.transaction.facts import Fact
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -26,6 +27,7 @@ class Restrictions:
     sender: tuple[Restriction, ...]
     recipient: tuple[Restriction, ...]
     data: tuple[Restriction, ...]
+    _facts: dict[Phase, frozenset[Fact]] = field(compare=False, repr=False)
 
     def __init__(
         self,
@@ -41,6 +43,7 @@ class Restrictions:
             if phase != "data":
                 _refuse_message(phase, restrictions)
             object.__setattr__(self, phase, restrictions)
+        object.__setattr__(self, "_facts", {phase: frozenset(self._facts_of(phase)) for phase in PHASES})
 
     def of(self, phase: Phase) -> tuple[Restriction, ...]:
         """The list of one phase."""
@@ -48,9 +51,16 @@ class Restrictions:
         return restrictions
 
     def facts(self, phase: Phase) -> frozenset[Fact]:
-        """The facts on which the verdict of this list depends, that of its own phase included."""
+        """The facts on which the decision of this list depends, that of its own phase included."""
+        return self._facts[phase]
+
+    def __iter__(self) -> Iterator[Restriction]:
+        """All restrictions, list by list."""
+        return iter(self.client + self.helo + self.sender + self.recipient + self.data)
+
+    def _facts_of(self, phase: Phase) -> set[Fact]:
         own = {FACT_OF[phase]} if phase in FACT_OF else set[Fact]()
-        return frozenset(own.union(*(restriction.requires for restriction in self.of(phase))))
+        return own.union(*(restriction.requires for restriction in self.of(phase)))
 
 
 def _listed(phase: Phase, items: Iterable[Restriction | Caller]) -> Iterable[Restriction | Caller]:

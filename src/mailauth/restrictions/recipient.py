@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
 from mailauth import dkim, spf
-from mailauth.greylist import Decision as GreylistDecision
 from mailauth.mail import names
 from mailauth.mail.reply import Reply
 from mailauth.plan import Call, Plan
@@ -76,57 +75,48 @@ def greylist(*, prove_by: Sequence[Proof] = ("spf",)) -> Restriction:
     if isinstance(prove_by, str) or unknown:
         raise ValueError(f"prove_by is a list of {', '.join(get_args(Proof))}, not {prove_by!r}")
 
+    before_data: list[Check[Any]] = [IPREV, *([SPF] if "spf" in prove_by else [])]
+
     def checks(tx: Transaction) -> list[Check[Any]]:
-        return _proofs(tx, prove_by) if tx.policy.greylist is not None else []
+        if tx.policy.greylist is None:
+            return []
+        return [*before_data, DKIM] if "dkim" in prove_by and tx.message is not None else before_data
 
     def judge(tx: Transaction) -> Plan[Decision]:
         recipient = tx.recipient or ""
-        if tx.policy.greylist is not None and recipient not in tx.greylisted:
+        if tx.policy.greylist is None:
+            return NOTHING
+        found = tx.greylisted.get(recipient)
+        if found is None:
             ask_greylist = partial(
                 tx.policy.greylist,
                 now=tx.now,
-                proven_domain=_proven(tx, prove_by),
+                proven_domain=_proven_domain(tx, prove_by),
                 client_name=tx[IPREV].name,
                 authenticated=tx.authenticated is not None,
             )
-            tx.greylisted[recipient] = yield Call(ask_greylist, tx.ip, tx.mail_from or "", recipient)
-        return _spoken(tx.greylisted.get(recipient))
+            found = yield Call(ask_greylist, tx.ip, tx.mail_from or "", recipient)
+            tx.greylisted[recipient] = found
+        if found.reply is None:
+            return NOTHING
+        return refuse("greylist", f"greylist-{found.reason}", found.reply, found.detail)
 
     return Restriction("greylist", judge, frozenset({"mail_from", "recipient"}), checks)
 
 
-def _proofs(tx: Transaction, prove_by: Sequence[Proof]) -> list[Check[Any]]:
-    checks: list[Check[Any]] = [IPREV]
-    if "spf" in prove_by:
-        checks.append(SPF)
-    if "dkim" in prove_by and tx.message is not None:
-        checks.append(DKIM)
-    return checks
-
-
-def _proven(tx: Transaction, prove_by: Sequence[Proof]) -> str | None:
-    provers = {"spf": _proven_by_spf, "dkim": _proven_by_dkim, "iprev": _proven_by_name}
-    return next((name for name in (provers[proof](tx) for proof in prove_by) if name), None)
-
-
-def _proven_by_spf(tx: Transaction) -> str | None:
-    found = tx[SPF]
-    return found.domain if found.result is spf.Result.PASS else None
-
-
-def _proven_by_dkim(tx: Transaction) -> str | None:
-    return next((signature.domain for signature in tx.dkim or () if signature.result is dkim.Result.PASS), None)
-
-
-def _proven_by_name(tx: Transaction) -> str | None:
-    name = tx[IPREV].name
-    if name is None:
-        return None
-    # The hosts of a pool differ in their first label.
-    return name.partition(".")[2] if name.count(".") > 1 else name
-
-
-def _spoken(decision: GreylistDecision | None) -> Decision:
-    if decision is None or decision.reply is None:
-        return NOTHING
-    return refuse("greylist", f"greylist-{decision.reason}", decision.reply, decision.detail)
+def _proven_domain(tx: Transaction, prove_by: Sequence[Proof]) -> str | None:
+    """The domain that the first proof with a success proves."""
+    for proof in prove_by:
+        name: str | None
+        if proof == "spf":
+            name = tx[SPF].domain if tx[SPF].result is spf.Result.PASS else None
+        elif proof == "dkim":
+            passing = (signature.domain for signature in tx.dkim or () if signature.result is dkim.Result.PASS)
+            name = next(passing, None)
+        else:
+            name = tx[IPREV].name
+            # The hosts of a pool differ in their first label.
+            name = name.partition(".")[2] if name is not None and name.count(".") > 1 else name
+        if name:
+            return name
+    return None

@@ -110,7 +110,7 @@ def reject_unknown_sender_domain(*, code: int = 450, on_dns_error: OnDnsError = 
             return NOTHING
         return _refusal(sender, status, code)
 
-    return Restriction("reject_unknown_sender_domain", judge, frozenset({"mail_from"}), lambda tx: (SENDER_DOMAIN,))
+    return Restriction("reject_unknown_sender_domain", judge, frozenset({"mail_from"}), (SENDER_DOMAIN,))
 
 
 def _refusal(sender: str, status: str, code: int) -> Decision:

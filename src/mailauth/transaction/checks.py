@@ -9,16 +9,17 @@ checks that they judge by and read the results; the report reads them as well. N
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, cast
 
-from mailauth import iprev, rbl, spf
+from mailauth import iprev, spf
 from mailauth.dkim import Signature, Verifier
 from mailauth.greylist import Decision as GreylistDecision
 from mailauth.iprev import IprevResult
 from mailauth.mail import names
-from mailauth.plan import Gather, IPAddress, Plan
+from mailauth.plan import Gather, Plan
 from mailauth.rbl import Listing, Rule
 from mailauth.spf import SpfResult
 from mailauth.transaction.facts import Facts
@@ -30,24 +31,27 @@ Life: TypeAlias = Literal["session", "helo", "transaction"]
 """How long a result holds: as long as the client is there, until the next HELO, or for one transaction."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Check(Generic[T]):
-    """A check of a transaction. `argument` tells checks of one name apart, say the lists that are asked."""
+    """A check of a transaction, known by its identity: make it once, as a constant. `rules` are the lists it asks."""
 
     name: str
-    plan: Callable[[Transaction], Plan[T]] = field(compare=False, repr=False)
-    life: Life = field(default="transaction", compare=False)
-    argument: Hashable = None
+    plan: Callable[[Transaction], Plan[T]] = field(repr=False)
+    life: Life = "transaction"
+    rules: tuple[Rule, ...] = ()
 
 
 @dataclass
 class Transaction(Facts):
-    """One SMTP transaction. `policy` says how checks are made; `verifier` has read the message, once there is one."""
+    """One SMTP transaction. `policy` says how checks are made; `verifier` has read the message, once there is one.
+
+    `greylisted` has the greylist's decision for each recipient that it was asked about.
+    """
 
     policy: Policy = field(kw_only=True)
     verifier: Verifier | None = None
+    greylisted: dict[str, GreylistDecision] = field(default_factory=dict)
     _results: dict[Check[Any], Any] = field(default_factory=dict)
-    _greylisted: dict[str, GreylistDecision | None] = field(default_factory=dict)
 
     def __getitem__(self, check: Check[T]) -> T:
         """The result of a check that was made. Raises `KeyError` for another one."""
@@ -66,45 +70,42 @@ class Transaction(Facts):
 
     def find(self, checks: Iterable[Check[Any]]) -> Plan[None]:
         """Make the checks that were not made yet, side by side: the time of the slowest, not the sum."""
-        missing = list(dict.fromkeys(check for check in checks if check not in self._results))
-        if missing:
+        missing = [check for check in dict.fromkeys(checks) if check not in self._results]
+        if len(missing) == 1:
+            self._results[missing[0]] = yield from missing[0].plan(self)
+        elif missing:
             results = yield Gather([check.plan(self) for check in missing])
             self._results.update(zip(missing, results, strict=True))
 
     @property
     def iprev(self) -> IprevResult | None:
         """The client's names in reverse DNS; None if they were not looked up. So are the others."""
-        return self.get(IPREV)
+        return self._results.get(IPREV)
 
     @property
     def spf(self) -> SpfResult | None:
         """SPF of MAIL FROM."""
-        return self.get(SPF)
+        return self._results.get(SPF)
 
     @property
     def spf_helo(self) -> SpfResult | None:
         """SPF of the HELO name."""
-        return self.get(SPF_HELO)
+        return self._results.get(SPF_HELO)
 
     @property
     def dkim(self) -> list[Signature] | None:
         """Every signature of the message."""
-        return self.get(DKIM)
+        return self._results.get(DKIM)
 
     @property
     def listings(self) -> list[Listing]:
         """What every list said that was asked, about the client and about its names; each once."""
         found: dict[tuple[str, Rule], Listing] = {}
         for check, result in self._results.items():
-            listings = result if check.name == "rbl" else result.listings if check.name.startswith("rhsbl") else ()
-            for listing in listings:
-                found.setdefault((listing.subject, listing.rule), listing)
+            if check.rules:
+                for listing in result.listings if isinstance(result, NameListings) else result:
+                    found.setdefault((listing.subject, listing.rule), listing)
         return list(found.values())
-
-    @property
-    def greylisted(self) -> dict[str, GreylistDecision | None]:
-        """The greylist's decision for each recipient that it was asked about; None where there is no greylist."""
-        return self._greylisted
 
     def forget(self, *lives: Life) -> None:
         """Drop the results whose life has ended."""
@@ -114,7 +115,7 @@ class Transaction(Facts):
         """Drop all that belongs to one transaction; the client and its HELO name stay."""
         self.mail_from = self.recipient = self.message = self.verifier = None
         self.recipients = []
-        self._greylisted = {}
+        self.greylisted = {}
         self.forget("transaction")
 
     def begin_message(self) -> Verifier:
@@ -156,15 +157,10 @@ SPF_HELO: Check[SpfResult] = Check("spf-helo", _spf_helo, "helo")
 DKIM: Check[list[Signature]] = Check("dkim", _dkim)
 
 
+@lru_cache(maxsize=256)
 def client_listings(rules: tuple[Rule, ...]) -> Check[list[Listing]]:
-    """The client on block lists."""
-    return Check("rbl", lambda tx: _query(tx, tx.ip, rules), "session", rules)
-
-
-def _query(tx: Transaction, subject: str | IPAddress, rules: tuple[Rule, ...]) -> Plan[list[Listing]]:
-    monitor = tx.policy.rbl_monitor
-    query = rbl.query if monitor is None else monitor.query
-    return query(subject, rules, policy=tx.policy.rbl_policy)
+    """The client on block lists. The same lists are the same check, whoever asks for it."""
+    return Check("rbl", lambda tx: tx.policy.query_rbl(tx.ip, rules), "session", rules)
 
 
 NameOf: TypeAlias = Literal["sender", "helo", "client", "reverse_client"]
@@ -186,6 +182,7 @@ class NameListings(NamedTuple):
     listings: list[Listing]
 
 
+@lru_cache(maxsize=256)
 def name_listings(of: NameOf, rules: tuple[Rule, ...]) -> Check[NameListings]:
     """One of the peer's names on block lists of domains."""
     return Check(f"rhsbl-{of}", lambda tx: _rhsbl(tx, of, rules), _LIVES[of], rules)
@@ -202,7 +199,7 @@ def _rhsbl(tx: Transaction, of: NameOf, rules: tuple[Rule, ...]) -> Plan[NameLis
         name = tx.sender_domain if of == "sender" else names.to_ascii(tx.helo or "")
     if name is None or not names.is_hostname(name):
         return NameListings(None, [])
-    listings = yield from _query(tx, name, rules)
+    listings = yield from tx.policy.query_rbl(name, rules)
     return NameListings(name, listings)
 
 

@@ -26,7 +26,7 @@ _REPLY_CLASSES = {Action.REJECT: 5, Action.DEFER: 4}
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One verdict and how it came about.
+    """What was decided, and how it came about.
 
     `reply` is set for reject (5xx) and defer (4xx), and for nothing else. `restriction` names who decided, `reason` is
     a stable code, `detail` says it in words. `if_permit` marks a deferral that acts only where nothing later rejects

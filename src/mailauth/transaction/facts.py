@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, Literal, TypeAlias
 
 from mailauth.mail import names
 from mailauth.plan import IPAddress
+
+Fact: TypeAlias = Literal["helo", "mail_from", "recipient", "message"]
+"""A fact that a restriction may judge by, and that becomes known in the course of the dialogue."""
 
 
 @dataclass
@@ -31,6 +34,17 @@ class Facts:
     pipelined: bool = False
     message: bytes | BinaryIO | None = None
     id: str = ""
+
+    @property
+    def known(self) -> set[Fact]:
+        """The facts that are known by now."""
+        facts: tuple[tuple[Fact, object], ...] = (
+            ("helo", self.helo),
+            ("mail_from", self.mail_from),
+            ("recipient", self.recipient),
+            ("message", self.message),
+        )
+        return {fact for fact, value in facts if value is not None}
 
     @property
     def sender_domain(self) -> str | None:
@@ -62,9 +76,3 @@ def text_of(what: str, value: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{what} is text, not {type(value).__name__}")
     return value
-
-
-def require_message(message: bytes | BinaryIO) -> None:
-    """Raise `TypeError` for what is neither octets nor a file."""
-    if not isinstance(message, bytes) and not callable(getattr(message, "read", None)):
-        raise TypeError(f"a message is bytes or a binary file, not {type(message).__name__}")

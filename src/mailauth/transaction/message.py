@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, BinaryIO, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from mailauth.dkim import DkimPolicy
 from mailauth.mail import names
+from mailauth.mail.lines import MessageSource, message_source
 from mailauth.plan import DEFAULT_TIME_LIMIT, IPAddress, Plan
 from mailauth.rbl import Monitor, RblPolicy, Rule, rules_of
 from mailauth.restrictions.authentication import check_dkim, check_spf
-from mailauth.restrictions.base import PHASES, checks_of
+from mailauth.restrictions.base import checks_of
 from mailauth.restrictions.client import permit_authenticated
 from mailauth.restrictions.lists import reject_rbl
 from mailauth.restrictions.phases import Restrictions
@@ -19,7 +20,7 @@ from mailauth.restrictions.recipient import greylist
 from mailauth.spf import SpfPolicy
 from mailauth.transaction.checks import Transaction, checks_for_report
 from mailauth.transaction.decision import Decision
-from mailauth.transaction.facts import bare_address, require_message, text_of
+from mailauth.transaction.facts import bare_address, text_of
 from mailauth.transaction.log import log_decision
 from mailauth.transaction.policy import Policy
 from mailauth.transaction.report import Report, make_report
@@ -38,13 +39,14 @@ GreylistT = TypeVar("GreylistT", bound=Greylister)
 
 
 class AuthenticatorBase(Generic[ResolverT, GreylistT]):
-    """What the sync and the async `Authenticator` share; they document the arguments."""
+    """What the sync and the async `Authenticator` share: how their arguments become a policy."""
 
     def __init__(
         self,
         hostname: str,
         *,
         rbl: Iterable[str | Rule] = (),
+        rbl_monitor: Monitor | None = None,
         greylist: GreylistT | None = None,
         restrictions: Restrictions | None = None,
         delay_reject: bool = True,
@@ -52,13 +54,14 @@ class AuthenticatorBase(Generic[ResolverT, GreylistT]):
         spf_policy: SpfPolicy | None = None,
         dkim_policy: DkimPolicy | None = None,
         rbl_policy: RblPolicy | None = None,
-        rbl_monitor: Monitor | None = None,
         resolver: ResolverT | None = None,
         time_limit: float | None = DEFAULT_TIME_LIMIT,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if restrictions is not None and not isinstance(restrictions, Restrictions):
             raise TypeError(f"restrictions is a Restrictions, not {type(restrictions).__name__}")
+        if rbl_monitor is not None and not isinstance(rbl_monitor, Monitor):
+            raise TypeError(f"rbl_monitor is a mailauth.rbl.Monitor, not {type(rbl_monitor).__name__}")
         rules = tuple(rules_of(rbl))
         if restrictions is None:
             restrictions = default_restrictions(rbl=bool(rules), greylisting=greylist is not None)
@@ -66,8 +69,8 @@ class AuthenticatorBase(Generic[ResolverT, GreylistT]):
         self.policy = Policy(
             hostname=hostname,
             rbl=rules,
-            greylist=None if greylist is None else greylist.check,
             rbl_monitor=rbl_monitor,
+            greylist=None if greylist is None else greylist.check,
             delay_reject=delay_reject,
             trace=trace,
             spf_policy=spf_policy or SpfPolicy(),
@@ -97,7 +100,7 @@ def default_restrictions(*, rbl: bool, greylisting: bool) -> Restrictions:
 
 def begin_message(
     policy: Policy,
-    message: bytes | BinaryIO,
+    message: MessageSource,
     ip: str | IPAddress,
     *,
     helo: str | None,
@@ -108,7 +111,7 @@ def begin_message(
     id: str,
 ) -> Transaction:
     """The transaction of one whole message. Raises `ValueError` and `TypeError` for the caller's mistakes."""
-    require_message(message)
+    source = message_source(message)
     recipients = [rcpt_to] if isinstance(rcpt_to, str) else rcpt_to
     return Transaction(
         names.parse_ip(ip),
@@ -117,7 +120,7 @@ def begin_message(
         mail_from=None if mail_from is None else bare_address(mail_from),
         recipients=[bare_address(recipient) for recipient in recipients],
         authenticated=None if authenticated is None else text_of("an identity", authenticated),
-        message=message,
+        message=source,
         id=text_of("an id", id),
         policy=policy,
     )
@@ -130,8 +133,7 @@ def authenticate(tx: Transaction, restrictions: Restrictions) -> Plan[Report]:
     """
     everybody: list[str | None] = [*dict.fromkeys(tx.recipients)] or [None]
     tx.recipient = everybody[0]
-    lists = [restriction for phase in PHASES for restriction in restrictions.of(phase)]
-    yield from tx.find([*checks_for_report(tx), *checks_of(lists, tx)])
+    yield from tx.find([*checks_for_report(tx), *checks_of(restrictions, tx)])
     lists_decide = Decisions(restrictions)
     spoken: dict[str, Decision] = {}
     decisions = []

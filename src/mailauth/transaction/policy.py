@@ -8,7 +8,8 @@ from typing import Any
 
 from mailauth.dkim import DkimPolicy
 from mailauth.mail import names
-from mailauth.rbl import Monitor, RblPolicy, Rule
+from mailauth.plan import IPAddress, Plan
+from mailauth.rbl import Listing, Monitor, RblPolicy, Rule, query
 from mailauth.spf import SpfPolicy
 
 
@@ -16,14 +17,14 @@ from mailauth.spf import SpfPolicy
 class Policy:
     """What one `Authenticator` goes by. Raises `ValueError` for a `hostname` that is none.
 
-    `greylist` is the function that decides about one delivery attempt, None where nothing is greylisted. `rbl_monitor`
+    `greylist` is the function that decides about one delivery attempt, None where nothing is greylisted; `rbl_monitor`
     leaves out lists that are out of service.
     """
 
     hostname: str
     rbl: tuple[Rule, ...] = ()
-    greylist: Callable[..., Any] | None = None
     rbl_monitor: Monitor | None = None
+    greylist: Callable[..., Any] | None = None
     delay_reject: bool = True
     trace: bool = False
     spf_policy: SpfPolicy = field(default_factory=SpfPolicy)
@@ -34,3 +35,8 @@ class Policy:
         name = names.to_ascii(self.hostname)
         if name is None or not names.is_hostname(name):
             raise ValueError(f"hostname is the name of this server, used as authserv-id: {self.hostname!r}")
+
+    def query_rbl(self, subject: str | IPAddress, rules: tuple[Rule, ...]) -> Plan[list[Listing]]:
+        """A plan that asks lists, through the monitor where there is one."""
+        ask = query if self.rbl_monitor is None else self.rbl_monitor.query
+        return ask(subject, rules, policy=self.rbl_policy)

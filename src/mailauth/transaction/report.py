@@ -15,9 +15,9 @@ from mailauth.mail.author import Author, read_author
 from mailauth.mail.reply import Reply
 from mailauth.plan import IPAddress
 from mailauth.rbl import Listing
-from mailauth.restrictions.base import PHASES
+from mailauth.rbl import Reason as ListingReason
 from mailauth.restrictions.phases import Restrictions
-from mailauth.spf import Result as SpfVerdict
+from mailauth.spf import Result as SpfOutcome
 from mailauth.spf import SpfResult
 from mailauth.transaction.checks import Transaction
 from mailauth.transaction.decision import Action, Decision
@@ -30,7 +30,7 @@ class Report:
     Results of checks that were not made are None or empty; `not_evaluated` says of each why. `rbl` has what every list
     said, those that restrictions name and lists of domains included: see the subject of each. `rcpt_to` are the
     recipients of the message, `recipients` the decision for each that was named, refused ones included; `greylist`
-    has the greylist's for those that it was asked about, in the same order. `decision` is the verdict on the whole: one
+    has the greylist's for those that it was asked about, in the same order. `decision` is that on the whole: one
     refusal refuses the message, since SMTP has one reply for it. `author` is None where the message was not read.
     """
 
@@ -53,7 +53,7 @@ class Report:
 
     @property
     def action(self) -> Action:
-        """The verdict in a word: permit, reject, defer, or none (nothing against it)."""
+        """The decision in a word: permit, reject, defer, or none (nothing against it)."""
         return self.decision.action
 
     @property
@@ -115,7 +115,7 @@ def _spf_method(found: SpfResult, mail_from: str) -> authres.MethodResult:
 
 
 def _why(found: SpfResult) -> str | None:
-    return None if found.result is SpfVerdict.PASS else found.detail
+    return None if found.result is SpfOutcome.PASS else found.detail
 
 
 def _dkim_methods(signatures: tuple[Signature, ...]) -> list[authres.MethodResult]:
@@ -143,7 +143,6 @@ def make_report(
 ) -> Report:
     """The report of what is known by now; `spoken` has what was decided for each recipient."""
     header = None if tx.verifier is None else tx.verifier.header
-    greylisted = [tx.greylisted.get(recipient) for recipient in spoken]
     return Report(
         hostname=tx.policy.hostname,
         ip=tx.ip,
@@ -158,7 +157,7 @@ def make_report(
         spf_helo=tx.spf_helo,
         dkim=tuple(tx.dkim or ()),
         author=None if header is None else read_author(header),
-        greylist=tuple(found for found in greylisted if found is not None),
+        greylist=tuple(tx.greylisted[recipient] for recipient in spoken if recipient in tx.greylisted),
         authenticated=tx.authenticated,
         not_evaluated=_not_evaluated(tx, restrictions, decision, spoken),
     )
@@ -167,31 +166,29 @@ def make_report(
 def _not_evaluated(
     tx: Transaction, restrictions: Restrictions, decision: Decision, spoken: Mapping[str, Decision]
 ) -> dict[str, str]:
-    """Each check that was not made, and why."""
-    lists = [item for phase in PHASES for item in restrictions.of(phase)]
-    made = {
-        "iprev": tx.iprev is not None,
-        "rbl": any(check.name == "rbl" and check.argument for check, _ in tx.results()),
-        "spf_helo": tx.spf_helo is not None,
-        "spf": tx.spf is not None,
-        "dkim": tx.dkim is not None,
-        "greylist": tx.policy.greylist is not None and any(recipient in tx.greylisted for recipient in spoken),
-    }
-    impossible = {
-        "rbl": None if tx.policy.rbl or any(r.name == "reject_rbl" and r.note for r in lists) else "no list is named",
-        "spf_helo": "no HELO name is known" if tx.helo is None else None,
-        "spf": "MAIL FROM is not known" if tx.mail_from is None else None,
-        "dkim": "there is no message" if tx.message is None else None,
-        "greylist": _no_greylist(tx, spoken),
-    }
-    refused = f"{decision.action} by {decision.restriction} before it" if decision.refused else None
-    unwanted = refused or "no restriction asks for it"
-    return {name: impossible.get(name) or unwanted for name, done in made.items() if not done}
-
-
-def _no_greylist(tx: Transaction, spoken: Mapping[str, Decision]) -> str | None:
+    """Each check that was not made, and why; of block lists that are out of service each one, as "rbl ZONE"."""
+    reasons: dict[str, str] = {}
+    unwanted = f"{decision.action} by {decision.restriction} before it" if decision.refused else ""
+    unwanted = unwanted or "no restriction asks for it"
+    if tx.iprev is None:
+        reasons["iprev"] = unwanted
+    if not any(check.name == "rbl" and check.rules for check, _ in tx.results()):
+        named = tx.policy.rbl or any(each.name == "reject_rbl" and each.note for each in restrictions)
+        reasons["rbl"] = unwanted if named else "no list is named"
+    if tx.spf_helo is None:
+        reasons["spf_helo"] = "no HELO name is known" if tx.helo is None else unwanted
+    if tx.spf is None:
+        reasons["spf"] = "MAIL FROM is not known" if tx.mail_from is None else unwanted
+    if tx.dkim is None:
+        reasons["dkim"] = "there is no message" if tx.message is None else unwanted
     if tx.policy.greylist is None:
-        return "no store is named"
-    if tx.mail_from is None:
-        return "MAIL FROM is not known"
-    return None if spoken else "no recipient is known"
+        reasons["greylist"] = "no store is named"
+    elif tx.greylisted.keys().isdisjoint(spoken):
+        reasons["greylist"] = (
+            "MAIL FROM is not known" if tx.mail_from is None else unwanted if spoken else "no recipient is known"
+        )
+    if tx.policy.rbl_monitor is not None:
+        for listing in tx.listings:
+            if listing.reason is ListingReason.OUT_OF_SERVICE:
+                reasons[f"rbl {listing.zone}"] = listing.detail
+    return reasons

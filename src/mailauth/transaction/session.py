@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import BinaryIO
 
 from mailauth import MailAuthError
+from mailauth.mail.lines import MessageSource, message_source
 from mailauth.plan import IPAddress, Plan
-from mailauth.restrictions.base import PHASES, Fact, Phase, checks_of, evaluate_list
+from mailauth.restrictions.base import PHASES, Phase, checks_of, evaluate_list
 from mailauth.restrictions.phases import Restrictions
 from mailauth.transaction.checks import DKIM, Transaction
 from mailauth.transaction.decision import NOTHING, Action, Decision
-from mailauth.transaction.facts import bare_address, require_message, text_of
+from mailauth.transaction.facts import Fact, bare_address, text_of
 from mailauth.transaction.log import log_decision
 from mailauth.transaction.policy import Policy
 from mailauth.transaction.report import Report, make_report
@@ -46,8 +46,12 @@ class Decisions:
         """The decision of all lists up to that of `phase`; those that wait for a fact have nothing to say yet."""
         found: list[Decision] = []
         for earlier in PHASES[: PHASES.index(phase) + 1]:
-            decision = yield from self._of(earlier, phase, tx)
+            restrictions = self._lists.of(earlier)
+            decision = self._kept.get(earlier)
+            if decision is None and restrictions:
+                decision = yield from evaluate_list(restrictions, tx, phase)
             if decision is not None:
+                self._kept[earlier] = decision
                 found.append(decision)
                 if decision.final:
                     break
@@ -55,33 +59,34 @@ class Decisions:
 
     def of_data(self, tx: Transaction) -> Plan[Decision]:
         """The decision of the list ``data`` alone: what the others say was spoken to each recipient."""
-        decision = yield from self._of("data", "data", tx)
         earlier = [kept for phase, kept in self._kept.items() if phase != "data"]
-        assert decision is not None
-        return replace(decision, warnings=_warnings([*earlier, decision]))
-
-    def _of(self, phase: Phase, now: Phase, tx: Transaction) -> Plan[Decision | None]:
-        if phase not in self._kept:
-            decision = yield from evaluate_list(self._lists.of(phase), tx, now)
-            if decision is None:
-                return None
-            self._kept[phase] = decision
-        return self._kept[phase]
+        decision = self._kept.get("data")
+        if decision is None:
+            decision = yield from evaluate_list(self._lists.data, tx, "data")
+            assert decision is not None  # no fact comes after the message
+            self._kept["data"] = decision
+        return _with_warnings(decision, [*earlier, decision])
 
 
 def first_decision(found: Sequence[Decision]) -> Decision:
-    """What several lists say together."""
-    by_weight = (
-        [decision for decision in found if decision.final]
-        or [decision for decision in found if decision.refused]
-        or [decision for decision in found if decision.action is Action.PERMIT]
-        or [NOTHING]
-    )
-    return replace(by_weight[0], warnings=_warnings(found))
+    """What several lists decide: a refusal that is final, else one that acts if all else permits, else a permit."""
+    first, weight = NOTHING, 0
+    for decision in found:
+        if decision.reply is not None:
+            own = 2 if decision.if_permit else 3
+        else:
+            own = 1 if decision.action is Action.PERMIT else 0
+        if own > weight:
+            first, weight = decision, own
+    return _with_warnings(first, found)
 
 
-def _warnings(found: Sequence[Decision]) -> tuple[Decision, ...]:
-    return tuple(warning for decision in found for warning in decision.warnings)
+def _with_warnings(decision: Decision, found: Sequence[Decision]) -> Decision:
+    """The decision with the warnings of all that were found."""
+    warnings: tuple[Decision, ...] = ()
+    for each in found:
+        warnings += each.warnings
+    return replace(decision, warnings=warnings) if warnings else decision
 
 
 class Dialogue:
@@ -139,15 +144,15 @@ class Dialogue:
             self.transaction.recipients.append(address)
         return decision
 
-    def begin_data(self, message: bytes | BinaryIO) -> bool:
+    def begin_data(self, message: MessageSource) -> bool:
         """The message after DATA; whether it has to be read, by the transaction's `begin_message`, before `data`."""
-        require_message(message)
+        source = message_source(message)
         if not self._in_transaction:
             raise PhaseError("DATA before MAIL")
         if not self.transaction.recipients:
             raise PhaseError("DATA without an accepted recipient")
         self._in_transaction = False
-        self.transaction.message = message
+        self.transaction.message = source
         return DKIM in checks_of(self._restrictions.data, self.transaction)
 
     def data(self) -> Plan[Decision]:
@@ -190,7 +195,7 @@ class Dialogue:
         # As Postfix with smtpd_delay_reject: what was found early is kept, and spoken when the recipient is known. What
         # acts only if nothing rejects waits for the recipient in any case.
         if early and (self.transaction.policy.delay_reject or decision.if_permit):
-            return replace(NOTHING, warnings=decision.warnings)
+            return replace(NOTHING, warnings=decision.warnings) if decision.warnings else NOTHING
         if phase == "recipient" or decision.refused:
             log_decision(self.transaction, decision)
         return decision
