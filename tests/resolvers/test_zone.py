@@ -279,7 +279,7 @@ def test_any_name_may_be_asked(name: str) -> None:
 def test_the_memory_of_answers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     import mailauth.resolvers.zone as module
 
-    monkeypatch.setattr(module, "_MAX_REMEMBERED", 10)
+    monkeypatch.setattr(module, "_MAX_CACHED", 10)
     zone = ZoneResolver()
     for i in range(1000):
         zone.lookup(Question(f"x{i}.example", "A"))

@@ -25,7 +25,7 @@ MAX_EXPONENT_BITS = 64
 
 ED25519_OCTETS = 32
 SHA256_OCTETS = 32
-_MAX_REMEMBERED_KEYS = 256
+_MAX_CACHED_KEYS = 256
 
 # RFC 6376 section 3.3.2: RSASSA-PKCS1-v1_5 over SHA-256. The objects are immutable; making them anew costs time.
 _PKCS1 = padding.PKCS1v15()
@@ -86,7 +86,7 @@ class PublicKey:
         return octets
 
 
-@lru_cache(maxsize=_MAX_REMEMBERED_KEYS)
+@lru_cache(maxsize=_MAX_CACHED_KEYS)
 def public_key(key_type: str, octets: bytes) -> PublicKey:
     """The key in p= of a record. Raises `BadKey`."""
     if key_type == "ed25519":

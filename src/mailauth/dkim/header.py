@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from itertools import groupby
 
 from mailauth.mail.header import Header
@@ -91,14 +90,8 @@ def places(names: Sequence[str]) -> Places:
         taken = count.get(name, 0)
         count[name] = taken + len(list(repeated))
         # From the bottom upwards (RFC 6376 section 5.4.2), behind those that were taken before.
-        found.append((name, _from_the_bottom(taken, count[name])))
+        found.append((name, slice(-1 - taken, -1 - count[name], -1)))
     return tuple(found)
-
-
-# They are alike for nearly all names, and peers' names are cached.
-@lru_cache(maxsize=64)
-def _from_the_bottom(taken: int, upto: int) -> slice:
-    return slice(-1 - taken, -1 - upto, -1)
 
 
 def select(wanted: Places, header: Header, without: bytes | None) -> list[bytes]:

@@ -63,10 +63,10 @@ def parse_record(text: bytes) -> KeyRecord | BadRecord:
         return BadRecord(Reason.KEY_MALFORMED, f"the record has more than {MAX_RECORD_OCTETS} octets")
     # The record of a busy sender is asked again and again, and parsing it costs more than looking it up in a cache.
     # Only those of usual length are cached, since whoever signs chooses what is in them.
-    return _known_record(text) if len(text) <= _MAX_REMEMBERED_OCTETS else _read_record(text)
+    return _known_record(text) if len(text) <= _MAX_CACHED_OCTETS else _read_record(text)
 
 
-_MAX_REMEMBERED_OCTETS = 2048
+_MAX_CACHED_OCTETS = 2048
 
 
 def _read_record(text: bytes) -> KeyRecord | BadRecord:

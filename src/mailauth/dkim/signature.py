@@ -179,8 +179,8 @@ def _terms(tags: _Tags, octets: int, details: dict[str, Any]) -> Terms:
         reading = _read_terms(values)
         # Peers choose them, so those of long fields are not cached, nor those with many names in h=: a name of two
         # octets takes two hundred in memory.
-        if octets <= _MAX_REMEMBERED_OCTETS and tags.get(b"h", b"").count(b":") < _MAX_REMEMBERED_NAMES:
-            if len(_known_terms) >= _MAX_REMEMBERED_TERMS:
+        if octets <= _MAX_CACHED_OCTETS and tags.get(b"h", b"").count(b":") < _MAX_CACHED_NAMES:
+            if len(_known_terms) >= _MAX_CACHED_TERMS:
                 _known_terms.clear()
             _known_terms[values] = reading
     details.update(reading.details)
@@ -191,9 +191,9 @@ def _terms(tags: _Tags, octets: int, details: dict[str, Any]) -> Terms:
 
 
 _TERMS = (b"v", b"a", b"c", b"d", b"s", b"h", b"i", b"q")
-_MAX_REMEMBERED_OCTETS = 2048
-_MAX_REMEMBERED_NAMES = 64
-_MAX_REMEMBERED_TERMS = 1024
+_MAX_CACHED_OCTETS = 2048
+_MAX_CACHED_NAMES = 64
+_MAX_CACHED_TERMS = 1024
 _known_terms: dict[tuple[bytes | None, ...], _Reading] = {}
 
 

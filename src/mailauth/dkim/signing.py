@@ -184,17 +184,6 @@ _DEFAULT_NAMES = (
 
 
 _DEFAULT_OPTIONS = SigningOptions()
-_known_options = lru_cache(maxsize=64)(SigningOptions)
-
-
-def _options(settings: dict[str, Any]) -> SigningOptions:
-    # With `now` they are new each time. Any other kind of names than a tuple may have changed since the last call.
-    if "now" not in settings and _IMMUTABLE.issuperset(map(type, settings.values())):
-        return _known_options(**settings)
-    return SigningOptions(**settings)
-
-
-_IMMUTABLE = frozenset((str, bool, tuple, type(None)))
 
 
 def _checked_names(names: Iterable[str]) -> tuple[str, ...]:
@@ -210,7 +199,6 @@ def _checked_names(names: Iterable[str]) -> tuple[str, ...]:
     return checked
 
 
-@lru_cache(maxsize=1024)
 def _checked_domain(domain: str) -> str:
     ascii_domain = to_ascii(domain)
     if ascii_domain is None or not is_fqdn(ascii_domain):
@@ -218,7 +206,6 @@ def _checked_domain(domain: str) -> str:
     return ascii_domain
 
 
-@lru_cache(maxsize=1024)
 def _checked_selector(selector: str) -> str:
     ascii_selector = to_ascii(selector)
     if ascii_selector is None or not is_selector(ascii_selector) or selector.endswith("."):
@@ -285,7 +272,7 @@ class MessageSigner(MessageReader):
     ) -> None:
         if options is not None and settings:
             raise TypeError("give either options or single settings")
-        self._options = options or (_options(settings) if settings else _DEFAULT_OPTIONS)
+        self._options = options or (SigningOptions(**settings) if settings else _DEFAULT_OPTIONS)
         self._keys = _signing_keys(key, domain, selector)
         self._identities = [
             None if self._options.identity is None else _checked_identity(self._options.identity, key.domain)
@@ -358,12 +345,7 @@ def _signing_keys(key: Any, domain: str | None, selector: str | None) -> list[Si
         return list(key)
     if domain is None or selector is None:
         raise TypeError("a key needs its domain and its selector")
-    if isinstance(key, bytes | str):
-        return [_known_key(domain, selector, key)]
     return [SigningKey(domain, selector, key)]
-
-
-_known_key = lru_cache(maxsize=64)(SigningKey)
 
 
 def _require_signable(header: Header) -> None:
@@ -382,7 +364,7 @@ def _require_signable(header: Header) -> None:
 def _names(header: Header, options: SigningOptions) -> tuple[str, Places]:
     """h=, folded, with each name as often as it is present and once more if it is oversigned; which fields that is."""
     by_name = header.octets_by_name
-    usual = len(by_name) <= _MAX_REMEMBERED_NAMES and len(header.raw) <= _MAX_REMEMBERED_OCTETS
+    usual = len(by_name) <= _MAX_CACHED_NAMES and len(header.raw) <= _MAX_CACHED_OCTETS
     find = _known_names if usual else _find_names
     return find(options.candidates, tuple(by_name), tuple(map(len, by_name.values())))
 
@@ -405,8 +387,8 @@ def _find_names(
 # What one program writes has the same fields again and again. Bounded, since clients choose them: a name of two octets
 # takes fifty in memory.
 _known_names = lru_cache(maxsize=256)(_find_names)
-_MAX_REMEMBERED_NAMES = 64
-_MAX_REMEMBERED_OCTETS = 8192
+_MAX_CACHED_NAMES = 64
+_MAX_CACHED_OCTETS = 8192
 
 
 def _field(
@@ -433,12 +415,8 @@ def _field(
     if length is not None:
         tags.append(f"l={length};")
     bh = b2a_base64(body_hash, newline=False).decode("ascii")
-    return f"{_folded_tags(tuple(tags))}\r\n{names}\r\n bh={bh};\r\n b=\r\n".encode("ascii")
-
-
-@lru_cache(maxsize=256)
-def _folded_tags(tags: tuple[str, ...]) -> str:
-    return "\r\n".join(_fold(["DKIM-Signature: v=1;"], tags, " "))
+    folded = "\r\n".join(_fold(["DKIM-Signature: v=1;"], tags, " "))
+    return f"{folded}\r\n{names}\r\n bh={bh};\r\n b=\r\n".encode("ascii")
 
 
 def _folded_names(names: list[str]) -> str:

@@ -22,7 +22,7 @@ from mailauth.dkim.signing import AnySigner, SigningKey, load_key
 from mailauth.mail.names import is_fqdn, split_address, to_ascii
 
 SENDERS_DOMAIN = "%"
-_MAX_REMEMBERED = 4096
+_MAX_CACHED = 4096
 
 
 class TableError(MailAuthError, ValueError):
@@ -61,7 +61,7 @@ class SigningTable:
                 if entry[0] is not None:
                     SigningKey(entry[0], rule.selector, key)  # raises for what is wrong with it
                 self._keys.setdefault(pattern, []).append(entry)
-        self.keys_for = lru_cache(maxsize=_MAX_REMEMBERED)(self._keys_for)
+        self.keys_for = lru_cache(maxsize=_MAX_CACHED)(self._keys_for)
 
     def _keys_for(self, sender: str) -> tuple[SigningKey, ...]:
         """The keys that sign for a sender's address or domain; none if the table has none for it."""

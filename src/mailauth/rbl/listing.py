@@ -158,13 +158,13 @@ def judge_answer(rule: Rule, answer: Answer) -> Judgment:
     """What the answer to the A question says, by the rule and by the list's table."""
     if not answer.records:
         return _TROUBLE.get(answer.outcome, _NO_ENTRY)
-    if len(answer.records) <= _MAX_REMEMBERED:
+    if len(answer.records) <= _MAX_CACHED:
         return _judge_again(rule, answer.addresses)
     return _judge(rule, answer.addresses)
 
 
 # Lists give the same few answers all day, and all answers to one query come in at the same moment.
-_MAX_REMEMBERED = 8
+_MAX_CACHED = 8
 
 
 @lru_cache(maxsize=1024)

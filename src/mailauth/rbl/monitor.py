@@ -136,7 +136,7 @@ class Monitor:
         due = list(self._due(rules))
         healths = yield from run_all([check_health(rule) for rule in due])
         for health in healths:
-            self._remember(health)
+            self._keep(health)
         return healths
 
     # --- memory ------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class Monitor:
                     self._put(rule.zone, replace(record, next_check=now + put_off))
                     yield rule
 
-    def _remember(self, health: Health) -> None:
+    def _keep(self, health: Health) -> None:
         zone, now = health.rule.zone, self._clock()
         with self._lock:
             record = self._records.get(zone) or Record(health.zone)

@@ -100,7 +100,7 @@ class ZoneResolver:
         answer = self._answers.get(question)
         if answer is None:
             answer = self._find(question)
-            if len(self._answers) >= _MAX_REMEMBERED:
+            if len(self._answers) >= _MAX_CACHED:
                 self._answers.clear()
             self._answers[question] = answer
         return answer
@@ -131,7 +131,7 @@ class ZoneResolver:
         return Answer(Outcome.SERVER_FAILURE, detail=f"CNAME chain over {MAX_CHAIN} or a loop")
 
 
-_MAX_REMEMBERED = 10_000
+_MAX_CACHED = 10_000
 
 _Node: TypeAlias = dict[str, tuple[tuple[Any, ...], int]]
 
