@@ -15,7 +15,7 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 def test_the_examples_run_one_after_the_other() -> None:
     names: dict[str, Any] = {}
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 6
     for example in EXAMPLES:
         exec(compile(example, "facade.md", "exec"), names)
     assert names["report"].not_evaluated == {

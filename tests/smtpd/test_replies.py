@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import smtplib
 from collections.abc import Callable
 from typing import NamedTuple
@@ -243,6 +244,34 @@ def test_bad_sequences(serve: Serve) -> None:
         # And after all that, a message.
         assert dialogue(client, CASES["nothing against it"])[0] == "accepted"
         assert dialogue(client, CASES["nothing against it"])[0] == "accepted"
+
+
+def test_a_refusal_is_one_log_line_and_names_the_transaction(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "mailauth")
+    server = serve(restrictions())
+    with server.client() as client:
+        client.docmd("MAIL FROM:<ann@good.example>")
+        assert client.docmd("RCPT TO:<x@elsewhere.example>")[0] == 554
+    [record] = [record for record in caplog.records if "reject" in record.getMessage()]
+    assert (record.client, record.helo) == (GOOD, "mx.good.example")  # type: ignore[attr-defined]
+    assert record.sender == "ann@good.example"  # type: ignore[attr-defined]
+    assert record.recipient == "x@elsewhere.example"  # type: ignore[attr-defined]
+    assert record.getMessage() == (
+        f"{record.transaction_id}: reject reject_unauth_destination (relay-denied): "  # type: ignore[attr-defined]
+        f"client={GOOD} helo=<mx.good.example> from=<ann@good.example> to=<x@elsewhere.example>"
+    )
+
+
+def test_the_id_in_the_log_is_that_of_the_message(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "mailauth")
+    server = serve(restrictions())
+    with server.client() as client:
+        for _ in range(2):
+            client.sendmail("ann@good.example", ["bob@here.example"], MESSAGE)
+    first, second = (accepted.id for accepted in server.delivered)
+    assert first != second
+    for id in (first, second):
+        assert [record.recipient for record in caplog.records if getattr(record, "transaction_id", None) == id]
 
 
 def test_too_many_recipients(serve: Serve) -> None:

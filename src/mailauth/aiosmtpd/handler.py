@@ -30,7 +30,6 @@ from mailauth.mail import names
 from mailauth.mail.header import split
 from mailauth.mail.reply import Reply
 from mailauth.plan import IPAddress
-from mailauth.transaction.decision import Decision
 from mailauth.transaction.report import Report
 
 if TYPE_CHECKING:
@@ -162,11 +161,12 @@ class MailauthHandler:
 
     async def _hello(self, server: SMTP, session: SmtpSession, hostname: str) -> str | None:
         ours = self.session_of(session)
+        ours.transaction.id = ""
         decision = await ours.helo(hostname)
         _note_pipelining(server, ours)
         if decision.reply is not None:
             session.host_name = None
-            return self._refusal(server, ours, decision)
+            return _spoken(server, ours, decision.reply)
         session.host_name = hostname
         return None
 
@@ -179,10 +179,11 @@ class MailauthHandler:
             return refused
         ours = self.session_of(session)
         ours.reset()  # whatever came before: a MAIL that was refused, a message that raised
+        ours.transaction.id = secrets.token_hex(8)
         _note_pipelining(server, ours)
         decision = await ours.mail(address)
         if decision.reply is not None:
-            refusal = self._refusal(server, ours, decision)
+            refusal = _spoken(server, ours, decision.reply)
             ours.reset()
             return refusal
         envelope.mail_from = address
@@ -206,7 +207,7 @@ class MailauthHandler:
         _note_pipelining(server, ours)
         decision = await ours.rcpt(address)
         if decision.reply is not None:
-            return self._refusal(server, ours, decision)
+            return _spoken(server, ours, decision.reply)
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(rcpt_options)
         return "250 2.1.5 Recipient OK"
@@ -245,7 +246,7 @@ class MailauthHandler:
         _note_pipelining(server, ours)
         decision = await ours.data(content)
         if decision.reply is not None:
-            return self._refusal(server, ours, decision)
+            return _spoken(server, ours, decision.reply)
         message = await self._accepted(session, envelope, ours, content)
         async with asyncio.timeout(self.limits.delivery):
             answer = await self.deliver(message)
@@ -263,13 +264,13 @@ class MailauthHandler:
             utf8=envelope.smtp_utf8,
         )
         now = self.authenticator.clock()
-        transaction = Transaction(protocol, secrets.token_hex(8), now)
+        transaction = Transaction(protocol, tx.id, now)
         content = authres.remove_forged(content, self.authenticator.policy.hostname).message
         signatures = await self.sign(content, now) if self.sign is not None and trusted else b""
         # The fields say who a client is and whether it may send; of our own clients the world should not learn that.
         wanted = tuple(name for name in self.fields if name == "received") if trusted else self.fields
         return Accepted(
-            id=transaction.id,
+            id=tx.id,
             content=trace_fields(report, transaction, wanted) + signatures + content,
             mail_from=report.mail_from or "",
             rcpt_to=report.rcpt_to,
@@ -278,19 +279,12 @@ class MailauthHandler:
             trusted=trusted,
         )
 
-    def _refusal(self, server: SMTP, ours: Session, decision: Decision) -> str:
-        tx = ours.transaction
-        assert decision.reply is not None
-        _log.info(
-            "refused: client=%s helo=%.100r from=%.320r to=%.320r: %s (%s): %s",
-            *(tx.ip, tx.helo, tx.mail_from, tx.recipient),
-            *(decision.restriction, decision.reason, reply_line(decision.reply).decode()),
-        )
-        return reply_line(decision.reply, utf8=server.enable_SMTPUTF8 and not _is_ascii(tx)).decode("utf-8")
 
-
-def _is_ascii(tx: Any) -> bool:
-    return (tx.mail_from or "").isascii() and (tx.recipient or "").isascii()
+def _spoken(server: SMTP, ours: Session, reply: Reply) -> str:
+    """The line of a refusal; in UTF-8 only to a client that used it itself."""
+    tx = ours.transaction
+    used_utf8 = not ((tx.mail_from or "").isascii() and (tx.recipient or "").isascii())
+    return reply_line(reply, utf8=server.enable_SMTPUTF8 and used_utf8).decode("utf-8")
 
 
 def _note_pipelining(server: SMTP, ours: Session) -> None:

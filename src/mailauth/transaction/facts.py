@@ -38,13 +38,16 @@ class Facts:
     @property
     def known(self) -> set[Fact]:
         """The facts that are known by now."""
-        facts: tuple[tuple[Fact, object], ...] = (
-            ("helo", self.helo),
-            ("mail_from", self.mail_from),
-            ("recipient", self.recipient),
-            ("message", self.message),
-        )
-        return {fact for fact, value in facts if value is not None}
+        known: set[Fact] = set()
+        if self.helo is not None:
+            known.add("helo")
+        if self.mail_from is not None:
+            known.add("mail_from")
+        if self.recipient is not None:
+            known.add("recipient")
+        if self.message is not None:
+            known.add("message")
+        return known
 
     @property
     def sender_domain(self) -> str | None:
