@@ -1,6 +1,6 @@
 """`Author`: the domain of the one address in From, if From can be read one way only.
 
-What the header says of the author, or why it cannot be said. No verdict.
+What the header says of the author, or why it cannot be said. Nothing is judged.
 """
 
 # SECURITY: From is the peer's, and programs read odd ones differently: what one shows to its user as the author is not
@@ -57,7 +57,7 @@ class Author:
 
 
 def read_author(header: Header) -> Author:
-    """The author as the header tells."""
+    """The author that the header names."""
     from_fields = header.from_fields
     if header.broken_off is not None:
         return Author(AuthorReason.HEADER_TOO_LARGE)

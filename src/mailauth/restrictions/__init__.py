@@ -1,10 +1,17 @@
-"""Restrictions: which check at which phase, as values in a list; the first verdict wins.
+"""Restrictions: what is rejected or deferred at which phase, as values in lists; the first decision of a list wins.
 
-The public names of the restrictions.
+They are those of Postfix, by the same names::
+
+    from mailauth.restrictions import Restrictions, check_spf, permit_mynetworks, reject_rbl
+
+    Restrictions(client=[permit_mynetworks("198.51.100.0/24"), reject_rbl("zen.example")], recipient=[check_spf()])
+
+To read: `phases` (the five lists), `base` (one restriction, and how a list is evaluated), then the restrictions
+themselves by what they judge: `client`, `helo`, `sender`, `recipient`, `lists`, `authentication`.
 """
 
-# Names and verdicts are Postfix's (postconf(5), SMTPD_ACCESS_README): administrators know them, and the tests hold them
-# against a real Postfix. Differences are written down in docs/conformance.md.
+# Names and decisions are Postfix's (postconf(5), SMTPD_ACCESS_README): administrators know them, and the tests hold
+# them against a real Postfix. Differences are written down in docs/conformance.md.
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Restrictions by SPF (RFC 7208) and DKIM (RFC 6376).
-
-Restrictions on what the sender's domain says of the mail: SPF and DKIM.
-"""
+"""Restrictions by what the sender's domain says of the mail: SPF (RFC 7208) and DKIM (RFC 6376)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Client restrictions (Postfix: smtpd_client_restrictions).
-
-Restrictions on the client: its address, its names, how it talks.
-"""
+"""Restrictions on the client: its address, its names, how it talks (Postfix: smtpd_client_restrictions)."""
 
 from __future__ import annotations
 
@@ -93,7 +90,7 @@ def reject_unknown_reverse_client_hostname(*, code: int = 450, on_dns_error: OnD
 def reject_unauth_pipelining() -> Restriction:
     """Reject clients that sent the next command before they saw the reply to this one (Postfix 503 5.5.0).
 
-    The server tells, by `Session.note_pipelining`: octets were waiting before the reply was sent, where RFC 2920
+    The server says so by `Session.note_pipelining`: octets were waiting before the reply was sent, where RFC 2920
     section 3.1 does not allow it.
     """
 

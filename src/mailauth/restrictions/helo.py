@@ -1,6 +1,6 @@
-"""HELO restrictions (Postfix: smtpd_helo_restrictions).
+"""Restrictions on the name in HELO or EHLO: its syntax (Postfix: smtpd_helo_restrictions).
 
-Restrictions on the name in HELO or EHLO: its syntax. The syntax of names, as Postfix judges it, is shared with the
+The syntax of names, as Postfix judges it, is shared with the
 restrictions on the sender.
 """
 

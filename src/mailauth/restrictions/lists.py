@@ -1,7 +1,4 @@
-"""Block-list restrictions (Postfix: reject_rbl_client, reject_rhsbl_*, and postscreen's scores).
-
-Restrictions that ask block lists: about the client, and about the names that it gives.
-"""
+"""Restrictions that ask block lists about the client and its names (Postfix: reject_rbl_client, reject_rhsbl_*)."""
 
 from __future__ import annotations
 

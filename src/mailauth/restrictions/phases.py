@@ -1,7 +1,4 @@
-"""`Restrictions`: the five lists of Postfix.
-
-The five lists of restrictions as one value. How they are evaluated is base.py's and session.py's.
-"""
+"""`Restrictions`: the five lists of Postfix as one value. How they are evaluated is base.py's and session.py's."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Recipient restrictions (Postfix: smtpd_recipient_restrictions).
-
-Restrictions on the recipient: who may relay, and greylisting, which needs a recipient.
-"""
+"""Restrictions on the recipient: who may relay, and greylisting (Postfix: smtpd_recipient_restrictions)."""
 
 from __future__ import annotations
 

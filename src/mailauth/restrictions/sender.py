@@ -1,7 +1,4 @@
-"""Sender restrictions (Postfix: smtpd_sender_restrictions).
-
-Restrictions on the sender: the syntax of MAIL FROM, its domain in the DNS.
-"""
+"""Restrictions on the sender: the syntax of MAIL FROM, its domain in the DNS (Postfix: smtpd_sender_restrictions)."""
 
 from __future__ import annotations
 

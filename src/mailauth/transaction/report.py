@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mailauth import authres
 from mailauth.dkim import Result as DkimResult
 from mailauth.dkim import Signature
 from mailauth.greylist import Decision as GreylistDecision
@@ -64,25 +63,41 @@ class Report:
     @property
     def authentication_results(self) -> bytes:
         """The RFC 8601 header field with its line end, ready to be put in front of the message."""
-        return authres.build(self.hostname, *self._methods())
+        from mailauth import authres  # loaded when first used
 
-    @property
-    def verdict(self) -> str:
-        """What is to become of the message: "accept", "reject" or "defer"."""
-        return self.action.value if self.reply is not None else "accept"
-
-    def _methods(self) -> list[authres.MethodResult]:
         methods = []
         if self.iprev is not None:
             methods.append(authres.iprev(self.iprev.result.value, self.ip, comment=", ".join(self.iprev.confirmed)))
         if self.spf_helo is not None:
             methods.append(authres.spf(self.spf_helo.result.value, helo=self.helo or "", reason=_why(self.spf_helo)))
         if self.spf is not None:
-            methods.append(_spf_method(self.spf, self.mail_from or ""))
-        methods += _dkim_methods(self.dkim) if "dkim" not in self.not_evaluated else []
+            # RFC 8601 section 2.7.2: smtp.mailfrom is the MAIL FROM identity; that of a null sender is postmaster@HELO.
+            sender = self.mail_from or self.spf.sender
+            methods.append(authres.spf(self.spf.result.value, mail_from=sender, reason=_why(self.spf)))
+        if not self.dkim and "dkim" not in self.not_evaluated:
+            # RFC 8601 section 2.7.1: "none" is the result of a message that was not signed.
+            methods.append(authres.dkim("none"))
+        length = authres.distinct_length([signature.signature_data or "" for signature in self.dkim])
+        for signature in self.dkim:
+            method = authres.dkim(
+                signature.result.value,
+                domain=signature.domain,
+                identity=signature.identity,
+                selector=signature.selector,
+                algorithm=signature.algorithm,
+                signature=signature.signature_data,
+                signature_length=length,
+                reason=None if signature.result is DkimResult.PASS else signature.detail,
+            )
+            methods.append(method)
         if self.authenticated is not None:
             methods.append(authres.auth("pass", identity=self.authenticated))
-        return methods
+        return authres.AuthenticationResults(self.hostname, tuple(methods)).to_bytes()
+
+    @property
+    def verdict(self) -> str:
+        """What is to become of the message: "accept", "reject" or "defer"."""
+        return self.action.value if self.reply is not None else "accept"
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -109,33 +124,8 @@ class Report:
         }
 
 
-def _spf_method(found: SpfResult, mail_from: str) -> authres.MethodResult:
-    # RFC 8601 section 2.7.2: smtp.mailfrom is the MAIL FROM identity; that of a null sender is postmaster@HELO.
-    return authres.spf(found.result.value, mail_from=mail_from or found.sender, reason=_why(found))
-
-
 def _why(found: SpfResult) -> str | None:
     return None if found.result is SpfOutcome.PASS else found.detail
-
-
-def _dkim_methods(signatures: tuple[Signature, ...]) -> list[authres.MethodResult]:
-    if not signatures:
-        # RFC 8601 section 2.7.1: "none" is the result of a message that was not signed.
-        return [authres.dkim("none")]
-    length = authres.distinct_length([signature.signature_data or "" for signature in signatures])
-    return [
-        authres.dkim(
-            signature.result.value,
-            domain=signature.domain,
-            identity=signature.identity,
-            selector=signature.selector,
-            algorithm=signature.algorithm,
-            signature=signature.signature_data,
-            signature_length=length,
-            reason=None if signature.result is DkimResult.PASS else signature.detail,
-        )
-        for signature in signatures
-    ]
 
 
 def make_report(
