@@ -16,7 +16,7 @@ help:
 	@echo "make coverage    set up, then the tests with branch coverage, which fails below the gate in pyproject.toml"
 	@echo "make lint | types | bench | docs | clean"
 
-# A stamp for each set of extras, so that the demo needs nothing but the two run-time dependencies.
+# A stamp for each set of extras, so that the demo needs nothing but the run-time dependencies.
 $(VENV)/.base: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "mailauth needs Python 3.11 or newer; none was found on PATH" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
