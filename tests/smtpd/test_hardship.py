@@ -325,6 +325,12 @@ def test_commands_that_bring_no_message_nearer_are_bounded(serve: Serve, command
     assert raw.line() == b""
 
 
+def test_the_bound_of_junk_commands_is_configured(serve: Serve) -> None:
+    raw = serve(rest="[listen]\nmax_junk_commands = 2\n").raw()
+    replies = [raw.say(line)[:3] for line in (b"NOOP\r\n", b"RSET\r\n", b"HELP\r\n")]
+    assert replies == [b"250", b"250", b"421"]
+
+
 def test_junk_commands_sent_at_once_get_one_refusal(serve: Serve) -> None:
     raw = serve().raw()
     raw.socket.sendall(b"NOOP\r\n" * 5000)

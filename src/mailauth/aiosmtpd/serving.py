@@ -45,6 +45,7 @@ def handler_of(
             max_connections=listen.max_connections,
             max_connections_per_client=listen.max_connections_per_client,
             max_errors=listen.max_errors,
+            max_junk_commands=listen.max_junk_commands,
             data=config.deadlines.data,
             delivery=config.deadlines.delivery,
         ),

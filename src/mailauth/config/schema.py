@@ -138,6 +138,8 @@ class ListenConfig:
     """Of one address; the clients in `networks` are not counted."""
     max_errors: Count = 100
     """Replies of 4xx and 5xx in one session, before it is ended."""
+    max_junk_commands: Count = 100
+    """Commands that bring no message nearer, such as NOOP and RSET, since the last message that was accepted."""
     fields: tuple[TraceField, ...] = DEFAULT_FIELDS
     """What is put on top of messages."""
     refuse_bare_line_ends: bool = True
