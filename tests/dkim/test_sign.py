@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import mmap
 import re
+from email.message import EmailMessage
 from itertools import pairwise
 from typing import Any
 
@@ -23,13 +25,21 @@ from mailauth.dkim import (
     load_key,
     sign,
     signing,
+    verify,
 )
 from mailauth.mail.header import split
+from mailauth.mail.lines import BareLineEnds
 from mailauth.resolvers import ZoneResolver
 from tests.dkim.makers import MESSAGE, NOW, b64, check, ed_key, ed_record, only, rsa_key, rsa_record
 from tests.dkim.small_keys import small_key
 
 HERE: dict[str, Any] = {"domain": "example.org", "selector": "sel"}
+
+
+def as_mmap(octets: bytes) -> mmap.mmap:
+    mapped = mmap.mmap(-1, len(octets))
+    mapped[:] = octets
+    return mapped
 
 
 def h_of(field: bytes) -> list[str]:
@@ -208,6 +218,16 @@ REFUSED = [
     ("From with a blank before the colon", b"From : x\r\n" + MESSAGE, "2 From fields"),
     ("nothing", b"", "no From field"),
     ("mbox line", b"From ann Mon Nov  2\r\n" + MESSAGE, "mbox"),
+    ("mbox line without a message", b"From ann Mon Nov  2\r\n", "begins with an mbox line"),
+    ("quoted mbox line", b">From ann Mon Nov  2\r\n" + MESSAGE, "begins with an mbox line"),
+    ("bare LF in the body", b"From: x\r\n\r\none\r\ntwo\nthree\r\n", "a bare LF in line 4:"),
+    ("bare LF in the header", b"From: x\r\nSubject: a\n b\r\n\r\n", "a bare LF in line 2:"),
+    ("bare LF right behind the header", b"From: x\r\n\r\n\n", "a bare LF in line 3:"),
+    ("bare CR in the body", b"From: x\r\n\r\none\rtwo\r\n", "a bare CR in line 3:"),
+    ("bare CR at the end", b"From: x\r\n\r\none\r\ntwo\r", "a bare CR in line 4:"),
+    ("CR CR LF", b"From: x\r\n\r\none\r\r\n", "a bare CR in line 3:"),
+    ("bare CR in an LF message", b"From: x\n\none\n\rtwo\n", "a bare CR in line 4:"),
+    ("the first of several", b"From: x\r\n\r\n1\n2\r3\r\n", "a bare LF in line 3:"),
     ("no empty line", b"From: x\r\nhello\r\n", "no empty line"),
     ("header over the bound", b"From: x\r\n" + b"X: y\r\n" * 700_000, "too-"),
     ("1001 fields to sign", b"From: x\r\n" + b"To: y\r\n" * 1000, "more than 1000"),
@@ -220,6 +240,66 @@ def test_messages_that_cannot_be_signed(message: bytes, text: str) -> None:
         sign(message, rsa_key(), **HERE)
     with pytest.raises(SigningError, match=text):
         sign(io.BytesIO(message), rsa_key(), **HERE)
+    signer = MessageSigner(rsa_key(), **HERE)
+
+    def in_pieces() -> bytes:
+        for at in range(min(len(message), 200)):
+            signer.feed(message[at : at + 1])
+        signer.feed(message[200:])
+        return signer.finish()
+
+    with pytest.raises(SigningError, match=text):
+        in_pieces()
+
+
+@pytest.mark.parametrize("body", [b"one\ntwo\r\n", b"one\rtwo\r\n", b"\r\n\n"])
+def test_bare_line_ends_are_signed_for_those_who_know(body: bytes) -> None:
+    """RFC 6376 section 5.3: the signer converts, or knows that nobody does."""
+    message = MESSAGE.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + body
+    field = sign(message, rsa_key(), **HERE, allow_bare_line_ends=True)
+    assert only(field + message).result == "pass"
+
+
+def test_an_lf_message_may_have_crlf_lines() -> None:
+    """Every LF ends a line there, with the CR before it."""
+    message = b"From: ann@example.org\n\none\r\ntwo\n"
+    assert only(sign(message, rsa_key(), **HERE) + message).result == "pass"
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n", b"bc\r\n"]), max_size=12), st.integers(1, 5), st.booleans()
+)
+def test_bare_line_ends_are_found_however_the_message_is_cut(parts: list[bytes], size: int, lf: bool) -> None:
+    octets = (b"x\n" if lf else b"x\r\n") + b"".join(parts)
+    ends = re.compile(rb"\r(?!\n)" if lf else rb"\r(?!\n)|(?<!\r)\n")
+    first = ends.search(octets)
+    expected = None
+    if first is not None:
+        word = "CR" if first[0] == b"\r" else "LF"
+        expected = f"a bare {word} in line {octets.count(bytes([10]), 0, first.start()) + 1}"
+    check = BareLineEnds()
+    for at in range(0, len(octets), size):
+        check.feed(octets[at : at + size])
+    check.feed(b"", last=True)
+    assert check.found == expected
+
+
+@pytest.mark.parametrize("form", [bytearray, memoryview, as_mmap])
+def test_any_octets_are_a_message(form: Any) -> None:
+    field = sign(form(MESSAGE), rsa_key(), **HERE)
+    assert field == sign(MESSAGE, rsa_key(), **HERE)
+    assert only(form(field + MESSAGE)).result == "pass"
+
+
+@pytest.mark.parametrize("wrong", [EmailMessage(), "From: ann@example.org\r\n\r\n"])
+def test_text_and_message_objects_are_refused_with_the_way_out(wrong: Any) -> None:
+    """Their octets would be made again to be sent, and may differ then."""
+    with pytest.raises(TypeError, match=r"message\.as_bytes\(policy=email\.policy\.SMTP\)"):
+        sign(wrong, rsa_key(), **HERE)
+    with pytest.raises(TypeError, match=r"message\.as_bytes\(policy=email\.policy\.SMTP\)"):
+        verify(wrong, now=NOW)
+    with pytest.raises(TypeError, match="bytes-like"):
+        MessageSigner(rsa_key(), **HERE).feed(wrong)
 
 
 @pytest.mark.parametrize(

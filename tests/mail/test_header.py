@@ -101,12 +101,6 @@ def test_unfolding() -> None:
     assert split(b"A : b\n c\n\n").header.fields[0].unfolded == b"b c"
 
 
-def test_bare_line_ends_are_counted() -> None:
-    parts = split(b"A: 1\r\nB: \n\r \n\r\n\r\n\r\r\n\n")
-    assert (parts.header.bare_cr, parts.header.bare_lf) == (1, 2)
-    assert split(b"A: 1\n\n\n\n").header.bare_lf == 0
-
-
 def test_caller_mistakes() -> None:
     with pytest.raises(TypeError, match="a message is bytes, not str"):
         split("From: a\r\n")  # type: ignore[arg-type]

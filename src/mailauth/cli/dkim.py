@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mailauth import dkim
 from mailauth.cli.common import (
@@ -236,7 +236,7 @@ def _rewindable(stream: BinaryIO) -> BinaryIO:
 def _signing_options(options: argparse.Namespace) -> dkim.SigningOptions:
     header, _, body = options.canonicalization.partition("/")
     timed = options.timestamp or options.expire_after is not None
-    names = {}
+    names: dict[str, Any] = {}
     if options.sign is not None:
         names["signed_fields"] = _names(options.sign)
     if options.oversign is not None:

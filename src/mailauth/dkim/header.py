@@ -39,10 +39,8 @@ def _plain(header: Header) -> bool:
     raw = header.raw
     if 0x0B in raw or 0x0C in raw:
         return False
-    if header.line_end is _LF:
-        return not header.bare_cr
-    # Where every LF has its CR, as many CR as LF means that every CR has its LF.
-    return not header.bare_lf and raw.count(b"\r") == raw.count(b"\n")
+    crlf = raw.count(b"\r\n")
+    return raw.count(b"\r") == crlf and (header.line_end is _LF or raw.count(b"\n") == crlf)
 
 
 def _joined(fields: list[bytes]) -> bytes:

@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Sequence
-from functools import cache
+from collections.abc import Sequence
 from math import isfinite
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mailauth.dkim.body import BodyHash
 from mailauth.dkim.header import canonicalizer, select
@@ -28,7 +26,7 @@ from mailauth.dkim.result import RESULT_OF, AuthorMatch, Reason, Result, Signatu
 from mailauth.dkim.signature import Refusal, SignatureField, parse, shown
 from mailauth.mail.addresses import address_domains
 from mailauth.mail.header import Header
-from mailauth.mail.lines import blocks
+from mailauth.mail.lines import MessageSource, blocks, message_source
 from mailauth.mail.names import is_within, to_ascii
 from mailauth.plan import Answer, Plan, ask_all
 
@@ -43,24 +41,24 @@ _FAIL, _SAME = Result.FAIL, AuthorMatch.SAME
 _QUICK_DOMAIN = re.compile(rb"[:;][ \t\r\n]*+d[ \t\r\n]*+=[ \t\r\n]*+([^; \t\r\n]++)")
 
 
-def verify(message: bytes | BinaryIO, *, now: float, policy: DkimPolicy = _DEFAULT_POLICY) -> VerifyPlan:
+def verify(message: MessageSource, *, now: float, policy: DkimPolicy = _DEFAULT_POLICY) -> VerifyPlan:
     """A plan that verifies every DKIM signature of a message and returns one result each, top first.
 
     `message` is octets, which are read at once, or a binary file, which the plan reads to its end before its first
     question. `now` is the time of reception in seconds since the epoch. No signature: an empty list. Raises
     `TypeError` for another kind of message, `ValueError` for a `now` that is no time, and whatever reading raises.
     """
-    verifier = Verifier(now=now, policy=policy)
-    if isinstance(message, bytes):
-        verifier.feed(message)
+    verifier, octets = Verifier(now=now, policy=policy), message_source(message)
+    if isinstance(octets, bytes):
+        verifier.feed(octets)
         return verifier.finish()
-    return _read_and_verify(verifier, message)
 
+    def read_and_verify() -> VerifyPlan:
+        for block in blocks(octets):
+            verifier.feed(block)
+        return (yield from verifier.finish())
 
-def _read_and_verify(verifier: Verifier, message: BinaryIO) -> VerifyPlan:
-    for block in blocks(message):
-        verifier.feed(block)
-    return (yield from verifier.finish())
+    return read_and_verify()
 
 
 class Verifier(MessageReader):
@@ -80,9 +78,9 @@ class Verifier(MessageReader):
         if not isfinite(now):
             # No comparison with it would be true, so nothing would ever expire.
             raise ValueError("now is in seconds since the epoch")
+        super().__init__(policy.max_header_octets)
         self._now = now
         self._policy = policy
-        self._max_header_octets = policy.max_header_octets
         self._checks: list[_Check] = []
 
     def finish(self) -> VerifyPlan:
@@ -92,61 +90,47 @@ class Verifier(MessageReader):
 
     def _begin(self, header: Header) -> None:
         """The header is complete: judge the signatures by what they say, and see what must be hashed."""
-        self._checks = _checks(header, self._policy, self._now)
+        fields = header.octets_by_name.get("dkim-signature", ())
+        if not fields:
+            return
+        # The author, if there is exactly one From field with exactly one address.
+        from_fields, author = header.octets_by_name.get("from", ()), None
+        if len(from_fields) == 1:
+            domains = address_domains(from_fields[0].partition(b":")[2])
+            author = domains[0] if domains is not None and len(domains) == 1 else None
+        # Of too many signatures, those that match the author's domain are looked at first.
+        most = self._policy.max_signatures
+        tried: Sequence[int] = range(len(fields))
+        if len(fields) > most:
+            tried = sorted(tried, key=lambda index: (_quick_match(fields[index], author), index))[:most]
         # One pass over the body for all signatures with the same canonicalisation.
         bodies: dict[str, BodyHash] = {}
-        for check in self._checks:
-            parsed = check.parsed
-            if parsed is not None:
-                name = parsed.terms.body_canonicalization
-                body = check.body = bodies.get(name) or bodies.setdefault(name, BodyHash(name, header.line_end))
-                if parsed.body_length is not None:
-                    body.want(parsed.body_length)
+        for index, raw in enumerate(fields):
+            check = _Check(header, index, self._policy)
+            self._checks.append(check)
+            if index not in tried:
+                check.refuse(Reason.TOO_MANY_SIGNATURES, f"only {most} signatures are looked at")
+                continue
+            check.read(raw, author, self._now)
+            if check.parsed is not None:
+                name = check.parsed.terms.body_canonicalization
+                if name not in bodies:
+                    bodies[name] = BodyHash(name, header.line_end)
+                check.body = bodies[name]
+                if check.parsed.body_length is not None:
+                    check.body.want(check.parsed.body_length)
         self._bodies = bodies.values()
 
     def _ask(self) -> VerifyPlan:
-        checks = self._checks
-        waiting = [(check, check.parsed.terms.question) for check in checks if check.parsed is not None]
-        if len(waiting) == 1:
-            check, question = waiting[0]
-            check.judge((yield question))
-        elif waiting:
-            answers = yield from ask_all([question for _, question in waiting])
-            for (check, _), answer in zip(waiting, answers, strict=True):
-                check.judge(answer)
-        return [check.result() for check in checks]
-
-
-def _checks(header: Header, policy: DkimPolicy, now: float) -> list[_Check]:
-    """One check for each DKIM-Signature field, top first; those that go no further are refused already."""
-    fields = header.octets_by_name.get("dkim-signature", ())
-    if not fields:
-        return []
-    author = _author_domain(header)
-    tried = _to_try(fields, author, policy.max_signatures) if len(fields) > policy.max_signatures else None
-    checks = []
-    for index, raw in enumerate(fields):
-        check = _Check(header, index, policy)
-        checks.append(check)
-        if tried is None or index in tried:
-            check.read(raw, author, now)
+        waiting = [(check, check.parsed.terms.question) for check in self._checks if check.parsed is not None]
+        questions = [question for _, question in waiting]
+        if len(questions) == 1:
+            answers: list[Answer] = [(yield questions[0])]
         else:
-            check.refuse(Reason.TOO_MANY_SIGNATURES, f"only {policy.max_signatures} signatures are looked at")
-    return checks
-
-
-def _author_domain(header: Header) -> str | None:
-    """The domain of the author, if there is exactly one From field with exactly one address."""
-    from_fields = header.octets_by_name.get("from", ())
-    if len(from_fields) != 1:
-        return None
-    domains = address_domains(from_fields[0].partition(b":")[2])
-    return domains[0] if domains is not None and len(domains) == 1 else None
-
-
-def _to_try(fields: Sequence[bytes], author: str | None, most: int) -> Collection[int]:
-    """Which signatures are looked at where there are too many: those that match the author's domain first."""
-    return set(sorted(range(len(fields)), key=lambda i: (_quick_match(fields[i], author), i))[:most])
+            answers = (yield from ask_all(questions)) if questions else []
+        for (check, _), answer in zip(waiting, answers, strict=True):
+            check.judge(answer)
+        return [check.result() for check in self._checks]
 
 
 def _quick_match(raw: bytes, author: str | None) -> int:
@@ -197,10 +181,7 @@ class _Check:
                 raise Refusal(Reason.HEADER_TOO_LARGE, "the header is over the bound and was not read to its end")
             parsed = parse(raw, self.header.line_end, self.details)
             self.details["author_match"] = _author_match(parsed.terms.domain, author)
-            _require_sound(self.header, parsed, self.policy)
-            _require_policy(parsed, self.header, self.policy)
-            if parsed.signed_at is not None or parsed.expires_at is not None:
-                _require_time(parsed, now, self.policy.clock_skew)
+            _require_acceptable(parsed, self.header, self.policy, now)
             self.parsed = parsed
         except Refusal as refusal:
             self.refuse(refusal.reason, refusal.detail)
@@ -208,31 +189,26 @@ class _Check:
     def judge(self, answer: Answer) -> None:
         """RFC 6376 sections 6.1.2 and 6.1.3: the key, the body hash, the signature."""
         try:
-            records = _records(answer, self.policy.max_keys)
-            if len(records) == 1:
-                self._verify_with(records[0], self.details)
-            else:
-                self._try(records)
+            self._verify(_records(answer, self.policy.max_keys))
         except Refusal as refusal:
             self.refuse(refusal.reason, refusal.detail)
 
-    def _try(self, records: list[KeyRecord | BadRecord]) -> None:
-        """One key after the other, until one fits."""
-        failure: tuple[Refusal, dict[str, Any]] | None = None
+    def _verify(self, records: list[KeyRecord | BadRecord]) -> None:
+        """One key after the other, until one fits; if none does, the key that got furthest says why."""
+        furthest: tuple[Refusal, dict[str, Any]] | None = None
         for record in records:
             found: dict[str, Any] = {}
             try:
                 self._verify_with(record, found)
             except Refusal as refusal:
-                # The key that gets furthest says why, and it leaves the most details.
-                if failure is None or len(found) > len(failure[1]):
-                    failure = refusal, found
+                if furthest is None or len(found) > len(furthest[1]):
+                    furthest = refusal, found
             else:
                 self.details.update(found)
                 return
-        if failure is not None:
-            self.details.update(failure[1])
-            raise failure[0]
+        assert furthest is not None
+        self.details.update(furthest[1])
+        raise furthest[0]
 
     def _verify_with(self, record: KeyRecord | BadRecord, details: dict[str, Any]) -> None:
         """Steps 5 to 8 of RFC 6376 section 6.1.2 and all of 6.1.3, with one key."""
@@ -244,14 +220,19 @@ class _Check:
         details["key_flags"] = record.flags
         _require_suitable(record, parsed)
         key = _key(record, policy, details)
-        unsigned = _require_body_hash(parsed, self.body)
+        body_hash, length = self.body.digest(parsed.body_length), parsed.body_length
+        if body_hash is None:
+            # RFC 6376 section 3.5, l=: MUST NOT be larger than the body.
+            raise Refusal(Reason.BODY_TOO_SHORT, f"l={length}, but the body has {self.body.length} octets")
+        if body_hash != parsed.body_hash:
+            raise Refusal(Reason.BODY_HASH_DIFFERS, "the body is not the one that was signed")
         if self.digest is None:
             self.digest = _header_digest(parsed, self.header)
         if not key.verify(parsed.signature, self.digest):
             raise Refusal(Reason.SIGNATURE_DIFFERS, "the signature does not match header and key")
-        details["unsigned_octets"] = unsigned
+        details["unsigned_octets"] = unsigned = 0 if length is None else self.body.length - length
         if unsigned and not policy.allow_unsigned_content:
-            raise Refusal(Reason.UNSIGNED_CONTENT, f"{unsigned} octets stand behind l={parsed.body_length}")
+            raise Refusal(Reason.UNSIGNED_CONTENT, f"{unsigned} octets stand behind l={length}")
         if record.flags and "y" in record.flags and not policy.allow_testing_keys:
             raise Refusal(Reason.TESTING_KEY, "the key is in test mode (t=y)")
 
@@ -268,32 +249,27 @@ class _Check:
 # --- RFC 6376 section 6.1.1: what can be said without the key -------------------------------------------------
 
 
-def _require_sound(header: Header, parsed: SignatureField, policy: DkimPolicy) -> None:
+def _require_acceptable(parsed: SignatureField, header: Header, policy: DkimPolicy, now: float) -> None:
+    terms = parsed.terms
     # RFC 6376 section 3.8. Whoever takes away the empty line changes nothing that is signed, but a reader that passes
     # over the odd line finds fields in the body, among them, perhaps, another From.
-    if not header.separator and header.no_empty_line:
+    if header.no_empty_line:
         raise Refusal(Reason.NO_EMPTY_LINE, "no empty line stands between header and body")
     number = len(header.octets_by_name.get("from", ()))
-    if "from" not in parsed.terms.signed_fields or not number:
+    if "from" not in terms.signed_fields or not number:
         words = "h= does not list From" if number else "the message has no From field"
         raise Refusal(Reason.FROM_NOT_SIGNED, words)
     if number > 1 and not policy.allow_several_from:
         raise Refusal(Reason.SEVERAL_FROM, f"the message has {number} From fields (RFC 5322 section 3.6)")
-
-
-def _require_policy(parsed: SignatureField, header: Header, policy: DkimPolicy) -> None:
-    if parsed.terms.algorithm not in policy.algorithms:
-        historic = " (RFC 8301 section 3.1)" if parsed.terms.algorithm == "rsa-sha1" else ""
-        raise Refusal(Reason.ALGORITHM_NOT_ALLOWED, f"a={parsed.terms.algorithm} is not accepted{historic}")
+    if terms.algorithm not in policy.algorithms:
+        historic = " (RFC 8301 section 3.1)" if terms.algorithm == "rsa-sha1" else ""
+        raise Refusal(Reason.ALGORITHM_NOT_ALLOWED, f"a={terms.algorithm} is not accepted{historic}")
     for name in policy.required_fields:
-        if name.lower() not in parsed.terms.signed_fields and header.first(name) is not None:
+        if name.lower() not in terms.signed_fields and header.first(name) is not None:
             raise Refusal(Reason.FIELD_NOT_SIGNED, f"h= does not list {name}")
-
-
-def _require_time(parsed: SignatureField, now: float, skew: float) -> None:
-    if parsed.expires_at is not None and now > parsed.expires_at + skew:
+    if parsed.expires_at is not None and now > parsed.expires_at + policy.clock_skew:
         raise Refusal(Reason.EXPIRED, f"x={parsed.expires_at} has passed")
-    if parsed.signed_at is not None and now < parsed.signed_at - skew:
+    if parsed.signed_at is not None and now < parsed.signed_at - policy.clock_skew:
         raise Refusal(Reason.FROM_THE_FUTURE, f"t={parsed.signed_at} has not come yet")
 
 
@@ -308,12 +284,7 @@ def _records(answer: Answer, most: int) -> list[KeyRecord | BadRecord]:
     """
     if answer.failed:
         raise Refusal(Reason.KEY_UNAVAILABLE, f"the key could not be asked for: {answer.outcome}")
-    texts: tuple[bytes, ...] = answer.records
-    if len(texts) == 1:
-        record = parse_record(texts[0])
-        if isinstance(record, KeyRecord):
-            return [record]
-    records = [parse_record(text) for text in sorted(set(texts))[:_MAX_RECORDS]]
+    records = [parse_record(text) for text in sorted(set(answer.texts))[:_MAX_RECORDS]]
     records = [record for record in records if not (isinstance(record, BadRecord) and record.foreign)]
     if not records:
         words = "none of the TXT records is a DKIM key" if answer.records else f"no key there: {answer.outcome}"
@@ -343,9 +314,11 @@ def _require_suitable(record: KeyRecord, parsed: SignatureField) -> None:
 
 def _key(record: KeyRecord, policy: DkimPolicy, details: dict[str, Any]) -> PublicKey:
     """The key itself, measured before any arithmetic is done with it."""
-    crypto = _crypto()
+    # Imported when the first key is used: it takes more time than all else here.
+    from mailauth.dkim import crypto
+
     try:
-        key: PublicKey = crypto.public_key(record.key_type, record.key)
+        key = crypto.public_key(record.key_type, record.key)
     except crypto.BadKey as error:
         raise Refusal(Reason.KEY_MALFORMED, str(error)) from None
     bits = details["key_bits"] = key.bits
@@ -357,26 +330,7 @@ def _key(record: KeyRecord, policy: DkimPolicy, details: dict[str, Any]) -> Publ
     return key
 
 
-@cache
-def _crypto() -> ModuleType:
-    # Loaded when the first signature is really checked; the import statement itself costs a microsecond each time.
-    from mailauth.dkim import crypto
-
-    return crypto
-
-
 # --- RFC 6376 section 6.1.3: the computation --------------------------------------------------------------------
-
-
-def _require_body_hash(parsed: SignatureField, body: BodyHash) -> int:
-    """Compare the body hash; return how many octets of the body are not signed."""
-    digest = body.digest(parsed.body_length)
-    if digest is None:
-        # RFC 6376 section 3.5, l=: MUST NOT be larger than the body.
-        raise Refusal(Reason.BODY_TOO_SHORT, f"l={parsed.body_length}, but the body has {body.length} octets")
-    if digest != parsed.body_hash:
-        raise Refusal(Reason.BODY_HASH_DIFFERS, "the body is not the one that was signed")
-    return 0 if parsed.body_length is None else body.length - parsed.body_length
 
 
 def _header_digest(parsed: SignatureField, header: Header) -> bytes:

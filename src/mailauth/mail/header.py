@@ -41,9 +41,6 @@ class BrokenOff(StrEnum):
     TOO_MANY_FIELDS = "too-many-fields"  # over the bound of fields: what follows is counted as body
 
 
-_CRLF_LINES = LineEnd.CRLF
-
-
 class Field(NamedTuple):
     """One header field.
 
@@ -83,20 +80,6 @@ class Header:
     at_end: bool = False  # the input ended with the header
     broken_off: BrokenOff | None = None
 
-    @classmethod
-    def of_usual(cls, pairs: tuple[tuple[bytes, bytes], ...], raw: bytes) -> Header:
-        """A whole header in which every LF follows a CR, without the generated constructor, which is slow."""
-        header = cls.__new__(cls)
-        values = {
-            "pairs": pairs,
-            "raw": raw,
-            "separator": b"\r\n",
-            "line_end": _CRLF_LINES,
-            "bare_lf": 0,
-        }
-        object.__setattr__(header, "__dict__", values)
-        return header
-
     @property
     def octets(self) -> int:
         """How many octets stand before the body."""
@@ -113,14 +96,6 @@ class Header:
         return tuple([Field(raw, _lower(name)) for raw, name in self.pairs])
 
     @cached_property
-    def by_name(self) -> Mapping[str, Sequence[Field]]:
-        """The fields of each name (lower case), from top to bottom."""
-        index: dict[str, list[Field]] = {}
-        for field in self.fields:
-            index.setdefault(field.name, []).append(field)
-        return index
-
-    @cached_property
     def octets_by_name(self) -> Mapping[str, Sequence[bytes]]:
         """The octets of the fields of each name (lower case), from top to bottom."""
         index: dict[str, list[bytes]] = {}
@@ -130,32 +105,21 @@ class Header:
 
     def all(self, name: str) -> tuple[Field, ...]:
         """Every field of that name (any case), from top to bottom."""
-        return tuple(self.by_name.get(name.lower(), ()))
+        name = name.lower()
+        return tuple([Field(raw, name) for raw in self.octets_by_name.get(name, ())])
 
     def first(self, name: str) -> Field | None:
         """The topmost field of that name."""
-        fields = self.by_name.get(name.lower())
-        return fields[0] if fields else None
+        return next(iter(self.all(name)), None)
 
     def last(self, name: str) -> Field | None:
         """The field of that name next to the body; DKIM counts from there (RFC 6376 section 5.4.2)."""
-        fields = self.by_name.get(name.lower())
-        return fields[-1] if fields else None
+        return next(reversed(self.all(name)), None)
 
     @property
     def from_fields(self) -> tuple[Field, ...]:
         """The From fields: one in every good message (RFC 5322 section 3.6)."""
         return self.all("from")
-
-    @property
-    def bare_cr(self) -> int:
-        """CR that end no line."""
-        return self.raw.count(b"\r") - self.raw.count(b"\r\n")
-
-    @cached_property
-    def bare_lf(self) -> int:
-        """LF that end no line: none in an LF message."""
-        return self.raw.count(b"\n") - self.raw.count(b"\r\n") if self.line_end is LineEnd.CRLF else 0
 
 
 class _Syntax(NamedTuple):
@@ -226,7 +190,7 @@ class Splitter:
             raise ValueError("the splitter was closed")
         start = 0
         if self.header is None:
-            header = None if self._buffer else usual_header(data, self._max_octets, self._max_fields)
+            header = None if self._buffer else _plain_header(data, self._max_octets, self._max_fields)
             if header is None:
                 data, start = self._take_header(data)
             else:
@@ -347,8 +311,8 @@ class Splitter:
         return octets, self.header.octets
 
 
-def usual_header(data: bytes, max_octets: int, max_fields: int = MAX_HEADER_FIELDS) -> Header | None:
-    """The header of a message that is whole and usual: nothing but fields, every line ends in CRLF.
+def _plain_header(data: bytes, max_octets: int, max_fields: int) -> Header | None:
+    """The fast path: a header that is whole, has nothing but fields, and ends every line in CRLF (12 us of 70 gained).
 
     None says nothing about the header; a `Splitter` reads any.
     """
@@ -358,17 +322,17 @@ def usual_header(data: bytes, max_octets: int, max_fields: int = MAX_HEADER_FIEL
     end = data.find(b"\r\n\r\n", 0, max_octets) + 2
     if end < 2 or (end > max_fields * _LEAST_FIELD_OCTETS and data.count(b"\n", 0, end) > max_fields):
         return None
-    pairs = _USUAL_FIELDS.findall(data, 0, end)
+    pairs = _PLAIN_FIELDS.findall(data, 0, end)
     if not pairs[-1][1]:
         return None
-    return Header.of_usual(tuple(pairs), data[:end])
+    return Header(pairs=tuple(pairs), raw=data[:end], separator=b"\r\n", line_end=LineEnd.CRLF)
 
 
 _CR = 0x0D
 _LEAST_FIELD_OCTETS = len(b"a:\r\n")
 # Fields in which every LF has its CR, without a blank before the colon, and without a gap: what is none is taken up to
 # the end, and has no name.
-_USUAL_FIELDS = re.compile(rb"(([!-9;-~]++):.*+(?<=\r)\n(?:[ \t].*+(?<=\r)\n)*+)|(?s:.)++")
+_PLAIN_FIELDS = re.compile(rb"(([!-9;-~]++):.*+(?<=\r)\n(?:[ \t].*+(?<=\r)\n)*+)|(?s:.)++")
 
 
 def _pairs(syntax: _Syntax, buffer: bytes, start: int, end: int, most: int) -> list[tuple[bytes, bytes]]:
