@@ -188,6 +188,15 @@ def test_sign_tells_programs_why_not(dkim: Run, tmp_path: Path, message: bytes, 
     assert why in document["detail"]
 
 
+def test_bare_line_ends_are_signed_only_if_asked(dkim: Run, tmp_path: Path) -> None:
+    (tmp_path / "bare.eml").write_bytes(MESSAGE + b"one\ntwo\r\n")
+    dkim("keygen", "--domain", "example.org", "--selector", "s", "--output", "k.pem")
+    key = ["--domain", "example.org", "--key", "k.pem", "--selector", "s", "--header-only"]
+    assert dkim("sign", *key, "bare.eml") == 1
+    assert "a bare LF in line 13" in dkim.err
+    assert dkim("sign", *key, "--allow-bare-line-ends", "bare.eml") == 0
+
+
 def test_fields_and_canonicalization_of_the_user(dkim: Run) -> None:
     dkim("keygen", "--domain", "example.org", "--selector", "s", "--output", "k.pem")
     key = ["--domain", "example.org", "--key", "k.pem", "--selector", "s", "--header-only"]

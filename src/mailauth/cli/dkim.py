@@ -167,6 +167,7 @@ def _configure_sign(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--timestamp", action="store_true", help="say when it was signed (t=)")
     how.add_argument("--expire-after", type=seconds, metavar="SECONDS", help="say until when it counts (x= and t=)")
     how.add_argument("--body-length", action="store_true", help="sign the length (l=): anybody may append then")
+    how.add_argument("--allow-bare-line-ends", action="store_true", help="sign bare CR and LF as they are")
     how.add_argument("--sign", metavar="NAMES", help="the fields to sign where present, separated by commas")
     how.add_argument("--oversign", metavar="NAMES", help="the fields to protect against additions")
     parser.add_argument("--header-only", action="store_true", help="print the new fields without the message")
@@ -249,6 +250,7 @@ def _signing_options(options: argparse.Namespace) -> dkim.SigningOptions:
             expires_after=options.expire_after,
             identity=options.identity,
             body_length=options.body_length,
+            allow_bare_line_ends=options.allow_bare_line_ends,
             **names,
         )
     except ValueError as error:
