@@ -560,8 +560,21 @@ if child:
 """
 
 
+BUSY_FORK = """
+resolver = CaresResolver(["127.0.0.1"], port=int(sys.argv[1]), max_in_flight=1, timeout=1, tries=1)
+resolver.submit(Question("dead.test", "A"))
+child = os.fork()
+if not child:
+    assert resolver.lookup(questions[0], 20).found  # the parent's question takes no room here
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
 @pytest.mark.parametrize(
-    "more", ["", "resolver.submit(Question('dead.test', 'A'))", FORK], ids=["idle", "busy", "fork"]
+    "more",
+    ["", "resolver.submit(Question('dead.test', 'A'))", FORK, BUSY_FORK],
+    ids=["idle", "busy", "fork", "busy-fork"],
 )
 @pytest.mark.parametrize("library", ["dnspython", "cares"])
 def test_a_program_ends_without_closing_it(more: str, library: str) -> None:

@@ -99,6 +99,7 @@ class CaresResolver:
         if not _ASKABLE.fullmatch(question.name):
             return self._dnspython().lookup(question, time_limit)
         deadline = None if time_limit is None else time.monotonic() + time_limit
+        self._mind_forks()
         if not self._room.acquire(timeout=time_limit):
             return TIMED_OUT
         answers: SimpleQueue[Answer] = SimpleQueue()
@@ -114,6 +115,7 @@ class CaresResolver:
         if answer is None and not _ASKABLE.fullmatch(question.name):
             return self._dnspython().submit(question, time_limit)
         future: Future[Answer] = Future()
+        self._mind_forks()
         if answer is None and not self._room.acquire(timeout=time_limit):
             answer = TIMED_OUT
         if answer is None:
@@ -129,6 +131,7 @@ class CaresResolver:
             return answer
         if not _ASKABLE.fullmatch(question.name):
             return await self._dnspython_async().lookup_async(question)
+        self._mind_forks()
         if self._turns is None:
             from mailauth.resolvers.system import Turns
 
@@ -181,12 +184,18 @@ class CaresResolver:
 
     def _open(self) -> pycares.Channel:
         with self._lock:
-            if self._channel is not None and self._process != os.getpid():
-                _INHERITED.append(self._channel)
-                self._channel, self._room = None, threading.Semaphore(self._max_in_flight)
             if self._channel is None:
-                self._channel, self._process = pycares.Channel(**self._options), os.getpid()
+                self._channel = pycares.Channel(**self._options)
             return self._channel
+
+    def _mind_forks(self) -> None:
+        """In a forked child, begin anew: what the parent has in flight is answered there."""
+        if self._process != os.getpid():
+            with self._lock:
+                if self._channel is not None:
+                    _INHERITED.append(self._channel)
+                self._channel, self._process = None, os.getpid()
+                self._room = threading.Semaphore(self._max_in_flight)
 
     def _dnspython(self) -> DnspythonResolver:
         if self._substitute is None:
@@ -224,7 +233,9 @@ class CaresResolver:
             substitute, self._substitute = self._substitute, None
         if substitute is not None:
             substitute.close()
-        if channel is not None and self._process == os.getpid():
+        if channel is not None and self._process != os.getpid():
+            _INHERITED.append(channel)
+        elif channel is not None:
             channel.cancel()
             channel.close()
 
