@@ -286,3 +286,8 @@ def test_bad_tables(directory: Path, name: str, text: str, words: str) -> None:
         load_signing_table(directory / name)
     assert isinstance(caught.value, ConfigError) == name.endswith(".toml")
     assert words in str(caught.value)
+
+
+def test_the_record_of_a_private_key_is_that_of_its_public_half() -> None:
+    key = generate_key("ed25519")
+    assert record_text(key) == record_text(key.public())

@@ -44,12 +44,16 @@ def generate_key(key_type: KeyType = "rsa", bits: int = 2048) -> PrivateKey:
     return crypto.generate(key_type, bits)
 
 
-def record_text(key: PublicKey, *, flags: str = "", notes: str = "") -> str:
+def record_text(key: PublicKey | PrivateKey, *, flags: str = "", notes: str = "") -> str:
     """The key record as one string (RFC 6376 section 3.6.1): what the TXT record is to hold.
 
-    `flags` is t= ("y", "s" or "y:s"), `notes` is n=; both are left out if empty. Raises `ValueError` for what would
-    end a tag.
+    Of a private key it takes the public half. `flags` is t= ("y", "s" or "y:s"), `notes` is n=; both are left out if
+    empty. Raises `ValueError` for what would end a tag.
     """
+    from mailauth.dkim.crypto import PrivateKey
+
+    if isinstance(key, PrivateKey):
+        key = key.public()
     for value in (flags, notes):
         if re.search(r"[;\x00-\x1f\x7f]", value) or not value.isascii():
             raise ValueError(f"{value!r} has no place in a key record")
