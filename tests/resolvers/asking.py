@@ -79,5 +79,19 @@ def through_cares(
     return asyncio.run(_through_cares(port, questions, timeout, tries))
 
 
+def through_cares_in_trio(
+    port: int, questions: Sequence[Question], timeout: float = PATIENT, tries: float = TRIES
+) -> list[Answer]:
+    return trio.run(_through_cares, port, questions, timeout, tries)
+
+
+def through_cares_synchronously(
+    port: int, questions: Sequence[Question], timeout: float = PATIENT, tries: float = TRIES
+) -> list[Answer]:
+    with CaresResolver(["127.0.0.1"], port=port, timeout=timeout, tries=int(tries)) as resolver:
+        return run(ask_all(questions), resolver, time_limit=None)
+
+
 THROUGH_DNSPYTHON: list[Asker] = [by_blocking, in_background, in_a_batch, under_asyncio, under_trio]
-ALL: list[Asker] = [*THROUGH_DNSPYTHON, through_cares]
+THROUGH_CARES: list[Asker] = [through_cares, through_cares_in_trio, through_cares_synchronously]
+ALL: list[Asker] = [*THROUGH_DNSPYTHON, *THROUGH_CARES]
