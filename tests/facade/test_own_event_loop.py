@@ -19,9 +19,8 @@ import pytest
 from mailauth.plan import Outcome, Question, ask_all, run
 from mailauth.resolvers import ZoneResolver
 from mailauth.spf import check_host
+from tests.dnsserver import ZoneServer
 from tests.facade.world import GOOD, NOW, STRANGER, records
-from tests.restrictions.zoneserver import ZoneServer
-from tests.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "own_event_loop.py"
@@ -47,7 +46,7 @@ def zone() -> ZoneResolver:
 
 @pytest.fixture(scope="module")
 def server(zone: ZoneResolver) -> Iterator[ZoneServer]:
-    with ZoneServer(zone, "127.0.0.1", free_port()) as server:
+    with ZoneServer(zone) as server:
         yield server
 
 

@@ -16,8 +16,8 @@ from mailauth import iprev
 from mailauth.plan import run
 from mailauth.rbl import Kind, Rule, Verdict, judge, query
 from mailauth.resolvers import DnspythonResolver
+from tests.dnsserver import DnsServer, rcode
 from tests.postfix import POSTSCREEN, Postfix, free_nameserver
-from tests.rbl.dnsserver import DnsServer, Rcode
 from tests.rbldnsd import Lists, everybody, rbldnsd
 
 pytestmark = pytest.mark.server
@@ -231,7 +231,7 @@ def names() -> Iterator[DnsServer]:
             records[str(dns.reversename.from_address(client)), "PTR"] = [f"{name}."]
         if name is not None and addresses:
             records[name, "AAAA" if ":" in client else "A"] = addresses
-    with DnsServer(records, {"servfail.test": Rcode(dns.rcode.SERVFAIL)}, address=free_nameserver(), port=53) as server:
+    with DnsServer(records, {"servfail.test": rcode(dns.rcode.SERVFAIL)}, address=free_nameserver(), port=53) as server:
         yield server
 
 

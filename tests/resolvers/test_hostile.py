@@ -19,7 +19,7 @@ import trio
 
 from mailauth.plan import MAX_CHAIN, MAX_RECORDS, Answer, Outcome, Question, ask, run, run_async
 from mailauth.resolvers import CaresResolver
-from tests.dnsserver import HostileServer, Reply, response_to, truncated
+from tests.dnsserver import Reply, ScriptedServer, response_to, truncated
 from tests.resolvers.asking import THROUGH_DNSPYTHON, Asker
 
 TIMEOUT = 0.4
@@ -355,7 +355,7 @@ def answers_by_case(asker: Asker) -> dict[str, Answer]:
     # for many tries: a busy machine, on which one try takes longer than it may, says nothing about them.
     silent = [name for name, (outcomes, _) in CASES.items() if Outcome.TIMED_OUT in outcomes]
     answers: dict[str, Answer] = {}
-    with HostileServer(script) as server:
+    with ScriptedServer(script) as server:
         for names, tries in ((silent, FEW), ([name for name in CASES if name not in silent], MANY)):
             questions = [Question(f"{name}.test", "A") for name in names]
             answers |= zip(names, asker(server.port, questions, TIMEOUT, tries), strict=True)

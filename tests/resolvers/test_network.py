@@ -34,7 +34,7 @@ from mailauth.resolvers import (
     CaresResolver,
     DnspythonResolver,
 )
-from tests.dnsserver import HostileServer, Reply, async_configuration, response_to, sync_configuration, truncated
+from tests.dnsserver import Reply, ScriptedServer, async_configuration, response_to, sync_configuration, truncated
 
 QUESTION = Question("a.example.test", "A")
 
@@ -51,7 +51,7 @@ def silent(query: bytes, tcp: bool) -> list[Reply]:
     return []
 
 
-def names(server: HostileServer) -> list[str]:
+def names(server: ScriptedServer) -> list[str]:
     return [dns.message.from_wire(query).question[0].name.to_text(omit_final_dot=True) for query, _ in server.queries]
 
 
@@ -169,7 +169,7 @@ def test_no_configuration_is_a_server_failure(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the system's configuration is a file elsewhere only")
 def test_the_system_is_asked_by_the_first_question_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with HostileServer(good) as server:
+    with ScriptedServer(good) as server:
         reads: list[object] = []
 
         def read_resolv_conf(self: Any, f: Any) -> None:
@@ -217,7 +217,7 @@ def test_search_lists_are_not_applied(running: Running) -> None:
 
     search = [dns.name.from_text("search.example.")]
     for options in ({}, {"cache": dns.resolver.Cache()}):
-        with HostileServer(nobody) as server:
+        with ScriptedServer(nobody) as server:
             questions = [Question("short", "A"), Question("two.labels", "A")]
             answers = running(ask_all(questions), server.port, search=search, ndots=5, **options)
             assert [answer.outcome for answer in answers] == [Outcome.NO_SUCH_NAME] * 2
@@ -227,7 +227,7 @@ def test_search_lists_are_not_applied(running: Running) -> None:
 @pytest.mark.parametrize("running", THROUGH_DNSPYTHON)
 def test_the_callers_dnspython_cache_is_used(running: Running) -> None:
     cache = dns.resolver.Cache()
-    with HostileServer(good) as server:
+    with ScriptedServer(good) as server:
         for _ in range(3):
             assert all(answer.found for answer in running(ask_all(numbered(3)), server.port, cache=cache))
         assert len(server.queries) == 3
@@ -241,7 +241,7 @@ def test_the_next_server_is_asked_where_the_first_is_no_good(running: Running, f
     def bad(query: bytes, tcp: bool) -> list[Reply]:
         return [(0, response_to(query, rcode=first or 2).to_wire())]
 
-    with HostileServer(bad) as one, HostileServer(good) as two:
+    with ScriptedServer(bad) as one, ScriptedServer(good) as two:
         ports = {"127.0.0.2": one.port, "127.0.0.1": two.port}
         if first is not None:
             # Both listen on 127.0.0.1; only the port tells them apart, so the first is named by another spelling.
@@ -265,7 +265,7 @@ def test_a_server_that_does_not_know_edns(running: Running, rcode: dns.rcode.Rco
         header = query[:2] + bytes([0x81, 0x80 | rcode]) + bytes([0, echo, 0, 0, 0, 0, 0, 0])
         return [(0, header + query[12 : query.index(0, 12) + 5] * echo)]
 
-    with HostileServer(old) as server:
+    with ScriptedServer(old) as server:
         answers = running(ask_all(numbered(3)), server.port, edns=0, payload=1232)
         assert [answer.outcome for answer in answers] == [Outcome.FOUND] * 3
         assert len(server.queries) <= 6
@@ -274,7 +274,7 @@ def test_a_server_that_does_not_know_edns(running: Running, rcode: dns.rcode.Rco
 @pytest.mark.parametrize("running", THROUGH_DNSPYTHON)
 def test_a_first_server_that_cannot_be_reached_from_here_is_passed_over(running: Running) -> None:
     """A link-local server on an interface that is gone."""
-    with HostileServer(good) as server:
+    with ScriptedServer(good) as server:
         servers = ["fe80::1%nosuchinterface", "127.0.0.1"]
         answers = running(ask_all(numbered(2)), server.port, nameservers=servers)
         assert [answer.outcome for answer in answers] == [Outcome.FOUND] * 2
@@ -282,7 +282,7 @@ def test_a_first_server_that_cannot_be_reached_from_here_is_passed_over(running:
 
 @pytest.mark.parametrize("running", ALL)
 def test_servers_with_ipv6_addresses(running: Running) -> None:
-    with HostileServer(good, "::1") as server:
+    with ScriptedServer(good, "::1") as server:
         options = {"servers": ["::1"]} if running in THROUGH_CARES else {"nameservers": ["::1"]}
         answers = running(ask_all(numbered(2)), server.port, **options)
         assert [answer.outcome for answer in answers] == [Outcome.FOUND] * 2
@@ -296,7 +296,7 @@ def test_a_resolver_of_the_callers_own_kind_is_asked_in_its_own_way() -> None:
             self.asked.append(str(qname))
             return super().resolve(qname, *arguments, **options)
 
-    with HostileServer(good) as server:
+    with ScriptedServer(good) as server:
         own = Own(configure=False)
         own.nameservers, own.port = ["127.0.0.1"], server.port
         with DnspythonResolver(own) as resolver:
@@ -348,7 +348,7 @@ def test_what_is_not_answered_by_the_deadline_timed_out(running: Running) -> Non
     def half(query: bytes, tcp: bool) -> list[Reply]:
         return good(query, tcp) if b"good" in query else []
 
-    with HostileServer(half) as server:
+    with ScriptedServer(half) as server:
         questions = [Question(f"{word}{i}.test", "A") for i in range(3) for word in ("good", "dead")]
         answers = running(ask_all(questions), server.port, time_limit=0.5)
     assert [answer.outcome for answer in answers] == [Outcome.FOUND, Outcome.TIMED_OUT] * 3
@@ -356,7 +356,7 @@ def test_what_is_not_answered_by_the_deadline_timed_out(running: Running) -> Non
 
 @pytest.mark.parametrize("running", ALL)
 def test_no_more_are_in_flight_than_the_cap(running: Running) -> None:
-    with HostileServer(silent) as server:
+    with ScriptedServer(silent) as server:
         answers = running(ask_all(numbered(40)), server.port, time_limit=0.3, cap=4)
         assert {answer.outcome for answer in answers} == {Outcome.TIMED_OUT}
         assert len(set(names(server))) == 4
@@ -372,7 +372,7 @@ def test_thousands_at_once_lose_nothing(running: Running) -> None:
 
 @pytest.mark.parametrize("running", ALL)
 def test_a_cap_of_one_still_answers_all(running: Running) -> None:
-    with HostileServer(good) as server:
+    with ScriptedServer(good) as server:
         assert all(answer.found for answer in running(ask_all(numbered(30)), server.port, cap=1))
 
 
@@ -383,7 +383,7 @@ def test_a_cap_of_one_still_answers_all(running: Running) -> None:
 def test_the_callers_of_one_resolver_share_its_cap(kind: Any) -> None:
     """Each of four threads asks more than may be in flight; all are answered, and the cap holds."""
     answers: list[Answer] = []
-    with HostileServer(lambda query, tcp: [(0.005, reply) for _, reply in good(query, tcp)]) as server:
+    with ScriptedServer(lambda query, tcp: [(0.005, reply) for _, reply in good(query, tcp)]) as server:
         most: list[int] = []
 
         def work(number: int) -> None:
@@ -406,7 +406,7 @@ def plain(port: int, cap: int = 32) -> DnspythonResolver:
 
 
 def test_a_question_of_another_type_is_the_callers_mistake_among_others_too() -> None:
-    with HostileServer(good) as server, plain(server.port, 2) as resolver:
+    with ScriptedServer(good) as server, plain(server.port, 2) as resolver:
         with pytest.raises(ValueError, match="SRV"):
             run(ask_all([QUESTION, Question("a.test", "SRV"), QUESTION]), resolver)  # type: ignore[arg-type]
         assert all(answer.found for answer in run(ask_all(numbered(10)), resolver))
@@ -417,7 +417,7 @@ def test_a_caller_whose_turn_does_not_come_times_out(kind: Any) -> None:
     def late(query: bytes, tcp: bool) -> list[Reply]:
         return [(0.5, reply) for _, reply in good(query, tcp)]
 
-    with HostileServer(late) as server, kind(server.port, 1) as resolver:
+    with ScriptedServer(late) as server, kind(server.port, 1) as resolver:
         first = resolver.submit(QUESTION, 20)
         assert run(ask_all(numbered(2)), resolver, time_limit=0.2) == [TIMED_OUT] * 2
         assert first.result(10).found
@@ -428,7 +428,7 @@ def test_a_system_that_has_no_more_files_is_a_server_failure(monkeypatch: pytest
     def full(*arguments: object) -> Any:
         raise OSError(24, "Too many open files")
 
-    with HostileServer(good) as server, plain(server.port) as resolver:
+    with ScriptedServer(good) as server, plain(server.port) as resolver:
         monkeypatch.setattr("socket.socket.bind", full)
         monkeypatch.setattr("socket.socket.connect", full)
         monkeypatch.setattr("socket.socket.sendto", full)
@@ -447,7 +447,7 @@ def test_an_interrupted_caller_leaves_a_resolver_that_works(kind: Any) -> None:
     former = signal.signal(signal.SIGALRM, interrupt)
     try:
         with (
-            HostileServer(lambda query, tcp: [(0.2, r) for _, r in good(query, tcp)]) as server,
+            ScriptedServer(lambda query, tcp: [(0.2, r) for _, r in good(query, tcp)]) as server,
             kind(server.port, 2) as resolver,
         ):
             for _ in range(3):
@@ -466,7 +466,7 @@ def test_a_system_that_has_no_more_threads_is_a_server_failure(
     def full(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    with HostileServer(good) as server, plain(server.port) as resolver:
+    with ScriptedServer(good) as server, plain(server.port) as resolver:
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", full)
             answers = ask_them(resolver)
@@ -483,7 +483,7 @@ def background_threads() -> list[threading.Thread]:
 
 
 def test_closing_answers_what_is_open() -> None:
-    with HostileServer(silent) as server:
+    with ScriptedServer(silent) as server:
         resolver = DnspythonResolver(sync_configuration(server.port, lifetime=0.3, timeout=0.3), max_in_flight=2)
         futures = [resolver.submit(question) for question in numbered(5)]
         time.sleep(0.1)
@@ -496,7 +496,7 @@ def test_closing_answers_what_is_open() -> None:
 
 
 def test_it_may_be_used_again_after_closing() -> None:
-    with HostileServer(good) as server:
+    with ScriptedServer(good) as server:
         resolver = DnspythonResolver(sync_configuration(server.port))
         for _ in range(3):
             assert resolver.submit(QUESTION).result(10).found
@@ -506,7 +506,7 @@ def test_it_may_be_used_again_after_closing() -> None:
 
 
 def test_a_dropped_resolver_ends_its_thread() -> None:
-    with HostileServer(good) as server:
+    with ScriptedServer(good) as server:
         resolver = DnspythonResolver(sync_configuration(server.port))
         assert resolver.submit(QUESTION).result(10).found
         del resolver
@@ -514,14 +514,14 @@ def test_a_dropped_resolver_ends_its_thread() -> None:
 
 
 def test_looking_up_one_question_starts_no_thread() -> None:
-    with HostileServer(good) as server:
+    with ScriptedServer(good) as server:
         resolver = DnspythonResolver(sync_configuration(server.port))
         assert run(ask(QUESTION), resolver).found
         assert background_threads() == []
 
 
 def test_a_cancelled_question_that_waits_is_not_sent() -> None:
-    with HostileServer(lambda query, tcp: [(0.2, r) for _, r in good(query, tcp)]) as server:
+    with ScriptedServer(lambda query, tcp: [(0.2, r) for _, r in good(query, tcp)]) as server:
         with plain(server.port, 1) as resolver:
             first, second, third = (resolver.submit(question, 20) for question in numbered(3))
             assert second.cancel()
@@ -531,7 +531,7 @@ def test_a_cancelled_question_that_waits_is_not_sent() -> None:
 
 
 def test_no_time_is_no_question() -> None:
-    with HostileServer(good) as server, DnspythonResolver(sync_configuration(server.port)) as resolver:
+    with ScriptedServer(good) as server, DnspythonResolver(sync_configuration(server.port)) as resolver:
         assert resolver.lookup(QUESTION, 0).outcome is Outcome.TIMED_OUT
         assert resolver.submit(QUESTION, 0).result(10).outcome is Outcome.TIMED_OUT
         assert server.queries == []
@@ -585,7 +585,7 @@ def test_a_program_ends_without_closing_it(more: str, library: str) -> None:
         return [] if b"dead" in query else good(query, tcp)
 
     source = Path(__file__).parent.parent.parent / "src"
-    with HostileServer(script) as server:
+    with ScriptedServer(script) as server:
         command = [
             sys.executable,
             "-W",
@@ -628,7 +628,7 @@ def test_c_ares_is_given_addresses(servers: list[str]) -> None:
 
 
 def test_c_ares_serves_one_loop_after_the_other() -> None:
-    with HostileServer(good) as server:
+    with ScriptedServer(good) as server:
         resolver = CaresResolver(["127.0.0.1"], port=server.port)
 
         async def once() -> list[Answer]:
@@ -655,7 +655,7 @@ def test_loops_that_are_gone_are_forgotten() -> None:
         assert (await first).found
         assert not any(other.done() for other in others)
 
-    with HostileServer(half) as server:
+    with ScriptedServer(half) as server:
         cares = CaresResolver(["127.0.0.1"], port=server.port, timeout=60, max_in_flight=2)
         plain = AsyncDnspythonResolver(async_configuration(server.port, timeout=60, lifetime=60), max_in_flight=2)
         for _ in range(5):
@@ -667,7 +667,7 @@ def test_loops_that_are_gone_are_forgotten() -> None:
 
 
 def test_closing_c_ares_answers_what_is_open() -> None:
-    with HostileServer(silent) as server:
+    with ScriptedServer(silent) as server:
         resolver = cares_resolver(server.port)
         futures = [resolver.submit(question) for question in numbered(5)]
         resolver.close()
@@ -678,7 +678,7 @@ def test_closing_c_ares_answers_what_is_open() -> None:
 
 
 def test_c_ares_may_be_used_again_after_closing() -> None:
-    with HostileServer(good) as server:
+    with ScriptedServer(good) as server:
         resolver = cares_resolver(server.port)
         for _ in range(3):
             assert resolver.lookup(QUESTION).found
@@ -696,7 +696,7 @@ def test_closing_c_ares_ends_a_plan_that_is_running(wait: float) -> None:
         resolver.close()
         assert ["closed" in answer.detail for answer in await task] == [True] * 5
 
-    with HostileServer(silent) as server:
+    with ScriptedServer(silent) as server:
         asyncio.run(main(server.port))
 
 
@@ -709,14 +709,14 @@ def test_a_question_that_is_given_up_while_it_waits_is_not_sent() -> None:
             assert (await first).found
             assert (await third).found
 
-    with HostileServer(good) as server:
+    with ScriptedServer(good) as server:
         asyncio.run(main(server.port))
         assert sorted(names(server)) == ["n0.example.test", "n2.example.test"]
 
 
 @pytest.mark.parametrize("name", ["at@sign.test", 'quo"te.test', "back\\slash.test", "sp ace.test", "ctl\x01.test"])
 def test_names_that_c_ares_refuses_are_asked_all_the_same(name: str) -> None:
-    with HostileServer(good) as server:
+    with ScriptedServer(good) as server:
         assert through_cares(ask(Question(name, "A")), server.port).found
         [(query, _)] = server.queries
         assert name.split(".")[0].encode() in query
@@ -739,7 +739,7 @@ def test_c_ares_that_is_dropped_leaves_nothing_behind(script: Any) -> None:
         for _ in range(20):
             once(port)
 
-    with HostileServer(script) as server:
+    with ScriptedServer(script) as server:
         once(server.port)
         time.sleep(0.5)
         gc.collect()
@@ -769,7 +769,7 @@ def test_c_ares_is_not_dropped_while_a_question_is_open() -> None:
         gc.collect()
         assert (await future).found
 
-    with HostileServer(late) as server:
+    with ScriptedServer(late) as server:
         asyncio.run(main(server.port))
 
 
@@ -786,13 +786,13 @@ def test_a_type_that_no_plan_asks_for_takes_no_room_in_c_ares(name: str) -> None
                     await run_async(ask_all([QUESTION, strange]), resolver, time_limit=2)
             assert (await run_async(ask(QUESTION), resolver, time_limit=10)).found
 
-    with HostileServer(good) as server:
+    with ScriptedServer(good) as server:
         asyncio.run(main(server.port))
 
 
 def test_c_ares_may_be_closed_in_one_thread_while_another_asks() -> None:
     """Every question ends: answered, or the resolver was closed."""
-    with HostileServer(good) as server:
+    with ScriptedServer(good) as server:
         resolver = cares_resolver(server.port)
         over = threading.Event()
 
@@ -812,7 +812,7 @@ def test_c_ares_may_be_closed_in_one_thread_while_another_asks() -> None:
 
 
 def test_names_that_c_ares_refuses_are_given_up_with_the_rest() -> None:
-    with HostileServer(silent) as server:
+    with ScriptedServer(silent) as server:
         questions = [Question("at@sign.test", "A"), *numbered(2)]
         assert through_cares(ask_all(questions), server.port, time_limit=0.2) == [TIMED_OUT] * 3
 
@@ -827,7 +827,7 @@ def test_a_cache_in_front_of_each_of_them() -> None:
                 for _ in range(3):
                     assert all(answer.found for answer in await run_async(ask_all(numbered(5)), resolver))
 
-    with HostileServer(good) as server:
+    with ScriptedServer(good) as server:
         asyncio.run(main(server.port))
         with DnspythonResolver(sync_configuration(server.port)) as inner:
             resolver = CachingResolver(inner)

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from mailauth.resolvers import ZoneResolver
+from tests.dnsserver import ZoneServer
 from tests.postfix import free_nameserver
 from tests.restrictions.ourside import run_aio, run_sync
 from tests.restrictions.postfixside import PostfixSide
 from tests.restrictions.table import LISTS, Case, read_cases, read_zone
-from tests.restrictions.zoneserver import ZoneServer
 
 CASES = read_cases()
 CONFORMANCE = Path(__file__).parents[2] / "docs" / "conformance.md"
@@ -30,7 +30,7 @@ def zone() -> ZoneResolver:
 @pytest.fixture(scope="module")
 def postfix(zone: ZoneResolver) -> Iterator[PostfixSide]:
     nameserver = free_nameserver()
-    with ZoneServer(zone, nameserver), PostfixSide(CASES, nameserver) as postfix:
+    with ZoneServer(zone, nameserver, port=53), PostfixSide(CASES, nameserver) as postfix:
         yield postfix
 
 

