@@ -1,6 +1,8 @@
-# What belongs here: DKIM side by side with its peers and with the floor: SHA-256 over the body plus one RSA
-# operation, without which no DKIM implementation can do. Keys are at hand: no DNS is asked.
-"""DKIM: verify and sign, by size and kind of body."""
+"""DKIM: verify and sign, by size and kind of body.
+
+DKIM side by side with its peers and with the floor: SHA-256 over the body plus one RSA operation, without which no
+DKIM implementation can do. Keys are at hand: no DNS is asked.
+"""
 
 from __future__ import annotations
 

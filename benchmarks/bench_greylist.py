@@ -1,7 +1,8 @@
-# What belongs here: how fast greylisting decides, for each store, beside what the same store does in a bare loop of
-# upserts and of reads (its floors). `python -m benchmarks.bench_greylist --records 10000000` measures a large SQLite
-# store instead.
-"""Greylisting: decisions per second for new and known triplets, one caller and eight."""
+"""Greylisting: decisions per second for new and known triplets, one caller and eight.
+
+How fast greylisting decides, for each store, beside what the same store does in a bare loop of upserts and of reads
+(its floors). `python -m benchmarks.bench_greylist --records 10000000` measures a large SQLite store instead.
+"""
 
 from __future__ import annotations
 

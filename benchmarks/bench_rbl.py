@@ -1,6 +1,8 @@
-# What belongs here: what the user of block lists waits for: whole queries, judged, beside a peer that does the same
-# job. What the resolvers cost on their own is in bench_dns.py, whose server and raw questions are used here.
-"""Block lists: wall time of whole queries over the slowest list's delay, and listings a second."""
+"""Block lists: wall time of whole queries over the slowest list's delay, and listings a second.
+
+What the user of block lists waits for: whole queries, judged, beside a peer that does the same job. What the
+resolvers cost on their own is in bench_dns.py, whose server and raw questions are used here.
+"""
 
 from __future__ import annotations
 

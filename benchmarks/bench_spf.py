@@ -1,8 +1,9 @@
-# What belongs here: SPF evaluation side by side with pyspf: one thread, DNS in memory, result objects included.
-#
-# Both sides answer DNS from a dict: ours through `ZoneResolver` and `mailauth.plan.run`, pyspf's through the
-# `DNSLookup` function that it looks up in its module for every question. Its own per-message cache stays as it is.
-"""SPF: how long one check takes."""
+"""SPF: how long one check takes.
+
+SPF evaluation side by side with pyspf: one thread, DNS in memory, result objects included.  Both sides answer DNS
+from a dict: ours through `ZoneResolver` and `mailauth.plan.run`, pyspf's through the `DNSLookup` function that it
+looks up in its module for every question. Its own per-message cache stays as it is.
+"""
 
 from __future__ import annotations
 

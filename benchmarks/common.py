@@ -1,6 +1,8 @@
-# What belongs here: how the benchmarks measure and print. Contenders run in turns within one run, so that a noisy
-# machine disturbs all of them alike; what is reported are ratios.
-"""Measuring side by side."""
+"""Measuring side by side.
+
+How the benchmarks measure and print. Contenders run in turns within one run, so that a noisy machine disturbs all of
+them alike; what is reported are ratios.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-# What belongs here: a DNS server on loopback for the benchmarks, which answers each question after the delay that its
-# name asks for, in a process of its own. It does not sleep while there is work: its sleep ends some tenths of a
-# millisecond late, and every question to a sleeping process costs the asker the system's work of waking it. Both would
-# be charged to the contenders, though no server on another machine does that to them.
-"""A DNS server that answers late on purpose: ``4.3.2.1.d20.l7.example`` is answered after 20 ms, ``dead`` never."""
+"""A DNS server that answers late on purpose: ``4.3.2.1.d20.l7.example`` is answered after 20 ms, ``dead`` never.
+
+A DNS server on loopback for the benchmarks, which answers each question after the delay that its name asks for, in a
+process of its own. It does not sleep while there is work: its sleep ends some tenths of a millisecond late, and every
+question to a sleeping process costs the asker the system's work of waking it. Both would be charged to the
+contenders, though no server on another machine does that to them.
+"""
 
 from __future__ import annotations
 

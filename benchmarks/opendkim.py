@@ -1,6 +1,8 @@
-# What belongs here: as much of libopendkim's C interface (dkim.h) as it takes to sign and to verify one message, for
-# the benchmark and for the tests.
-"""libopendkim through ctypes."""
+"""libopendkim through ctypes.
+
+As much of libopendkim's C interface (dkim.h) as it takes to sign and to verify one message, for the benchmark and for
+the tests.
+"""
 
 from __future__ import annotations
 

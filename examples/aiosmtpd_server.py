@@ -1,8 +1,9 @@
-# What belongs here: a whole receiving server, as short as a server that one would run can be. Everything that an
-# administrator decides is in the file that it is given; examples/aiosmtpd_server.toml is one.
 """A mail server: authenticates what comes in by one configuration file, and hands it on by SMTP, LMTP or to a Maildir.
 
 python examples/aiosmtpd_server.py examples/aiosmtpd_server.toml
+
+A whole receiving server, as short as a server that one would run can be. Everything that an administrator decides is
+in the file that it is given; examples/aiosmtpd_server.toml is one.
 """
 
 from __future__ import annotations

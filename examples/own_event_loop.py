@@ -1,9 +1,10 @@
-# What belongs here: how a program with an event loop of its own, here one of selectors, runs mailauth's plans in it.
-# Loop, timers and sockets are the program's; mailauth only says what to ask, and is told the answers. The DNS client is
-# as small as can be: a program that has an event loop has a better one.
 """SPF for many clients at once, in an event loop of one's own, without threads.
 
 python examples/own_event_loop.py NAMESERVER[:PORT] IP,SENDER ...
+
+How a program with an event loop of its own, here one of selectors, runs mailauth's plans in it. Loop, timers and
+sockets are the program's; mailauth only says what to ask, and is told the answers. The DNS client is as small as can
+be: a program that has an event loop has a better one.
 """
 
 from __future__ import annotations

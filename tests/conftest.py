@@ -1,8 +1,26 @@
-"""What holds for all tests: no example of a property test fails by the clock, since machines are busy at times."""
+"""What holds for all tests: no property test fails by the clock, and one server of each kind serves a whole run."""
 
 from __future__ import annotations
 
-from hypothesis import settings
+from collections.abc import Iterator
 
-settings.register_profile("no-clock", deadline=None)
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.dbservers import PostgresServer, RedisServer, Server, running_server
+
+# A machine that does other things, too, is slow at times; that is nothing to fail for.
+settings.register_profile("no-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no-clock")
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    with running_server(RedisServer) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    with running_server(PostgresServer) as server:
+        yield server

@@ -1,6 +1,8 @@
-# What belongs here: private Redis and PostgreSQL servers for tests and benchmarks, each on a free port, with its data
-# in a folder of its own. They can be stopped, killed, frozen and started again.
-"""Real database servers, started and stopped by the tests."""
+"""Real database servers, started and stopped by the tests.
+
+Private Redis and PostgreSQL servers for tests and benchmarks, each on a free port, with its data in a folder of its
+own. They can be stopped, killed, frozen and started again.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,3 @@
-# What belongs here: a private Postfix for tests, and the SMTP client that talks to it as any client address it likes.
-# No test, and no expectation about verdicts.
 """A private Postfix: real answers to compare ours with.
 
 It runs beside whatever the machine has: own configuration, queue, data, log and mailbox folders, a free port on
@@ -35,6 +33,9 @@ It runs beside whatever the machine has: own configuration, queue, data, log and
 * ``mta.messages()`` are the messages delivered; ``mta.mailbox`` is an address that takes mail.
 
 127.0.0.1 is not trusted (mynetworks is 127.0.0.2/32), no delay after errors, no rate limits, no TLS.
+
+A private Postfix for tests, and the SMTP client that talks to it as any client address it likes. No test, and no
+expectation about verdicts.
 """
 
 from __future__ import annotations

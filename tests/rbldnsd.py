@@ -1,11 +1,12 @@
-# What belongs here: rbldnsd (Debian: rbldnsd), the server that block lists run, started on loopback with the data
-# that a test gives it. No test, and no expectation about verdicts.
 """Real block lists for tests.
 
 ``with rbldnsd(address, {"bl.test": Lists(ip4="192.0.2.1 :127.0.0.2:reason")}, port=53): ...`` serves the zones
 until the block ends. The data is in rbldnsd's own notation: an entry a line, ``ENTRY :A-VALUE:TEXT``; an entry may
 be repeated with other values, and a line ``:A-VALUE:TEXT`` sets the default of the lines after it. ``generic`` takes
 lines of a master file (A, TXT, MX), relative to the zone.
+
+Rbldnsd (Debian: rbldnsd), the server that block lists run, started on loopback with the data that a test gives it. No
+test, and no expectation about verdicts.
 """
 
 from __future__ import annotations

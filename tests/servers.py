@@ -1,6 +1,8 @@
-# What belongs here: how the tests find and start real servers. A server that is missing skips the test on a user's
-# machine, with one line that names the Debian package, and fails it in CI.
-"""Real servers for tests: finding programs, free ports, waiting until one listens."""
+"""Real servers for tests: finding programs, free ports, waiting until one listens.
+
+How the tests find and start real servers. A server that is missing skips the test on a user's machine, with one line
+that names the Debian package, and fails it in CI.
+"""
 
 from __future__ import annotations
 

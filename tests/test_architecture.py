@@ -1,5 +1,7 @@
-# Invariant: the arrows of the design point one way, nothing heavy loads at import, and no plan is called in vain.
-"""The rules of the code base, checked by reading its source."""
+"""The rules of the code base, checked by reading its source.
+
+The arrows of the design point one way, nothing heavy loads at import, and no plan is called in vain.
+"""
 
 from __future__ import annotations
 

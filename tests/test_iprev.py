@@ -1,6 +1,8 @@
-# Invariant: the result is RFC 8601's for whatever the holder of the address wrote into the reverse zone; at most
-# 1 + 10 questions; every name that is shown is made of host-name characters.
-"""Reverse DNS (RFC 8601 section 3)."""
+"""Reverse DNS (RFC 8601 section 3).
+
+The result is RFC 8601's for whatever the holder of the address wrote into the reverse zone; at most 1 + 10 questions;
+every name that is shown is made of host-name characters.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: whoever pastes an example of the README gets what it says.
-"""The README's Python examples, run as they stand, with DNS from a zone in memory."""
+"""The README's Python examples, run as they stand, with DNS from a zone in memory.
+
+Whoever pastes an example of the README gets what it says.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-# What belongs here: tests of mailauth.authres.
+"""Tests of mailauth.authres."""

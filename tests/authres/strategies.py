@@ -1,5 +1,7 @@
-# What belongs here: arbitrary fields as values, for the properties that building and reading have.
-"""Hypothesis strategies for `AuthenticationResults`."""
+"""Hypothesis strategies for `AuthenticationResults`.
+
+Arbitrary fields as values, for the properties that building and reading have.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# Invariant: whatever the values hold, what is built is one field of the structure given, folded at legal places, and
-# reading it gives the values back.
-"""Writing Authentication-Results fields, and the round trip."""
+"""Writing Authentication-Results fields, and the round trip.
+
+Whatever the values hold, what is built is one field of the structure given, folded at legal places, and reading it
+gives the values back.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: no reader sees a field of ours that the message brought along, and no other octet changes.
-"""Deleting forged Authentication-Results fields."""
+"""Deleting forged Authentication-Results fields.
+
+No reader sees a field of ours that the message brought along, and no other octet changes.
+"""
 
 from __future__ import annotations
 

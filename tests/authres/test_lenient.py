@@ -1,6 +1,8 @@
-# Invariant: with lenient=True any octets give a field; what strict reading takes is read the same, without defects; and
-# no value is read that stands in the field in another form than the one given.
-"""Reading Authentication-Results as servers really write it."""
+"""Reading Authentication-Results as servers really write it.
+
+With lenient=True any octets give a field; what strict reading takes is read the same, without defects; and no value
+is read that stands in the field in another form than the one given.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: each builder gives the words and properties that IANA lists for its method, and refuses other words.
-"""Results of the methods, built from plain values."""
+"""Results of the methods, built from plain values.
+
+Each builder gives the words and properties that IANA lists for its method, and refuses other words.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: any octets give a field or a typed failure with its place; what RFC 8601 allows is read as it says.
-"""Reading Authentication-Results fields."""
+"""Reading Authentication-Results fields.
+
+Any octets give a field or a typed failure with its place; what RFC 8601 allows is read as it says.
+"""
 
 from __future__ import annotations
 

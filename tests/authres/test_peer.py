@@ -1,5 +1,7 @@
-# Invariant: fields that either side writes, the other side reads as the same results.
-"""The `authres` package as the other side."""
+"""The `authres` package as the other side.
+
+Fields that either side writes, the other side reads as the same results.
+"""
 
 from __future__ import annotations
 

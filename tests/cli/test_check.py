@@ -1,6 +1,8 @@
-# Invariant: `mailauth check` says accept, reject, defer or usage error by its exit status, gives a reason for every
-# line, and answers a mistake of its user with one line on stderr and status 2, never with a traceback.
-"""The ``mailauth check`` command, as people and programs use it."""
+"""The ``mailauth check`` command, as people and programs use it.
+
+`mailauth check` says accept, reject, defer or usage error by its exit status, gives a reason for every line, and
+answers a mistake of its user with one line on stderr and status 2, never with a traceback.
+"""
 
 from __future__ import annotations
 

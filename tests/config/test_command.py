@@ -1,5 +1,7 @@
-# Invariant: `mailauth config check` says with its exit status whether a file can be used, and never shows a traceback.
-"""``mailauth config check``."""
+"""``mailauth config check``.
+
+`mailauth config check` says with its exit status whether a file can be used, and never shows a traceback.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# Invariant: a configuration is read as it is meant, or every mistake in it is told at once, each with the line and key
-# where it stands and with what would do.
-"""Reading and checking configuration files."""
+"""Reading and checking configuration files.
+
+A configuration is read as it is meant, or every mistake in it is told at once, each with the line and key where it
+stands and with what would do.
+"""
 
 from __future__ import annotations
 

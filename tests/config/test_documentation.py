@@ -1,6 +1,7 @@
-# Invariant: docs/configuration.md has every key of the schema, with its type and default, and no other; its example can
-# be read.
-"""The documentation of the configuration file."""
+"""The documentation of the configuration file.
+
+Docs/configuration.md has every key of the schema, with its type and default, and no other; its example can be read.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-# Invariant: every key and every item of a list is found on the line on which it was written, however the text is laid
-# out.
-"""Where keys stand in a TOML text."""
+"""Where keys stand in a TOML text.
+
+Every key and every item of a list is found on the line on which it was written, however the text is laid out.
+"""
 
 from __future__ import annotations
 

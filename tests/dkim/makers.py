@@ -1,6 +1,8 @@
-# What belongs here: a slow, obvious DKIM signer that writes whatever a test wants, right or wrong, so that the
-# verifier is tested against something that shares no code with it.
-"""Signatures made by hand, for tests."""
+"""Signatures made by hand, for tests.
+
+A slow, obvious DKIM signer that writes whatever a test wants, right or wrong, so that the verifier is tested against
+something that shares no code with it.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: RSA keys that no library makes any more, since verifiers must refuse them.
-"""Small RSA keys, made by hand."""
+"""Small RSA keys, made by hand.
+
+RSA keys that no library makes any more, since verifiers must refuse them.
+"""
 
 from __future__ import annotations
 

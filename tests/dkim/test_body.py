@@ -1,5 +1,7 @@
-# Invariant: any body, cut in any way, has the digest of its canonical form as the slow reference makes it.
-"""Body canonicalisation (RFC 6376 sections 3.4.3 and 3.4.4)."""
+"""Body canonicalisation (RFC 6376 sections 3.4.3 and 3.4.4).
+
+Any body, cut in any way, has the digest of its canonical form as the slow reference makes it.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: each action prints what a person and a program can use, and its exit status says what happened.
-"""``mailauth dkim``, as a user calls it."""
+"""``mailauth dkim``, as a user calls it.
+
+Each action prints what a person and a program can use, and its exit status says what happened.
+"""
 
 from __future__ import annotations
 

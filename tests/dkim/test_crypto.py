@@ -1,5 +1,7 @@
-# Invariant: a public key finds a signature good exactly if the library's own verification does.
-"""RSA and Ed25519 signatures, right and wrong (RFC 8017 section 8.2.2, RFC 8032)."""
+"""RSA and Ed25519 signatures, right and wrong (RFC 8017 section 8.2.2, RFC 8032).
+
+A public key finds a signature good exactly if the library's own verification does.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: a signature covers the fields that RFC 6376 section 5.4.2 says, in the order of h=, each once.
-"""Which fields are signed, and that each ends in a CRLF where it is hashed."""
+"""Which fields are signed, and that each ends in a CRLF where it is hashed.
+
+A signature covers the fields that RFC 6376 section 5.4.2 says, in the order of h=, each once.
+"""
 
 from __future__ import annotations
 

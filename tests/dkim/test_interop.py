@@ -1,5 +1,7 @@
-# Invariant: what we sign, others verify; what others sign, we verify; and a changed message fails on both sides.
-"""The other implementations as the other side: dkimpy, OpenDKIM and Mail::DKIM."""
+"""The other implementations as the other side: dkimpy, OpenDKIM and Mail::DKIM.
+
+What we sign, others verify; what others sign, we verify; and a changed message fails on both sides.
+"""
 
 from __future__ import annotations
 

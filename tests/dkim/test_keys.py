@@ -1,5 +1,7 @@
-# Invariant: what keygen prints is what testkey and the verifier find good.
-"""Keys, key records, the test of published keys, and signing tables."""
+"""Keys, key records, the test of published keys, and signing tables.
+
+What keygen prints is what testkey and the verifier find good.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: whatever is signed verifies, is hashed as it is emitted, and holds nothing that a parameter smuggled in.
-"""Signing."""
+"""Signing.
+
+Whatever is signed verifies, is hashed as it is emitted, and holds nothing that a parameter smuggled in.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: memory does not grow with the message, neither to verify nor to sign.
-"""A 100 MB message in a process of its own, since memory is a process's."""
+"""A 100 MB message in a process of its own, since memory is a process's.
+
+Memory does not grow with the message, neither to verify nor to sign.
+"""
 
 from __future__ import annotations
 

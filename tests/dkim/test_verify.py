@@ -1,5 +1,7 @@
-# Invariant: a signature passes exactly if RFC 6376 and the policy say so, and every other one has its reason.
-"""Verification, rule by rule."""
+"""Verification, rule by rule.
+
+A signature passes exactly if RFC 6376 and the policy say so, and every other one has its reason.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: the fixtures that all tests of the facade share.
-"""`facade`: each test runs under sync, asyncio and trio."""
+"""`facade`: each test runs under sync, asyncio and trio.
+
+The fixtures that all tests of the facade share.
+"""
 
 from __future__ import annotations
 

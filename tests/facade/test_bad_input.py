@@ -1,6 +1,8 @@
-# Invariant: whatever the peer says in HELO, MAIL, RCPT and the message, there is a report and never an exception, and
-# no line end of the peer's gets into the reply or the header field.
-"""Hostile envelopes and messages."""
+"""Hostile envelopes and messages.
+
+Whatever the peer says in HELO, MAIL, RCPT and the message, there is a report and never an exception, and no line end
+of the peer's gets into the reply or the header field.
+"""
 
 from __future__ import annotations
 

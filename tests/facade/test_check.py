@@ -1,6 +1,8 @@
-# Invariant: a whole message takes the time of its slowest chain of questions, asks each once, and its report says of
-# each check what came of it, or why it was not made.
-"""`Authenticator.check`: everything side by side."""
+"""`Authenticator.check`: everything side by side.
+
+A whole message takes the time of its slowest chain of questions, asks each once, and its report says of each check
+what came of it, or why it was not made.
+"""
 
 from __future__ import annotations
 

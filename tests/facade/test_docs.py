@@ -1,5 +1,7 @@
-# Invariant: whoever pastes the examples of docs/facade.md gets what they say; its table names every restriction.
-"""The documentation of the facade, run as it stands."""
+"""The documentation of the facade, run as it stands.
+
+Whoever pastes the examples of docs/facade.md gets what they say; its table names every restriction.
+"""
 
 from __future__ import annotations
 

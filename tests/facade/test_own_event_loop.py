@@ -1,5 +1,7 @@
-# Invariant: a loop that knows nothing but `Execution` gets the results that `run` gets, over real sockets.
-"""examples/own_event_loop.py against a name server on loopback."""
+"""examples/own_event_loop.py against a name server on loopback.
+
+A loop that knows nothing but `Execution` gets the results that `run` gets, over real sockets.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: whoever knows mailauth.sync knows mailauth.aio: the same names, arguments, defaults and results.
-"""The signatures of both facades, and their results side by side."""
+"""The signatures of both facades, and their results side by side.
+
+Whoever knows mailauth.sync knows mailauth.aio: the same names, arguments, defaults and results.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: in aio a message is read and hashed without holding up the event loop, and the result is that of sync.
-"""Messages as octets and as files, small and large, in sync and aio."""
+"""Messages as octets and as files, small and large, in sync and aio.
+
+In aio a message is read and hashed without holding up the event loop, and the result is that of sync.
+"""
 
 from __future__ import annotations
 

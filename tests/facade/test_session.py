@@ -1,6 +1,8 @@
-# Invariant: a session says what Postfix's smtpd would say at each command, in whatever order they come; what was found
-# out in one transaction is not known in the next.
-"""Sessions: phases in and out of order, several transactions and recipients, early verdicts, callers' restrictions."""
+"""Sessions: phases in and out of order, several transactions and recipients, early verdicts, callers' restrictions.
+
+A session says what Postfix's smtpd would say at each command, in whatever order they come; what was found out in one
+transaction is not known in the next.
+"""
 
 from __future__ import annotations
 

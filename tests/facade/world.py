@@ -1,6 +1,7 @@
-# What belongs here: the world that the tests of the facade share: a zone, a signed message, and the three ways to call.
-# No test.
-"""A zone with a good sender, a bad one and block lists; one signed message; sync, asyncio and trio as one `Facade`."""
+"""A zone with a good sender, a bad one and block lists; one signed message; sync, asyncio and trio as one `Facade`.
+
+The world that the tests of the facade share: a zone, a signed message, and the three ways to call. No test.
+"""
 
 from __future__ import annotations
 

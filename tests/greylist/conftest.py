@@ -1,21 +1,17 @@
-# What belongs here: the stores that the tests of greylisting run against, each kind with each kind of caller.
+"""The stores that the tests of greylisting run against, each kind with each kind of caller."""
+
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
-from hypothesis import HealthCheck, settings
 
 from mailauth.stores import open_async_store, open_store
-from tests.dbservers import PostgresServer, RedisServer, Server, running_server
-
-# A machine that does other things, too, is slow at times; that is nothing to fail for.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
+from tests.dbservers import Server
 
 ALL_STORES = [
     "memory",
@@ -25,18 +21,6 @@ ALL_STORES = [
     pytest.param("postgresql", marks=pytest.mark.server),
 ]
 SHARED_STORES = ALL_STORES[1:]
-
-
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[Server]:
-    with running_server(RedisServer) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Server]:
-    with running_server(PostgresServer) as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
-# Invariant: a store that fails lets mail through (or defers it, if asked to), says why, and serves again by itself as
-# soon as it can.
-"""Corrupt, locked, full, read-only, unreachable and silent stores: the real things."""
+"""Corrupt, locked, full, read-only, unreachable and silent stores: the real things.
+
+A store that fails lets mail through (or defers it, if asked to), says why, and serves again by itself as soon as it
+can.
+"""
 
 from __future__ import annotations
 

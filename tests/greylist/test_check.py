@@ -1,5 +1,7 @@
-# Invariant: sync and async callers get the same decisions, and nothing a peer or a store does raises.
-"""One check from the caller's side: `Greylist` and `AsyncGreylist`."""
+"""One check from the caller's side: `Greylist` and `AsyncGreylist`.
+
+Sync and async callers get the same decisions, and nothing a peer or a store does raises.
+"""
 
 from __future__ import annotations
 

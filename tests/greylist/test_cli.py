@@ -1,5 +1,7 @@
-# Invariant: every mistake is one line and status 2; nothing from a peer moves the cursor.
-"""``mailauth greylist``."""
+"""``mailauth greylist``.
+
+Every mistake is one line and status 2; nothing from a peer moves the cursor.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: the documentation shows the machine and the settings as they are.
-"""docs/greylist.md against the code."""
+"""docs/greylist.md against the code.
+
+The documentation shows the machine and the settings as they are.
+"""
 
 from __future__ import annotations
 

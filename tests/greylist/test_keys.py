@@ -1,6 +1,7 @@
-# Invariant: any address gives a key that is short, printable and of three parts, in linear time; what is one sender
-# gives one key.
-"""Keys: which attempts count as the same."""
+"""Keys: which attempts count as the same.
+
+Any address gives a key that is short, printable and of three parts, in linear time; what is one sender gives one key.
+"""
 
 from __future__ import annotations
 

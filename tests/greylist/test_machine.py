@@ -1,6 +1,8 @@
-# Invariant: whatever the clock has done, a client that comes back when it was told to is let through, and none that
-# comes back earlier by an unbroken clock is.
-"""The greylisting machine: its table, its timing, its clocks."""
+"""The greylisting machine: its table, its timing, its clocks.
+
+Whatever the clock has done, a client that comes back when it was told to is let through, and none that comes back
+earlier by an unbroken clock is.
+"""
 
 from __future__ import annotations
 

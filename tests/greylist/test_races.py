@@ -1,6 +1,8 @@
-# Invariant: however many processes decide at once, and however one of them ends, no acknowledged decision is lost,
-# none is counted twice, and nothing is accepted early.
-"""Several processes on one store; processes killed at random moments."""
+"""Several processes on one store; processes killed at random moments.
+
+However many processes decide at once, and however one of them ends, no acknowledged decision is lost, none is counted
+twice, and nothing is accepted early.
+"""
 
 from __future__ import annotations
 

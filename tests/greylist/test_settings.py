@@ -1,6 +1,8 @@
-# Invariant: any TOML text gives settings or a ConfigError that names every place; a broken file never takes the
-# settings away that were in force.
-"""Exemptions and settings per recipient."""
+"""Exemptions and settings per recipient.
+
+Any TOML text gives settings or a ConfigError that names every place; a broken file never takes the settings away that
+were in force.
+"""
 
 from __future__ import annotations
 

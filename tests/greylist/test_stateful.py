@@ -1,6 +1,8 @@
-# Invariant: a store driven through `Greylist` by any clock behaves like the model below, which is written from the
-# rules of docs/greylist.md, without the machine's table and without a store.
-"""A rule-based state machine drives every store against a model, with random clocks."""
+"""A rule-based state machine drives every store against a model, with random clocks.
+
+A store driven through `Greylist` by any clock behaves like the model below, which is written from the rules of
+docs/greylist.md, without the machine's table and without a store.
+"""
 
 from __future__ import annotations
 

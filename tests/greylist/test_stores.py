@@ -1,6 +1,8 @@
-# Invariant: every store, from every kind of caller, keeps what it acknowledged and swaps one record for another only
-# if the one that is expected is there.
-"""The contract of the stores; the same tests for all of them."""
+"""The contract of the stores; the same tests for all of them.
+
+Every store, from every kind of caller, keeps what it acknowledged and swaps one record for another only if the one
+that is expected is there.
+"""
 
 from __future__ import annotations
 

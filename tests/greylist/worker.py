@@ -1,5 +1,7 @@
-# What belongs here: a process of its own that decides, for the tests of races and of sudden death.
-"""``python -m tests.greylist.worker race|endless URL ...``: a JSON line for each acknowledged decision."""
+"""``python -m tests.greylist.worker race|endless URL ...``: a JSON line for each acknowledged decision.
+
+A process of its own that decides, for the tests of races and of sudden death.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: a domain is named only where every reader of RFC 5322 finds the same one; any octets have an answer.
-"""Reading the addresses of From: one way only, or not at all."""
+"""Reading the addresses of From: one way only, or not at all.
+
+A domain is named only where every reader of RFC 5322 finds the same one; any octets have an answer.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: any octets split into parts that join to the same octets, however they were cut on the way.
-"""The message layer: where the header ends, which fields it has, and what is odd about it."""
+"""The message layer: where the header ends, which fields it has, and what is odd about it.
+
+Any octets split into parts that join to the same octets, however they were cut on the way.
+"""
 
 from __future__ import annotations
 

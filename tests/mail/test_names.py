@@ -1,5 +1,7 @@
-# Invariant: any text goes through every function without an exception; what comes out can be asked in the DNS.
-"""Domain names, mailbox addresses, client addresses, reversed names."""
+"""Domain names, mailbox addresses, client addresses, reversed names.
+
+Any text goes through every function without an exception; what comes out can be asked in the DNS.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: whatever the text, a reply is one SMTP reply with the code given, on lines that SMTP allows.
-"""SMTP replies."""
+"""SMTP replies.
+
+Whatever the text, a reply is one SMTP reply with the code given, on lines that SMTP allows.
+"""
 
 from __future__ import annotations
 

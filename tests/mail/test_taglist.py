@@ -1,5 +1,7 @@
-# Invariant: any octets have a result; a list that is taken reads back as what it says.
-"""Tag=value lists (RFC 6376 section 3.2)."""
+"""Tag=value lists (RFC 6376 section 3.2).
+
+Any octets have a result; a list that is taken reads back as what it says.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# Invariant: run and run_async give the same result and ask the same questions, whatever the order of the answers; a
-# plan is closed in every case; after the deadline nothing is asked.
-"""Plans, their parts, and the two drivers."""
+"""Plans, their parts, and the two drivers.
+
+Run and run_async give the same result and ask the same questions, whatever the order of the answers; a plan is closed
+in every case; after the deadline nothing is asked.
+"""
 
 from __future__ import annotations
 

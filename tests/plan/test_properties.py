@@ -1,6 +1,8 @@
-# Invariant: for any plan and any answers, in any order of arrival, run (one by one, or at once) and run_async
-# (asyncio with tasks, with futures, with callbacks; trio) give the same result and ask the same questions.
-"""Random plans with random transcripts, through every driver."""
+"""Random plans with random transcripts, through every driver.
+
+For any plan and any answers, in any order of arrival, run (one by one, or at once) and run_async (asyncio with tasks,
+with futures, with callbacks; trio) give the same result and ask the same questions.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# Invariant: the catalogue agrees with itself, and with what the lists say of themselves (the table below is written
-# from their pages, not from the code).
-"""The catalogue of well-known lists."""
+"""The catalogue of well-known lists.
+
+The catalogue agrees with itself, and with what the lists say of themselves (the table below is written from their
+pages, not from the code).
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: the command says what the library says; a wrong call is one line on stderr and status 2; no key is shown.
-"""``mailauth rbl``."""
+"""``mailauth rbl``.
+
+The command says what the library says; a wrong call is one line on stderr and status 2; no key is shown.
+"""
 
 from __future__ import annotations
 

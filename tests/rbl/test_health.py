@@ -1,5 +1,7 @@
-# Invariant: a list is healthy only if what must be listed is and what must not be listed is known not to be.
-"""`check_health` (RFC 5782 section 5)."""
+"""`check_health` (RFC 5782 section 5).
+
+A list is healthy only if what must be listed is and what must not be listed is known not to be.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# Invariant: one listing for each zone, whatever is out of service; a sick list never makes a listing; a list that is
-# well again is asked again. Time is a variable of the test.
-"""`Monitor`: which lists are in service."""
+"""`Monitor`: which lists are in service.
+
+One listing for each zone, whatever is out of service; a sick list never makes a listing; a list that is well again is
+asked again. Time is a variable of the test.
+"""
 
 from __future__ import annotations
 

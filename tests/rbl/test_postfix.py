@@ -1,6 +1,8 @@
-# Invariant: for the same lists, rules and clients our verdict is Postfix's, but where docs/conformance.md says that
-# it is another one on purpose.
-"""Our verdicts beside those of a real Postfix: reject_rbl_client, reject_rhsbl_sender, postscreen, client names."""
+"""Our verdicts beside those of a real Postfix: reject_rbl_client, reject_rhsbl_sender, postscreen, client names.
+
+For the same lists, rules and clients our verdict is Postfix's, but where docs/conformance.md says that it is another
+one on purpose.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# Invariant: one listing for each zone given, in order, none hidden, whatever the lists answer; nothing private is
-# ever asked; what a list wrote is safe to show.
-"""`query`: the questions that are asked and what the answers are taken for."""
+"""`query`: the questions that are asked and what the answers are taken for.
+
+One listing for each zone given, in order, none hidden, whatever the lists answer; nothing private is ever asked; what
+a list wrote is safe to show.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# Invariant: a rule means what Postfix means by it, every other text is a RuleError that points at the place, and no
-# text that anybody is shown holds a key.
-"""Rules and patterns: Postfix's notation, and what is added to it."""
+"""Rules and patterns: Postfix's notation, and what is added to it.
+
+A rule means what Postfix means by it, every other text is a RuleError that points at the place, and no text that
+anybody is shown holds a key.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# Invariant: over a real network, whatever one server does, one listing for each zone within the deadline, and only
-# answers to our own questions count.
-"""Real questions to real servers: rbldnsd, and a server that delays, drops, truncates, forges and repeats."""
+"""Real questions to real servers: rbldnsd, and a server that delays, drops, truncates, forges and repeats.
+
+Over a real network, whatever one server does, one listing for each zone within the deadline, and only answers to our
+own questions count.
+"""
 
 from __future__ import annotations
 

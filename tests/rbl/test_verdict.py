@@ -1,6 +1,8 @@
-# Invariant: an allow list ends the matter, then a reject list, then the sum of the weights decides; what a list did
-# not answer counts for nothing.
-"""`judge`: one verdict over many listings."""
+"""`judge`: one verdict over many listings.
+
+An allow list ends the matter, then a reject list, then the sum of the weights decides; what a list did not answer
+counts for nothing.
+"""
 
 from __future__ import annotations
 

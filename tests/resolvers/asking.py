@@ -1,5 +1,7 @@
-# What belongs here: one way to ask through every network resolver, so that each test runs against all of them.
-"""The network resolvers, by name."""
+"""The network resolvers, by name.
+
+One way to ask through every network resolver, so that each test runs against all of them.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# Invariant: an answer is kept as long as its TTL allows and no longer, within the bounds, and the resolver behind the
-# cache is asked for nothing that the cache holds.
-"""`Cache` and `CachingResolver`."""
+"""`Cache` and `CachingResolver`.
+
+An answer is kept as long as its TTL allows and no longer, within the bounds, and the resolver behind the cache is
+asked for nothing that the cache holds.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# Invariant: whatever a server sends, every question is answered by an ordinary Answer, in time, and never by data
-# that does not belong to it.
-"""Every network resolver against a server that delays, drops, truncates, lies and babbles."""
+"""Every network resolver against a server that delays, drops, truncates, lies and babbles.
+
+Whatever a server sends, every question is answered by an ordinary Answer, in time, and never by data that does not
+belong to it.
+"""
 
 from __future__ import annotations
 

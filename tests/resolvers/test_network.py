@@ -1,6 +1,8 @@
-# Invariant: the network resolvers read the system's configuration late, keep to their caps and deadlines, use what
-# the caller configured, and leave no thread, socket or task behind.
-"""Life and habits of the network resolvers; what they answer is in test_parity.py and test_hostile.py."""
+"""Life and habits of the network resolvers; what they answer is in test_parity.py and test_hostile.py.
+
+The network resolvers read the system's configuration late, keep to their caps and deadlines, use what the caller
+configured, and leave no thread, socket or task behind.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# Invariant: whatever is asked, ZoneResolver and every network resolver say what a real authoritative server says of
-# the same master file: the same outcome, the same set of records, the same TTL.
-"""All resolvers against nsd."""
+"""All resolvers against nsd.
+
+Whatever is asked, ZoneResolver and every network resolver say what a real authoritative server says of the same
+master file: the same outcome, the same set of records, the same TTL.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# Invariant: ZoneResolver answers as the RFCs say that an authoritative server of the same data must; what cannot be
-# understood is a ZoneError that names the place. (test_parity.py asks a real server the same questions.)
-"""`ZoneResolver`: names, wildcards, chains, failures, and its errors."""
+"""`ZoneResolver`: names, wildcards, chains, failures, and its errors.
+
+ZoneResolver answers as the RFCs say that an authoritative server of the same data must; what cannot be understood is
+a ZoneError that names the place. (test_parity.py asks a real server the same questions.)
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# What belongs here: a case's dialogue with our own session, sync and async, and Postfix's words for restrictions as
-# ours. No expectation about verdicts.
-"""Runs the cases of the table through `Authenticator.session`."""
+"""Runs the cases of the table through `Authenticator.session`.
+
+A case's dialogue with our own session, sync and async, and Postfix's words for restrictions as ours. No expectation
+about verdicts.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# What belongs here: a case's dialogue with a real Postfix, as octets over a socket, each case with the lists of
-# restrictions of its own. No expectation about verdicts.
-"""Runs the cases of the table through Postfix: one Postfix, one SMTP service for each configuration."""
+"""Runs the cases of the table through Postfix: one Postfix, one SMTP service for each configuration.
+
+A case's dialogue with a real Postfix, as octets over a socket, each case with the lists of restrictions of its own.
+No expectation about verdicts.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: reading the table of cases, and what both sides say in the same form. No case and no verdict.
-"""The cases of cases/cases.toml as values."""
+"""The cases of cases/cases.toml as values.
+
+Reading the table of cases, and what both sides say in the same form. No case and no verdict.
+"""
 
 from __future__ import annotations
 

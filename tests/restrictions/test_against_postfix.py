@@ -1,5 +1,7 @@
-# Invariant: on the same client, names, HELO, sender, recipient and zone, a real Postfix and our sessions say the same.
-"""The table of cases, through Postfix and through `Authenticator.session`, sync and async."""
+"""The table of cases, through Postfix and through `Authenticator.session`, sync and async.
+
+On the same client, names, HELO, sender, recipient and zone, a real Postfix and our sessions say the same.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# What belongs here: the fixtures of this folder.
-"""Fixtures: one event loop for all tests, and servers in it."""
+"""Fixtures: one event loop for all tests, and servers in it.
+
+The fixtures of this folder.
+"""
 
 from __future__ import annotations
 

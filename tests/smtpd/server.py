@@ -1,6 +1,8 @@
-# What belongs here: a running server for tests: in a thread of its own, configured by TOML text, with DNS, clock and
-# deliveries in the hands of the test. No test.
-"""A `MailauthServer` to talk SMTP to."""
+"""A `MailauthServer` to talk SMTP to.
+
+A running server for tests: in a thread of its own, configured by TOML text, with DNS, clock and deliveries in the
+hands of the test. No test.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# Invariant: the content of a message, its end and what stands behind it do not depend on how the octets are cut; the
-# oracle goes line by line as RFC 5321 section 4.5.2 is written.
-"""Dot-unstuffing."""
+"""Dot-unstuffing.
+
+The content of a message, its end and what stands behind it do not depend on how the octets are cut; the oracle goes
+line by line as RFC 5321 section 4.5.2 is written.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: a message is taken by the next server for all recipients, octet by octet, or the client is told why not.
-"""Handing messages on, to real servers and into a Maildir."""
+"""Handing messages on, to real servers and into a Maildir.
+
+A message is taken by the next server for all recipients, octet by octet, or the client is told why not.
+"""
 
 from __future__ import annotations
 

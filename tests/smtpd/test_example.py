@@ -1,5 +1,7 @@
-# Invariant: the example server does what its configuration says, as a program of its own, and 100 MB cost it no memory.
-"""examples/aiosmtpd_server.py, with swaks and with floods."""
+"""examples/aiosmtpd_server.py, with swaks and with floods.
+
+The example server does what its configuration says, as a program of its own, and 100 MB cost it no memory.
+"""
 
 from __future__ import annotations
 

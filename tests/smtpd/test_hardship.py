@@ -1,6 +1,8 @@
-# Invariant: whatever clients do, and however many, the server answers the others, lets the dead ones go, and holds no
-# more than its bounds.
-"""Clients that stall, vanish, talk out of turn, never stop; and our own failures."""
+"""Clients that stall, vanish, talk out of turn, never stop; and our own failures.
+
+Whatever clients do, and however many, the server answers the others, lets the dead ones go, and holds no more than
+its bounds.
+"""
 
 from __future__ import annotations
 

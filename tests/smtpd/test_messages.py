@@ -1,6 +1,8 @@
-# Invariant: what is handed on are our fields, then every octet that came but forged fields of our name; whoever is one
-# of ours is let through and signed for.
-"""What becomes of a message that is accepted."""
+"""What becomes of a message that is accepted.
+
+What is handed on are our fields, then every octet that came but forged fields of our name; whoever is one of ours is
+let through and signed for.
+"""
 
 from __future__ import annotations
 

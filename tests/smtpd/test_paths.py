@@ -1,6 +1,7 @@
-# Invariant: any text behind FROM: or TO: is a path or none; what is one has no controls, and stands in the text as it
-# is.
-"""Paths of the envelope, RFC 5321 section 4.1.2."""
+"""Paths of the envelope, RFC 5321 section 4.1.2.
+
+Any text behind FROM: or TO: is a path or none; what is one has no controls, and stands in the text as it is.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# Invariant: each restriction of the configuration file speaks at its phase, with its code, over a socket; what nothing
-# refuses is delivered.
-"""Every kind of reply, seen by an SMTP client."""
+"""Every kind of reply, seen by an SMTP client.
+
+Each restriction of the configuration file speaks at its phase, with its code, over a socket; what nothing refuses is
+delivered.
+"""
 
 from __future__ import annotations
 

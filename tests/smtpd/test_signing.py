@@ -1,5 +1,7 @@
-# Invariant: a key is looked up for the one author that every reader of From sees, or for none.
-"""Whose keys sign a message (RFC 5322 section 3.6.2)."""
+"""Whose keys sign a message (RFC 5322 section 3.6.2).
+
+A key is looked up for the one author that every reader of From sees, or for none.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-# What belongs here: the tests of mailauth.spf, written from RFC 7208, section by section.
+"""The tests of mailauth.spf, written from RFC 7208, section by section."""

@@ -1,7 +1,9 @@
-# Invariant: a result says what happened, the same way for every driver; what it becomes in headers, replies and
-# traces holds the RFC's words and nothing that the client could use.
+"""Results, traces, replies, Received-SPF, prefetching; sections 8 and 9.
+
+A result says what happened, the same way for every driver; what it becomes in headers, replies and traces holds the
+RFC's words and nothing that the client could use.
+"""
 # ruff: noqa: E501 (a case is a line)
-"""Results, traces, replies, Received-SPF, prefetching; sections 8 and 9."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: check_host() gives the result that RFC 7208 says, section by section. Every case names its section.
-"""Sections 2 to 4: identities, records and their selection, terms, limits, default."""
+"""Sections 2 to 4: identities, records and their selection, terms, limits, default.
+
+Check_host() gives the result that RFC 7208 says, section by section. Every case names its section.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: `mailauth spf` says in text and JSON what the library says; a mistake of the user is one line, status 2.
-"""The command, from its arguments to its output."""
+"""The command, from its arguments to its output.
+
+`mailauth spf` says in text and JSON what the library says; a mistake of the user is one line, status 2.
+"""
 
 from __future__ import annotations
 

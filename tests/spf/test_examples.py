@@ -1,5 +1,7 @@
-# Invariant: the examples of RFC 7208's appendix A come out as it says.
-"""Appendix A, with its DNS set-up as a master file."""
+"""Appendix A, with its DNS set-up as a master file.
+
+The examples of RFC 7208's appendix A come out as it says.
+"""
 
 from __future__ import annotations
 

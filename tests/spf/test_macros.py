@@ -1,5 +1,7 @@
-# Invariant: macros expand as RFC 7208 section 7 says; whatever comes out is a name that can be asked, or nothing.
-"""Section 7: macros, in names and in explanations."""
+"""Section 7: macros, in names and in explanations.
+
+Macros expand as RFC 7208 section 7 says; whatever comes out is a name that can be asked, or nothing.
+"""
 
 from __future__ import annotations
 

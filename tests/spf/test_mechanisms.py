@@ -1,5 +1,7 @@
-# Invariant: each mechanism and modifier matches what RFC 7208 sections 5 and 6 say, and nothing else.
-"""Sections 5 and 6: the mechanisms, redirect and exp."""
+"""Sections 5 and 6: the mechanisms, redirect and exp.
+
+Each mechanism and modifier matches what RFC 7208 sections 5 and 6 say, and nothing else.
+"""
 
 from __future__ import annotations
 

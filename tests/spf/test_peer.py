@@ -1,5 +1,7 @@
-# Invariant: a second implementation of RFC 7208 gives the same result for the same records.
-"""Random trees of records, evaluated here and by pyspf."""
+"""Random trees of records, evaluated here and by pyspf.
+
+A second implementation of RFC 7208 gives the same result for the same records.
+"""
 
 from __future__ import annotations
 

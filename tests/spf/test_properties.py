@@ -1,5 +1,7 @@
-# Invariants, each above its test: whatever the client and the DNS send, an evaluation ends in one of seven results.
-"""Hypothesis on the whole of SPF."""
+"""Hypothesis on the whole of SPF.
+
+Whatever the client and the DNS send, an evaluation ends in one of seven results.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-# Invariant: the tools for authors say what RFC 7208 says of a record, point at the place, and write valid records.
-"""Records as values: parsing, building, linting; sections 3.4, 10.1 and 12."""
+"""Records as values: parsing, building, linting; sections 3.4, 10.1 and 12.
+
+The tools for authors say what RFC 7208 says of a record, point at the place, and write valid records.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-# Invariant: what a peer sends costs time in proportion to its length. Shown by the ratio of two sizes, with a wide
-# margin: eight times the size may take up to forty times as long, quadratic work would take sixty-four times.
-"""Work is linear in what hostile records, senders and header fields hold."""
+"""Work is linear in what hostile records, senders and header fields hold.
+
+What a peer sends costs time in proportion to its length. Shown by the ratio of two sizes, with a wide margin: eight
+times the size may take up to forty times as long, quadratic work would take sixty-four times.
+"""
 
 from __future__ import annotations
 

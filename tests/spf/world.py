@@ -1,5 +1,7 @@
-# What belongs here: how the SPF tests run a check: a zone from a master file, the plan, the drivers.
-"""Helpers of the SPF tests."""
+"""Helpers of the SPF tests.
+
+How the SPF tests run a check: a zone from a master file, the plan, the drivers.
+"""
 
 from __future__ import annotations
 

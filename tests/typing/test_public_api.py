@@ -1,6 +1,8 @@
-# What belongs here: the public API used as a user would, for mypy: what is inferred, and what is an error. Nothing here
-# is run, and pytest finds no test in it.
-"""Read by mypy (see `files` in pyproject.toml): each `assert_type` is a promise."""
+"""Read by mypy (see `files` in pyproject.toml): each `assert_type` is a promise.
+
+The public API used as a user would, for mypy: what is inferred, and what is an error. Nothing here is run, and pytest
+finds no test in it.
+"""
 
 from __future__ import annotations
 
