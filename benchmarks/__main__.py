@@ -1,6 +1,6 @@
 """Runs the benchmarks, all or by name; each measures us and the peers side by side in one run.
 
-The front door of the benchmarks: `python -m benchmarks [NAME ...]`.
+Runs the benchmarks: `python -m benchmarks [NAME ...]`.
 """
 
 from __future__ import annotations

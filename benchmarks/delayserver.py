@@ -42,7 +42,7 @@ class _Server:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._sock = sock
-        # When it is due, its number (so that equal times are told apart), the packet, and to whom it goes.
+        # When it is due, its number (to order equal times), the packet, and to whom it goes.
         self._waiting: list[tuple[float, int, bytes, object]] = []
         self._known: dict[bytes, tuple[float | None, bytes]] = {}
         self._number = 0

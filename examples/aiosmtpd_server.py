@@ -37,15 +37,15 @@ async def serve(config: Config) -> None:
     async with serving(config, deliver) as server:
         addresses = ", ".join("{}:{}".format(*sock.getsockname()[:2]) for sock in server.sockets)
         print(f"{config.hostname} listens on {addresses}", flush=True)
-        await until_told()
+        await until_stopped()
 
 
-async def until_told() -> None:
+async def until_stopped() -> None:
     """Wait for SIGTERM or SIGINT."""
-    told = asyncio.Event()
+    stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    await told.wait()
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await stopped.wait()
 
 
 def main(words: list[str]) -> int:

@@ -3,7 +3,7 @@
 python examples/own_event_loop.py NAMESERVER[:PORT] IP,SENDER ...
 
 How a program with an event loop of its own, here one of selectors, runs mailauth's plans in it. Loop, timers and
-sockets are the program's; mailauth only says what to ask, and is told the answers. The DNS client is as small as can
+sockets are the program's; mailauth only says what to ask, and takes the answers. The DNS client is as small as can
 be: a program that has an event loop has a better one.
 """
 
@@ -60,7 +60,7 @@ class Check(Generic[T]):
 class Dns:
     """Asks one name server over one UDP socket.
 
-    What is lost is not sent again, and what does not fit into UDP is not asked again over TCP: both are trouble in DNS,
+    What is lost is not sent again, and what does not fit into UDP is not asked again over TCP: both are DNS errors,
     which is a result, too.
     """
 

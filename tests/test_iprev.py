@@ -58,7 +58,7 @@ CASES: list[Any] = [
     pytest.param({(PTR, "PTR"): [MX]}, {}, "fail", "not-confirmed", id="forward-nxdomain"),
     pytest.param({(PTR, "PTR"): [MX], (MX, "MX"): ["0 ."]}, {}, "fail", "not-confirmed", id="forward-no-data"),
     pytest.param({(PTR, "PTR"): [MX]}, {(MX, "A"): "servfail"}, "temperror", "forward-failure", id="name-servfail"),
-    pytest.param({(PTR, "PTR"): [MX]}, {(MX, "A"): "timeout"}, "temperror", "forward-failure", id="name-time-out"),
+    pytest.param({(PTR, "PTR"): [MX]}, {(MX, "A"): "timeout"}, "temperror", "forward-failure", id="name-timeout"),
     pytest.param({(PTR, "PTR"): [MX]}, {(MX, "A"): "refused"}, "temperror", "forward-failure", id="name-refused"),
     pytest.param(
         {(PTR, "PTR"): ["bad.example", MX], (MX, "A"): [CLIENT]},
@@ -69,7 +69,7 @@ CASES: list[Any] = [
         {("bad.example", "A"): "servfail"}, "temperror", "forward-failure", id="a-failure-beside-a-mismatch",
     ),
     pytest.param({}, {(PTR, "PTR"): "servfail"}, "temperror", "reverse-failure", id="reverse-servfail"),
-    pytest.param({}, {(PTR, "PTR"): "timeout"}, "temperror", "reverse-failure", id="reverse-time-out"),
+    pytest.param({}, {(PTR, "PTR"): "timeout"}, "temperror", "reverse-failure", id="reverse-timeout"),
     pytest.param({}, {(PTR, "PTR"): "refused"}, "temperror", "reverse-failure", id="reverse-refused"),
     pytest.param({}, {}, "permerror", "no-ptr", id="reverse-nxdomain"),
     pytest.param({(PTR, "TXT"): ["x"]}, {}, "permerror", "no-ptr", id="reverse-no-data"),
@@ -170,7 +170,7 @@ def test_hostile_names_do_not_push_the_good_one_out() -> None:
 @unhurried
 @given(st.lists(st.text(max_size=300), max_size=30))
 def test_any_names_give_a_result(names: list[str]) -> None:
-    """Invariant: any names at all: a result, at most 11 questions, and nothing shown but host-name characters."""
+    """Any names at all: a result, at most 11 questions, and nothing shown but host-name characters."""
     resolver = Scripted(tuple(names))
     checked = run(check(CLIENT), resolver)
     assert checked.result in {"fail", "permerror"}

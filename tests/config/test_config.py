@@ -1,6 +1,6 @@
 """Reading and checking configuration files.
 
-A configuration is read as it is meant, or every mistake in it is told at once, each with the line and key where it
+A configuration is read as it is meant, or every mistake in it is named at once, each with the line and key where it
 stands and with what would do.
 """
 

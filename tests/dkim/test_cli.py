@@ -82,7 +82,7 @@ def test_verify_with_policy(dkim: Run, tmp_path: Path) -> None:
     assert dkim("verify", "--zone", "zone", "--require", "Received", "signed.eml") == 1
 
 
-def test_dns_trouble_has_its_own_status(dkim: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dns_error_has_its_own_status(dkim: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from mailauth.cli import dkim as command
     from mailauth.resolvers import ZoneResolver
 

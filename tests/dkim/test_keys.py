@@ -153,7 +153,7 @@ def test_published_key_and_private_key() -> None:
         assert check.verdict == ("good" if matches else "bad")
 
 
-def test_dns_trouble_is_no_verdict() -> None:
+def test_a_dns_error_is_no_verdict() -> None:
     dns = ZoneResolver({}, failures={("sel._domainkey.example.org", "TXT"): "servfail"})
     assert run(check_key("example.org", "sel"), dns).verdict == "temperror"
     with pytest.raises(ValueError, match="no domain name"):

@@ -671,7 +671,7 @@ def test_keys_are_measured_before_arithmetic(
 
 
 @pytest.mark.parametrize("failure", ["timeout", "servfail", "refused"])
-def test_dns_trouble_is_temporary(failure: Any) -> None:
+def test_a_dns_error_is_temporary(failure: Any) -> None:
     dns = ZoneResolver({}, failures={("sel._domainkey.example.org", "TXT"): failure})
     signature = only(signed(), dns=dns)
     assert (signature.result, signature.reason) == ("temperror", "key-unavailable")

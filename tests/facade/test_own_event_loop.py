@@ -89,7 +89,7 @@ def test_the_deadline_is_the_loops(example: ModuleType, server: ZoneServer, monk
     assert results[1].result == "pass"
 
 
-def test_what_does_not_fit_is_trouble(example: ModuleType, server: ZoneServer) -> None:
+def test_what_does_not_fit_is_a_dns_error(example: ModuleType, server: ZoneServer) -> None:
     results: list[Any] = []
     plan = check_host(STRANGER, mail_from="ann@long.example", now=NOW)
     example.run_all([plan], ("127.0.0.1", server.port), lambda number, result: results.append(result))

@@ -533,7 +533,7 @@ def test_the_time_limit_holds_for_all_lists_of_a_phase_together() -> None:
     assert all(0 < limit <= 7.0 for limit in limits)
 
 
-def test_no_time_left_is_trouble_in_dns_and_not_a_hang(facade: Facade) -> None:
+def test_no_time_left_is_a_dns_error_and_not_a_hang(facade: Facade) -> None:
     session = session_of(
         facade, restrictions=lists(sender=[r.reject_unknown_sender_domain()]), resolver=Counting(), time_limit=0
     )

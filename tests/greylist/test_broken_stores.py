@@ -212,10 +212,10 @@ def test_each_thread_waits_for_a_lock_in_its_own_time(path: Path) -> None:
 
 
 def test_a_lock_that_no_waiting_frees_is_not_asked_for_again_and_again(path: Path) -> None:
-    """SQLITE_LOCKED: the conflict is within the process. It is told at once, with time left or without."""
+    """SQLITE_LOCKED: the conflict is within the process. It is reported at once, with time left or without."""
     store = SqliteStore(path, time_limit=5)
     tries: list[int] = []
-    told: list[StoreErrorReason] = []
+    reported: list[StoreErrorReason] = []
 
     def conflict(connection: sqlite3.Connection) -> None:
         tries.append(1)
@@ -226,7 +226,7 @@ def test_a_lock_that_no_waiting_frees_is_not_asked_for_again_and_again(path: Pat
     def write() -> None:
         with pytest.raises(StoreError) as caught:
             store._write(conflict)
-        told.append(caught.value.reason)
+        reported.append(caught.value.reason)
 
     with store._write_lock:  # so that the write has to stand in line
         thread = threading.Thread(target=write)
@@ -234,7 +234,7 @@ def test_a_lock_that_no_waiting_frees_is_not_asked_for_again_and_again(path: Pat
         while not store._writes:
             time.sleep(0.001)
     thread.join()
-    assert (tries, told) == ([1], [StoreErrorReason.LOCKED])
+    assert (tries, reported) == ([1], [StoreErrorReason.LOCKED])
     store.close()
 
 

@@ -158,7 +158,7 @@ def test_settings_of_recipients(tmp_path: Any) -> None:
 @settings(max_examples=50)
 @given(st.text(), st.text(), st.none() | st.text(), st.none() | st.text())
 def test_nothing_a_peer_sends_raises(sender: str, recipient: str, proven: str | None, name: str | None) -> None:
-    """Invariant: any texts give a decision, and coming back in time gives an acceptance."""
+    """Any texts give a decision, and coming back in time gives an acceptance."""
     greylist = Greylist(MemoryStore(), settings=FRIENDS)
     first = greylist.check(IP, sender, recipient, now=T, proven_domain=proven, client_name=name)
     again = greylist.check(IP, sender, recipient, now=T + 300, proven_domain=proven, client_name=name)
@@ -324,7 +324,7 @@ def test_a_full_memory_store_lets_mail_through() -> None:
 
 
 def test_a_full_memory_store_gets_room_again() -> None:
-    """Invariant: service returns by itself, since what has run out is removed even while nothing new fits in."""
+    """Service returns by itself, since what has run out is removed even while nothing new fits in."""
     greylist = Greylist(MemoryStore(max_records=10), expire_every=4)
     for i in range(12):
         greylist.check(IP, f"a{i}x@example.org", BOB, now=T)
@@ -342,7 +342,7 @@ class Crowded(MemoryStore):
 
 
 def test_a_crowd_of_attempts_does_not_open_the_door() -> None:
-    """Invariant: who loses every race is told what the record says, neither let in early nor kept out."""
+    """Who loses every race gets what the record says, neither let in early nor kept out."""
     greylist = Greylist(Crowded())
     assert greylist.check(IP, ANN, BOB, now=T).reason == "new"
     early = greylist.check(IP, ANN, BOB, now=T + 1)

@@ -125,7 +125,7 @@ def test_forget(url: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_forget_what_somebody_else_removes_meanwhile(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Invariant: a record that is gone before its turn comes is done with, not tried again for ever."""
+    """A record that is gone before its turn comes is done with, not tried again for ever."""
     real = open_store(url)
 
     class Racing:

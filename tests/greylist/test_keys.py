@@ -120,7 +120,7 @@ ADDRESSES = st.one_of(
 
 @given(ADDRESSES, ADDRESSES, st.none() | ADDRESSES)
 def test_a_key_is_short_and_printable(sender: str, recipient: str, proven: str | None) -> None:
-    """Invariant: any text gives a key of three parts, printable ASCII, within its bound."""
+    """Any text gives a key of three parts, printable ASCII, within its bound."""
     key = keys_of(parse_ip("192.0.2.1"), sender, recipient, POLICY, proven).triplet
     assert len(key) <= MAX_KEY_OCTETS
     assert key.isascii()
@@ -131,7 +131,7 @@ def test_a_key_is_short_and_printable(sender: str, recipient: str, proven: str |
 
 @given(ADDRESSES)
 def test_the_case_of_a_domain_changes_nothing(address: str) -> None:
-    """Invariant: spelling the domain in capitals gives the same sender."""
+    """Spelling the domain in capitals gives the same sender."""
     local_part, at, domain = address.rpartition("@")
     if domain.isascii():
         assert normal_sender(f"{local_part}{at}{domain.upper()}") == normal_sender(f"{local_part}{at}{domain.lower()}")
@@ -143,7 +143,7 @@ def test_the_case_of_a_domain_changes_nothing(address: str) -> None:
     | ADDRESSES
 )
 def test_the_short_way_and_the_long_way_agree(address: str) -> None:
-    """Invariant: for any address, the short way for plain ones changes nothing."""
+    """For any address, the fast path for plain ones changes nothing."""
     assert normal_sender(address) == keys._part(address, keys._without_variations)
 
 
@@ -154,7 +154,7 @@ def test_long_addresses_stay_apart() -> None:
 
 @pytest.mark.parametrize("shape", ["a", "=", "a-", "1a", "prvs=", "srs0=", "0", "a=", "0a-", "f", "a.b="])
 def test_the_work_is_linear(shape: str) -> None:
-    """Invariant: ten times the address (up to the longest that is looked at) is not a hundred times the work."""
+    """Ten times the address (up to the longest that is looked at) is not a hundred times the work."""
 
     def seconds(characters: int) -> float:
         address = (shape * characters)[:characters] + "@example.org"

@@ -1,6 +1,6 @@
 """The greylisting machine: its table, its timing, its clocks.
 
-Whatever the clock has done, a client that comes back when it was told to is let through, and none that comes back
+Whatever the clock has done, a client that comes back in time is let through, and none that comes back
 earlier by an unbroken clock is.
 """
 
@@ -164,7 +164,7 @@ RECORDS = st.builds(Record, st.sampled_from(State), TIMES, TIMES, COUNTS, COUNTS
 
 @given(RECORDS | st.none(), TIMES, POLICIES)
 def test_the_table_has_an_entry_for_whatever_happens(record: Record | None, now: float, policy: GreylistPolicy) -> None:
-    """Invariant: any record, any time, any policy: a decision, and the state that the table names."""
+    """Any record, any time, any policy: a decision, and the state that the table names."""
     decision, after = decide(record, now, policy)
     event = event_for_triplet(record, now, policy)
     transition = TRIPLET[None if record is None or event is Event.NEW else record.state, event]
@@ -193,7 +193,7 @@ def test_every_entry_of_the_table_happens_and_no_other() -> None:
 
 @given(st.lists(TIMES, min_size=1, max_size=20), POLICIES)
 def test_clock_steps_never_lock_mail_out(clock: list[float], policy: GreylistPolicy) -> None:
-    """Invariant: after any history of clocks, no wait is longer than the delay, and coming back then is accepted."""
+    """After any history of clocks, no wait is longer than the delay, and coming back then is accepted."""
     record: Record | None = None
     for now in clock:
         decision, record = decide(record, now, policy)
@@ -209,7 +209,7 @@ def test_a_time_too_large_to_count_seconds_does_not_hang(now: float) -> None:
 
 @given(TIMES, st.lists(st.floats(0, 1), max_size=10), POLICIES)
 def test_never_early(first: float, fractions: list[float], policy: GreylistPolicy) -> None:
-    """Invariant: by a clock that only goes forward, nothing is accepted before the delay is over."""
+    """By a clock that only goes forward, nothing is accepted before the delay is over."""
     _, record = decide(None, first, policy)
     for fraction in sorted(fractions):
         now = first + policy.delay * fraction
@@ -223,7 +223,7 @@ def test_never_early(first: float, fractions: list[float], policy: GreylistPolic
 
 @given(RECORDS)
 def test_records_survive_their_text_form(record: Record) -> None:
-    """Invariant: to text and back is the same record."""
+    """To text and back is the same record."""
     assert Record.from_text(record.to_text()) == record
 
 

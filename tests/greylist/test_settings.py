@@ -168,14 +168,14 @@ def test_mistakes_are_named(text: str, words: str) -> None:
 
 @given(st.text(max_size=200) | st.text(alphabet='delay=[exmpt]."@5\n', max_size=80))
 def test_any_text(text: str) -> None:
-    """Invariant: any text is settings or a ConfigError."""
+    """Any text is settings or a ConfigError."""
     with contextlib.suppress(ConfigError):
         assert isinstance(read_greylist_settings(text), Settings)
 
 
 @given(st.text(max_size=300), st.text(max_size=300), st.text(max_size=300))
 def test_any_peer(name: str, sender: str, recipient: str) -> None:
-    """Invariant: whatever a peer sends is exempt or not, and has a policy."""
+    """Whatever a peer sends is exempt or not, and has a policy."""
     SETTINGS.exemption(parse_ip("203.0.113.1"), name, sender, recipient)
     assert SETTINGS.policy_for(recipient).lifetime == 35 * 86400
 
@@ -187,7 +187,7 @@ def test_patterns_of_a_caller_are_checked() -> None:
 
 
 def test_a_long_list_costs_no_more_than_a_short_one() -> None:
-    """A match is one look-up for each prefix length, not one for each network."""
+    """A match is one lookup for each prefix length, not one for each network."""
     networks = Patterns.of(f"10.{i // 256}.{i % 256}.0/24" for i in range(5000))
     assert len(networks.networks) == 1
     assert networks.match_ip(parse_ip("10.19.135.9")) == "10.19.135.0/24"

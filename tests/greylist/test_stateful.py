@@ -39,7 +39,7 @@ STEPS = st.one_of(
 
 
 class Model:
-    """The rules, told once more: first attempts, passes and clients as plain dictionaries."""
+    """The rules, written once more: first attempts, passes and clients as plain dictionaries."""
 
     def __init__(self) -> None:
         self.first: dict[Any, float] = {}  # of a triplet that waits
@@ -130,7 +130,7 @@ class Driven(RuleBasedStateMachine):
 
     @rule(client=CLIENTS, person=PEOPLE)
     def come_back_when_told(self, client: int, person: int) -> None:
-        """The promise: whoever comes back when told is let through, whatever the clock did before."""
+        """The promise: whoever comes back in time is let through, whatever the clock did before."""
         sender = f"{'abcde'[person]}@example.org"
         for expected_action in ("any", "accept"):
             self.model.check(client, person, self.now)

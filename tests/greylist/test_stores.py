@@ -155,7 +155,7 @@ def test_what_is_written_outlives_the_object(shared: str, store_url: Callable[[s
 
 
 def test_threads_share_one_store(kind: str, store_url: Callable[[str], str]) -> None:
-    """Invariant: of eight threads that count one record up, each step is one of theirs, and none is lost."""
+    """Of eight threads that count one record up, each step is one of theirs, and none is lost."""
     store: Store = open_store(store_url(kind))
     store.compare_and_set("k", None, A._replace(deferred=0))
     failures: list[BaseException] = []

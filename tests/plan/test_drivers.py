@@ -59,7 +59,7 @@ class Sync:
 
 
 class Held:
-    """Holds every answer back until it is told; for run with submit, and for run_async under asyncio and trio."""
+    """Holds every answer back until the test lets it go; for `submit`, and for asyncio and trio."""
 
     def __init__(self) -> None:
         self.asked: list[Question] = []
@@ -442,7 +442,7 @@ def test_run_works_inside_a_running_loop_and_from_any_thread() -> None:
 
 
 class Ticking:
-    """A clock that goes on by one second for each look-up, and the resolver that makes it do so."""
+    """A clock that goes on by one second for each lookup, and the resolver that makes it do so."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -629,7 +629,7 @@ def test_an_answer_that_is_there_at_the_deadline_counts_in_asyncio() -> None:
 
 
 def test_a_caller_that_is_cancelled_twice_has_closed_its_plan() -> None:
-    """The second time while a look-up, which was cancelled, takes long to end."""
+    """The second time while a lookup, which was cancelled, takes long to end."""
     log: list[str] = []
 
     class Stubborn:
@@ -637,7 +637,7 @@ def test_a_caller_that_is_cancelled_twice_has_closed_its_plan() -> None:
             try:
                 await asyncio.sleep(60)
             except asyncio.CancelledError:
-                log.append("look-up cancelled")
+                log.append("lookup cancelled")
                 await asyncio.sleep(60)
             return FOUND
 
@@ -648,7 +648,7 @@ def test_a_caller_that_is_cancelled_twice_has_closed_its_plan() -> None:
             task.cancel()
             await asyncio.sleep(0.01)
         assert task.cancelled()
-        assert sorted(log) == ["look-up cancelled", "plan closed"]
+        assert sorted(log) == ["lookup cancelled", "plan closed"]
 
     asyncio.run(main())
 
@@ -816,7 +816,7 @@ def test_questions_come_in_the_order_of_the_parts() -> None:
 
 
 def test_trio_tells_of_an_error_though_the_plan_is_cancelled() -> None:
-    """Whichever look-up ends first."""
+    """Whichever lookup ends first."""
 
     class Failing:
         async def lookup_async(self, question: Question) -> Answer:

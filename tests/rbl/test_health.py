@@ -132,7 +132,7 @@ answers = st.sampled_from(["none", "127.0.0.2", "127.255.255.254", "198.51.100.7
 @unhurried
 @given(must=answers, must_not=answers)
 def test_only_the_right_pair_is_healthy(must: str, must_not: str) -> None:
-    """Invariant: healthy if and only if the one entry is there and the other is certainly not."""
+    """Healthy if and only if the one entry is there and the other is certainly not."""
     zone = ZoneResolver()
 
     class Pair:

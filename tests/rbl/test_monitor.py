@@ -133,20 +133,20 @@ def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(world.monitor.records()) == 2
 
 
-TROUBLES = {"timeout": "timed-out", "servfail": "server-failure", "refused": "refused-by-server"}
+DNS_ERRORS = {"timeout": "timed-out", "servfail": "server-failure", "refused": "refused-by-server"}
 
 
-@pytest.mark.parametrize("trouble", [*TROUBLES, "error-code", "not-a-list"])
-def test_errors_in_a_row_take_a_list_out(trouble: str) -> None:
+@pytest.mark.parametrize("error", [*DNS_ERRORS, "error-code", "not-a-list"])
+def test_errors_in_a_row_take_a_list_out(error: str) -> None:
     world = World(WELL, errors_allowed=3, retry_after=60)
     assert world.listing().result == "not-listed"
     name = f"{REVERSED}.{GOOD}"
-    records = {"error-code": ["127.255.255.254"], "not-a-list": ["198.51.100.7"]}.get(trouble, [])
-    world.set(WELL | {(name, "A"): records}, {(name, "A"): trouble} if trouble in TROUBLES else None)
+    records = {"error-code": ["127.255.255.254"], "not-a-list": ["198.51.100.7"]}.get(error, [])
+    world.set(WELL | {(name, "A"): records}, {(name, "A"): error} if error in DNS_ERRORS else None)
     reasons = []
     for world.now in (1.0, 2.0, 3.0, 4.0):
         reasons.append(world.listing().reason.value)
-    expected = TROUBLES.get(trouble, trouble)
+    expected = DNS_ERRORS.get(error, error)
     assert reasons == [expected] * 3 + ["out-of-service"]
     assert "3 errors in a row" in world.monitor.record_of(GOOD).why
 
@@ -250,7 +250,7 @@ def test_mistakes_raise_when_called() -> None:
 
 
 class AnyHistory(RuleBasedStateMachine):
-    """Invariant: through any history of lists that fall sick and recover, one listing for each zone, in order; a list
+    """Through any history of lists that fall sick and recover, one listing for each zone, in order; a list
     that lists everything never makes a listing once it was tested; a list that is well is in service after
     `retry_at_most` and one query."""
 

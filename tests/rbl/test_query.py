@@ -31,7 +31,7 @@ REVERSED = "1.2.0.192"
 
 
 class Recorder:
-    """A resolver that remembers what was asked."""
+    """A resolver that notes what was asked."""
 
     def __init__(self, zone: ZoneResolver) -> None:
         self.zone = zone
@@ -318,7 +318,7 @@ def test_meanings_are_those_of_the_codes_that_count() -> None:
     ("failure", "reason"),
     [("timeout", "timed-out"), ("servfail", "server-failure"), ("refused", "refused-by-server")],
 )
-def test_dns_trouble_is_a_temperror_of_that_list_alone(failure: Any, reason: str) -> None:
+def test_a_dns_error_is_a_temperror_of_that_list_alone(failure: Any, reason: str) -> None:
     listings = ask(
         CLIENT,
         ["sick.example", ZONE],
@@ -362,7 +362,7 @@ def test_at_the_deadline_the_lists_that_answered_count() -> None:
     st.integers(0, 30),
 )
 def test_the_order_of_answers_does_not_matter(kinds: list[str], random: Any, cut: int) -> None:
-    """Invariant: whatever order the answers come in, and whenever the deadline cuts them off, there is one listing
+    """Whatever order the answers come in, and whenever the deadline cuts them off, there is one listing
     for each zone, in order; those answered in time are judged by their answer alone, the others are temperrors."""
     answers = {
         "listed": Answer(Outcome.FOUND, (IPv4Address("127.0.0.2"),)),
@@ -415,7 +415,7 @@ def test_the_reason_is_made_safe(text: str | bytes, shown: str) -> None:
 @unhurried
 @given(st.lists(st.binary(max_size=600), max_size=20))
 def test_any_reason_is_one_short_line(texts: list[bytes]) -> None:
-    """Invariant: whatever octets a list sends, the text is one line of printable ASCII of bounded length."""
+    """Whatever octets a list sends, the text is one line of printable ASCII of bounded length."""
     (listing,) = ask(CLIENT, [ZONE], {**listed(ZONE, "127.0.0.2"), (f"{REVERSED}.{ZONE}", "TXT"): texts or [b""]})
     assert listing.text.isascii()
     assert not listing.text or listing.text.isprintable()

@@ -101,14 +101,14 @@ patterns = st.builds(Pattern, st.tuples(*[st.lists(terms, min_size=1, max_size=4
 @unhurried
 @given(patterns)
 def test_text_and_value_are_the_same_pattern(pattern: Pattern) -> None:
-    """Invariant: what is printed is read back as the same value."""
+    """What is printed is read back as the same value."""
     assert Pattern.parse(str(pattern)) == pattern
 
 
 @unhurried
 @given(patterns, st.tuples(octets, octets, octets, octets))
 def test_a_pattern_is_its_octets(pattern: Pattern, address: tuple[int, int, int, int]) -> None:
-    """Invariant: an address matches if each of its octets is in the set that the terms spell out."""
+    """An address matches if each of its octets is in the set that the terms spell out."""
     sets = [
         {
             octet
@@ -124,7 +124,7 @@ def test_a_pattern_is_its_octets(pattern: Pattern, address: tuple[int, int, int,
 @unhurried
 @given(st.one_of(st.text(), st.text("127.0[];&*=-+ reject.example\t", max_size=60)))
 def test_any_text_is_a_rule_or_an_error(text: str) -> None:
-    """Invariant: any text is a rule whose notation is read back as the same rule, or a RuleError; nothing else."""
+    """Any text is a rule whose notation is read back as the same rule, or a RuleError; nothing else."""
     try:
         rule = Rule.parse(text)
     except RuleError:

@@ -123,7 +123,7 @@ rules = st.tuples(st.integers(-5, 5), st.sampled_from(["score", "reject", "allow
 @unhurried
 @given(st.lists(rules, max_size=8), st.integers(1, 15))
 def test_a_verdict_follows_its_order(given_rules: list[tuple[int, str, str]], threshold: int) -> None:
-    """Invariant: allow before reject before score; the score is the sum over the listed; the order is immaterial."""
+    """Allow before reject before score; the score is the sum over the listed; the order is immaterial."""
     listings = [listing(f"l{n}.example*{w} {a}", r) for n, (w, a, r) in enumerate(given_rules)]
     verdict = judge(listings, threshold=threshold)
     listed_rules = [(w, a) for w, a, r in given_rules if r == "listed"]

@@ -29,7 +29,7 @@ FEW, MANY = 2.5, 50
 RIGHT, WRONG = "192.0.2.1", "192.0.2.66"
 Found, NoData, NoName = {Outcome.FOUND}, {Outcome.NO_DATA}, {Outcome.NO_SUCH_NAME}
 TimedOut, Failed, Refused = {Outcome.TIMED_OUT}, {Outcome.SERVER_FAILURE}, {Outcome.REFUSED}
-Trouble = TimedOut | Failed | Refused
+DnsError = TimedOut | Failed | Refused
 
 Behaviour = Callable[[bytes, bool, int], list[Reply]]
 CASES: dict[str, tuple[set[Outcome], Behaviour]] = {}
@@ -147,7 +147,7 @@ def sends_only_records_of_other_types(query: bytes, tcp: bool, number: int) -> l
 # --- garbage ---------------------------------------------------------------------------------------------------
 
 
-@case(Trouble)
+@case(DnsError)
 def babbles(query: bytes, tcp: bool, number: int) -> list[Reply]:
     return [(0, b"\xff" * 100), (0, b"x"), (0, query[:2] + b"\xff" * 40)]
 
@@ -157,33 +157,33 @@ def babbles_first(query: bytes, tcp: bool, number: int) -> list[Reply]:
     return [(0, b"\xff" * 100), (0, b"x"), (0.02, good(query))]
 
 
-@case(Trouble)
+@case(DnsError)
 def sends_the_query_back(query: bytes, tcp: bool, number: int) -> list[Reply]:
     return [(0, query)]
 
 
-@case(Trouble)
+@case(DnsError)
 def sends_a_header_only(query: bytes, tcp: bool, number: int) -> list[Reply]:
     return [(0, query[:2] + struct.pack("!HHHHH", 0x8180, 0, 0, 0, 0))]
 
 
-@case(Trouble)
+@case(DnsError)
 def counts_more_records_than_it_sends(query: bytes, tcp: bool, number: int) -> list[Reply]:
     return [(0, by_hand(query, b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\1", count=2))]
 
 
-@case(Trouble)
+@case(DnsError)
 def sends_an_address_of_three_octets(query: bytes, tcp: bool, number: int) -> list[Reply]:
     return [(0, by_hand(query, b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\3\xc0\0\2"))]
 
 
-@case(Trouble)
+@case(DnsError)
 def points_in_a_circle(query: bytes, tcp: bool, number: int) -> list[Reply]:
     here = query.index(0, 12) + 5
     return [(0, by_hand(query, struct.pack("!H", 0xC000 | here) + b"\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\1"))]
 
 
-@case(NoData | Trouble)
+@case(NoData | DnsError)
 def answers_in_another_class(query: bytes, tcp: bool, number: int) -> list[Reply]:
     return [(0, by_hand(query, b"\xc0\x0c\0\1\0\3\0\0\0\x3c\0\4\xc0\0\2\1"))]
 
@@ -211,7 +211,7 @@ def says_refused(query: bytes, tcp: bool, number: int) -> list[Reply]:
     return [(0, response_to(query, rcode=5).to_wire())]
 
 
-@case(Trouble)
+@case(DnsError)
 def says_formerr(query: bytes, tcp: bool, number: int) -> list[Reply]:
     return [(0, response_to(query, rcode=1).to_wire())]
 
@@ -221,7 +221,7 @@ def says_notimp(query: bytes, tcp: bool, number: int) -> list[Reply]:
     return [(0, response_to(query, rcode=4).to_wire())]
 
 
-@case(Trouble)
+@case(DnsError)
 def says_yxdomain(query: bytes, tcp: bool, number: int) -> list[Reply]:
     return [(0, response_to(query, rcode=6).to_wire())]
 
@@ -264,7 +264,7 @@ def truncates(query: bytes, tcp: bool, number: int) -> list[Reply]:
     return [(0, good(query) if tcp else truncated(query))]
 
 
-@case(Trouble)
+@case(DnsError)
 def truncates_and_hangs_up(query: bytes, tcp: bool, number: int) -> list[Reply]:
     return [(0, b"" if tcp else truncated(query))]
 
@@ -274,12 +274,12 @@ def truncates_and_falls_silent(query: bytes, tcp: bool, number: int) -> list[Rep
     return [] if tcp else [(0, truncated(query))]
 
 
-@case(Trouble)
+@case(DnsError)
 def truncates_and_babbles(query: bytes, tcp: bool, number: int) -> list[Reply]:
     return [(0, b"\xff" * 60 if tcp else truncated(query))]
 
 
-@case(Trouble | NoData)
+@case(DnsError | NoData)
 def truncates_for_ever(query: bytes, tcp: bool, number: int) -> list[Reply]:
     return [(0, truncated(query))]
 
@@ -367,8 +367,8 @@ def answers_by_case(asker: Asker) -> dict[str, Answer]:
 # c-ares judges packets itself, and shows less of them; docs/conformance.md says what follows from that.
 CARES = {
     "babbles-first": Found | Failed,
-    "sends-the-query-back": Trouble | NoData,
-    "says-yxdomain": Trouble | NoData,
+    "sends-the-query-back": DnsError | NoData,
+    "says-yxdomain": DnsError | NoData,
     "sends-too-long-a-chain": Failed | NoData | Found,
     "sends-a-loop": Failed | NoData,
 }

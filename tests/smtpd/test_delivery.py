@@ -1,6 +1,6 @@
 """Handing messages on, to real servers and into a Maildir.
 
-A message is taken by the next server for all recipients, octet by octet, or the client is told why not.
+A message is taken by the next server for all recipients, octet by octet, or the client learns why not.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def test_a_client_that_never_reads_is_cut_off(serve: Serve) -> None:
     server = serve(rest="[listen]\nmax_errors = 1000000\n[deadlines]\nidle = 0.5\n")
     raw = server.raw()
     raw.socket.settimeout(10)
-    with pytest.raises(OSError):  # noqa: PT012  time-out while nobody takes our octets, then a reset
+    with pytest.raises(OSError):  # noqa: PT012  timeout while nobody takes our octets, then a reset
         while True:
             raw.socket.sendall(b"HELP\r\n" * 10_000)
     wait_until(lambda: server.handler.connections.total == 0)

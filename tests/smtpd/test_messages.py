@@ -222,7 +222,7 @@ def test_our_own_mail_is_signed_by_the_table(serve: Serve, tmp_path: Path, autho
     signatures = run(dkim.verify(accepted.content, now=server.clock.now), zone)
     assert [signature.result for signature in signatures] == (["pass"] if is_signed else [])
     assert accepted.trusted
-    # Nobody outside needs to be told how our own client was judged.
+    # Nobody outside needs to know how our own client was judged.
     assert b"Authentication-Results" not in accepted.content
 
 

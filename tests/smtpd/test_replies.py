@@ -47,10 +47,10 @@ CASES = {
     "a reverse name that leads elsewhere is one": Case(
         {"client": ["reject_unknown_reverse_client_hostname"]}, NOTHING, source=WRONG_NAME
     ),
-    "reverse DNS in trouble": Case(
+    "reverse DNS fails": Case(
         {"client": ["reject_unknown_client_hostname code=550"]}, ("rcpt", 450, "4.7.25", "hostname"), source=SLOW_NAME
     ),
-    "reverse DNS in trouble, passed over": Case(
+    "reverse DNS fails, passed over": Case(
         {"client": ["reject_unknown_client_hostname on_dns_error=pass"]}, NOTHING, source=SLOW_NAME
     ),
     "listed": Case(
@@ -80,7 +80,7 @@ CASES = {
     "sender domain without mail": Case(
         {"sender": ["reject_unknown_sender_domain"]}, ("rcpt", 550, "5.7.27", "nullMX"), sender="x@null.example"
     ),
-    "sender domain in trouble": Case(
+    "sender domain fails": Case(
         {"sender": ["reject_unknown_sender_domain"]}, ("rcpt", 450, "4.1.8", "look up"), sender="x@down.example"
     ),
     "null sender": Case({"sender": ["reject_unknown_sender_domain", "reject_non_fqdn_sender"]}, NOTHING, sender=""),
@@ -89,7 +89,7 @@ CASES = {
     "SPF fail, deferred": Case(
         {"recipient": ["check_spf fail=defer"]}, ("rcpt", 451, "4.7.23", "SPF"), source=WRONG_NAME
     ),
-    "SPF in trouble": Case({"recipient": ["check_spf"]}, ("rcpt", 451, "4.4.3", "SPF"), sender="x@down.example"),
+    "SPF fails": Case({"recipient": ["check_spf"]}, ("rcpt", 451, "4.4.3", "SPF"), sender="x@down.example"),
     "SPF of HELO": Case(
         {"recipient": ["check_spf identity=helo"]}, ("rcpt", 550, "5.7.23", "HELO"), NAMELESS, sender="x@open.example"
     ),

@@ -136,7 +136,7 @@ class TestRecords:
         ("failure", "reason"),
         [("timeout", "dns-timed-out"), ("servfail", "dns-server-failure"), ("refused", "dns-refused")],
     )
-    def test_4_4_dns_trouble_is_temperror(self, failure: str, reason: str) -> None:
+    def test_4_4_a_dns_error_is_temperror(self, failure: str, reason: str) -> None:
         result = check(world(SIMPLE, {("example.org", "TXT"): failure}))
         assert (result.result, result.reason) == ("temperror", reason)
         assert result.reply is not None

@@ -282,7 +282,7 @@ class TestValidatedName:
         assert self.asked("1.2.0.192.in-addr.arpa. PTR liar.example.org.\nliar.example.org. A 192.0.2.2") == "unknown.x"
         assert self.asked("", **{"1.2.0.192.in-addr.arpa": "servfail"}) == "unknown.x"
 
-    def test_7_3_trouble_skips_a_name(self) -> None:
+    def test_7_3_a_dns_error_skips_a_name(self) -> None:
         assert (
             self.asked(PTR.replace("a.example.org.          A 192.0.2.1", ""), **{"a.example.org": "timeout"})
             == "other.example.x"

@@ -133,7 +133,7 @@ class TestA:
         assert len(dns.asked) == 1
 
     @pytest.mark.parametrize("term", ["a", "mx", "mx:m.example", "exists:e.example", "include:i.example"])
-    def test_5_dns_trouble_is_temperror(self, term: str) -> None:
+    def test_5_a_dns_error_is_temperror(self, term: str) -> None:
         names = (
             ("example.org", "A"),
             ("example.org", "MX"),
@@ -384,7 +384,7 @@ class TestExplanation:
         assert (result.result, result.explanation, result.void_lookups) == ("fail", None, 0)
 
     @pytest.mark.parametrize("failure", ["timeout", "servfail", "refused"])
-    def test_6_2_dns_trouble(self, failure: str) -> None:
+    def test_6_2_a_dns_error(self, failure: str) -> None:
         zone = world('example.org. TXT "v=spf1 exp=e.example -all"', {("e.example", "TXT"): failure})
         assert (check(zone).result, check(zone).explanation) == ("fail", None)
 

@@ -84,7 +84,7 @@ senders = st.one_of(
     st.text(max_size=40),
     st.builds("{}@{}".format, st.text(max_size=30), st.sampled_from(["example.org", "a.example", "Bücher.example"])),
 )
-TROUBLE = [Outcome.NO_DATA, Outcome.NO_SUCH_NAME, Outcome.TIMED_OUT, Outcome.SERVER_FAILURE, Outcome.REFUSED]
+NOTHING_FOUND = [Outcome.NO_DATA, Outcome.NO_SUCH_NAME, Outcome.TIMED_OUT, Outcome.SERVER_FAILURE, Outcome.REFUSED]
 
 
 class Chaos:
@@ -121,7 +121,7 @@ class Chaos:
         }[question.type]
         if self.data.draw(st.integers(0, 3)):
             return Answer(Outcome.FOUND, tuple(self.data.draw(found)), 300)
-        return Answer(self.data.draw(st.sampled_from(TROUBLE)))
+        return Answer(self.data.draw(st.sampled_from(NOTHING_FOUND)))
 
 
 # Ten terms of at most 1 + 10 questions each, one PTR question for %{p} with ten names, the record, the explanation.

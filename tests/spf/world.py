@@ -15,7 +15,7 @@ from mailauth.spf import SpfResult, check_helo, check_host
 
 
 class Counting:
-    """A resolver that remembers what it was asked."""
+    """A resolver that notes what it was asked."""
 
     def __init__(self, zone: ZoneResolver) -> None:
         self.zone = zone

@@ -133,7 +133,7 @@ def dkim(
 def distinct_length(signatures: Iterable[str]) -> int:
     """How many characters of each signature (b tag) tell them apart, eight at least (RFC 6008 section 4).
 
-    Equal signatures cannot be told apart; they are counted once.
+    Equal signatures are counted once.
     """
     ordered = sorted({_signature(signature) for signature in signatures})
     shared = (_shared(a, b) for a, b in pairwise(ordered))

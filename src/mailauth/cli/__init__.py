@@ -1,6 +1,6 @@
 """The ``mailauth`` command.
 
-The command's front door. Each sub-command is a module of its own in this package and is imported only when it is
+Each sub-command is a module of its own in this package and is imported only when it is
 named, so that `mailauth spf` does not pay for dkim's libraries.
 """
 

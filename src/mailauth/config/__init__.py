@@ -7,7 +7,7 @@
 
 docs/configuration.md describes every key; ``mailauth config check FILE`` checks a file.
 
-The front door: a file or a text in, a checked `Config` out, and the builders' names. The file is the site's own, so
+A file or a text in, a checked `Config` out, and the builders' names. The file is the site's own, so
 each mistake in it is a `ConfigError`; nothing in it comes from a peer.
 """
 

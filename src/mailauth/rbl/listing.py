@@ -22,7 +22,7 @@ from mailauth.rbl.catalogue import COMMON_ERRORS, Code, KnownList
 from mailauth.rbl.rule import Rule
 
 MAX_CODES = 32
-"""Answers kept as evidence; all of them are judged. No list gives more than a handful."""
+"""Answers kept in the result; all of them are judged. No list gives more than a handful."""
 
 MAX_TEXT_CHARACTERS = 400
 """Of the reason text: RFC 5321 section 4.5.3.1.5 allows 512 octets for a whole reply line."""

@@ -44,7 +44,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class SpfResult:
-    """The result of checking one identity, and the evidence for it."""
+    """The result of checking one identity, and how it came about."""
 
     result: Result
     reason: Reason

@@ -157,7 +157,7 @@ class SqliteStore(Store):
     # --- writing ---
 
     def _write(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Have the work done in a transaction, together with whatever other threads have to write."""
+        """Have the work done in a transaction, with whatever other threads have to write."""
         if not self._writes and self._write_lock.acquire(blocking=False):
             # Nobody else has anything to write. What comes meanwhile is written by the next that gets the lock.
             try:
@@ -226,7 +226,7 @@ class SqliteStore(Store):
     def _with_connection(self, deadline: float | None, work: Callable[..., T], *arguments: Any) -> T:
         """Do something with an idle connection or a new one; one that fails is not used again.
 
-        `deadline` is for all waiting together; None: the time begins now.
+        `deadline` is for all waiting; None: the time begins now.
         """
         now = time.monotonic()
         if deadline is None:

@@ -62,7 +62,7 @@ def parse_url(url: str, time_limit: float | None = None) -> StoreUrl:
 
 
 def _unknown(url: str) -> str:
-    """What is no store's URL, for people: a path in full, for that is what it is most often."""
+    """A text that is not the URL of a store, for people: in full, since it is most often a path."""
     return repr(url if _SCHEME_LESS.fullmatch(url) else redact(url))
 
 
