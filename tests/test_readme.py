@@ -65,3 +65,15 @@ def test_an_example_runs_as_it_stands(source: str, capsys: pytest.CaptureFixture
 def test_the_first_example_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     run_example(EXAMPLES[0], {})
     assert capsys.readouterr().out.startswith("pass matched ip4:192.0.2.0/28")
+
+
+def test_the_resolver_of_ones_own_in_the_docs() -> None:
+    """One method each for synchronous and asynchronous callers is all that a resolver needs (docs/resolvers.md)."""
+    page = (ROOT / "docs" / "resolvers.md").read_text()
+    (source,) = re.findall(r"^## Your own\n+```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    run_example(source, names)
+    mine = names["Mine"]()
+    question = {"helo": "mx.example.org", "mail_from": "ann@example.org", "resolver": mine}
+    assert mailauth.sync.check_spf("192.0.2.1", **question).result == "fail"
+    assert asyncio.run(mailauth.aio.check_spf("192.0.2.1", **question)).result == "fail"

@@ -242,7 +242,7 @@ class TestPtr:
         zone = world(f'example.org. TXT "v=spf1 {term} -all"' + REVERSE, {("down.example.org", "*"): "servfail"})
         assert check(zone, ip).result == {True: "pass", False: "fail", None: "permerror"}[matches]
 
-    def test_5_5_trouble_with_the_reverse_name_is_no_match(self) -> None:
+    def test_5_5_an_error_of_the_reverse_name_is_no_match(self) -> None:
         zone = world('example.org. TXT "v=spf1 ptr -all"', {("1.2.0.192.in-addr.arpa", "PTR"): "timeout"})
         assert check(zone).result == "fail"
 
@@ -438,7 +438,7 @@ class TestExplanation:
         result = record("v=spf1 -all exp=e.example", more='e.example. TXT "%{r}"', receiver=receiver)
         assert result.explanation == "unknown"
 
-    def test_4_6_4_trouble_in_an_explanation_is_never_an_error(self) -> None:
+    def test_4_6_4_a_dns_error_of_an_explanation_is_never_an_error(self) -> None:
         more = 'e.example. TXT "%{p}"\n' + "".join(f"h{i}.example.org. A 10.0.0.1\n" for i in range(10))
         terms = " ".join(f"a:h{i}.example.org" for i in range(10))
         result = record(f"v=spf1 {terms} -all exp=e.example", more=more)

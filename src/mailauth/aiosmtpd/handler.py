@@ -295,7 +295,7 @@ def _note_pipelining(server: SMTP, ours: Session) -> None:
 def _address_error(address: str, envelope: Envelope) -> str | None:
     """RFC 6531 section 3.5: an address that is not ASCII needs SMTPUTF8 at MAIL.
 
-    A text that is not an address is refused here, too: other servers read paths in their own way, with controls in them.
+    A text that is not an address is refused here, too: other servers read paths in their own way, controls and all.
     """
     path = parse_path(address if address == "<>" else f"<{address}>")
     if path is None or path.parameters or path.address != address.removeprefix("<>"):

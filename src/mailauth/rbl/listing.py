@@ -145,7 +145,7 @@ class Judgment(NamedTuple):
 
 _NO_ENTRY = Judgment(Result.NOT_LISTED, Reason.NO_ENTRY, "no entry")
 # The resolver's own words may hold the name that was asked, and so a key: they are not repeated.
-_TROUBLE = {
+_DNS_ERRORS = {
     Outcome.TIMED_OUT: Judgment(Result.TEMPERROR, Reason.TIMED_OUT, "no answer in time"),
     Outcome.SERVER_FAILURE: Judgment(Result.TEMPERROR, Reason.SERVER_FAILURE, "the list's servers fail"),
     Outcome.REFUSED: Judgment(Result.TEMPERROR, Reason.REFUSED_BY_SERVER, "the DNS refuses the question"),
@@ -157,7 +157,7 @@ _OTHER = "an entry, with a code that does not count here"
 def judge_answer(rule: Rule, answer: Answer) -> Judgment:
     """What the answer to the A question says, by the rule and by the list's table."""
     if not answer.records:
-        return _TROUBLE.get(answer.outcome, _NO_ENTRY)
+        return _DNS_ERRORS.get(answer.outcome, _NO_ENTRY)
     if len(answer.records) <= _MAX_CACHED:
         return _judge_again(rule, answer.addresses)
     return _judge(rule, answer.addresses)
