@@ -12,9 +12,10 @@ from typing import Literal, TypeAlias
 
 from mailauth.mail.names import to_ascii
 from mailauth.spf.macros import MacroString, parse_domain_spec
+from mailauth.spf.parse import QUALIFIERS
 from mailauth.spf.policy import MAX_LOOKUPS
 from mailauth.spf.problem import TermError
-from mailauth.spf.record import QUALIFIERS, Record
+from mailauth.spf.record import Record
 from mailauth.spf.terms import (
     IP4_BITS,
     IP6_BITS,

@@ -19,11 +19,12 @@ from typing import Any, Protocol, TypeAlias, cast
 from mailauth.mail.names import MAX_ADDRESS_CHARACTERS, is_within, reverse_name, to_ascii
 from mailauth.plan.dns import TIMED_OUT, Answer, Exchange, Outcome, Question
 from mailauth.plan.execution import Plan
+from mailauth.spf.compile import Lookup, Networks, Step
 from mailauth.spf.identity import UNKNOWN, Client, record_question, split_sender
 from mailauth.spf.macros import MacroString, expand_name, expand_text, parse_explain_string, target_name
 from mailauth.spf.policy import SpfPolicy
 from mailauth.spf.problem import Problem, TermError, shown
-from mailauth.spf.record import Lookup, Networks, Record, Step, parsed_record
+from mailauth.spf.record import Record, parsed_record
 from mailauth.spf.result import Identity, Reason, SpfResult, result_of
 from mailauth.spf.terms import IP4_BITS, IP6_BITS, Asking, Exists, Include, Mechanism, Mx, Ptr, Result
 

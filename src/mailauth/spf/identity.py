@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 
 from mailauth.mail.names import MAX_ADDRESS_CHARACTERS, is_fqdn, parse_ip, to_ascii
 from mailauth.plan.dns import MAX_NAME_OCTETS, IPAddress, Question, RecordType
-from mailauth.spf.record import IP6_OFFSET
+from mailauth.spf.compile import IP6_OFFSET
 
 POSTMASTER = "postmaster"
 UNKNOWN = "unknown"

@@ -17,10 +17,12 @@ from typing import Any
 from mailauth.mail.names import is_fqdn, to_ascii
 from mailauth.plan.dns import Answer, Question
 from mailauth.plan.execution import Plan, ask_all
+from mailauth.spf.compile import IP6_OFFSET, merged, network_range
 from mailauth.spf.macros import expand_name, target_name
+from mailauth.spf.parse import has_version, parse_terms
 from mailauth.spf.policy import MAX_LOOKUPS, MAX_MX_HOSTS, MAX_VOID_LOOKUPS
 from mailauth.spf.problem import Problem, RecordError, shown
-from mailauth.spf.record import IP6_OFFSET, MAX_STRING_OCTETS, Record, has_version, merged, network_range, parse_terms
+from mailauth.spf.record import MAX_STRING_OCTETS, Record
 from mailauth.spf.terms import (
     IP4_BITS,
     IP6_BITS,

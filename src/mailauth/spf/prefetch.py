@@ -13,9 +13,10 @@ from collections.abc import Iterator
 
 from mailauth.plan.dns import Answer, Question
 from mailauth.plan.execution import Gather, Plan, Request
+from mailauth.spf.compile import Lookup, Networks
 from mailauth.spf.evaluate import Evaluation
 from mailauth.spf.macros import target_name
-from mailauth.spf.record import Lookup, Networks, Record, parsed_record
+from mailauth.spf.record import Record, parsed_record
 from mailauth.spf.result import SpfResult
 from mailauth.spf.terms import Ptr
 

@@ -8,8 +8,9 @@ from typing import cast
 
 from mailauth.plan.dns import Answer, Question
 from mailauth.plan.execution import Plan, Request
+from mailauth.spf.compile import Networks, Step
 from mailauth.spf.evaluate import Evaluation
-from mailauth.spf.record import Networks, Record, Step
+from mailauth.spf.record import Record
 from mailauth.spf.result import SpfResult
 from mailauth.spf.terms import Mechanism, Redirect, Result, Term
 from mailauth.spf.trace import MATCH, NO_MATCH, USED, TraceQuestion, TraceRecord, TraceTerm
