@@ -1,4 +1,4 @@
-"""The asynchronous facade: `check_spf`, `verify_dkim`, `sign_dkim`, `query_rbl`, `check_iprev`, `Authenticator`.
+"""The asynchronous facade: `check_spf`, `verify_dkim`, `sign_dkim`, `check_dmarc`, `query_rbl`, ...
 
 The facade for asyncio and trio. It has the names of mailauth.sync with the same arguments, a test compares them; what
 is different is that results are awaited. No protocol logic; no event loop is touched at import.
@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from mailauth import dkim, iprev, rbl, spf
+from mailauth import dkim, dmarc, iprev, rbl, spf
 from mailauth.greylist import Action as GreylistAction
 from mailauth.greylist import AsyncGreylist as _Greylist
 from mailauth.greylist import AsyncStore, GreylistPolicy, SettingsSource
 from mailauth.mail import names
+from mailauth.mail.author import Author, read_author
+from mailauth.mail.header import Splitter
 from mailauth.mail.lines import MessageSource, blocks, message_source
 from mailauth.plan import DEFAULT_TIME_LIMIT, AsyncResolver, IPAddress, Plan, run_async
 from mailauth.plan.drivers import running_trio
@@ -28,6 +30,7 @@ __all__ = [
     "Authenticator",
     "Greylist",
     "Session",
+    "check_dmarc",
     "check_iprev",
     "check_spf",
     "query_rbl",
@@ -39,6 +42,7 @@ T = TypeVar("T")
 
 # Making one costs as much as a plain SPF check.
 _SPF_POLICY, _DKIM_POLICY, _RBL_POLICY = spf.SpfPolicy(), dkim.DkimPolicy(), rbl.RblPolicy()
+_DMARC_POLICY = dmarc.DmarcPolicy()
 
 _default: list[AsyncResolver] = []
 
@@ -162,6 +166,36 @@ async def sign_dkim(
     signer = dkim.MessageSigner(key, domain=domain, selector=selector, options=options, **settings)
     await _read(message, signer.feed)
     return await signer.finish_async()
+
+
+async def check_dmarc(
+    author_domain: str | None = None,
+    *,
+    message: MessageSource | None = None,
+    spf: spf.SpfResult | None = None,
+    dkim: Sequence[dkim.Signature] = (),
+    policy: dmarc.DmarcPolicy | None = None,
+    resolver: AsyncResolver | None = None,
+    time_limit: float | None = DEFAULT_TIME_LIMIT,
+) -> dmarc.DmarcResult:
+    """Evaluate DMARC (RFC 9989) for the author's domain, from results of SPF and DKIM that were found before.
+
+    `author_domain` is the domain in From; or give the `message` (octets or a binary file), whose From is read. `spf` is
+    the result for MAIL FROM, `dkim` every signature. What decides the result, each identifier and each question that
+    was asked stand in it. Raises `TypeError` unless exactly one of `author_domain` and `message` is given.
+    """
+    if (author_domain is None) is (message is None):
+        raise TypeError("give either the author's domain or the message")
+    author: str | Author
+    if message is not None:
+        splitter = Splitter()
+        await _read(message, splitter.feed)
+        author = read_author(splitter.finish())
+    else:
+        assert author_domain is not None
+        author = author_domain
+    plan = dmarc.check(author, spf=spf, dkim=dkim, policy=policy or _DMARC_POLICY)
+    return await run_async(plan, _given(resolver), time_limit=time_limit)
 
 
 async def query_rbl(

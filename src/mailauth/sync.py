@@ -1,4 +1,4 @@
-"""The synchronous facade: `check_spf`, `verify_dkim`, `sign_dkim`, `query_rbl`, `check_iprev`, `Authenticator`.
+"""The synchronous facade: `check_spf`, `verify_dkim`, `sign_dkim`, `check_dmarc`, `query_rbl`, ...
 
 The facade for callers that block: each function runs a plan of a protocol module, and so does each phase of a session.
 No protocol logic. mailauth.aio has the same names with the same arguments; a
@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from mailauth import dkim, iprev, rbl, spf
+from mailauth import dkim, dmarc, iprev, rbl, spf
 from mailauth.greylist import Action as GreylistAction
 from mailauth.greylist import Greylist as _Greylist
 from mailauth.greylist import GreylistPolicy, SettingsSource, Store
 from mailauth.mail import names
+from mailauth.mail.author import Author, read_author
+from mailauth.mail.header import Splitter
 from mailauth.mail.lines import MessageSource, blocks, message_source
 from mailauth.plan import DEFAULT_TIME_LIMIT, IPAddress, Plan, Resolver, run
 from mailauth.stores import open_store
@@ -29,6 +31,7 @@ __all__ = [
     "Authenticator",
     "Greylist",
     "Session",
+    "check_dmarc",
     "check_iprev",
     "check_spf",
     "query_rbl",
@@ -40,6 +43,7 @@ T = TypeVar("T")
 
 # Making one costs as much as a plain SPF check.
 _SPF_POLICY, _DKIM_POLICY, _RBL_POLICY = spf.SpfPolicy(), dkim.DkimPolicy(), rbl.RblPolicy()
+_DMARC_POLICY = dmarc.DmarcPolicy()
 
 _default: list[Resolver] = []
 _making = threading.Lock()
@@ -124,6 +128,36 @@ def sign_dkim(
     `mailauth.dkim.SigningError` for a message that cannot be signed, `ValueError` and `TypeError` for wrong parameters.
     """
     return dkim.sign(message_source(message), key, domain=domain, selector=selector, options=options, **settings)
+
+
+def check_dmarc(
+    author_domain: str | None = None,
+    *,
+    message: MessageSource | None = None,
+    spf: spf.SpfResult | None = None,
+    dkim: Sequence[dkim.Signature] = (),
+    policy: dmarc.DmarcPolicy | None = None,
+    resolver: Resolver | None = None,
+    time_limit: float | None = DEFAULT_TIME_LIMIT,
+) -> dmarc.DmarcResult:
+    """Evaluate DMARC (RFC 9989) for the author's domain, from results of SPF and DKIM that were found before.
+
+    `author_domain` is the domain in From; or give the `message` (octets or a binary file), whose From is read. `spf` is
+    the result for MAIL FROM, `dkim` every signature. What decides the result, each identifier and each question that
+    was asked stand in it. Raises `TypeError` unless exactly one of `author_domain` and `message` is given.
+    """
+    if (author_domain is None) is (message is None):
+        raise TypeError("give either the author's domain or the message")
+    author: str | Author
+    if message is not None:
+        splitter = Splitter()
+        _read(message, splitter.feed)
+        author = read_author(splitter.finish())
+    else:
+        assert author_domain is not None
+        author = author_domain
+    plan = dmarc.check(author, spf=spf, dkim=dkim, policy=policy or _DMARC_POLICY)
+    return run(plan, _given(resolver), time_limit=time_limit)
 
 
 def query_rbl(

@@ -103,7 +103,7 @@ def assert_harmless(report: Any) -> None:
     assert not re.search(rb"\r\n(?![ \t])|(?<!\r)\n|\r(?!\n)|\0", field[:-2])
     parsed = parse_field(field)
     assert isinstance(parsed, AuthenticationResults), parsed
-    assert {result.method for result in parsed.results} <= {"iprev", "spf", "dkim"}
+    assert {result.method for result in parsed.results} <= {"iprev", "spf", "dkim", "dmarc"}
     json.loads(json.dumps(report.to_dict()))
 
 
@@ -149,8 +149,14 @@ def test_ten_kilobytes_are_quoted_in_part() -> None:
         (b"", "no-from", None),
         (b"From: ann@example.org\r\nFrom: eve@bank.example\r\n", "several-from", None),
         (b"From : ann@example.org\r\nFROM: ann@example.org\r\n", "several-from", None),
-        (b"From: undisclosed:;\r\n", "no-address", None),
-        (b"From: ann@example.org, bob@example.org\r\n", "several-addresses", None),
+        (b"From: undisclosed:;\r\n", "group", None),
+        (b"From: us: ann@example.org;\r\n", "group", None),
+        (b"From: \r\n", "no-address", None),
+        (b"From: ann@example.org, Bob <bob@EXAMPLE.org>\r\n", "one-domain", "example.org"),
+        (b"From: ann@example.org, bob@example.net\r\n", "several-domains", None),
+        (b"From: ann@[192.0.2.1]\r\n", "no-domain", None),
+        (b"From: ann@192.0.2.1\r\n", "no-domain", None),
+        (b"From: root@localhost\r\n", "no-domain", None),
         (b"From: eve@bank.example <ann@example.org>\r\n", "unreadable", None),
         (b"From: ann@bank.example@example.org\r\n", "unreadable", None),
         (b"From: ann@example.org\0.bank.example\r\n", "unreadable", None),

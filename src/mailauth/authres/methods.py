@@ -211,7 +211,7 @@ def dmarc(
     reason: str | None = None,
     comment: str = "",
 ) -> MethodResult:
-    """A DMARC result (RFC 7489 section 11.1): the domain of the From field, and the policy.
+    """A DMARC result (RFC 9989 section 9.1): the domain of the From field, and the policy.
 
     `policy` is what was evaluated for the message (the property policy.dmarc): "none", "quarantine" or "reject".
     `published` (p= of the record) and `disposition` (what was done with the message) stand in the comment, as many

@@ -96,7 +96,7 @@ RESULT_WORDS: dict[str, frozenset[str]] = {
         {"none", "pass", "unknown", "fail", "discard", "nxdomain", "temperror", "permerror"}
     ),
     "dkim-atps": frozenset({"none", "pass", "fail", "temperror", "permerror"}),  # RFC 6541 section 8.3
-    "dmarc": frozenset({"none", "pass", "fail", "temperror", "permerror"}),  # RFC 7489 section 11.2
+    "dmarc": frozenset({"none", "pass", "fail", "temperror", "permerror"}),  # RFC 9989 section 9.2
     "dnswl": frozenset({"none", "pass", "temperror", "permerror"}),  # RFC 8904 section 2
     "domainkeys": _DKIM,  # RFC 8601 section 6.7: deprecated
     "iprev": frozenset({"pass", "fail", "temperror", "permerror"}),  # RFC 8601 section 2.7.3

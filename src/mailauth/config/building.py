@@ -75,6 +75,7 @@ def _arguments(config: Config, trace: bool, clock: Callable[[], float]) -> dict[
         "trace": trace,
         "spf_policy": config.spf,
         "dkim_policy": config.dkim,
+        "dmarc_policy": config.dmarc,
         "rbl_policy": config.rbl.policy,
         "rbl_monitor": Monitor(clock=time.monotonic) if config.rbl.monitor else None,
         "time_limit": config.deadlines.evaluation,

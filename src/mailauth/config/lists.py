@@ -33,7 +33,7 @@ def lists_of(config: Config) -> RestrictionConfig:
             "check_spf",
             *(("greylist",) if config.greylist.store else ()),
         ),
-        data=(*trusted, "check_dkim"),
+        data=(*trusted, "check_dkim", "check_dmarc"),
     )
 
 

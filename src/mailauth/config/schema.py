@@ -28,6 +28,7 @@ from mailauth.config.values import (
     StoreText,
 )
 from mailauth.dkim import DkimPolicy
+from mailauth.dmarc import DmarcPolicy
 from mailauth.greylist import Action as GreylistAction
 from mailauth.greylist import GreylistPolicy
 from mailauth.plan import DEFAULT_TIME_LIMIT
@@ -166,6 +167,7 @@ class Config:
     rbl: RblConfig = field(default_factory=RblConfig)
     spf: SpfPolicy = field(default_factory=SpfPolicy)
     dkim: DkimPolicy = field(default_factory=DkimPolicy)
+    dmarc: DmarcPolicy = field(default_factory=DmarcPolicy)
     greylist: GreylistConfig = field(default_factory=GreylistConfig)
     restrictions: RestrictionConfig | None = None
     signing: tuple[SigningConfig, ...] = ()

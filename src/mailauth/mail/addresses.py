@@ -44,8 +44,10 @@ def address_domains(value: bytes) -> tuple[str, ...] | None:
     A value of more than `MAX_ADDRESS_FIELD_OCTETS` is not read, nor one with control characters in it.
     """
     pairs = _address_pairs(value)
-    if pairs is None:
-        return None
+    return None if pairs is None else _domains(pairs)
+
+
+def _domains(pairs: list[tuple[bytes, bytes]]) -> tuple[str, ...] | None:
     names = []
     for _, domain in pairs:
         try:
@@ -60,11 +62,16 @@ def address_domains(value: bytes) -> tuple[str, ...] | None:
 
 def addresses(value: bytes) -> tuple[Mailbox, ...] | None:
     """The same with local parts, as they are written; what is not UTF-8 in them is replaced."""
-    domains = address_domains(value)
-    if domains is None:
+    pairs = _address_pairs(value)
+    domains = None if pairs is None else _domains(pairs)
+    if pairs is None or domains is None:
         return None
-    local_parts = [local_part.decode("utf-8", "replace") for local_part, _ in _address_pairs(value) or ()]
-    return tuple(map(Mailbox, local_parts, domains))
+    return tuple(map(Mailbox, [local_part.decode("utf-8", "replace") for local_part, _ in pairs], domains))
+
+
+def has_group(value: bytes) -> bool:
+    """Whether the field names a group (RFC 5322 section 3.4), empty or not; only for a value that can be read."""
+    return b":" in value and b":" in _without_comments(value)
 
 
 def _address_pairs(value: bytes) -> list[tuple[bytes, bytes]] | None:

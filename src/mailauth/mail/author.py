@@ -1,4 +1,4 @@
-"""`Author`: the domain of the one address in From, if From can be read one way only.
+"""`Author`: the one domain that From names as the author's, if From can be read one way only (RFC 9989 section 5.3.1).
 
 What the header says of the author, or why it cannot be said. Nothing is judged.
 """
@@ -12,28 +12,35 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mailauth.mail.addresses import address_domains
+from mailauth.mail.addresses import address_domains, has_group
 from mailauth.mail.header import Header
+from mailauth.mail.names import is_fqdn
 
 
 class AuthorReason(StrEnum):
     """Stable codes."""
 
     ONE_ADDRESS = "one-address"
+    ONE_DOMAIN = "one-domain"  # several addresses, all of one domain: RFC 9989 section 5.3.1 counts domains
     NO_FROM = "no-from"
     SEVERAL_FROM = "several-from"  # RFC 5322 section 3.6: exactly one
     NO_ADDRESS = "no-address"
-    SEVERAL_ADDRESSES = "several-addresses"  # RFC 5322 section 3.6.2 allows it, with a Sender
+    SEVERAL_DOMAINS = "several-domains"  # RFC 5322 section 3.6.2 allows it, with a Sender
+    GROUP = "group"  # RFC 6854 allows it; it has no domain, or one among others
+    NO_DOMAIN = "no-domain"  # an address literal, an IP address, a single label: nothing that DNS could speak for
     UNREADABLE = "unreadable"
     HEADER_TOO_LARGE = "header-too-large"
 
 
 _WORDS = {
     AuthorReason.ONE_ADDRESS: "From holds one address",
+    AuthorReason.ONE_DOMAIN: "From holds several addresses of one domain",
     AuthorReason.NO_FROM: "the message has no From field",
     AuthorReason.SEVERAL_FROM: "the message has more than one From field",
     AuthorReason.NO_ADDRESS: "From holds no address",
-    AuthorReason.SEVERAL_ADDRESSES: "From holds more than one address",
+    AuthorReason.SEVERAL_DOMAINS: "From holds addresses of more than one domain",
+    AuthorReason.GROUP: "From holds a group",
+    AuthorReason.NO_DOMAIN: "the address in From has no domain name",
     AuthorReason.UNREADABLE: "From cannot be read one way only",
     AuthorReason.HEADER_TOO_LARGE: "the header is over the bound and was not read to its end",
 }
@@ -63,9 +70,16 @@ def read_author(header: Header) -> Author:
         return Author(AuthorReason.HEADER_TOO_LARGE)
     if len(from_fields) != 1:
         return Author(AuthorReason.SEVERAL_FROM if from_fields else AuthorReason.NO_FROM)
-    domains = address_domains(from_fields[0].value)
+    value = from_fields[0].value
+    domains = address_domains(value)
     if domains is None:
         return Author(AuthorReason.UNREADABLE)
-    if len(domains) != 1:
-        return Author(AuthorReason.SEVERAL_ADDRESSES if domains else AuthorReason.NO_ADDRESS)
-    return Author(AuthorReason.ONE_ADDRESS, domains[0])
+    if has_group(value):
+        return Author(AuthorReason.GROUP)
+    if not domains:
+        return Author(AuthorReason.NO_ADDRESS)
+    if len(set(domains)) != 1:
+        return Author(AuthorReason.SEVERAL_DOMAINS)
+    if not is_fqdn(domains[0]):
+        return Author(AuthorReason.NO_DOMAIN)
+    return Author(AuthorReason.ONE_ADDRESS if len(domains) == 1 else AuthorReason.ONE_DOMAIN, domains[0])

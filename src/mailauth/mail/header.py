@@ -205,6 +205,12 @@ class Splitter:
         self.closed = True
         return rest
 
+    def finish(self) -> Header:
+        """The same for callers that need no body: the header."""
+        self.close()
+        assert self.header is not None
+        return self.header
+
     def _take_header(self, data: bytes) -> tuple[bytes, int]:
         before = self._buffer
         if not before:

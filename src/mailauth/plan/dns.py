@@ -7,7 +7,7 @@ imports a DNS library.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
@@ -76,13 +76,15 @@ class Answer:
     PTR, and for TXT the octets of each record, its strings joined (RFC 7208 section 3.3, RFC 6376 section
     3.6.2.2). Names in answers are lower-case text without the final dot; octets in them that are no plain
     printable ASCII stand as ``\\DDD`` (RFC 1035 section 5.1), so they never pass for a host name.
-    `ttl` is in seconds. `detail` says in words what the outcome leaves open, for logs and traces.
+    `ttl` is in seconds. `detail` says in words what the outcome leaves open, for logs and traces. `exists` is set where
+    the response says of the name that was asked what the outcome does not (see `name_exists`).
     """
 
     outcome: Outcome
     records: tuple[Any, ...] = ()
     ttl: int = 0
     detail: str = ""
+    exists: bool | None = field(default=None, compare=False)
 
     @property
     def found(self) -> bool:
@@ -98,6 +100,18 @@ class Answer:
     def failed(self) -> bool:
         """Whether the question stays open: timeout, server failure or refusal, all of them temporary."""
         return self.outcome in _FAILURES
+
+    @property
+    def name_exists(self) -> bool | None:
+        """Whether the name that was asked exists (RFC 8020); None where that cannot be known.
+
+        An alias exists also where NXDOMAIN is about its target (RFC 6604 section 3), and NXNAME in a NOERROR response
+        says that the name does not exist (RFC 9824 section 3.1). Without either, "no data" leaves it open: signers that
+        deny compactly give that answer for names that do not exist, and few resolvers show why.
+        """
+        if self.exists is None and self.outcome in _PROVEN:
+            return self.outcome is Outcome.FOUND
+        return self.exists
 
     @property
     def addresses(self) -> tuple[IPAddress, ...]:
@@ -120,6 +134,7 @@ class Answer:
         return cast("tuple[bytes, ...]", self.records)
 
 
+_PROVEN = frozenset({Outcome.FOUND, Outcome.NO_SUCH_NAME})
 _FAILURES = frozenset({Outcome.TIMED_OUT, Outcome.SERVER_FAILURE, Outcome.REFUSED})
 
 TIMED_OUT = Answer(Outcome.TIMED_OUT, detail="the time limit was reached")

@@ -85,7 +85,7 @@ class Cache:
         ttl = ceil(left)
         if ttl >= answer.ttl:
             return answer
-        return Answer(answer.outcome, answer.records, ttl, answer.detail)
+        return Answer(answer.outcome, answer.records, ttl, answer.detail, answer.exists)
 
     def put(self, question: Question, answer: Answer) -> None:
         """Keep an answer for as long as it may be kept."""

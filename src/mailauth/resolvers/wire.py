@@ -116,12 +116,26 @@ def _found(rrset: dns.rrset.RRset, rtype: str, ttl: int) -> Answer:
 def _nothing(response: dns.message.Message, name: dns.name.Name, chain_ttl: int | None) -> Answer:
     """RFC 2308 section 5: the lesser of the SOA's TTL and its MINIMUM field; without a SOA it may not be kept."""
     missing = response.rcode() == dns.rcode.NXDOMAIN
-    ttl = 0
+    ttl, exists = 0, None
+    if chain_ttl is not None:
+        exists = True  # RFC 6604 section 3: NXDOMAIN is about the end of the chain
+    elif not missing and _denied_compactly(response, name):
+        exists = False
     for rrset in response.authority:
         if rrset.rdtype == _SOA and rrset and name.is_subdomain(rrset.name):
             ttl = _least(chain_ttl, min(rrset.ttl, rrset[0].minimum))
             break
-    return Answer(Outcome.NO_SUCH_NAME if missing else Outcome.NO_DATA, ttl=ttl)
+    return Answer(Outcome.NO_SUCH_NAME if missing else Outcome.NO_DATA, ttl=ttl, exists=exists)
+
+
+def _denied_compactly(response: dns.message.Message, name: dns.name.Name) -> bool:
+    """RFC 9824 section 3.1: an NSEC record of the name itself, with the type NXNAME, says that it does not exist.
+
+    Servers send it to whom sets the DO bit, as a configured dnspython resolver may.
+    """
+    nsec = response.get_rrset(response.authority, name, _IN, dns.rdatatype.NSEC)
+    windows = nsec[0].windows if nsec else ()
+    return any(window == 0 and len(bits) > 16 and bits[16] & 0x80 for window, bits in windows)
 
 
 def failure_of(error: Exception, question: Question) -> Answer:

@@ -169,7 +169,9 @@ class _Zone:
             records, ttl = node[rtype]
             return Answer(Outcome.FOUND, records, ttl if chain_ttl is None else min(ttl, chain_ttl))
         outcome, ttl = Outcome.NO_SUCH_NAME if node is None else Outcome.NO_DATA, self._negative_ttl(name)
-        return Answer(outcome, ttl=ttl if chain_ttl is None else min(ttl, chain_ttl))
+        # The zone knows its names; an alias exists, whatever becomes of its target (RFC 6604 section 3).
+        exists = node is not None or chain_ttl is not None
+        return Answer(outcome, ttl=ttl if chain_ttl is None else min(ttl, chain_ttl), exists=exists)
 
     def _negative_ttl(self, name: str) -> int:
         """RFC 2308 section 5: the lesser of the SOA's own TTL and its MINIMUM field."""

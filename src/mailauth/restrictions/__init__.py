@@ -16,7 +16,7 @@ themselves by what they judge: `client`, `helo`, `sender`, `recipient`, `lists`,
 from __future__ import annotations
 
 from mailauth.mail.reply import Reply as Reply
-from mailauth.restrictions.authentication import check_dkim, check_spf
+from mailauth.restrictions.authentication import check_dkim, check_dmarc, check_spf
 from mailauth.restrictions.base import Restriction, warn_if_reject
 from mailauth.restrictions.client import (
     permit_authenticated,
@@ -41,6 +41,7 @@ from mailauth.transaction.decision import refuse as refuse
 __all__ = [
     "Restriction",
     "check_dkim",
+    "check_dmarc",
     "check_spf",
     "greylist",
     "permit_authenticated",

@@ -1,13 +1,13 @@
-"""Restrictions by what the sender's domain says of the mail: SPF (RFC 7208) and DKIM (RFC 6376)."""
+"""Restrictions by what a domain says of its mail: SPF (RFC 7208), DKIM (RFC 6376) and DMARC (RFC 9989)."""
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
-from mailauth import dkim
+from mailauth import dkim, dmarc
 from mailauth.mail.reply import Reply
-from mailauth.restrictions.base import Restriction
-from mailauth.transaction.checks import DKIM, SPF, SPF_HELO, Transaction
+from mailauth.restrictions.base import OnDnsError, Restriction
+from mailauth.transaction.checks import DKIM, DMARC, SPF, SPF_HELO, Check, Transaction
 from mailauth.transaction.decision import NOTHING, Decision, refuse
 from mailauth.transaction.facts import Fact
 
@@ -92,3 +92,30 @@ def _suffices(signature: dkim.Signature, require: str) -> bool:
     if signature.result is not dkim.Result.PASS:
         return False
     return require == "pass" or signature.author_match in (dkim.AuthorMatch.SAME, dkim.AuthorMatch.PARENT)
+
+
+def check_dmarc(*, reject: bool = False, on_dns_error: OnDnsError = "pass") -> Restriction:
+    """Evaluate DMARC (RFC 9989), and by default refuse nothing: what the domain asks for stands in the report.
+
+    RFC 9989 section 7.4 says that mail is not to be rejected solely because of p=reject, since mailing lists and
+    forwarders break what DMARC goes by. `reject`: where the disposition is reject, the message is rejected with 550
+    5.7.1 and the words of section 7.2. `on_dns_error`: "defer" defers a temperror with 451 4.7.1. It belongs into the
+    list `data`, and raises `ValueError` for another word.
+    """
+    _require_choice("on_dns_error", on_dns_error, get_args(OnDnsError))
+
+    def judge(tx: Transaction) -> Decision:
+        found = tx[DMARC]
+        if reject and found.disposition is dmarc.Policy.REJECT:
+            reply = Reply(550, "5.7.1", f"Email rejected per DMARC policy for {found.author_domain}")
+            return refuse("check_dmarc", "dmarc-fail", reply, found.detail)
+        if on_dns_error == "defer" and found.result is dmarc.Result.TEMPERROR:
+            reply = Reply(451, "4.7.1", "DMARC: the policy or an identifier could not be looked up")
+            return refuse("check_dmarc", "dmarc-temperror", reply, found.detail)
+        return NOTHING
+
+    def checks(tx: Transaction) -> list[Check[Any]]:
+        # A pass of SPF for MAIL FROM counts, where MAIL FROM is known.
+        return [DKIM, DMARC] if tx.mail_from is None else [SPF, DKIM, DMARC]
+
+    return Restriction("check_dmarc", judge, frozenset({"message"}), checks, note="reject" if reject else "")

@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, cast
 
-from mailauth import iprev, spf
+from mailauth import dmarc, iprev, spf
 from mailauth.dkim import Signature, Verifier
+from mailauth.dmarc import DmarcResult, Walk
 from mailauth.greylist import Decision as GreylistDecision
 from mailauth.iprev import IprevResult
 from mailauth.mail import names
+from mailauth.mail.author import Author, AuthorReason, read_author
+from mailauth.mail.header import Header
 from mailauth.plan import Gather, Plan
 from mailauth.rbl import Listing, Rule
 from mailauth.spf import SpfResult
@@ -33,12 +36,16 @@ Life: TypeAlias = Literal["session", "helo", "transaction"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Check(Generic[T]):
-    """A check of a transaction, known by its identity: make it once, as a constant. `rules` are the lists it asks."""
+    """A check of a transaction, known by its identity: make it once, as a constant.
+
+    `rules` are the lists it asks; `after` are the checks whose results it goes by, which are made before it.
+    """
 
     name: str
     plan: Callable[[Transaction], Plan[T]] = field(repr=False)
     life: Life = "transaction"
     rules: tuple[Rule, ...] = ()
+    after: tuple[Check[Any], ...] = ()
 
 
 @dataclass
@@ -52,6 +59,7 @@ class Transaction(Facts):
     verifier: Verifier | None = None
     greylisted: dict[str, GreylistDecision] = field(default_factory=dict)
     _results: dict[Check[Any], Any] = field(default_factory=dict)
+    _author: tuple[Header, Author] | None = None
 
     def __getitem__(self, check: Check[T]) -> T:
         """The result of a check that was made. Raises `KeyError` for another one."""
@@ -69,13 +77,21 @@ class Transaction(Facts):
         return iter(self._results.items())
 
     def find(self, checks: Iterable[Check[Any]]) -> Plan[None]:
-        """Make the checks that were not made yet, side by side: the time of the slowest, not the sum."""
-        missing = [check for check in dict.fromkeys(checks) if check not in self._results]
-        if len(missing) == 1:
-            self._results[missing[0]] = yield from missing[0].plan(self)
-        elif missing:
-            results = yield Gather([check.plan(self) for check in missing])
-            self._results.update(zip(missing, results, strict=True))
+        """Make the checks that were not made yet, side by side: the time of the slowest, not the sum.
+
+        Those that go by the results of others come in a second round.
+        """
+        wanted = list(dict.fromkeys(checks))
+        later = [check for check in wanted if check.after and check not in self._results]
+        first = [check for check in wanted if not check.after]
+        first += [earlier for check in later for earlier in check.after if earlier not in first]
+        for round_of in (first, later):
+            missing = [check for check in round_of if check not in self._results]
+            if len(missing) == 1:
+                self._results[missing[0]] = yield from missing[0].plan(self)
+            elif missing:
+                results = yield Gather([check.plan(self) for check in missing])
+                self._results.update(zip(missing, results, strict=True))
 
     @property
     def iprev(self) -> IprevResult | None:
@@ -98,6 +114,11 @@ class Transaction(Facts):
         return self._results.get(DKIM)
 
     @property
+    def dmarc(self) -> DmarcResult | None:
+        """DMARC of the author's domain."""
+        return self._results.get(DMARC)
+
+    @property
     def listings(self) -> list[Listing]:
         """What every list said that was asked, about the client and about its names; each once."""
         found: dict[tuple[str, Rule], Listing] = {}
@@ -117,6 +138,16 @@ class Transaction(Facts):
         self.recipients = []
         self.greylisted = {}
         self.forget("transaction")
+
+    @property
+    def author(self) -> Author | None:
+        """The author that From names; None where no message was read."""
+        header = None if self.verifier is None else self.verifier.header
+        if header is None:
+            return None
+        if self._author is None or self._author[0] is not header:
+            self._author = header, read_author(header)
+        return self._author[1]
 
     def begin_message(self) -> Verifier:
         """The verifier to feed the message to, before the check of DKIM is made."""
@@ -151,10 +182,23 @@ def _dkim(tx: Transaction) -> Plan[list[Signature]]:
     return verifier.finish()
 
 
+def _author_walk(tx: Transaction) -> Plan[Walk | None]:
+    # From is known before the keys are: the walk costs no round of its own.
+    author = tx.author
+    return None if author is None or author.domain is None else (yield from dmarc.walk(author.domain))
+
+
+def _dmarc(tx: Transaction) -> Plan[DmarcResult]:
+    author = tx.author or Author(AuthorReason.NO_FROM)
+    return dmarc.check(author, spf=tx.spf, dkim=tx.dkim or (), policy=tx.policy.dmarc_policy, walk=tx[AUTHOR_WALK])
+
+
 IPREV: Check[IprevResult] = Check("iprev", lambda tx: iprev.check(tx.ip), "session")
 SPF: Check[SpfResult] = Check("spf", _spf)
 SPF_HELO: Check[SpfResult] = Check("spf-helo", _spf_helo, "helo")
 DKIM: Check[list[Signature]] = Check("dkim", _dkim)
+AUTHOR_WALK: Check[Walk | None] = Check("author-walk", _author_walk)
+DMARC: Check[DmarcResult] = Check("dmarc", _dmarc, after=(DKIM, AUTHOR_WALK))
 
 
 @lru_cache(maxsize=256)
@@ -213,5 +257,5 @@ def checks_for_report(tx: Transaction) -> list[Check[Any]]:
     if tx.mail_from is not None:
         checks.append(SPF)
     if tx.message is not None:
-        checks.append(DKIM)
+        checks += (DKIM, DMARC)
     return checks

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from mailauth.dkim import DkimPolicy
+from mailauth.dmarc import DmarcPolicy
 from mailauth.mail import names
 from mailauth.mail.lines import MessageSource, message_source
 from mailauth.plan import DEFAULT_TIME_LIMIT, IPAddress, Plan
 from mailauth.rbl import Monitor, RblPolicy, Rule, rules_of
-from mailauth.restrictions.authentication import check_dkim, check_spf
+from mailauth.restrictions.authentication import check_dkim, check_dmarc, check_spf
 from mailauth.restrictions.base import checks_of
 from mailauth.restrictions.client import permit_authenticated
 from mailauth.restrictions.lists import reject_rbl
@@ -54,6 +55,7 @@ class AuthenticatorBase(Generic[ResolverT, GreylistT]):
         spf_policy: SpfPolicy | None = None,
         dkim_policy: DkimPolicy | None = None,
         rbl_policy: RblPolicy | None = None,
+        dmarc_policy: DmarcPolicy | None = None,
         resolver: ResolverT | None = None,
         time_limit: float | None = DEFAULT_TIME_LIMIT,
         clock: Callable[[], float] = time.time,
@@ -76,6 +78,7 @@ class AuthenticatorBase(Generic[ResolverT, GreylistT]):
             spf_policy=spf_policy or SpfPolicy(),
             dkim_policy=dkim_policy or DkimPolicy(),
             rbl_policy=rbl_policy or RblPolicy(),
+            dmarc_policy=dmarc_policy or DmarcPolicy(),
         )
         self.clock = clock
         self.greylist = greylist
@@ -87,14 +90,14 @@ def default_restrictions(*, rbl: bool, greylisting: bool) -> Restrictions:
     """What is judged where the caller names no restrictions.
 
     Clients that authenticated are let through; listed clients are rejected; SPF fail is rejected (RFC 7208 section
-    8.4) and SPF temperror deferred (8.6); the rest is greylisted. DKIM and reverse DNS are reported and reject nothing
-    (RFC 6376 section 6.3: no rejection only because a signature is missing or fails).
+    8.4) and SPF temperror deferred (8.6); the rest is greylisted. DKIM, DMARC and reverse DNS are reported and reject
+    nothing (RFC 6376 section 6.3: no rejection only because a signature is missing or fails; RFC 9989 section 7.4).
     """
     trusted = permit_authenticated()
     return Restrictions(
         client=[trusted, reject_rbl()] if rbl else [],
         recipient=[trusted, check_spf(), *([greylist()] if greylisting else [])],
-        data=[check_dkim()],
+        data=[check_dkim(), check_dmarc()],
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mailauth.dkim import DkimPolicy
+from mailauth.dmarc import DmarcPolicy
 from mailauth.mail import names
 from mailauth.plan import IPAddress, Plan
 from mailauth.rbl import Listing, Monitor, RblPolicy, Rule, query
@@ -30,6 +31,7 @@ class Policy:
     spf_policy: SpfPolicy = field(default_factory=SpfPolicy)
     dkim_policy: DkimPolicy = field(default_factory=DkimPolicy)
     rbl_policy: RblPolicy = field(default_factory=RblPolicy)
+    dmarc_policy: DmarcPolicy = field(default_factory=DmarcPolicy)
 
     def __post_init__(self) -> None:
         name = names.to_ascii(self.hostname)

@@ -8,9 +8,11 @@ from typing import Any
 
 from mailauth.dkim import Result as DkimResult
 from mailauth.dkim import Signature
+from mailauth.dmarc import DmarcResult
+from mailauth.dmarc import Result as DmarcOutcome
 from mailauth.greylist import Decision as GreylistDecision
 from mailauth.iprev import IprevResult
-from mailauth.mail.author import Author, read_author
+from mailauth.mail.author import Author
 from mailauth.mail.reply import Reply
 from mailauth.plan import IPAddress
 from mailauth.rbl import Listing
@@ -45,6 +47,7 @@ class Report:
     spf: SpfResult | None = None
     spf_helo: SpfResult | None = None
     dkim: tuple[Signature, ...] = ()
+    dmarc: DmarcResult | None = None
     author: Author | None = None
     greylist: tuple[GreylistDecision, ...] = ()
     authenticated: str | None = None
@@ -90,6 +93,17 @@ class Report:
                 reason=None if signature.result is DkimResult.PASS else signature.detail,
             )
             methods.append(method)
+        if self.dmarc is not None:
+            found = self.dmarc
+            # RFC 9989 section 9.1: policy.dmarc is the policy that is to be applied after all options.
+            method = authres.dmarc(
+                found.result.value,
+                header_from=found.author_domain,
+                policy=None if found.policy is None else found.disposition.value,
+                comment="" if found.policy is None else f"{found.policy_tag}={found.policy} dis={found.disposition}",
+                reason=found.detail if found.result not in _DMARC_EXPLAINS_ITSELF else None,
+            )
+            methods.append(method)
         if self.authenticated is not None:
             methods.append(authres.auth("pass", identity=self.authenticated))
         return authres.AuthenticationResults(self.hostname, tuple(methods)).to_bytes()
@@ -116,12 +130,16 @@ class Report:
             "spf": self.spf.to_dict() if self.spf else None,
             "spf_helo": self.spf_helo.to_dict() if self.spf_helo else None,
             "dkim": [signature.to_dict() for signature in self.dkim],
+            "dmarc": None if self.dmarc is None else self.dmarc.to_dict(),
             "author": self.author.to_dict() if self.author else None,
             "greylist": [decision.to_dict() for decision in self.greylist],
             "not_evaluated": dict(self.not_evaluated),
             "authentication_results": self.authentication_results.decode("utf-8"),
             "reply": str(self.reply) if self.reply else None,
         }
+
+
+_DMARC_EXPLAINS_ITSELF = (DmarcOutcome.PASS, DmarcOutcome.FAIL, DmarcOutcome.NONE)
 
 
 def _why(found: SpfResult) -> str | None:
@@ -132,7 +150,6 @@ def make_report(
     tx: Transaction, restrictions: Restrictions, decision: Decision, spoken: Mapping[str, Decision]
 ) -> Report:
     """The report of what is known by now; `spoken` has what was decided for each recipient."""
-    header = None if tx.verifier is None else tx.verifier.header
     return Report(
         hostname=tx.policy.hostname,
         ip=tx.ip,
@@ -146,7 +163,8 @@ def make_report(
         spf=tx.spf,
         spf_helo=tx.spf_helo,
         dkim=tuple(tx.dkim or ()),
-        author=None if header is None else read_author(header),
+        dmarc=tx.dmarc,
+        author=tx.author,
         greylist=tuple(tx.greylisted[recipient] for recipient in spoken if recipient in tx.greylisted),
         authenticated=tx.authenticated,
         not_evaluated=_not_evaluated(tx, restrictions, decision, spoken),
@@ -171,6 +189,8 @@ def _not_evaluated(
         reasons["spf"] = "MAIL FROM is not known" if tx.mail_from is None else unwanted
     if tx.dkim is None:
         reasons["dkim"] = "there is no message" if tx.message is None else unwanted
+    if tx.dmarc is None:
+        reasons["dmarc"] = "there is no message" if tx.message is None else unwanted
     if tx.policy.greylist is None:
         reasons["greylist"] = "no store is named"
     elif tx.greylisted.keys().isdisjoint(spoken):

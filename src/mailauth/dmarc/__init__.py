@@ -1,0 +1,40 @@
+"""DMARC (RFC 9989): whose mail is it, what does its domain ask for, and does anything that passed belong to it?
+
+`check` returns a plan of a `DmarcResult`, from the author's domain and the results of SPF and DKIM::
+
+    result = run(check("news.example.org", spf=spf, dkim=signatures), resolver)
+    result.result, result.disposition, result.detail
+
+Reading order: record.py (a record, with what is wrong with it), walk.py (the DNS tree walk and organizational domains),
+evaluate.py (discovery, alignment, pass or fail), result.py, policy.py (what a receiver decides).
+"""
+
+from __future__ import annotations
+
+from mailauth.dmarc.evaluate import check
+from mailauth.dmarc.policy import DmarcPolicy
+from mailauth.dmarc.record import Alignment, DmarcRecord, DmarcRecordError, Policy, Psd, RecordProblem, parse_record
+from mailauth.dmarc.result import DmarcResult, Identifier, Override, OverrideType, Reason, Result
+from mailauth.dmarc.walk import Visit, Walk, walk, walk_names
+
+__all__ = [
+    "Alignment",
+    "DmarcPolicy",
+    "DmarcRecord",
+    "DmarcRecordError",
+    "DmarcResult",
+    "Identifier",
+    "Override",
+    "OverrideType",
+    "Policy",
+    "Psd",
+    "Reason",
+    "RecordProblem",
+    "Result",
+    "Visit",
+    "Walk",
+    "check",
+    "parse_record",
+    "walk",
+    "walk_names",
+]

@@ -1,0 +1,40 @@
+"""`DmarcPolicy`: what a receiver decides about DMARC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mailauth.mail.names import is_fqdn, to_ascii
+
+MAX_IDENTIFIERS = 10
+"""Domains whose organizational domain is looked up for one message."""
+
+
+@dataclass(frozen=True, slots=True)
+class DmarcPolicy:
+    """What a receiver decides; the defaults decide nothing that RFC 9989 leaves open.
+
+    `trusted_forwarders` and `mailing_lists` are domains, those below them included: where SPF or DKIM passes for one of
+    them, a failing message keeps its result, and its disposition is none, with the override that RFC 9990 has for it.
+    `max_identifiers` bounds the walks for one message: eight questions each at most, and fewer since names repeat.
+
+    Raises `ValueError` for what is no domain, and for a bound below 1.
+    """
+
+    trusted_forwarders: tuple[str, ...] = ()
+    mailing_lists: tuple[str, ...] = ()
+    max_identifiers: int = MAX_IDENTIFIERS
+
+    def __post_init__(self) -> None:
+        for field in ("trusted_forwarders", "mailing_lists"):
+            names, domains = [], getattr(self, field)
+            if isinstance(domains, str):
+                raise ValueError(f"{field} is a tuple of domains, not one string")
+            for given in domains:
+                name = to_ascii(given)
+                if name is None or not is_fqdn(name):
+                    raise ValueError(f"{field} holds domains, not {given!r}")
+                names.append(name)
+            object.__setattr__(self, field, tuple(names))
+        if self.max_identifiers < 1:
+            raise ValueError("max_identifiers is at least 1")

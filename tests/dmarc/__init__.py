@@ -1,0 +1,1 @@
+"""The tests of mailauth.dmarc, written from RFC 9989, section by section."""

@@ -1,0 +1,337 @@
+"""The evaluation (RFC 9989 sections 3.2, 4.4, 4.10 and 5.3, appendix B): each case numbered by its section."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mailauth.dmarc import DmarcPolicy, walk_names
+from mailauth.dmarc.walk import walk
+from mailauth.mail.author import Author, AuthorReason
+from mailauth.plan import run
+from tests.dmarc.world import Counting, Dkim, Spf, evaluate, zone
+
+NONE, QUARANTINE, REJECT = "v=DMARC1; p=none", "v=DMARC1; p=quarantine", "v=DMARC1; p=reject"
+DEEP = "a.b.c.d.e.f.g.h.i.j.mail.example.com"
+OTHER = [Dkim("other.example")]
+
+
+def organizational(resolver: Any, domain: str) -> str | None:
+    return run(walk(domain), resolver).organizational_domain
+
+
+def test_4_10_the_names_of_the_example() -> None:
+    assert walk_names(DEEP) == [
+        DEEP,
+        "g.h.i.j.mail.example.com",
+        "h.i.j.mail.example.com",
+        "i.j.mail.example.com",
+        "j.mail.example.com",
+        "mail.example.com",
+        "example.com",
+        "com",
+    ]
+
+
+@pytest.mark.parametrize("labels", range(1, 40))
+def test_4_10_never_more_than_eight_questions(labels: int) -> None:
+    domain = ".".join("abcdefgh"[i % 8] for i in range(labels))
+    names = walk_names(domain)
+    assert len(names) == min(labels, 8)
+    assert names[0] == domain
+    assert names[-1] == domain.rsplit(".", 1)[-1]
+    assert [name.count(".") + 1 for name in names[1:]] == list(range(min(labels - 1, 7), 0, -1))
+
+
+@pytest.mark.parametrize(
+    ("records", "domain", "expected"),
+    [
+        # The three examples of section 4.10.2.
+        ({"mail.example.com": NONE, "example.com": NONE}, "a.mail.example.com", "example.com"),
+        ({"mail.example.com": "v=DMARC1; psd=n", "example.com": NONE}, "a.mail.example.com", "mail.example.com"),
+        ({"com": "v=DMARC1; psd=y"}, "a.mail.example.com", "example.com"),
+        # No record: the start; psd=y at the start is not rule 2; the fewest labels win, top-level domains included.
+        ({}, "a.mail.example.com", "a.mail.example.com"),
+        ({"example.com": "v=DMARC1; psd=y"}, "example.com", "example.com"),
+        ({"example.com": "v=DMARC1; psd=y"}, "mail.example.com", "mail.example.com"),
+        ({"com": NONE, "example.com": NONE}, "mail.example.com", "com"),
+        ({"example.com": "v=DMARC1; psd=n; p=none", "com": "v=DMARC1; psd=y"}, "mail.example.com", "example.com"),
+        # One label below a public suffix that lies above the jump: a name that was never asked.
+        ({"e.f.g.h.example.com": "v=DMARC1; psd=y"}, "a.b.c.d.e.f.g.h.example.com", "d.e.f.g.h.example.com"),
+        ({"b.c.d.e.f.g.h": "v=DMARC1; psd=y"}, "x.y.a.b.c.d.e.f.g.h", "a.b.c.d.e.f.g.h"),
+        # Several records at a name, and those of something else, are discarded: the walk goes on.
+        ({"mail.example.com": [NONE, REJECT], "example.com": NONE}, "mail.example.com", "example.com"),
+        ({"mail.example.com": "v=DMARC1; p=none; p=none", "example.com": NONE}, "mail.example.com", "example.com"),
+        ({"mail.example.com": ["v=spf1 -all", "v=DMARC1; psd=n"]}, "a.mail.example.com", "mail.example.com"),
+    ],
+)
+def test_4_10_2_the_organizational_domain(records: Any, domain: str, expected: str) -> None:
+    assert organizational(zone(records), domain) == expected
+
+
+def test_4_10_2_an_error_below_the_stop_hides_it_and_one_above_does_not() -> None:
+    stop = {"example.com": "v=DMARC1; p=none; psd=n"}
+    assert organizational(zone(stop, {"com": "servfail"}), "mail.example.com") == "example.com"
+    assert organizational(zone(stop, {"mail.example.com": "servfail"}), "mail.example.com") is None
+    assert organizational(zone({"example.com": NONE}, {"com": "timeout"}), "mail.example.com") is None
+
+
+B_4_1 = {"example.com": NONE, "signing.example.com": NONE}
+B_4_3 = {"bank.example": "v=DMARC1; p=none; psd=y", "giant.bank.example": REJECT}
+
+
+def test_b_4_1_simple() -> None:
+    result = evaluate(zone(B_4_1), "example.com", Spf("example.com"), [Dkim("signing.example.com")])
+    assert (result.result, result.policy_domain, result.organizational_domain) == ("pass", "example.com", "example.com")
+    assert (result.spf_aligned, result.dkim_aligned, result.aligned) == (True, True, True)
+
+
+def test_b_4_2_deep() -> None:
+    author = "a.b.c.d.e.f.g.h.i.j.k.example.com"
+    resolver = Counting(zone(B_4_1))
+    result = evaluate(resolver, author, Spf("example.com"), [Dkim("signing.example.com")])
+    assert (result.result, result.policy_domain, result.organizational_domain) == ("pass", "example.com", "example.com")
+    assert (result.spf_aligned, result.dkim_aligned) == (True, True)
+    # The eight names of the author, and the one of the signer that is not among them.
+    assert len(resolver.asked) == result.queries == 9
+
+
+def test_b_4_3_a_public_suffix() -> None:
+    result = evaluate(
+        zone(B_4_3), "giant.bank.example", Spf("mail.giant.bank.example"), [Dkim("mail.mega.bank.example")]
+    )
+    assert (result.result, result.policy_domain) == ("pass", "giant.bank.example")
+    assert result.organizational_domain == "giant.bank.example"
+    assert (result.spf_aligned, result.dkim_aligned) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("author", "domain", "strict", "relaxed"),
+    [
+        ("example.com", "example.com", True, True),  # B.1.1 and B.1.2, example 1
+        ("example.com", "child.example.com", False, True),  # B.1.1, example 2
+        ("child.example.com", "example.com", False, True),  # B.1.2, example 2
+        ("child.example.com", "example.net", False, False),  # example 3
+        ("a.example.com", "b.example.com", False, True),
+        ("example.com", "notexample.com", False, False),
+        ("example.com", "com", False, False),
+    ],
+)
+def test_b_1_alignment(author: str, domain: str, strict: bool, relaxed: bool) -> None:
+    for mode, expected in (("s", strict), ("r", relaxed)):
+        resolver = zone({"example.com": f"v=DMARC1; p=reject; adkim={mode}; aspf={mode}", "example.net": NONE})
+        spf = evaluate(resolver, author, Spf(domain))
+        dkim = evaluate(resolver, author, dkim=[Dkim(domain)])
+        assert (spf.spf_aligned, spf.dkim_aligned, spf.result == "pass") == (expected, False, expected)
+        assert (dkim.spf_aligned, dkim.dkim_aligned, dkim.result == "pass") == (False, expected, expected)
+
+
+def test_4_10_2_parent_and_child_of_different_organizations_are_not_aligned() -> None:
+    """Each identifier has its own walk: being below the author's domain is not enough."""
+    resolver = zone({"example.com": REJECT, "child.example.com": "v=DMARC1; p=none; psd=n"})
+    result = evaluate(resolver, "example.com", Spf("child.example.com"), [Dkim("x.child.example.com")])
+    assert (result.result, result.reason) == ("fail", "not-aligned")
+    result = evaluate(resolver, "child.example.com", Spf("example.com"))
+    assert (result.result, result.policy) == ("fail", "none")
+
+
+POLICIES = "v=DMARC1; p=reject; sp=quarantine; np=none"
+
+
+@pytest.mark.parametrize(
+    ("records", "author", "policy", "tag", "domain"),
+    [
+        ({"example.com": POLICIES}, "example.com", "reject", "p", "example.com"),
+        ({"example.com": POLICIES}, "here.example.com", "quarantine", "sp", "example.com"),
+        ({"example.com": POLICIES}, "missing.example.com", "none", "np", "example.com"),
+        ({"example.com": "v=DMARC1; p=reject; np=none"}, "here.example.com", "reject", "p", "example.com"),
+        ({"example.com": "v=DMARC1; p=reject; sp=none"}, "missing.example.com", "none", "sp", "example.com"),
+        # The author's own record: p, and sp and np never, whatever psd says.
+        ({"here.example.com": POLICIES, "example.com": NONE}, "here.example.com", "reject", "p", "here.example.com"),
+        ({"com": "v=DMARC1; p=reject; sp=none; psd=y"}, "example.com", "none", "sp", "com"),
+        # A record between author and organizational domain gives no policy.
+        ({"b.example.com": REJECT, "example.com": "v=DMARC1; p=none"}, "a.b.example.com", "none", "p", "example.com"),
+        # The organizational domain's own record, where it has one, and not the public suffix's.
+        ({"com": "v=DMARC1; p=reject; psd=y", "example.com": QUARANTINE}, "a.example.com", "quarantine", "p",
+         "example.com"),
+        ({"com": "v=DMARC1; p=reject; psd=y"}, "a.example.com", "reject", "p", "com"),
+    ],
+)  # fmt: skip
+def test_4_10_1_policy_discovery(records: Any, author: str, policy: str, tag: str, domain: str) -> None:
+    resolver = zone({**records, "x.here.example.com": "something else"})
+    result = evaluate(resolver, author, dkim=OTHER)
+    assert (result.result, result.policy, result.policy_tag, result.policy_domain) == ("fail", policy, tag, domain)
+    assert result.disposition == policy
+
+
+@pytest.mark.parametrize(
+    ("records", "reason"),
+    [
+        ({}, "no-record"),
+        ({"example.com": [REJECT, NONE]}, "no-record"),
+        ({"example.com": "v=DMARC1; p=bad"}, "no-policy"),
+        ({"example.com": "v=DMARC1; sp=reject"}, "no-policy"),
+    ],
+)
+def test_4_10_1_no_record_no_dmarc(records: Any, reason: str) -> None:
+    result = evaluate(zone(records), "mail.example.com", Spf("mail.example.com"))
+    assert (result.result, result.reason, result.disposition, result.policy) == ("none", reason, "none", None)
+    assert result.detail
+
+
+def test_9_2_a_record_that_is_invalid_as_a_whole_is_a_permerror() -> None:
+    result = evaluate(zone({"example.com": "v=DMARC1; p=none; p=reject"}), "example.com", Spf("example.com"))
+    assert (result.result, result.reason) == ("permerror", "unusable-record")
+
+
+def test_4_10_1_a_bad_policy_with_a_reporting_address_is_none() -> None:
+    result = evaluate(zone({"example.com": "v=DMARC1; p=bad; rua=mailto:a@example.com"}), "example.com")
+    assert (result.result, result.policy, result.disposition) == ("fail", "none", "none")
+
+
+@pytest.mark.parametrize(
+    ("policy", "disposition"), [("reject", "quarantine"), ("quarantine", "none"), ("none", "none")]
+)
+def test_4_7_test_mode_asks_for_one_level_less(policy: str, disposition: str) -> None:
+    result = evaluate(zone({"example.com": f"v=DMARC1; p={policy}; t=y"}), "example.com")
+    assert (result.policy, result.disposition) == (policy, disposition)
+    assert [each.type for each in result.overrides] == (["policy_test_mode"] if policy != "none" else [])
+
+
+def test_3_2_4_a_pass_of_helo_is_no_identifier() -> None:
+    result = evaluate(zone({"example.com": REJECT}), "example.com", Spf("example.com", identity="helo"))
+    assert (result.result, result.spf_aligned) == ("fail", False)
+
+
+@pytest.mark.parametrize("outcome", ["fail", "softfail", "neutral", "none", "permerror", "policy"])
+def test_4_4_what_did_not_pass_is_no_identifier(outcome: str) -> None:
+    result = evaluate(
+        zone({"example.com": REJECT}), "example.com", Spf("example.com", outcome), [Dkim("example.com", outcome)]
+    )
+    assert (result.result, result.reason, result.aligned) == ("fail", "nothing-passed", False)
+    assert [each.aligned for each in result.identifiers] == [None, None]
+
+
+def test_4_4_1_one_aligned_signature_of_many_is_enough() -> None:
+    dkim = [Dkim("other.example"), Dkim("example.com", "fail"), Dkim("example.com"), Dkim(None, "neutral")]
+    result = evaluate(zone({"example.com": REJECT}), "example.com", dkim=dkim)
+    assert (result.result, result.disposition) == ("pass", "none")
+    assert len(result.identifiers) == 3
+
+
+@pytest.mark.parametrize("failure", ["timeout", "servfail", "refused"])
+def test_5_3_6_a_policy_that_cannot_be_looked_up_is_a_temperror(failure: str) -> None:
+    result = evaluate(zone({"example.com": REJECT}, {"mail.example.com": failure}), "mail.example.com")
+    assert (result.result, result.reason, result.disposition) == ("temperror", "dns-error", "none")
+
+
+def test_5_3_6_an_error_above_the_authors_own_record_matters_only_for_relaxed_alignment() -> None:
+    resolver = zone({"mail.example.com": REJECT}, {"example.com": "servfail"})
+    assert evaluate(resolver, "mail.example.com", Spf("mail.example.com")).result == "pass"
+    assert evaluate(resolver, "mail.example.com").result == "fail"
+    assert evaluate(resolver, "mail.example.com", Spf("a.mail.example.com")).result == "temperror"
+
+
+def test_5_3_6_the_walk_of_the_only_identifier_fails() -> None:
+    resolver = zone({"example.com": REJECT}, {"mail.example.com": "servfail"})
+    assert evaluate(resolver, "example.com", Spf("mail.example.com")).result == "temperror"
+    assert evaluate(resolver, "example.com", Spf("mail.example.com"), [Dkim("example.com")]).result == "pass"
+    assert evaluate(resolver, "example.com", Spf("mail.other.example")).result == "fail"
+
+
+def test_5_3_6_an_error_of_spf_or_dkim_that_might_be_aligned() -> None:
+    resolver = zone({"example.com": REJECT})
+    for spf, dkim in ((Spf("a.example.com", "temperror"), []), (None, [Dkim("a.example.com", "temperror")])):
+        result = evaluate(resolver, "example.com", spf, dkim)
+        assert (result.result, result.reason) == ("temperror", "authentication-error")
+    assert evaluate(resolver, "example.com", Spf("other.example", "temperror")).result == "fail"
+    assert evaluate(resolver, "example.com", Spf("a.example.com", "temperror"), [Dkim("example.com")]).result == "pass"
+
+
+def test_3_2_13_existence() -> None:
+    """NXDOMAIN of the name itself; no data is existence that cannot be known, and counts (RFC 9824)."""
+    resolver = zone({"example.com": "v=DMARC1; p=reject; np=none", "x.empty.example.com": NONE})
+    assert evaluate(resolver, "missing.example.com").exists is False
+    assert evaluate(resolver, "empty.example.com").exists is True  # a zone in memory knows its names
+    assert evaluate(resolver, "example.com").exists is None  # not asked: p applies
+
+
+def test_5_3_6_existence_that_cannot_be_looked_up() -> None:
+    from mailauth.resolvers import ZoneResolver
+
+    records = {("_dmarc.example.com", "TXT"): ["v=DMARC1; p=reject; np=none"]}
+    resolver = ZoneResolver(records, failures={("a.example.com", "TXT"): "servfail"})
+    assert evaluate(resolver, "a.example.com").result == "temperror"
+    assert evaluate(resolver, "a.example.com", Spf("a.example.com")).result == "pass"
+
+
+def test_the_fewest_questions() -> None:
+    """Equal domains, strict alignment and strangers need no walk; the names of all walks are asked once."""
+    records = {"example.com": REJECT, "strict.example": "v=DMARC1; p=reject; adkim=s; aspf=s"}
+    cases: list[tuple[str, Spf | None, list[Dkim], int]] = [
+        ("example.com", Spf("example.com"), [Dkim("example.com")], 2),
+        ("example.com", Spf("bounce.mailer.example"), [Dkim("mailer.example")] * 5, 2),
+        ("strict.example", Spf("a.strict.example"), [], 2),
+        ("example.com", Spf("a.b.example.com"), [Dkim("b.example.com")], 4),
+        ("nothing.test", Spf("a.nothing.test"), [], 2),
+    ]
+    for author, spf, dkim, questions in cases:
+        resolver = Counting(zone(records))
+        result = evaluate(resolver, author, spf, dkim)
+        assert (len(resolver.asked), result.queries) == (questions, questions), author
+
+
+def test_11_5_the_work_for_many_identifiers_is_bounded() -> None:
+    resolver = Counting(zone({"example.com": REJECT, **{f"x{i}.example.com": "v=DMARC1; psd=n" for i in range(50)}}))
+    dkim = [Dkim(f"a.b.c.d.e.f.x{i}.example.com") for i in range(50)]
+    result = evaluate(resolver, "example.com", dkim=dkim)
+    assert (result.result, result.reason) == ("permerror", "too-many-identifiers")
+    assert len(resolver.asked) <= 2 + 10 * 7
+    # One that is aligned is found, wherever it stands: the author's own domain needs no walk.
+    assert evaluate(resolver, "example.com", dkim=[*dkim, Dkim("example.com")]).result == "pass"
+
+
+@pytest.mark.parametrize(
+    "author", ["", "localhost", "[192.0.2.1]", "192.0.2.1", "a..b", "x" * 300, "\ud800.org", "a b.c"]
+)
+def test_5_3_1_what_is_no_domain_is_a_permerror(author: str) -> None:
+    result = evaluate(zone({}), author, Spf("example.com"))
+    assert (result.result, result.reason, result.queries) == ("permerror", "no-author", 0)
+    assert result.detail.isprintable()
+
+
+def test_5_3_1_u_labels_are_converted() -> None:
+    resolver = zone({"xn--bcher-kva.example": REJECT})
+    result = evaluate(resolver, "Bücher.Example.", Spf("mail.BÜCHER.example"))
+    assert (result.author_domain, result.result) == ("xn--bcher-kva.example", "pass")
+
+
+def test_5_3_1_the_reason_why_there_is_no_author() -> None:
+    result = evaluate(zone({}), Author(AuthorReason.SEVERAL_DOMAINS))
+    assert (result.result, result.reason) == ("permerror", "no-author")
+    assert "more than one domain" in result.detail
+
+
+def test_5_4_local_overrides_are_named() -> None:
+    policy = DmarcPolicy(trusted_forwarders=("forwarder.example",), mailing_lists=("lists.example",))
+    resolver = zone({"example.com": REJECT})
+    trusted = evaluate(resolver, "example.com", Spf("srs.forwarder.example"), policy=policy)
+    assert (trusted.result, trusted.policy, trusted.disposition) == ("fail", "reject", "none")
+    assert trusted.overrides == (("trusted_forwarder", "srs.forwarder.example"),)
+    listed = evaluate(resolver, "example.com", dkim=[Dkim("lists.example")], policy=policy)
+    assert listed.overrides == (("mailing_list", "lists.example"),)
+    assert evaluate(resolver, "example.com", Spf("lists.example", "fail"), policy=policy).disposition == "reject"
+    with pytest.raises(ValueError, match="domains"):
+        DmarcPolicy(mailing_lists=("not a domain",))
+    with pytest.raises(ValueError, match="tuple"):
+        DmarcPolicy(mailing_lists="lists.example")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="at least 1"):
+        DmarcPolicy(max_identifiers=0)
+
+
+def test_a_result_is_neither_true_nor_false() -> None:
+    result = evaluate(zone({}), "example.com")
+    with pytest.raises(TypeError):
+        bool(result)
+    assert result.to_dict()["trace"][0]["question"] == "_dmarc.example.com TXT"
