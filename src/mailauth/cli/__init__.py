@@ -21,9 +21,10 @@ EXIT_BROKEN_PIPE = 141
 """What a shell says of a program that SIGPIPE ended."""
 
 _COMMANDS = {
-    "check": "authenticate a message: reverse DNS, RBL, SPF, DKIM, greylisting",
+    "check": "authenticate a message: reverse DNS, RBL, SPF, DKIM, DMARC, greylisting",
     "spf": "evaluate, explain, check and write SPF records",
     "dkim": "verify and sign messages, make and test keys",
+    "dmarc": "evaluate, explain, check and write DMARC records",
     "rbl": "ask block lists about an address or a domain",
     "greylist": "look into a greylist store and change it",
     "config": "check a configuration file",

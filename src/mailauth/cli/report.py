@@ -16,6 +16,7 @@ from mailauth.cli.common import Paint, one_line
 
 if TYPE_CHECKING:
     from mailauth.dkim import Signature
+    from mailauth.dmarc import DmarcResult
     from mailauth.spf import SpfResult
     from mailauth.transaction.report import Report
 
@@ -78,13 +79,22 @@ def _rows(report: Report, verbose: bool) -> Iterator[Row]:
         yield "DKIM", "none", "the message has no signature", []
     for signature in report.dkim:
         yield "DKIM", signature.result.value, _dkim_words(signature), list(_dkim_details(signature, verbose))
+    if report.dmarc is not None:
+        yield "DMARC", report.dmarc.result.value, report.dmarc.detail, list(_dmarc_details(report.dmarc, verbose))
     for decision in report.greylist:
         yield "greylist", decision.action.value, decision.detail, []
     for name, why in report.not_evaluated.items():
         yield _NAMES.get(name, name), "-", f"not asked: {why}", []
 
 
-_NAMES = {"iprev": "reverse DNS", "rbl": "block list", "spf": "SPF MAIL FROM", "spf_helo": "SPF HELO", "dkim": "DKIM"}
+_NAMES = {
+    "iprev": "reverse DNS",
+    "rbl": "block list",
+    "spf": "SPF MAIL FROM",
+    "spf_helo": "SPF HELO",
+    "dkim": "DKIM",
+    "dmarc": "DMARC",
+}
 
 
 def _spf_details(found: SpfResult, verbose: bool) -> Iterator[str]:
@@ -93,6 +103,14 @@ def _spf_details(found: SpfResult, verbose: bool) -> Iterator[str]:
     if verbose and found.trace is not None:
         yield from found.trace.lines()
         yield f"{found.lookups} of 10 lookups, {found.void_lookups} void"
+
+
+def _dmarc_details(found: DmarcResult, verbose: bool) -> Iterator[str]:
+    if found.policy is not None and found.result == "fail":
+        yield f"{found.author_domain} asks for {found.policy_tag}={found.policy}; disposition {found.disposition}"
+    if verbose:
+        for visit in found.trace:
+            yield f"_dmarc.{visit.name}: {visit.why.replace('-', ' ') or visit.record}"
 
 
 def _dkim_words(signature: Signature) -> str:

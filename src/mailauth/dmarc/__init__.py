@@ -6,12 +6,13 @@
     result.result, result.disposition, result.detail
 
 Reading order: record.py (a record, with what is wrong with it), walk.py (the DNS tree walk and organizational domains),
-evaluate.py (discovery, alignment, pass or fail), result.py, policy.py (what a receiver decides).
+evaluate.py (discovery, alignment, pass or fail), result.py, policy.py (what a receiver decides), linter.py (advice).
 """
 
 from __future__ import annotations
 
 from mailauth.dmarc.evaluate import check
+from mailauth.dmarc.linter import Finding, LintReport, Severity, build_record, lint, verify_destinations, zone_line
 from mailauth.dmarc.policy import DmarcPolicy
 from mailauth.dmarc.record import Alignment, DmarcRecord, DmarcRecordError, Policy, Psd, RecordProblem, parse_record
 from mailauth.dmarc.result import DmarcResult, Identifier, Override, OverrideType, Reason, Result
@@ -23,7 +24,9 @@ __all__ = [
     "DmarcRecord",
     "DmarcRecordError",
     "DmarcResult",
+    "Finding",
     "Identifier",
+    "LintReport",
     "Override",
     "OverrideType",
     "Policy",
@@ -31,10 +34,15 @@ __all__ = [
     "Reason",
     "RecordProblem",
     "Result",
+    "Severity",
     "Visit",
     "Walk",
+    "build_record",
     "check",
+    "lint",
     "parse_record",
+    "verify_destinations",
     "walk",
     "walk_names",
+    "zone_line",
 ]

@@ -1,0 +1,199 @@
+"""``mailauth dmarc check | explain | lint | build``.
+
+`mailauth dmarc`: options in, text or JSON out. What is said is decided in mailauth.dmarc.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, NamedTuple
+
+from mailauth.cli.common import (
+    EXIT_OK,
+    Paint,
+    UsageError,
+    add_dns_options,
+    add_json_option,
+    one_line,
+    print_json,
+    resolver_of,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from mailauth.dmarc import DmarcResult
+
+EXIT_NOT_PASS = 1
+"""check and explain: any result but pass; lint: errors were found."""
+
+_STYLES = {"pass": "good", "fail": "bad", "none": "dim", "temperror": "doubt", "permerror": "bad"}
+_SEVERITIES = {"error": "bad", "warning": "doubt", "note": "dim"}
+
+
+class _Given(NamedTuple):
+    """A result of SPF or DKIM that the user says was a pass."""
+
+    domain: str
+    result: str = "pass"
+    identity: str = "mailfrom"
+    selector: str | None = None
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the sub-commands."""
+    commands = parser.add_subparsers(dest="dmarc_command", metavar="COMMAND", required=True)
+    for name, summary, run in (
+        ("check", "what applies to a domain, and whether these identifiers are aligned with it", _check),
+        ("explain", "the same, question by question", _explain),
+    ):
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        command.epilog = "Exit status: 0 for pass, 1 for every other result, 2 for a mistake in the command."
+        command.add_argument("domain", metavar="DOMAIN", help="the domain of the author in From")
+        command.add_argument("--spf", metavar="DOMAIN", help="the domain of MAIL FROM, for which SPF passed")
+        command.add_argument(
+            "--dkim", metavar="DOMAIN", action="append", default=[], help="d= of a signature that passed; repeatable"
+        )
+        add_dns_options(command)
+        add_json_option(command)
+        command.set_defaults(run=run)
+    _lint_parser(commands)
+    _build_parser(commands)
+
+
+def _lint_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    summary = "find what is wrong or unwise in the record of a domain, or in a record's text"
+    parser = commands.add_parser("lint", help=summary, description=summary[0].upper() + summary[1:] + ".")
+    parser.epilog = "Exit status: 0 if there are no errors, 1 if there are, 2 for a mistake in the command."
+    parser.add_argument("what", metavar="DOMAIN|RECORD", help="a domain, or the text of a record")
+    add_dns_options(parser)
+    add_json_option(parser)
+    parser.set_defaults(run=_lint)
+
+
+def _build_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("build", help="write a record", description="Write a record.")
+    policies = ["none", "quarantine", "reject"]
+    add = parser.add_argument
+    add("--domain", metavar="NAME", help="print a line for this domain's zone file")
+    add("--p", choices=policies, default="none", help="what is asked for mail that fails (default: %(default)s)")
+    add("--sp", choices=policies, help="the same for subdomains")
+    add("--np", choices=policies, help="the same for subdomains that do not exist")
+    add("--adkim", choices=["r", "s"], default="r", help="alignment of DKIM: relaxed or strict")
+    add("--aspf", choices=["r", "s"], default="r", help="alignment of SPF")
+    add("--psd", choices=["n", "y", "u"], default="u", help="n: this domain is an organization of its own")
+    add("--test", action="store_true", help="t=y: ask for one level less")
+    add("--rua", metavar="ADDRESS|URI", action="append", default=[], help="where aggregate reports go; repeatable")
+    add("--ruf", metavar="ADDRESS|URI", action="append", default=[], help="where failure reports go; repeatable")
+    add("--fo", default="0", help="which failure reports: 0, 1, d, s, with colons")
+    add_json_option(parser)
+    parser.set_defaults(run=_build)
+
+
+# --- check and explain ------------------------------------------------------------------------------------
+
+
+def _evaluate(options: argparse.Namespace) -> DmarcResult:
+    from mailauth.dmarc import check
+    from mailauth.plan import run
+
+    spf = None if options.spf is None else _Given(options.spf)
+    plan = check(options.domain, spf=spf, dkim=[_Given(domain) for domain in options.dkim])
+    return run(plan, resolver_of(options), time_limit=options.time_limit)
+
+
+def _check(options: argparse.Namespace) -> int:
+    found = _evaluate(options)
+    if options.json:
+        print_json(found.to_dict())
+    else:
+        _print_result(found)
+    return EXIT_OK if found.result == "pass" else EXIT_NOT_PASS
+
+
+def _explain(options: argparse.Namespace) -> int:
+    found = _evaluate(options)
+    if options.json:
+        print_json(found.to_dict())
+        return EXIT_OK if found.result == "pass" else EXIT_NOT_PASS
+    paint = Paint()
+    deepest = max((visit.name.count(".") for visit in found.trace), default=0)
+    for visit in found.trace:
+        indent = "  " * (deepest - visit.name.count("."))
+        words = one_line(str(visit.record)) if visit.record is not None else visit.why.replace("-", " ")
+        style = "strong" if visit.name == found.policy_domain else "dim"
+        notes = [
+            note
+            for note, name in (("policy", found.policy_domain), ("organizational domain", found.organizational_domain))
+            if name == visit.name
+        ]
+        end = f"   <- {', '.join(notes)}" if notes else ""
+        print(f"{indent}{paint(f'_dmarc.{visit.name}', style)}  {words}{end}")
+    print()
+    _print_result(found)
+    return EXIT_OK if found.result == "pass" else EXIT_NOT_PASS
+
+
+def _print_result(found: DmarcResult) -> None:
+    paint = Paint()
+    print(f"{paint(found.result.value, _STYLES[found.result.value])}  {one_line(found.detail)}")
+    rows = [("author", found.author_domain or "")]
+    if found.policy is not None:
+        rows.append(("policy", f"{found.policy_tag}={found.policy}, from _dmarc.{found.policy_domain}"))
+        rows.append(("asked for", f"{found.disposition}{_overrides(found)}"))
+    if found.organizational_domain:
+        rows.append(("organization", found.organizational_domain))
+    if found.exists is not None:
+        rows.append(("exists", "yes" if found.exists else "no"))
+    for identifier in found.identifiers:
+        words = {True: "aligned", False: "not aligned", None: "not known"}[identifier.aligned]
+        rows.append((identifier.method, one_line(f"{identifier.domain}: {words} ({identifier.detail})")))
+    rows.append(("questions", str(found.queries)))
+    for name, text in rows:
+        print(f"  {name + ':':<14}{text}")
+
+
+def _overrides(found: DmarcResult) -> str:
+    return "".join(f" ({each.type}: {one_line(each.comment)})" for each in found.overrides)
+
+
+# --- lint and build ---------------------------------------------------------------------------------------
+
+
+def _lint(options: argparse.Namespace) -> int:
+    from mailauth.dmarc import lint
+    from mailauth.plan import run
+
+    try:
+        plan = lint(options.what)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    report = run(plan, resolver_of(options), time_limit=options.time_limit)
+    if options.json:
+        print_json(report.to_dict())
+        return EXIT_OK if report.ok else EXIT_NOT_PASS
+    paint = Paint()
+    if report.record is not None:
+        print(f"{report.domain or ''}  {one_line(str(report.record))}".strip())
+    for finding in report.findings:
+        print(f"{paint(finding.severity.value, _SEVERITIES[finding.severity.value])}: {one_line(finding.words)}")
+        if finding.proposal:
+            print(f"    write: {finding.proposal}")
+    print(paint("no errors", "good") if report.ok else paint("errors", "bad"))
+    return EXIT_OK if report.ok else EXIT_NOT_PASS
+
+
+def _build(options: argparse.Namespace) -> int:
+    from mailauth.dmarc import build_record, zone_line
+
+    try:
+        record = build_record(
+            p=options.p, sp=options.sp, np=options.np, adkim=options.adkim, aspf=options.aspf, psd=options.psd,
+            t=options.test, rua=options.rua, ruf=options.ruf, fo=options.fo,
+        )  # fmt: skip
+        line = None if options.domain is None else zone_line(options.domain, record)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if options.json:
+        print_json({"record": str(record), "zone_line": line})
+    else:
+        print(str(record) if line is None else line)
+    return EXIT_OK
