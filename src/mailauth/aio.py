@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from mailauth import dkim, dmarc, iprev, rbl, spf
+from mailauth.dmarc.reports import Published, ReportStore, Row
 from mailauth.greylist import Action as GreylistAction
 from mailauth.greylist import AsyncGreylist as _Greylist
 from mailauth.greylist import AsyncStore, GreylistPolicy, SettingsSource
@@ -22,7 +24,7 @@ from mailauth.plan import DEFAULT_TIME_LIMIT, AsyncResolver, IPAddress, Plan, ru
 from mailauth.plan.drivers import running_trio
 from mailauth.stores import open_async_store
 from mailauth.transaction.decision import Decision
-from mailauth.transaction.message import AuthenticatorBase, authenticate, begin_message
+from mailauth.transaction.message import AuthenticatorBase, add_row, authenticate, begin_message
 from mailauth.transaction.report import Report
 from mailauth.transaction.session import SessionBase
 
@@ -257,7 +259,9 @@ class Authenticator(AuthenticatorBase[AsyncResolver, Greylist]):
     has them as "out-of-service". `greylist` is a `Greylist`. `restrictions` say what is rejected or deferred; without
     them, clients that authenticated are let through, listed clients and an SPF fail rejected, an SPF temperror
     deferred, and the rest is greylisted. `delay_reject` keeps what is found early until RCPT, as Postfix does. `trace`
-    keeps the whole SPF evaluation in the report. `spf_policy`, `dkim_policy` and `rbl_policy` say how checks are made.
+    keeps the whole SPF evaluation in the report. `spf_policy`, `dkim_policy`, `dmarc_policy`
+    and `rbl_policy` say how checks are made; `dmarc_reports` is a store (`mailauth.stores.open_report_store`) that adds
+    up DMARC results for aggregate reports.
 
     `resolver` is the system's, cached, where none is given; `time_limit` (seconds) holds for the DNS of each phase or
     whole check; `clock` gives seconds since the epoch. Raises `ValueError` or `TypeError` for arguments that make no
@@ -297,6 +301,12 @@ class Authenticator(AuthenticatorBase[AsyncResolver, Greylist]):
         )
         await _read(message, tx.begin_message().feed)
         return await self.run(authenticate(tx, self.restrictions))
+
+    def _adder(self, store: ReportStore) -> Callable[..., Any]:
+        async def add(day: int, published: Published, row: Row) -> None:
+            await in_thread(partial(add_row, store, day, published, row))
+
+        return add
 
     def session(self, ip: str | IPAddress, *, authenticated: str | None = None, id: str = "") -> Session:
         """A new SMTP session of the client at `ip`; it waits for nothing. Raises `ValueError` if `ip` is no address.

@@ -225,7 +225,9 @@ class Authenticator(AuthenticatorBase[Resolver, Greylist]):
     has them as "out-of-service". `greylist` is a `Greylist`. `restrictions` say what is rejected or deferred; without
     them, clients that authenticated are let through, listed clients and an SPF fail rejected, an SPF temperror
     deferred, and the rest is greylisted. `delay_reject` keeps what is found early until RCPT, as Postfix does. `trace`
-    keeps the whole SPF evaluation in the report. `spf_policy`, `dkim_policy` and `rbl_policy` say how checks are made.
+    keeps the whole SPF evaluation in the report. `spf_policy`, `dkim_policy`, `dmarc_policy`
+    and `rbl_policy` say how checks are made; `dmarc_reports` is a store (`mailauth.stores.open_report_store`) that adds
+    up DMARC results for aggregate reports.
 
     `resolver` is the system's, cached, where none is given; `time_limit` (seconds) holds for the DNS of each phase or
     whole check; `clock` gives seconds since the epoch. Raises `ValueError` or `TypeError` for arguments that make no

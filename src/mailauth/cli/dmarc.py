@@ -1,4 +1,4 @@
-"""``mailauth dmarc check | explain | lint | build``.
+"""``mailauth dmarc check | explain | lint | build | report``.
 
 `mailauth dmarc`: options in, text or JSON out. What is said is decided in mailauth.dmarc.
 """
@@ -57,6 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         command.set_defaults(run=run)
     _lint_parser(commands)
     _build_parser(commands)
+    _report_parser(commands)
 
 
 def _lint_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -86,6 +87,40 @@ def _build_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     add("--fo", default="0", help="which failure reports: 0, 1, d, s, with colons")
     add_json_option(parser)
     parser.set_defaults(run=_build)
+
+
+def _report_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    summary = "write the aggregate reports of a day (RFC 9990); nothing is sent"
+    parser = commands.add_parser("report", help=summary, description=summary[0].upper() + summary[1:] + ".")
+    parser.epilog = (
+        "For each policy domain: the compressed XML, and the mail that carries it (.eml) where addresses may have it."
+        " Exit status: 0, or 2 for a mistake in the command."
+    )
+    add = parser.add_argument
+    add("--store", metavar="URL", required=True, help="where results were added up: sqlite: or postgresql:")
+    add("--day", metavar="YYYY-MM-DD", type=_day, help="the day, in UTC (default: yesterday)")
+    add("--output", metavar="FOLDER", required=True, help="where the files go")
+    add("--domain", metavar="NAME", required=True, help="this receiver's domain, which sends the reports")
+    add("--org-name", metavar="TEXT", help="the organization (default: the domain)")
+    add(
+        "--email",
+        metavar="ADDRESS",
+        help="for questions, and the sender of the mails (default: postmaster@ the domain)",
+    )
+    add("--forget", metavar="DAYS", type=int, help="afterwards drop what is older than so many days")
+    add_dns_options(parser)
+    add_json_option(parser)
+    parser.set_defaults(run=_report)
+
+
+def _day(text: str) -> int:
+    """Days since the epoch."""
+    from datetime import date
+
+    try:
+        return (date.fromisoformat(text) - date(1970, 1, 1)).days
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not a day: {text!r}") from None
 
 
 # --- check and explain ------------------------------------------------------------------------------------
@@ -196,4 +231,55 @@ def _build(options: argparse.Namespace) -> int:
         print_json({"record": str(record), "zone_line": line})
     else:
         print(str(record) if line is None else line)
+    return EXIT_OK
+
+
+# --- reports ----------------------------------------------------------------------------------------------
+
+
+def _report(options: argparse.Namespace) -> int:
+    import time
+    from pathlib import Path
+
+    from mailauth import MailAuthError
+    from mailauth.dmarc.reports import DAY, Reporter, make_report, recipients_of
+    from mailauth.plan import run
+    from mailauth.stores import open_report_store
+
+    try:
+        domain = options.domain
+        reporter = Reporter(domain, options.org_name or domain, options.email or f"postmaster@{domain}")
+        store = open_report_store(options.store)
+    except (ValueError, MailAuthError) as error:
+        raise UsageError(str(error)) from None
+    day = int(time.time() // DAY) - 1 if options.day is None else options.day
+    folder, resolver = Path(options.output), resolver_of(options)
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for published in store.domains(day):
+            recipients = run(recipients_of(published), resolver, time_limit=options.time_limit)
+            rows = store.rows(day, published.domain)
+            report = make_report(reporter, day, published, rows, recipients=recipients)
+            (folder / report.filename).write_bytes(report.compressed)
+            if report.message:
+                (folder / report.filename.replace(".xml.gz", ".eml")).write_bytes(report.message)
+            messages = sum(count for _, count in rows)
+            written.append({"file": report.filename, "messages": messages, "recipients": list(recipients)})
+        if options.forget is not None:
+            store.forget(day - options.forget)
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 - each driver has errors of its own
+        raise UsageError(f"the store failed: {error}") from None
+    finally:
+        store.close()
+    if options.json:
+        print_json(written)
+        return EXIT_OK
+    for each in written:
+        to = ", ".join(each["recipients"]) or "nobody: no address may have it"  # type: ignore[arg-type]
+        print(one_line(f"{each['file']}  {each['messages']} messages, for {to}"))
+    if not written:
+        print("no results for that day")
     return EXIT_OK

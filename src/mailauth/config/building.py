@@ -18,6 +18,7 @@ from mailauth.dkim import SigningRule, SigningTable
 from mailauth.greylist import Settings as GreylistSettings
 from mailauth.greylist import SettingsSource
 from mailauth.rbl import Monitor
+from mailauth.stores import open_report_store
 
 if TYPE_CHECKING:
     from mailauth import aio, sync
@@ -75,7 +76,8 @@ def _arguments(config: Config, trace: bool, clock: Callable[[], float]) -> dict[
         "trace": trace,
         "spf_policy": config.spf,
         "dkim_policy": config.dkim,
-        "dmarc_policy": config.dmarc,
+        "dmarc_policy": config.dmarc.policy,
+        "dmarc_reports": None if config.dmarc.reports is None else open_report_store(config.dmarc.reports),
         "rbl_policy": config.rbl.policy,
         "rbl_monitor": Monitor(clock=time.monotonic) if config.rbl.monitor else None,
         "time_limit": config.deadlines.evaluation,

@@ -20,6 +20,7 @@ from mailauth.config.values import (
     HostName,
     Network,
     Port,
+    ReportStoreText,
     RestrictionText,
     Seconds,
     SelectorText,
@@ -86,6 +87,15 @@ class RblConfig:
 
     def __post_init__(self) -> None:
         check_threshold(self.threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class DmarcConfig:
+    """``[dmarc]``: what we decide about DMARC, and where results are added up."""
+
+    reports: ReportStoreText | None = None
+    """Results for aggregate reports, in SQLite or PostgreSQL."""
+    policy: DmarcPolicy = field(default_factory=DmarcPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +177,7 @@ class Config:
     rbl: RblConfig = field(default_factory=RblConfig)
     spf: SpfPolicy = field(default_factory=SpfPolicy)
     dkim: DkimPolicy = field(default_factory=DkimPolicy)
-    dmarc: DmarcPolicy = field(default_factory=DmarcPolicy)
+    dmarc: DmarcConfig = field(default_factory=DmarcConfig)
     greylist: GreylistConfig = field(default_factory=GreylistConfig)
     restrictions: RestrictionConfig | None = None
     signing: tuple[SigningConfig, ...] = ()

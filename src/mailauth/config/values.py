@@ -79,6 +79,11 @@ def _check_positive(number: float) -> None:
         raise ValueError(f"expected more than 0, not {number:g}")
 
 
+def _check_report_store(url: str) -> None:
+    if parse_url(url).kind not in ("sqlite", "postgresql"):
+        raise ValueError("DMARC results are kept in sqlite: or postgresql:")
+
+
 def _check_not_negative(number: float) -> None:
     if number < 0:
         raise ValueError(f"expected 0 or more, not {number:g}")
@@ -121,6 +126,7 @@ Port = Annotated[int, Checked(_check_port, "port")]
 Count = Annotated[int, Checked(_check_positive, "whole number, at least 1")]
 CountOrNone = Annotated[int, Checked(_check_not_negative, "whole number")]
 Seconds = Annotated[float, Checked(_check_positive, "duration")]
+ReportStoreText = Annotated[str, Checked(_check_report_store, "store URL")]
 StoreText = Annotated[str, Checked(parse_url, "store URL")]
 DeliveryText = Annotated[str, Checked(parse_delivery_url, "delivery URL")]
 RestrictionText = Annotated[str, Checked(lambda text: None, "restriction")]

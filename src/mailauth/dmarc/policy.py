@@ -16,6 +16,8 @@ class DmarcPolicy:
 
     `trusted_forwarders` and `mailing_lists` are domains, those below them included: where SPF or DKIM passes for one of
     them, a failing message keeps its result, and its disposition is none, with the override that RFC 9990 has for it.
+    `quarantine`: mail whose disposition is quarantine or reject, and which was not rejected, is put aside: by the
+    milter, and so it stands in aggregate reports; without it such mail is delivered (RFC 9989 section 7.4).
     `max_identifiers` bounds the walks for one message: eight questions each at most, and fewer since names repeat.
 
     Raises `ValueError` for what is no domain, and for a bound below 1.
@@ -23,6 +25,7 @@ class DmarcPolicy:
 
     trusted_forwarders: tuple[str, ...] = ()
     mailing_lists: tuple[str, ...] = ()
+    quarantine: bool = False
     max_identifiers: int = MAX_IDENTIFIERS
 
     def __post_init__(self) -> None:

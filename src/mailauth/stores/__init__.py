@@ -1,8 +1,9 @@
-"""Greylist stores by URL: ``memory:``, ``sqlite:``, ``redis:`` (Valkey, too), ``postgresql:``.
+"""Stores by URL: ``memory:``, ``sqlite:``, ``redis:`` (Valkey, too), ``postgresql:``.
 
 A store keeps records and swaps one for another; it decides nothing. `open_store` and `open_async_store` choose it by
 its URL, and import its driver when the first store of its kind is opened. Reading order: urls.py, memory.py (the
-shortest store), sqlite.py, redis.py, postgres.py, threads.py (synchronous stores for asynchronous callers).
+shortest store), sqlite.py, redis.py, postgres.py, threads.py (synchronous stores for asynchronous callers), reports.py
+(DMARC results for aggregate reports).
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING
 from mailauth.stores.urls import StoreUrl, parse_url
 
 if TYPE_CHECKING:
+    from mailauth.dmarc.reports import ReportStore
     from mailauth.greylist import AsyncStore, Store
 
-__all__ = ["open_async_store", "open_store"]
+__all__ = ["open_async_store", "open_report_store", "open_store"]
 
 
 def open_store(url: str, *, time_limit: float | None = None) -> Store:
@@ -69,6 +71,17 @@ def open_async_store(url: str, *, time_limit: float | None = None) -> AsyncStore
 
         native = AsyncPostgresStore(parsed.rest, durability=parsed.option("durability"), time_limit=parsed.time_limit)
     return NativeUnderAsyncio(native, lambda: ThreadedStore(open_store(url, time_limit=time_limit)))
+
+
+def open_report_store(url: str) -> ReportStore:
+    """The store of DMARC results for aggregate reports: ``sqlite:`` or ``postgresql:``, as `open_store` has them.
+
+    It may be the file or the database of a greylist: the tables are others. Safe to share between threads. Raises
+    `ValueError` for another kind of URL, and `mailauth.MailAuthError` where the driver is not installed.
+    """
+    from mailauth.stores.reports import open_report_store as open_at
+
+    return open_at(url)
 
 
 def _sqlite(parsed: StoreUrl) -> Store:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from mailauth.dkim import DkimPolicy
 from mailauth.dmarc import DmarcPolicy
+from mailauth.dmarc.reports import Published, ReportStore, Row
 from mailauth.mail import names
 from mailauth.mail.lines import MessageSource, message_source
 from mailauth.plan import DEFAULT_TIME_LIMIT, IPAddress, Plan
@@ -25,7 +27,10 @@ from mailauth.transaction.facts import bare_address, text_of
 from mailauth.transaction.log import log_decision
 from mailauth.transaction.policy import Policy
 from mailauth.transaction.report import Report, make_report
+from mailauth.transaction.reporting import add_to_reports
 from mailauth.transaction.session import Decisions, worst
+
+_log = logging.getLogger("mailauth.transaction")
 
 
 class Greylister(Protocol):
@@ -56,6 +61,7 @@ class AuthenticatorBase(Generic[ResolverT, GreylistT]):
         dkim_policy: DkimPolicy | None = None,
         rbl_policy: RblPolicy | None = None,
         dmarc_policy: DmarcPolicy | None = None,
+        dmarc_reports: ReportStore | None = None,
         resolver: ResolverT | None = None,
         time_limit: float | None = DEFAULT_TIME_LIMIT,
         clock: Callable[[], float] = time.time,
@@ -79,11 +85,24 @@ class AuthenticatorBase(Generic[ResolverT, GreylistT]):
             dkim_policy=dkim_policy or DkimPolicy(),
             rbl_policy=rbl_policy or RblPolicy(),
             dmarc_policy=dmarc_policy or DmarcPolicy(),
+            dmarc_reports=None if dmarc_reports is None else self._adder(dmarc_reports),
         )
         self.clock = clock
         self.greylist = greylist
         self.resolver = resolver
         self.time_limit = time_limit
+
+    def _adder(self, store: ReportStore) -> Callable[..., Any]:
+        """The function that adds a row to the store; what fails there is logged, and no mail fails for it."""
+        return lambda day, published, row: add_row(store, day, published, row)
+
+
+def add_row(store: ReportStore, day: int, published: Published, row: Row) -> None:
+    """Add a row to the store. What fails there is logged, and no mail fails for it."""
+    try:
+        store.add(day, published, row)
+    except Exception as error:  # noqa: BLE001 - each driver has errors of its own
+        _log.warning("a DMARC result about %s was not kept for reports: %s", published.domain, error)
 
 
 def default_restrictions(*, rbl: bool, greylisting: bool) -> Restrictions:
@@ -148,4 +167,6 @@ def authenticate(tx: Transaction, restrictions: Restrictions) -> Plan[Report]:
         if recipient is not None:
             spoken[recipient] = decision
         log_decision(tx, decision)
-    return make_report(tx, restrictions, worst(decisions), spoken)
+    whole = worst(decisions)
+    yield from add_to_reports(tx, whole)
+    return make_report(tx, restrictions, whole, spoken)

@@ -19,7 +19,7 @@ class Policy:
     """What one `Authenticator` goes by. Raises `ValueError` for a `hostname` that is none.
 
     `greylist` is the function that decides about one delivery attempt, None where nothing is greylisted; `rbl_monitor`
-    leaves out lists that are out of service.
+    leaves out lists that are out of service; `dmarc_reports` is the function that adds a result up for reports.
     """
 
     hostname: str
@@ -31,6 +31,7 @@ class Policy:
     spf_policy: SpfPolicy = field(default_factory=SpfPolicy)
     dkim_policy: DkimPolicy = field(default_factory=DkimPolicy)
     rbl_policy: RblPolicy = field(default_factory=RblPolicy)
+    dmarc_reports: Callable[..., Any] | None = None
     dmarc_policy: DmarcPolicy = field(default_factory=DmarcPolicy)
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ from mailauth.transaction.facts import Fact, bare_address, text_of
 from mailauth.transaction.log import log_decision
 from mailauth.transaction.policy import Policy
 from mailauth.transaction.report import Report, make_report
+from mailauth.transaction.reporting import add_to_reports
 
 
 class PhaseError(MailAuthError):
@@ -169,6 +170,7 @@ class Dialogue:
             if decision.refused:
                 self._spoken[recipient] = decision
         self._last = worst(decisions)
+        yield from add_to_reports(tx, self._last)
         log_decision(tx, self._last)
         return self._last
 

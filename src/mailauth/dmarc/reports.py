@@ -1,0 +1,357 @@
+"""Aggregate reports (RFC 9990): results added up by policy domain and day, the XML, and the mail that carries it.
+
+`row_of` makes of one result what a report says of it; a `ReportStore` (`mailauth.stores.open_report_store`) counts
+equal rows; `make_report` writes the mail. Nothing is sent, and nothing is read: reports of others are parsedmarc's job.
+"""
+
+# SECURITY: rows hold what peers sent (domains, selectors). They are bounded in length and number, and the XML has no
+# control characters, whatever a peer sent.
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from typing import Any, Protocol
+from xml.etree import ElementTree
+
+from mailauth.dmarc.linter import destination, verify_destinations
+from mailauth.dmarc.record import Policy, parse_record
+from mailauth.dmarc.result import DmarcResult, Identifier, Override, OverrideType, Result
+from mailauth.mail.names import is_hostname, to_ascii
+from mailauth.mail.text import printable
+from mailauth.plan import IPAddress, Plan, Question, ask_all
+
+NAMESPACE = "urn:ietf:params:xml:ns:dmarc-2.0"
+DAY = 86_400
+MAX_SIGNATURES = 100
+"""Signatures in one row (RFC 9990 section 3.1.3)."""
+
+MAX_ROWS = 10_000
+"""Different rows of one policy domain and day: whoever sends mail chooses what is in them."""
+
+MAX_DESTINATIONS = 5
+"""Addresses that one report goes to (RFC 9990 section 3.5: "up to the Receiver's limits on supported URIs")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a policy domain asks for, as `policy_published` has it, and where reports go."""
+
+    domain: str
+    p: str
+    sp: str | None
+    np: str | None
+    adkim: str
+    aspf: str
+    fo: str
+    testing: str
+    rua: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a report says of messages that are alike."""
+
+    source_ip: str
+    disposition: str  # "none" | "pass" | "quarantine" | "reject"
+    dkim: str  # "pass" | "fail": aligned or not
+    spf: str
+    header_from: str
+    envelope_from: str | None = None
+    reasons: tuple[tuple[str, str], ...] = ()  # type and comment
+    dkim_results: tuple[tuple[str, str, str], ...] = ()  # domain, selector, result
+    spf_result: tuple[str, str] | None = None  # domain, result
+
+    def to_json(self) -> str:
+        """As one line; equal rows have equal lines."""
+        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=True)
+
+    @staticmethod
+    def from_json(text: str) -> Row:
+        """What `to_json` wrote."""
+        values = json.loads(text)
+        for name in ("reasons", "dkim_results"):
+            values[name] = tuple(map(tuple, values[name]))
+        values["spf_result"] = None if values["spf_result"] is None else tuple(values["spf_result"])
+        return Row(**values)
+
+
+class ReportStore(Protocol):
+    """Counts rows by day (days since the epoch, UTC) and policy domain. Methods may raise what their driver does."""
+
+    def add(self, day: int, published: Published, row: Row) -> None:
+        """Count one message. A domain that has `MAX_ROWS` different rows for the day takes no further ones."""
+
+    def domains(self, day: int) -> list[Published]:
+        """The policy domains of a day, with what they published last."""
+
+    def rows(self, day: int, domain: str) -> list[tuple[Row, int]]:
+        """The rows of a domain, each with the number of messages."""
+
+    def forget(self, before: int) -> None:
+        """Drop all days before this one."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+
+def published_of(result: DmarcResult) -> Published | None:
+    """What is reported to, None where no report is asked for or none may be sent (RFC 9990 section 3.4)."""
+    record = result.record
+    if record is None or not record.rua or record.p is None or result.policy_domain is None:
+        return None
+    if result.result not in (Result.PASS, Result.FAIL):
+        return None
+    return Published(
+        domain=result.policy_domain,
+        p=record.p.value,
+        sp=None if record.sp is None else record.sp.value,
+        np=None if record.np is None else record.np.value,
+        adkim=record.adkim.value,
+        aspf=record.aspf.value,
+        fo=":".join(record.fo),
+        testing="y" if record.t else "n",
+        rua=record.rua,
+    )
+
+
+def row_of(result: DmarcResult, ip: IPAddress, *, applied: Policy | None = None) -> Row:
+    """What a report says of one message.
+
+    `applied` is what was done with a message that failed; None: what its `disposition` asks for. Where that is not what
+    the policy says, and nothing else explains it, the reason is local policy (RFC 9990 section 3.1.1.6).
+    """
+    done, reasons = result.disposition if applied is None else applied, list(result.overrides)
+    if result.result is Result.FAIL and done is not result.disposition:
+        reasons.append(Override(OverrideType.LOCAL_POLICY))
+    passed = result.result is Result.PASS
+    disposition = "pass" if passed and result.policy is not Policy.NONE else "none" if passed else done.value
+    spf = next((each for each in result.identifiers if each.method == "spf"), None)
+    signatures = sorted((each for each in result.identifiers if each.method == "dkim"), key=_preference(result))
+    return Row(
+        source_ip=str(ip),
+        disposition=disposition,
+        dkim="pass" if result.dkim_aligned else "fail",
+        spf="pass" if result.spf_aligned else "fail",
+        header_from=result.author_domain or "",
+        envelope_from=None if spf is None else spf.domain,
+        reasons=tuple((each.type.value, printable(each.comment, 200)) for each in reasons),
+        dkim_results=tuple(
+            (each.domain, each.selector or "unknown", each.result) for each in signatures[:MAX_SIGNATURES]
+        ),
+        spf_result=None if spf is None else (spf.domain, spf.result),
+    )
+
+
+def _preference(result: DmarcResult) -> Any:
+    """RFC 9990 section 3.1.3: aligned strictly, then relaxed, then what else passed, then the rest."""
+
+    def rank(identifier: Identifier) -> tuple[bool, bool, bool, str, str]:
+        return (
+            not (identifier.aligned and identifier.domain == result.author_domain),
+            not identifier.aligned,
+            identifier.result != "pass",
+            identifier.domain,
+            identifier.selector or "",
+        )
+
+    return rank
+
+
+# --- the report -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Who reports: this receiver's domain, the name of the organization, and an address for questions.
+
+    Raises `ValueError` for what cannot stand in a report.
+    """
+
+    domain: str
+    org_name: str
+    email: str
+    extra_contact_info: str = ""
+
+    def __post_init__(self) -> None:
+        name = to_ascii(self.domain)
+        if name is None or not is_hostname(name):
+            raise ValueError(f"the reporter's domain is no host name: {self.domain!r}")
+        for value in (self.org_name, self.email, self.extra_contact_info):
+            if not value.isprintable():
+                raise ValueError(f"not printable: {value!r}")
+        if self.email.count("@") != 1 or not self.org_name:
+            raise ValueError("a reporter has a name, and an address for questions")
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateReport:
+    """One report: its file's name, the XML, the compressed file, and the mail for each destination."""
+
+    report_id: str
+    filename: str
+    xml: bytes
+    compressed: bytes
+    published: Published
+    recipients: tuple[str, ...] = ()
+    message: bytes = field(default=b"", repr=False)
+
+
+def make_report(
+    reporter: Reporter,
+    day: int,
+    published: Published,
+    rows: Iterable[tuple[Row, int]],
+    *,
+    recipients: Sequence[str] = (),
+    errors: Sequence[str] = (),
+) -> AggregateReport:
+    """The report about one policy domain and day; `recipients` are addresses (see `recipients_of`).
+
+    The same rows make the same file: a report that is sent again is seen to be the same (RFC 9990 section 3.5.2).
+    """
+    begin, end = day * DAY, (day + 1) * DAY - 1
+    # RFC 9990 section 3.5.1
+    report_id = f"{datetime.fromtimestamp(begin, UTC):%Y-%m-%d}_{published.domain}@{reporter.domain}"
+    xml = _xml(reporter, report_id, begin, end, published, rows, errors)
+    filename = f"{reporter.domain}!{published.domain}!{begin}!{end}.xml.gz"
+    compressed = gzip.compress(xml, mtime=0)
+    message = _mail(reporter, report_id, filename, compressed, published, recipients, end) if recipients else b""
+    return AggregateReport(report_id, filename, xml, compressed, published, tuple(recipients), message)
+
+
+def _xml(
+    reporter: Reporter,
+    report_id: str,
+    begin: int,
+    end: int,
+    published: Published,
+    rows: Iterable[tuple[Row, int]],
+    errors: Sequence[str],
+) -> bytes:
+    from mailauth import __version__
+
+    root = ElementTree.Element("feedback", {"xmlns": NAMESPACE})
+    _add(root, "version", "1.0")
+    metadata = _add(root, "report_metadata")
+    _add(metadata, "org_name", reporter.org_name)
+    _add(metadata, "email", reporter.email)
+    if reporter.extra_contact_info:
+        _add(metadata, "extra_contact_info", reporter.extra_contact_info)
+    _add(metadata, "report_id", report_id)
+    period = _add(metadata, "date_range")
+    _add(period, "begin", str(begin))
+    _add(period, "end", str(end))
+    if errors:
+        _add(metadata, "error", "; ".join(errors)[:1000])
+    _add(metadata, "generator", f"mailauth {__version__}")
+    policy = _add(root, "policy_published")
+    _add(policy, "domain", published.domain)
+    _add(policy, "discovery_method", "treewalk")
+    for name in ("p", "sp", "np", "adkim", "aspf", "fo", "testing"):
+        value = getattr(published, name)
+        if value is not None:
+            _add(policy, name, value)
+    for row, count in rows:
+        _add_record(root, row, count)
+    ElementTree.indent(root)
+    document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document
+
+
+def _add_record(root: ElementTree.Element, row: Row, count: int) -> None:
+    record = _add(root, "record")
+    element = _add(record, "row")
+    _add(element, "source_ip", row.source_ip)
+    _add(element, "count", str(count))
+    evaluated = _add(element, "policy_evaluated")
+    for name in ("disposition", "dkim", "spf"):
+        _add(evaluated, name, getattr(row, name))
+    for kind, comment in row.reasons:
+        reason = _add(evaluated, "reason")
+        _add(reason, "type", kind)
+        if comment:
+            _add(reason, "comment", comment)
+    identifiers = _add(record, "identifiers")
+    _add(identifiers, "header_from", row.header_from)
+    if row.envelope_from is not None:
+        _add(identifiers, "envelope_from", row.envelope_from)
+    results = _add(record, "auth_results")
+    for domain, selector, result in row.dkim_results:
+        signature = _add(results, "dkim")
+        for name, value in (("domain", domain), ("selector", selector), ("result", result)):
+            _add(signature, name, value)
+    if row.spf_result is not None:
+        spf = _add(results, "spf")
+        for name, value in (("domain", row.spf_result[0]), ("scope", "mfrom"), ("result", row.spf_result[1])):
+            _add(spf, name, value)
+
+
+def _add(parent: ElementTree.Element, name: str, text: str | None = None) -> ElementTree.Element:
+    element = ElementTree.SubElement(parent, name)
+    if text is not None:
+        element.text = printable(text)  # XML 1.0 has no control characters, however they are written
+    return element
+
+
+def _mail(
+    reporter: Reporter,
+    report_id: str,
+    filename: str,
+    compressed: bytes,
+    published: Published,
+    recipients: Sequence[str],
+    end: int,
+) -> bytes:
+    """RFC 9990 section 3.5.2. The site signs and sends it, so that it passes DMARC itself."""
+    mail = EmailMessage(policy=SMTP)
+    mail["From"] = reporter.email
+    mail["To"] = ", ".join(recipients)
+    mail["Subject"] = f"Report Domain: {published.domain} Submitter: {reporter.domain} Report-ID: <{report_id}>"
+    mail["Date"] = datetime.fromtimestamp(end + 1, UTC)
+    mail["Message-ID"] = f"<{report_id}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(
+        f"This is a DMARC aggregate report of {reporter.org_name} about {published.domain},"
+        f" for {datetime.fromtimestamp(end, UTC):%Y-%m-%d} (UTC).\n"
+    )
+    mail.add_attachment(compressed, maintype="application", subtype="gzip", filename=filename)
+    return mail.as_bytes()
+
+
+# --- where it goes ----------------------------------------------------------------------------------------
+
+
+def recipients_of(published: Published) -> Plan[list[str]]:
+    """A plan of the addresses that a report goes to: mailto URIs in their order, those of others only if they agree.
+
+    RFC 9990 section 4: a destination of another organization has to publish its agreement, and may name another
+    address of the same host. Other schemes than mailto are passed over (RFC 9989 section 4.7), and so is what a DNS
+    error hides.
+    """
+    addresses: dict[str, str] = {}
+    for uri in published.rua:
+        host = destination(uri)
+        if uri.lower().startswith("mailto:") and host is not None:
+            addresses[uri[7:].partition("?")[0]] = host
+    verified = yield from verify_destinations(published.domain, list(addresses.values()))
+    hosts = [host for host in dict.fromkeys(addresses.values()) if verified.get(host)]
+    permits = [Question(f"{published.domain}._report._dmarc.{host}", "TXT") for host in hosts]
+    answers = (yield from ask_all(permits)) if permits else []
+    replaced: dict[str, list[str]] = {}
+    for host, answer in zip(hosts, answers, strict=True):
+        records = [parse_record(text) for text in answer.texts] if answer.found else []
+        others = [uri for record in records for uri in getattr(record, "rua", ())]
+        if others:
+            # Step 9: of the same host, or no report at all.
+            same = [uri[7:].partition("?")[0] for uri in others if destination(uri) == host]
+            replaced[host] = same if len(same) == len(others) else []
+    found: list[str] = []
+    for address, host in addresses.items():
+        found += replaced.get(host, [address]) if host in hosts else []
+    return list(dict.fromkeys(found))[:MAX_DESTINATIONS]

@@ -1,0 +1,329 @@
+"""Aggregate reports (RFC 9990): rows, stores, the XML against the RFC's schema, the mail, and where it may go."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xmlschema
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailauth.cli import main
+from mailauth.dmarc import DmarcPolicy, Policy
+from mailauth.dmarc.reports import (
+    DAY,
+    MAX_ROWS,
+    Published,
+    Reporter,
+    ReportStore,
+    Row,
+    make_report,
+    published_of,
+    recipients_of,
+    row_of,
+)
+from mailauth.plan import run
+from mailauth.resolvers import ZoneResolver
+from mailauth.restrictions import Restrictions, check_dmarc
+from mailauth.stores import open_report_store
+from mailauth.stores import reports as store_reports
+from tests.dbservers import Server
+from tests.dmarc.world import Dkim, Spf, evaluate, zone
+from tests.facade.world import BOB, FACADES, NOW, PLAIN, STRANGER, Facade, records, signed
+
+RUA = "v=DMARC1; p=reject; sp=quarantine; rua=mailto:agg@example.com"
+CLIENT = IPv4Address("192.0.2.1")
+TODAY = int(NOW // DAY)
+REPORTER = Reporter("mail.receiver.example", "Receiver", "postmaster@receiver.example")
+SCHEMA = xmlschema.XMLSchema(Path(__file__).with_name("rfc9990.xsd"))
+NS = "{urn:ietf:params:xml:ns:dmarc-2.0}"
+
+
+def published(**changes: Any) -> Published:
+    values = {"domain": "example.com", "p": "reject", "sp": None, "np": None, "adkim": "r", "aspf": "r", "fo": "0",
+              "testing": "n", "rua": ("mailto:agg@example.com",)}  # fmt: skip
+    return Published(**{**values, **changes})
+
+
+# --- rows -------------------------------------------------------------------------------------------------
+
+
+def test_a_pass_and_a_fail() -> None:
+    resolver = zone({"example.com": RUA})
+    passed = evaluate(resolver, "example.com", Spf("bounce.example.com"), [Dkim("example.com"), Dkim("x.test", "fail")])
+    assert row_of(passed, CLIENT) == Row(
+        source_ip="192.0.2.1", disposition="pass", dkim="pass", spf="pass", header_from="example.com",
+        envelope_from="bounce.example.com",
+        dkim_results=(("example.com", "sel", "pass"), ("x.test", "sel", "fail")),
+        spf_result=("bounce.example.com", "pass"),
+    )  # fmt: skip
+    failed = evaluate(resolver, "a.example.com", Spf("x.test", "softfail"))
+    row = row_of(failed, CLIENT)
+    assert (row.disposition, row.dkim, row.spf, row.reasons) == ("quarantine", "fail", "fail", ())
+    row = row_of(failed, CLIENT, applied=Policy.NONE)
+    assert (row.disposition, row.reasons) == ("none", (("local_policy", ""),))
+
+
+def test_overrides_are_reasons() -> None:
+    resolver = zone({"example.com": RUA + "; t=y"})
+    policy = DmarcPolicy(mailing_lists=("lists.example",))
+    row = row_of(evaluate(resolver, "example.com", dkim=[Dkim("lists.example")], policy=policy), CLIENT)
+    assert row.disposition == "none"
+    assert row.reasons == (("policy_test_mode", "t=y"), ("mailing_list", "lists.example"))
+
+
+def test_signatures_stand_in_the_order_of_their_weight() -> None:
+    """RFC 9990 section 3.1.3, and no more than a hundred."""
+    dkim = [Dkim("x.test", "fail"), Dkim("other.test"), Dkim("a.example.com"), Dkim("example.com")]
+    row = row_of(
+        evaluate(zone({"example.com": RUA}), "example.com", dkim=dkim + [Dkim("y.test", "fail")] * 200), CLIENT
+    )
+    assert [domain for domain, _, _ in row.dkim_results[:5]] == [
+        "example.com", "a.example.com", "other.test", "x.test", "y.test",
+    ]  # fmt: skip
+    assert len(row.dkim_results) == 100
+
+
+@pytest.mark.parametrize(
+    ("record", "author"),
+    [("v=DMARC1; p=none", "example.com"), (RUA, "other.test"), ("v=DMARC1; p=none; rua=nobody", "example.com")],
+)
+def test_no_report_that_nobody_asked_for(record: str, author: str) -> None:
+    assert published_of(evaluate(zone({"example.com": record}), author)) is None
+
+
+def test_an_error_is_no_result_to_report() -> None:
+    resolver = zone({"example.com": RUA}, {"a.example.com": "servfail"})
+    assert published_of(evaluate(resolver, "example.com", Spf("a.example.com"))) is None
+
+
+# --- stores -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ReportStore]:
+    if request.param == "sqlite":
+        url = f"sqlite:{tmp_path}/results.db"
+    else:
+        server: Server = request.getfixturevalue("postgres_server")
+        url = server.url
+    opened = open_report_store(url)
+    opened.forget(1 << 30)
+    yield opened
+    opened.close()
+
+
+def row(**changes: Any) -> Row:
+    values = {
+        "source_ip": "192.0.2.1",
+        "disposition": "none",
+        "dkim": "pass",
+        "spf": "fail",
+        "header_from": "example.com",
+    }
+    return Row(**{**values, **changes})
+
+
+def test_equal_rows_are_counted(store: ReportStore) -> None:
+    for _ in range(3):
+        store.add(5, published(), row())
+    store.add(5, published(p="none"), row(spf="pass", spf_result=("x.test", "pass")))
+    store.add(6, published(), row())
+    store.add(5, published(domain="example.net"), row())
+    assert [each.domain for each in store.domains(5)] == ["example.com", "example.net"]
+    assert store.domains(5)[0].p == "none"  # what was published last
+    assert store.rows(5, "example.com") == [(row(), 3), (row(spf="pass", spf_result=("x.test", "pass")), 1)]
+    store.forget(6)
+    assert (store.domains(5), store.rows(5, "example.com")) == ([], [])
+    assert store.rows(6, "example.com") == [(row(), 1)]
+    store.close()
+    assert store.rows(6, "example.com") == [(row(), 1)]  # opened anew
+    store.forget(7)
+
+
+def test_the_rows_of_a_domain_are_bounded(store: ReportStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAX_ROWS >= 1000
+    monkeypatch.setattr(store_reports, "MAX_ROWS", 10)
+    for number in range(30):
+        store.add(5, published(), row(source_ip=f"192.0.2.{number}"))
+    store.add(5, published(), row(source_ip="192.0.2.3"))
+    assert len(store.rows(5, "example.com")) == 10
+    assert store.rows(5, "example.com")[0] == (row(source_ip="192.0.2.3"), 2)
+
+
+def test_threads_lose_nothing(store: ReportStore) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: store.add(5, published(), row(source_ip=f"192.0.2.{number % 4}")), range(200)))
+    assert sum(count for _, count in store.rows(5, "example.com")) == 200
+
+
+def test_other_kinds_of_stores_are_refused() -> None:
+    for url in ("memory:", "redis://localhost/0"):
+        with pytest.raises(ValueError, match="sqlite: or postgresql:"):
+            open_report_store(url)
+
+
+# --- the report -------------------------------------------------------------------------------------------
+
+ROWS = [
+    (row(reasons=(("local_policy", ""), ("other", "why <&> not"))), 3),
+    (row(disposition="pass", source_ip="2001:db8::1", spf_result=("example.com", "pass"), envelope_from="example.com",
+         dkim_results=(("example.com", "s1", "pass"), ("x.test", "s2", "permerror"))), 1),
+]  # fmt: skip
+
+
+def test_the_xml_is_what_the_schema_demands() -> None:
+    report = make_report(REPORTER, 19_000, published(sp="none", np="reject", fo="1:d", testing="y"), ROWS, errors=["x"])
+    SCHEMA.validate(report.xml.decode())
+    root = SCHEMA.to_dict(report.xml.decode())
+    assert root["policy_published"] == {
+        "domain": "example.com", "discovery_method": "treewalk", "p": "reject", "sp": "none", "np": "reject",
+        "adkim": "r", "aspf": "r", "fo": "1:d", "testing": "y",
+    }  # fmt: skip
+    assert [record["row"]["count"] for record in root["record"]] == [3, 1]
+    assert root["report_metadata"]["date_range"] == {"begin": 19_000 * DAY, "end": 19_001 * DAY - 1}
+    assert gzip.decompress(report.compressed) == report.xml
+    again = make_report(REPORTER, 19_000, published(sp="none", np="reject", fo="1:d", testing="y"), ROWS, errors=["x"])
+    assert again == report
+
+
+def test_the_mail() -> None:
+    """RFC 9990 section 3.5.2: subject, file name and media type by its ABNF."""
+    report = make_report(REPORTER, 19_000, published(), ROWS, recipients=["agg@example.com", "b@example.com"])
+    mail = email.message_from_bytes(report.message, policy=email.policy.SMTP)
+    assert re.fullmatch(
+        r"Report\s+Domain:\s+example\.com\s+Submitter:\s+mail\.receiver\.example\s+Report-ID:\s+<(\S+)>",
+        mail["Subject"],
+    )
+    assert mail["To"] == "agg@example.com, b@example.com"
+    assert mail["From"] == REPORTER.email
+    (attachment,) = mail.iter_attachments()
+    assert attachment.get_content_type() == "application/gzip"
+    begin, end = 19_000 * DAY, 19_001 * DAY - 1
+    assert attachment.get_filename() == report.filename == f"mail.receiver.example!example.com!{begin}!{end}.xml.gz"
+    assert gzip.decompress(attachment.get_content()) == report.xml
+    assert report.message.count(b"\n") == report.message.count(b"\r\n")
+    assert max(map(len, report.message.split(b"\r\n"))) < 998
+    assert make_report(REPORTER, 19_000, published(), ROWS).message == b""
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_nothing_from_a_peer_breaks_the_xml(one: str, other: str) -> None:
+    hostile = row(header_from=one, envelope_from=other, dkim_results=((one, other, "fail"),), reasons=(("other", one),))
+    assert Row.from_json(hostile.to_json()) == hostile
+    report = make_report(REPORTER, 1, published(), [(hostile, 1)])
+    SCHEMA.validate(report.xml.decode())
+
+
+@pytest.mark.parametrize("wrong", [("no host", "x", "a@b.example"), ("a.example", "", "a@b.example"),
+                                   ("a.example", "x", "nobody"), ("a.example", "x\n", "a@b.example")])  # fmt: skip
+def test_a_reporter_that_cannot_be_one(wrong: tuple[str, str, str]) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        Reporter(*wrong)
+
+
+# --- where it goes ----------------------------------------------------------------------------------------
+
+
+def goes_to(rua: tuple[str, ...], more: dict[tuple[str, str], list[str]], failures: Any = None) -> list[str]:
+    known = {("_dmarc.example.com", "TXT"): ["v=DMARC1; p=none"], ("_dmarc.example.net", "TXT"): ["v=DMARC1; p=none"]}
+    return run(recipients_of(published(rua=rua)), ZoneResolver({**known, **more}, failures=failures))
+
+
+PERMIT = ("example.com._report._dmarc.red.example.net", "TXT")
+RED = ("mailto:agg@red.example.net",)
+
+
+def test_destinations_are_verified() -> None:
+    """RFC 9990 section 4, step by step."""
+    assert goes_to(("mailto:agg@mail.example.com?subject=x", "https://example.com/r"), {}) == ["agg@mail.example.com"]
+    assert goes_to(RED, {}) == []
+    assert goes_to(RED, {PERMIT: ["v=DMARC1"]}) == ["agg@red.example.net"]
+    assert goes_to(RED, {}, {PERMIT: "timeout"}) == []
+    assert goes_to(RED, {PERMIT: ["v=DMARC1; rua=mailto:new@red.example.net"]}) == ["new@red.example.net"]
+    assert goes_to(RED, {PERMIT: ["v=DMARC1; rua=mailto:x@victim.test"]}) == []
+    many = tuple(f"mailto:a{number}@example.com" for number in range(30))
+    assert goes_to(many, {}) == [f"a{number}@example.com" for number in range(5)]
+
+
+# --- in the whole -----------------------------------------------------------------------------------------
+
+
+def world(record: str) -> ZoneResolver:
+    mine: Any = {**records(), ("_dmarc.example.org", "TXT"): [record]}
+    return ZoneResolver(mine)
+
+
+@pytest.mark.parametrize("facade", FACADES, ids=lambda facade: facade.name)
+def test_an_authenticator_adds_up(facade: Facade, tmp_path: Path) -> None:
+    store = open_report_store(f"sqlite:{tmp_path}/results.db")
+    zone = world("v=DMARC1; p=reject; rua=mailto:a@example.org")
+    facts = {"ip": STRANGER, "helo": "mx.example.org", "mail_from": "ann@example.org", "rcpt_to": [BOB], "now": NOW}
+    reporting = facade.authenticator(
+        resolver=zone, dmarc_reports=store, restrictions=Restrictions(data=[check_dmarc()])
+    )
+    rejecting = facade.authenticator(
+        resolver=zone, dmarc_reports=store, restrictions=Restrictions(data=[check_dmarc(reject=True)])
+    )
+    facade.run(reporting.check(signed(), **facts))
+    facade.run(reporting.check(PLAIN, **facts))
+    facade.run(rejecting.check(PLAIN, **facts))
+    session = rejecting.session(STRANGER)
+    for step in (session.helo("mx.example.org", now=NOW), session.mail("ann@example.org", now=NOW)):
+        facade.run(step) if facade.name != "sync" else None
+    facade.run(session.rcpt(BOB, now=NOW))
+    facade.run(session.data(PLAIN, now=NOW))
+    counted = {(row.disposition, row.dkim, row.reasons): count for row, count in store.rows(TODAY, "example.org")}
+    assert counted == {
+        ("pass", "pass", ()): 1,
+        ("none", "fail", (("local_policy", ""),)): 1,
+        ("reject", "fail", ()): 2,
+    }
+    store.close()
+
+
+@pytest.mark.parametrize("facade", FACADES, ids=lambda facade: facade.name)
+def test_a_store_that_fails_does_no_harm(facade: Facade, caplog: pytest.LogCaptureFixture) -> None:
+    store = open_report_store("sqlite:/nowhere/at/all.db")
+    zone = world("v=DMARC1; p=reject; rua=mailto:a@example.org")
+    auth = facade.authenticator(resolver=zone, dmarc_reports=store)
+    assert facade.run(auth.check(signed(), ip=STRANGER, now=NOW)).dmarc.result == "pass"
+    assert "was not kept for reports" in caplog.text
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url, out = f"sqlite:{tmp_path}/results.db", tmp_path / "out"
+    store = open_report_store(url)
+    day = int(datetime(2026, 11, 26, tzinfo=UTC).timestamp() // DAY)
+    store.add(day, published(rua=("mailto:agg@example.com",)), row())
+    store.add(day, published(domain="blue.example", rua=("mailto:agg@red.example.net",)), row())
+    store.close()
+    words = ["dmarc", "report", "--store", url, "--day", "2026-11-26", "--output", str(out), "--domain", "mx.example"]
+    (tmp_path / "zone").write_text('$TTL 60\n_dmarc.example.com. TXT "v=DMARC1; p=none"\n')
+    assert main([*words, "--zone", str(tmp_path / "zone")]) == 0
+    text = capsys.readouterr().out
+    assert "example.com" in text
+    assert "1 messages, for agg@example.com" in text
+    assert "nobody: no address may have it" in text
+    files = sorted(path.name for path in out.iterdir())
+    assert [name.rsplit(".", 1)[-1] for name in files] == ["gz", "eml", "gz"]
+    SCHEMA.validate(gzip.decompress((out / files[0]).read_bytes()).decode())
+    assert main([*words, "--zone", str(tmp_path / "zone"), "--json", "--forget", "0"]) == 0
+    assert json.loads(capsys.readouterr().out)[1]["recipients"] == ["agg@example.com"]
+    with pytest.raises(SystemExit):
+        main([*words[:4], "--day", "2026-11-31", *words[6:]])
+    assert main(["dmarc", "report", "--store", "memory:", *words[4:]]) == 2
+    assert main([*words[:4], "--day", "2020-01-01", *words[6:]]) == 0
+    assert "no results for that day" in capsys.readouterr().out
