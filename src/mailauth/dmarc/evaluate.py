@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from mailauth.dmarc.policy import DmarcPolicy
@@ -22,7 +23,7 @@ from mailauth.dmarc.walk import walk as walk_plan
 from mailauth.mail.author import Author
 from mailauth.mail.names import is_fqdn, is_within, to_ascii
 from mailauth.mail.text import printable
-from mailauth.plan import Answer, Plan, Question, ask_all
+from mailauth.plan import MAX_NAME_OCTETS, Answer, Plan, Question, ask_all
 
 
 class SpfResult(Protocol):
@@ -85,10 +86,14 @@ def check(
 def _author_domain(author: str | Author) -> tuple[str | None, str]:
     if isinstance(author, Author):
         return author.domain, author.detail
-    name = to_ascii(author)
-    if name is None or not is_fqdn(name):
-        return None, f"{printable(author, 80)!r} is no domain name of two labels or more"
-    return name, ""
+    name = _domain_name(author) if len(author) <= MAX_NAME_OCTETS + 1 else None
+    return name, "" if name is not None else f"{printable(author, 80)!r} is no domain name of two labels or more"
+
+
+@lru_cache(maxsize=1024)
+def _domain_name(text: str) -> str | None:
+    name = to_ascii(text)
+    return name if name is not None and is_fqdn(name) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ organizational domain and the policy record are read from it, and nothing is dec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from mailauth.dmarc.record import DmarcRecord, Psd, RecordProblem, parse_record
@@ -32,6 +32,13 @@ def walk_names(domain: str) -> list[str]:
 def question_at(name: str) -> Question:
     """The question for the record of a name."""
     return Question(f"_dmarc.{name}", "TXT")
+
+
+@lru_cache(maxsize=1024)
+def _walk_of(domain: str) -> tuple[tuple[str, ...], tuple[Question, ...]]:
+    """Names and questions of a walk; a busy sender's is made again and again."""
+    names = walk_names(domain)
+    return tuple(names), tuple(map(question_at, names))
 
 
 class Visit(NamedTuple):
@@ -62,32 +69,27 @@ class Visit(NamedTuple):
 
 def visit(name: str, answer: Answer) -> Visit:
     """What an answer says of a name (RFC 9989 section 4.10 step 2)."""
-    if answer.failed:
-        return Visit(name, answer, None, "dns-error")
-    found: list[DmarcRecord | RecordProblem] = []
-    for text in answer.texts[:MAX_RECORDS] if answer.found else ():
-        record = parse_record(text)
-        if record is not None:
-            found.append(record)
-    if not found:
-        return Visit(name, answer, None, "no-record")
-    if len(found) > 1:
-        return Visit(name, answer, None, "several-records")
+    if not answer.found:
+        return Visit(name, answer, None, "dns-error" if answer.failed else "no-record")
+    found = [record for text in answer.texts[:MAX_RECORDS] if (record := parse_record(text)) is not None]
+    if len(found) != 1:
+        return Visit(name, answer, None, "several-records" if found else "no-record")
     (only,) = found
     return Visit(name, answer, None, only.code) if isinstance(only, RecordProblem) else Visit(name, answer, only, "")
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(NamedTuple):
     """A walk from `start`: its visits from the longest name to the one where it stopped.
 
     What lies above that is not looked at, DNS errors there included: it stands in `beyond`, since all names of a walk
-    are asked at once, and the walk from another domain may come there.
+    are asked at once, and the walk from another domain may come there. `organizational_domain` is that of the start
+    (RFC 9989 section 4.10.2), None if a DNS error hides it.
     """
 
     start: str
     visits: tuple[Visit, ...]
-    beyond: tuple[Visit, ...] = ()
+    beyond: tuple[Visit, ...]
+    organizational_domain: str | None
 
     @property
     def own_record(self) -> DmarcRecord | None:
@@ -110,21 +112,6 @@ class Walk:
         last = self.visits[-1]
         return last if last.name != self.start and last.record and last.record.psd is Psd.YES else None
 
-    @property
-    def organizational_domain(self) -> str | None:
-        """The organizational domain of the start (RFC 9989 section 4.10.2); None if a DNS error hides it."""
-        if self.failed is not None:
-            return None
-        last = self.visits[-1]
-        if last.record is not None and last.record.psd is Psd.NO:
-            return last.name
-        suffix = self.public_suffix
-        if suffix is not None:
-            # One label below it, of the start's own labels: the walk may have passed over that name.
-            return ".".join(self.start.split(".")[-2 - suffix.name.count(".") :])
-        found = [visit.name for visit in self.visits if visit.record is not None]
-        return found[-1] if found else self.start
-
     def record_at(self, name: str) -> DmarcRecord | None:
         """The record that the walk found at a name."""
         return next((visit.record for visit in self.visits if visit.name == name), None)
@@ -132,17 +119,34 @@ class Walk:
 
 def walk_from(domain: str, known: Mapping[str, Visit]) -> Walk:
     """The walk from a domain, all of whose names were visited."""
-    visits = [known[name] for name in walk_names(domain)]
-    end = next((index for index, each in enumerate(visits, start=1) if each.stops), len(visits))
-    return Walk(domain, tuple(visits[:end]), tuple(visits[end:]))
+    visits = tuple([known[name] for name in _walk_of(domain)[0]])
+    for index, each in enumerate(visits, start=1):
+        if each.stops:
+            return Walk(domain, visits[:index], visits[index:], _organizational(visits[:index]))
+    return Walk(domain, visits, (), _organizational(visits))
 
 
-def ask_names(names: list[str]) -> Plan[dict[str, Visit]]:
-    """Visit names, all at once."""
-    answers = yield from ask_all([question_at(name) for name in names])
+def _organizational(visits: tuple[Visit, ...]) -> str | None:
+    """RFC 9989 section 4.10.2, from the visits of a walk up to its stop."""
+    fewest = start = visits[0].name
+    for name, _, record, why in visits:
+        if record is not None:
+            fewest = name
+            if record.psd is Psd.YES and name != start:
+                # One label below it, of the start's own labels: the walk may have passed over that name.
+                return ".".join(start.split(".")[-2 - name.count(".") :])
+        elif why == "dns-error":
+            return None
+    return fewest
+
+
+def visit_all(domain: str) -> Plan[dict[str, Visit]]:
+    """Visit the names of a walk, all at once."""
+    names, questions = _walk_of(domain)
+    answers = yield from ask_all(questions)
     return {name: visit(name, answer) for name, answer in zip(names, answers, strict=True)}
 
 
 def walk(domain: str) -> Plan[Walk]:
     """A plan that walks from a domain: an A-label name in lower case without a final dot. One round of questions."""
-    return walk_from(domain, (yield from ask_names(walk_names(domain))))
+    return walk_from(domain, (yield from visit_all(domain)))

@@ -15,7 +15,7 @@ from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from mailauth.plan.dns import TIMED_OUT, Answer, Question
-from mailauth.plan.execution import Call, Execution, LookupNow, Plan, Request, require_fresh, too_late
+from mailauth.plan.execution import Call, Execution, Gather, LookupNow, Plan, Request, require_fresh, too_late
 
 if TYPE_CHECKING:
     import asyncio
@@ -129,6 +129,8 @@ def run(
                 request = plan.send(answer)
             elif type(request) is Call:
                 request = _call(plan, request)
+            elif type(request) is Gather and (answers := request.answers_now(now)) is not None:
+                request = plan.send(answers)
             else:
                 return _SyncDriver(resolver, now, deadline, clock).run(plan, request)
     except StopIteration as stop:
@@ -312,6 +314,8 @@ async def run_async(plan: Plan[T], resolver: AsyncResolver, *, time_limit: float
                     request = plan.throw(error)
                 else:
                     request = plan.send(result)
+            elif type(request) is Gather and (answers := request.answers_now(driver.now)) is not None:
+                request = plan.send(answers)
             else:
                 break
     except StopIteration as stop:
