@@ -77,3 +77,16 @@ def test_the_resolver_of_ones_own_in_the_docs() -> None:
     question = {"helo": "mx.example.org", "mail_from": "ann@example.org", "resolver": mine}
     assert mailauth.sync.check_spf("192.0.2.1", **question).result == "fail"
     assert asyncio.run(mailauth.aio.check_spf("192.0.2.1", **question)).result == "fail"
+
+
+def test_the_examples_of_the_page_about_dmarc() -> None:
+    page = (ROOT / "docs" / "dmarc.md").read_text()
+    first, *others = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    run_example(first, names)
+    found = names["found"]
+    assert (found.result, found.policy, found.policy_tag, found.disposition) == ("pass", "quarantine", "sp", "none")
+    assert (found.policy_domain, found.organizational_domain) == ("example.org", "example.org")
+    assert (found.spf_aligned, found.dkim_aligned) == (True, False)
+    for source in others:
+        run_example(source, {})
