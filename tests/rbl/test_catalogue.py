@@ -13,7 +13,7 @@ import pytest
 
 from mailauth.mail.names import is_fqdn
 from mailauth.rbl import Kind, Rule, catalogue
-from mailauth.rbl.catalogue import LISTS, Sense, State, Use, find, live
+from mailauth.rbl.catalogue import LISTS, Scope, Sense, State, Use, find, live
 from mailauth.rbl.listing import counts, errors_of, meanings_of
 
 FACTS = [
@@ -63,11 +63,44 @@ FACTS = [
     ("hostkarma.junkemailfilter.com", "127.0.0.2", "black"),
     ("hostkarma.junkemailfilter.com", "127.0.0.3", "yellow"),
     ("hostkarma.junkemailfilter.com", "127.0.0.4", "brown"),
+    ("zen.spamhaus.org", "127.0.0.30", "BCL"),
+    ("key.authbl.dq.spamhaus.net", "127.0.0.20", "passwords"),
+    ("key.zrd.dq.spamhaus.net", "127.0.2.24", "hours"),
+    ("key.combined.mail.abusix.zone", "127.0.0.2", "traps"),
+    ("key.combined.mail.abusix.zone", "127.0.0.3", "heuristics"),
+    ("key.combined.mail.abusix.zone", "127.0.0.200", "by hand"),
+    ("key.exploit.mail.abusix.zone", "127.0.0.4", "compromised"),
+    ("key.dynamic.mail.abusix.zone", "127.0.0.11", "generic reverse name"),
+    ("key.dynamic.mail.abusix.zone", "127.0.0.12", "no reverse name"),
+    ("key.dblack.mail.abusix.zone", "127.0.1.1", "spam"),
+    ("key.dblack.mail.abusix.zone", "127.0.1.2", "newly observed"),
+    ("key.dblack.mail.abusix.zone", "127.0.1.3", "short URLs"),
+    ("all.spamrats.com", "127.0.0.36", "dynamic"),
+    ("k3y.all.spamrats.com", "127.0.0.37", "no reverse name"),
+    ("spam.spamrats.com", "127.0.0.38", "spam"),
+    ("auth.spamrats.com", "127.0.0.43", "log in"),
+    ("dnsbl.dronebl.org", "127.0.0.3", "IRC drone"),
+    ("dnsbl.dronebl.org", "127.0.0.8", "SOCKS proxy"),
+    ("dnsbl.dronebl.org", "127.0.0.13", "brute force"),
+    ("dnsbl.dronebl.org", "127.0.0.19", "VPN"),
+    ("bl.ipv6.spameatingmonkey.net", "127.0.0.2", "listed"),
+    ("fresh15.spameatingmonkey.net", "127.0.0.3", "listed"),
+    ("ips.backscatterer.org", "127.0.0.2", "listed"),
+    ("score.senderscore.com", "127.0.4.79", "below 80"),
+    ("score.senderscore.com", "127.0.4.95", "80 or more"),
+    ("sa-trusted.bondedsender.org", "127.255.255.255", "too many queries"),
+    ("mail.bl.blocklist.de", "127.0.0.21", "attacks"),
+    ("dwl.dnswl.org", "127.0.3.2", "medium"),
+    ("dwl.dnswl.org", "127.0.0.255", "too many queries"),
+    ("black.uribl.com", "127.0.0.1", "refused"),
+    ("red.uribl.com", "127.0.0.8", "red"),
+    ("ebl.msbl.org", "127.0.0.3", "spam asks to reply"),
+    ("ebl.msbl.org", "127.0.1.2", "grey"),
 ]
 
 # What counts as a listing without a filter, and every other answer in 127.0.0.0/24 or 127.0.1.0/24 does not.
 COUNTED = {
-    "zen.spamhaus.org": [*range(2, 8), 9, 10, 11],
+    "zen.spamhaus.org": [*range(2, 8), 9, 10, 11, 30],
     "dbl.spamhaus.org": [256 + n for n in (2, 4, 5, 6, 102, 103, 104, 105, 106)],
     "bl.spamcop.net": [2],
     "dnsbl-1.uceprotect.net": [2],
@@ -78,6 +111,17 @@ COUNTED = {
     "multi.uribl.com": [n for n in range(2, 256) if n & 14],
     "multi.surbl.org": [n for n in range(2, 256) if n & (8 | 16 | 64 | 128)],
     "hostkarma.junkemailfilter.com": [2, 4],
+    "key.combined.mail.abusix.zone": [2, 3, 4, 11, 12, 200],
+    "key.dblack.mail.abusix.zone": [257, 258, 259],
+    "all.spamrats.com": [36, 37, 38],  # logins say nothing about mail
+    "auth.spamrats.com": [43],
+    "dnsbl.dronebl.org": [3, *range(5, 12), *range(13, 20)],
+    "bl.spameatingmonkey.net": [2, 3],
+    "bl.blocklist.de": list(range(2, 22)),
+    "truncate.gbudb.net": [2],
+    "dwl.dnswl.org": [1, 2, 3, 257, 258, 259],
+    "ebl.msbl.org": [2, 3],
+    "all.s5h.net": list(range(2, 256)),
 }
 
 ADDRESSES_TO_REJECT = {
@@ -102,17 +146,53 @@ def test_what_may_reject() -> None:
     """Never the allocations and providers of UCEPROTECT, nor a reputation or an allow list."""
     by_use = {use: {known.zone for known in LISTS if known.use is use and known.state is State.LIVE} for use in Use}
     assert {zone for zone in by_use[Use.REJECT] if find_live(zone).kind is Kind.ADDRESS} == ADDRESSES_TO_REJECT
-    assert by_use[Use.ALLOW] == {"list.dnswl.org"}
+    assert by_use[Use.ALLOW] == {
+        "list.dnswl.org",
+        "dwl.dnswl.org",
+        "sa-trusted.bondedsender.org",
+        "sa-accredit.habeas.com",
+    }
+    assert {"all.s5h.net", "bl.nordspam.com", "rbl.your-server.de"} <= by_use[Use.INFORM]
+
+
+SPAMHAUS_KEYED = {f"{name}.dq.spamhaus.net" for name in ("zen", "dbl", "authbl", "zrd")}
+ABUSIX = {f"{name}.mail.abusix.zone" for name in ("combined", "black", "exploit", "dynamic", "policy", "dblack")}
 
 
 def test_what_needs_a_registration() -> None:
     named = {known.zone for known in LISTS if known.registration}
-    assert named == {"b.barracudacentral.org", "zen.dq.spamhaus.net", "dbl.dq.spamhaus.net"}
+    assert named == {"b.barracudacentral.org"} | SPAMHAUS_KEYED | ABUSIX
+    assert {known.zone for known in LISTS if known.needs_key} == SPAMHAUS_KEYED | ABUSIX
+    assert find_live("all.spamrats.com").keyed  # with a key or without
 
 
-def test_what_is_a_list_of_domains() -> None:
+def test_kinds() -> None:
     named = {known.zone for known in LISTS if known.kind is Kind.DOMAIN}
-    assert named == {"dbl.spamhaus.org", "dbl.dq.spamhaus.net", "multi.uribl.com", "multi.surbl.org"}
+    assert named == {
+        "dbl.spamhaus.org", "dbl.dq.spamhaus.net", "zrd.dq.spamhaus.net", "dblack.mail.abusix.zone", "multi.surbl.org",
+        "uribl.spameatingmonkey.net", "fresh15.spameatingmonkey.net",
+        *(f"{part}.uribl.com" for part in ("multi", "black", "grey", "red")),
+    }  # fmt: skip
+    assert [known.zone for known in LISTS if known.kind is Kind.DKIM] == ["dwl.dnswl.org"]
+    assert [known.zone for known in LISTS if known.kind is Kind.EMAIL] == ["ebl.msbl.org"]
+    assert [known.zone for known in LISTS if known.ip_versions == (6,)] == ["bl.ipv6.spameatingmonkey.net"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "scope"),
+    [
+        ("ips.backscatterer.org", Scope.NULL_SENDER),
+        ("key.authbl.dq.spamhaus.net", Scope.LOGINS),
+        ("auth.spamrats.com", Scope.LOGINS),
+        ("all.spamrats.com", Scope.CLIENT),
+        ("key.combined.mail.abusix.zone", Scope.MX_CLIENT),
+        ("key.dynamic.mail.abusix.zone", Scope.MX_CLIENT),
+        ("zen.spamhaus.org", Scope.MX_CLIENT),
+        ("bl.spamcop.net", Scope.ANY),
+    ],
+)
+def test_for_whom_a_list_is(zone: str, scope: Scope) -> None:
+    assert find_live(zone).scope is scope
 
 
 @pytest.mark.parametrize(
@@ -123,6 +203,23 @@ def test_what_is_a_list_of_domains() -> None:
         ("dnsbl.ahbl.org", "2015"),
         ("combined.njabl.org", "2013"),
         ("relays.ordb.org", "2006"),
+        ("db.wpbl.info", "2024"),
+        ("dnsbl.inps.de", "2020"),
+        ("bl.spamcannibal.org", "2018"),
+        ("list.dsbl.org", "2008"),
+        ("dnsbl.madavi.de", "2025"),
+        ("tor.dnsbl.sectoor.de", "2018"),
+        ("dsn.rfc-ignorant.org", "2012"),
+        ("cbl.abuseat.org", "ask zen.spamhaus.org"),
+        ("dnsbl.burnt-tech.com", "expired"),
+        ("ubl.unsubscore.com", "off line"),
+        ("blackholes.five-ten-sg.com", "shut down"),
+        ("spam.abuse.ch", "shut down"),
+        ("combined.abuse.ch", "shut down"),
+        ("drone.abuse.ch", "shut down"),
+        ("blackholes.mail-abuse.org", "shut down"),
+        ("virbl.bit.nl", "shut down"),
+        ("swl.spamhaus.org", "shut down"),
     ],
 )
 def test_what_is_dead(zone: str, year: str) -> None:
@@ -154,11 +251,11 @@ def test_an_entry_is_complete(known: catalogue.KnownList) -> None:
         assert known.note
         return
     assert known.policy_page.startswith("https://")
-    assert known.removal_page.startswith("https://")
+    assert known.removal_page.startswith("https://") or "no removal" in known.note
     assert known.terms
     assert any(code.sense is known.sense for code in known.codes)
     assert (known.use is Use.ALLOW) == (known.sense is Sense.GOOD)
-    assert all(is_fqdn(name) for name in known.test_names)
+    assert all(is_fqdn(name) for name in known.test_names + known.test_absent)
     if known.part_of:
         assert find(known.part_of) is not None
 
@@ -194,4 +291,4 @@ def test_live() -> None:
     assert "zen.spamhaus.org" in zones
     assert not zones & {"sorbs.net", "zen.dq.spamhaus.net", "sbl.spamhaus.org"}
     assert {known.kind for known in live(Kind.DOMAIN)} == {Kind.DOMAIN}
-    assert {known.zone for known in live(Kind.ADDRESS)} | {known.zone for known in live(Kind.DOMAIN)} == zones
+    assert {known.zone for kind in Kind for known in live(kind)} == zones

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mailauth.cli import main
+from mailauth.rbl import Kind
 
 KEY = "abcdefghijkl1234mnopqrst56"
 ZONE = f"""
@@ -148,6 +149,88 @@ def test_all_asks_the_catalogue_and_warns(rbl: Command) -> None:
     assert "multi.surbl.org" not in out  # a list of domains
     assert "terms" in err
     assert "multi.surbl.org" in rbl("example.org", "--all")[1]
+
+
+def test_all_says_what_was_left_out_and_why(rbl: Command) -> None:
+    _, out, _ = rbl("192.0.2.1", "--all")
+    left_out, _, table = out.partition("\n\n")
+    assert "part of zen.spamhaus.org: sbl.spamhaus.org, xbl.spamhaus.org" in left_out
+    assert "KEY.zen.dq.spamhaus.net" in left_out.partition("needs a key:")[2]
+    assert "has no IPv4 addresses: bl.ipv6.spameatingmonkey.net" in left_out
+    assert "sbl.spamhaus.org" not in table
+    whys = {one["zone"]: one["why"] for one in json.loads(rbl("192.0.2.1", "--all", "--json")[1])["left_out"]}
+    assert whys["KEY.zen.dq.spamhaus.net"] == "needs a key"
+    assert whys["sorbs.net"] == "dead"
+    assert whys["multi.surbl.org"] == "a list of domains"
+    assert whys["ebl.msbl.org"] == "a list of e-mail addresses"
+    assert "psbl.surriel.com" not in whys
+
+
+def test_all_ends_with_a_table_by_weight(rbl: Command) -> None:
+    rbl.zone.write_text(
+        ZONE
+        + """
+1.2.0.192.all.s5h.net. A 127.0.0.2
+1.2.0.192.bl.spamcop.net. A 127.0.0.2
+1.2.0.192.ips.backscatterer.org. A 127.0.0.2
+"""
+    )
+    table = rbl("192.0.2.1", "--all")[1].partition("\n\n")[2].splitlines()
+    listed = [line.split()[1:3] for line in table if line.startswith("  LISTED")]
+    assert listed == [
+        ["zen.spamhaus.org", "+4"],
+        ["bl.spamcop.net", "+2"],
+        ["all.s5h.net", "+1"],
+        ["ips.backscatterer.org", "+0"],
+    ]
+    removal = [line.split()[1] for line in table if "removal:" in line]
+    assert removal == [
+        "https://check.spamhaus.org/",
+        "https://www.spamcop.net/bl.shtml",
+        "https://www.usenix.org.uk/content/rbl.html",
+        "https://www.backscatterer.org/?target=test",
+    ]
+    assert "null sender only" in "\n".join(table)
+
+
+def test_progress_on_a_terminal(rbl: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    _, out, err = rbl("192.0.2.1", "--list", "bl.example", "clean.example")
+    assert "\r2 of 2 lists answered" in err
+    assert err.endswith("\r\x1b[K")
+    assert "answered" not in out
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False)
+    assert not rbl("192.0.2.1", "--list", "bl.example")[2]
+
+
+def test_an_e_mail_address(rbl: Command) -> None:
+    name = "a4414de3ce1f77d2615b90c3ba16219b38193ced"  # printf ann@example.org | sha1sum
+    rbl.zone.write_text(f"{name}.ebl.msbl.org. A 127.0.0.2\n")
+    status, out, _ = rbl("Ann+x@example.org", "--all")
+    assert status == 1
+    assert "ebl.msbl.org" in out
+    assert "+4" in out
+    assert rbl("bob@example.org", "--all")[0] == 0
+
+
+def test_the_catalogue_by_kind_and_the_dead(rbl: Command) -> None:
+    def zones(*words: str) -> set[str]:
+        return {one["zone"] for one in json.loads(rbl("catalogue", *words, "--json")[1])["lists"]}
+
+    assert zones("--kind", "email") == {"ebl.msbl.org"}
+    assert zones("--kind", "dkim") == {"dwl.dnswl.org"}
+    assert "multi.surbl.org" in zones("--kind", "domain")
+    assert "zen.spamhaus.org" in zones("--kind", "address")
+    assert "sorbs.net" not in zones("--kind", "address")
+    assert "sorbs.net" in zones("--dead")
+    assert "zen.spamhaus.org" not in zones("--dead")
+    assert zones() == set().union(zones("--dead"), *(zones("--kind", kind) for kind in Kind))
+    out = rbl("catalogue", "--dead")[1]
+    assert "ix.dnsbl.manitu.net  NiX Spam: dead, shut down on 2025-01-16" in out
+    assert "psbl" not in out
+    with pytest.raises(SystemExit) as caught:
+        rbl("catalogue", "--dead", "--kind", "domain")
+    assert caught.value.code == 2
 
 
 def test_json(rbl: Command) -> None:

@@ -47,6 +47,7 @@ def test_the_questions() -> None:
         (Rule(ZONE, kind=Kind.DOMAIN), 2),
         ("dbl.spamhaus.org", 3),  # one more entry that is always there
         ("bl.sorbs.net", 0),
+        ("ebl.msbl.org", 1),  # no more than that it does not list everything
     ],
 )
 def test_what_is_tested_follows_from_the_kind(zone: Any, count: int) -> None:
@@ -146,3 +147,27 @@ def test_only_the_right_pair_is_healthy(must: str, must_not: str) -> None:
 
     found = run(check_health(Rule(ZONE, kind=Kind.ADDRESS)), Pair())
     assert found.healthy == (must == "127.0.0.2" and must_not == "none")
+
+
+def test_test_points_of_its_own() -> None:
+    """Spam Eating Monkey's lists of domains do not have the RFC's."""
+    zone = "uribl.spameatingmonkey.net"
+    names = sorted(question.name for question in Execution(check_health(zone)).start())
+    assert names == [f"_dnsbl_.test.{zone}", f"_dnsblneg_.test.{zone}"]
+    assert health({f"_dnsbl_.test.{zone}": YES}, zone=zone).healthy
+    assert health({f"*.{zone}": YES}, zone=zone).result == "lists-all"
+    assert health({f"test.{zone}": YES}, zone=zone).result == "silent"
+
+
+def test_lists_of_one_version_of_ip_are_tested_for_it() -> None:
+    zone = "bl.ipv6.spameatingmonkey.net"
+    assert [kind for kind, _ in health({}, zone=zone).entries] == ["ipv6"]
+    assert [kind for kind, _ in health({}, zone="bl.spameatingmonkey.net").entries] == ["ipv4"]
+
+
+def test_a_list_of_hashes() -> None:
+    zone = "ebl.msbl.org"
+    assert health({}, zone=zone).healthy
+    assert health({f"*.{zone}": YES}, zone=zone).result == "lists-all"
+    assert health({f"*.{zone}": ["127.255.255.254"]}, zone=zone).result == "refused"
+    assert health({}, {(f"{'0' * 40}.{zone}", "A"): "timeout"}, zone).result == "temperror"

@@ -6,9 +6,11 @@ a list wrote is safe to show.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import pkgutil
+import re
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from types import ModuleType
 from typing import Any
@@ -216,12 +218,81 @@ def test_a_name_that_would_be_too_long_is_not_asked() -> None:
     assert "too long" in listing.detail
 
 
-@pytest.mark.parametrize("zone", ["bl.sorbs.net", "dnsbl.sorbs.net=127.0.0.2", "ix.dnsbl.manitu.net", "dnsbl.ahbl.org"])
+DEAD = ["bl.sorbs.net", "dnsbl.sorbs.net=127.0.0.2", "ix.dnsbl.manitu.net", "dnsbl.ahbl.org", "db.wpbl.info"]
+
+
+@pytest.mark.parametrize("zone", DEAD)
 def test_a_dead_list_is_refused_by_name(zone: str) -> None:
     assert asked(CLIENT, [zone]) == []
     (listing,) = ask(CLIENT, [zone])
     assert (listing.result, listing.reason) == ("refused", "dead-list")
     assert "shut down" in listing.detail
+
+
+# --- e-mail addresses by hash -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "canonical"),
+    [
+        ("ann@example.org", "ann@example.org"),
+        ("Ann@EXAMPLE.org.", "ann@example.org"),
+        ("<ann@example.org>", "ann@example.org"),
+        ("ann+lists+2@example.org", "ann@example.org"),
+        ("a.n.n@example.org", "a.n.n@example.org"),
+        ("a.n.n+x@gmail.com", "ann@gmail.com"),
+        ("A.nn@GoogleMail.com", "ann@gmail.com"),
+        ("a.nn@mail.gmail.com", "a.nn@mail.gmail.com"),
+        ('"ann"@example.org', "ann@example.org"),
+        ("+ann@example.org", "+ann@example.org"),
+        ("ann@b\u00fccher.example", "ann@xn--bcher-kva.example"),
+        ("\u00e4nn@example.org", "\u00e4nn@example.org"),
+    ],
+)
+def test_a_list_of_addresses_is_asked_the_hash_of_the_canonical_one(address: str, canonical: str) -> None:
+    name = hashlib.sha1(canonical.encode()).hexdigest()
+    assert asked(address, ["ebl.msbl.org"]) == [f"{name}.ebl.msbl.org A"]
+
+
+def test_an_ebl_lists_an_address() -> None:
+    name = "a4414de3ce1f77d2615b90c3ba16219b38193ced"  # printf ann@example.org | sha1sum
+    records = listed("ebl.msbl.org", "127.0.0.2", text="dropbox", subject=name)
+    (listing,) = ask("Ann+1@example.org", ["ebl.msbl.org"], records)
+    assert (listing.result, listing.subject, listing.text) == ("listed", "Ann+1@example.org", "dropbox")
+    (grey,) = ask("ann@example.org", ["ebl.msbl.org"], listed("ebl.msbl.org", "127.0.1.3", subject=name))
+    assert (grey.result, grey.reason) == ("not-listed", "other-code")
+    own = Rule("hashes.example", kind=Kind.EMAIL)
+    assert ask("ann@example.org", [own], listed("hashes.example", "127.0.0.2", subject=name))[0].listed
+
+
+@pytest.mark.parametrize("subject", [CLIENT, "example.org", "ann@mail.local", "ann@[192.0.2.1]", "ann@mail", "@x.org"])
+def test_what_no_list_of_addresses_is_asked(subject: str) -> None:
+    assert asked(subject, ["ebl.msbl.org"]) == []
+    assert ask(subject, ["ebl.msbl.org"])[0].reason == "not-asked"
+
+
+def test_no_other_list_is_told_of_an_address() -> None:
+    assert asked("ann@example.org", ["bl.example", "dbl.spamhaus.org", "zen.spamhaus.org", "dwl.dnswl.org"]) == []
+
+
+@unhurried
+@given(st.text(max_size=80), st.sampled_from(["example.org", "gmail.com"]))
+def test_any_local_part_is_a_hash_or_not_asked(local_part: str, domain: str) -> None:
+    """Whatever stands before the "@", what is asked is a SHA-1 in hexadecimal, or nothing."""
+    for question in asked(f"{local_part}@{domain}", ["ebl.msbl.org"]):
+        assert re.fullmatch(r"[0-9a-f]{40}\.ebl\.msbl\.org A", question)
+
+
+def test_dkim_domains() -> None:
+    assert asked("example.org", ["dwl.dnswl.org"]) == ["example.org.dwl.dnswl.org A"]
+    (listing,) = ask("example.org", ["dwl.dnswl.org"], listed("dwl.dnswl.org", "127.0.3.2", subject="example.org"))
+    assert (listing.result, listing.score) == ("listed", -1)
+
+
+def test_lists_of_one_version_of_ip() -> None:
+    zones = ["bl.spameatingmonkey.net", "bl.ipv6.spameatingmonkey.net", "psbl.surriel.com"]
+    assert [listing.reason for listing in ask(CLIENT, zones)] == ["no-entry", "not-asked", "no-entry"]
+    assert [listing.reason for listing in ask("2a00::1", zones)] == ["not-asked", "no-entry", "no-entry"]
 
 
 # --- the answers --------------------------------------------------------------------------------------------------
@@ -235,8 +306,23 @@ ZONE = "bl.example"
         (ZONE, [], "not-listed", "no-entry"),
         (ZONE, ["127.0.0.2"], "listed", "listed"),
         (ZONE, ["127.1.2.3"], "listed", "listed"),
-        (ZONE, ["127.0.0.1"], "listed", "listed"),
         (ZONE, ["127.255.254.255"], "listed", "listed"),
+        # what filtering resolvers answer: no listing unless the rule or the catalogue says so
+        (ZONE, ["127.0.0.1"], "not-listed", "other-code"),
+        (ZONE, ["0.0.0.0"], "not-listed", "not-a-list"),
+        ("zen.spamhaus.org", ["127.0.0.1"], "not-listed", "other-code"),
+        (f"{ZONE}=127.0.0.1", ["127.0.0.1"], "listed", "listed"),
+        ("hostkarma.junkemailfilter.com=127.0.0.1*-1", ["127.0.0.1"], "listed", "listed"),
+        # scores may say something good: they count where the rule names them
+        (ZONE, ["127.0.1.255"], "listed", "listed"),
+        (ZONE, ["127.0.4.95"], "not-listed", "other-code"),
+        (f"{ZONE} allow", ["127.0.4.5"], "not-listed", "other-code"),
+        (ZONE, ["127.0.9.2"], "listed", "listed"),
+        (f"{ZONE}=127.0.4.[0..79]", ["127.0.4.40"], "listed", "listed"),
+        ("score.senderscore.com", ["127.0.4.95"], "not-listed", "other-code"),
+        ("score.senderscore.com", ["127.0.4.79"], "listed", "listed"),
+        ("score.senderscore.com", ["127.255.255.255"], "refused", "error-code"),
+        ("sa-trusted.bondedsender.org", ["127.255.255.255"], "refused", "error-code"),
         (f"{ZONE}=127.0.0.2", ["127.0.0.3"], "not-listed", "other-code"),
         (f"{ZONE}=127.0.0.2", ["127.0.0.3", "127.0.0.2"], "listed", "listed"),
         # errors are never listings, not even for a filter that names them

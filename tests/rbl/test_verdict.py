@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailauth.config import ConfigError, parse
-from mailauth.rbl import Listing, Reason, Result, Rule, Verdict, judge
+from mailauth.plan import run
+from mailauth.rbl import Listing, Reason, Result, Rule, Verdict, judge, query
+from mailauth.resolvers import ZoneResolver
 from mailauth.restrictions import reject_rbl, reject_rhsbl
 
 # A busy machine is no failure.
@@ -29,6 +31,19 @@ def test_nothing_listed() -> None:
     assert (verdict.action, verdict.reason, verdict.score) == ("none", "below-threshold", 0)
     assert verdict.text == ""
     assert [str(one.rule) for one in verdict.unanswered] == ["b.example reject"]
+
+
+@pytest.mark.parametrize(
+    "zone", ["sa-trusted.bondedsender.org", "sa-accredit.habeas.com", "list.dnswl.org", "wl.example"]
+)
+@pytest.mark.parametrize("code", ["127.255.255.255", "127.255.255.254"])
+def test_an_error_of_an_allow_list_lets_nobody_in(zone: str, code: str) -> None:
+    """Validity's lists answer everybody with 127.255.255.255 once one has asked too much."""
+    zones = [f"{zone} allow", f"{zone}=127.255.255.[0..255] allow", f"{zone}*-9", "bl.example"]
+    entries = {("1.2.0.192." + zone, "A"): [code], ("1.2.0.192.bl.example", "A"): ["127.0.0.2"]}
+    verdict = judge(run(query("192.0.2.1", zones), ZoneResolver(entries)))
+    assert (verdict.action, verdict.score) == ("reject", 1)
+    assert len(verdict.unanswered) == 3
 
 
 def test_no_lists() -> None:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from mailauth.cli.common import (
     EXIT_OK,
@@ -22,13 +24,14 @@ from mailauth.cli.common import (
     resolver_of,
     seconds,
 )
+from mailauth.plan import Plan, run_all
 from mailauth.plan import run as run_plan
-from mailauth.plan import run_all
 from mailauth.rbl import (
     DEFAULT_THRESHOLD,
     Action,
     Health,
     HealthResult,
+    Kind,
     KnownList,
     Listing,
     Monitor,
@@ -46,14 +49,17 @@ from mailauth.rbl import (
     parse_rules,
     query,
 )
-from mailauth.rbl.querying import Subject
+from mailauth.rbl.catalogue import Scope, State, Use
+from mailauth.rbl.querying import ASKED, PLURAL, Subject
+
+T = TypeVar("T")
 
 EXIT_LISTED = 1
 EXIT_NO_ANSWER = 3
 
-_USAGE = """mailauth rbl ADDRESS|DOMAIN [--list RULE ...] [--zone-list FILE] [--all] [options]
+_USAGE = """mailauth rbl ADDRESS|DOMAIN|E-MAIL [--list RULE ...] [--zone-list FILE] [--all] [options]
        mailauth rbl health [--list RULE ...] [--zone-list FILE] [--all] [--watch SECONDS] [options]
-       mailauth rbl catalogue [--json]"""
+       mailauth rbl catalogue [--kind KIND | --dead] [--json]"""
 
 _EPILOG = """\
 A RULE is a list in Postfix's notation, with an optional action:
@@ -75,13 +81,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "subject",
-        metavar="ADDRESS|DOMAIN",
+        metavar="ADDRESS|DOMAIN|E-MAIL",
         help="what to ask about; or the word health: test the lists; or catalogue: show the known lists",
     )
     lists = parser.add_argument_group("lists")
     lists.add_argument("--list", nargs="+", action="extend", default=[], metavar="RULE", help="ask these lists")
     lists.add_argument("--zone-list", metavar="FILE", help="ask the lists of this file (- for standard input)")
-    lists.add_argument("--all", action="store_true", help="ask all lists of the catalogue; mind their terms")
+    lists.add_argument("--all", action="store_true", help="ask every live list of the catalogue; mind their terms")
     parser.add_argument(
         "--private",
         action="store_true",
@@ -100,6 +106,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="health: test again and again, and print each list that goes out of service or comes back",
     )
+    known = parser.add_argument_group("catalogue")
+    shown = known.add_mutually_exclusive_group()
+    shown.add_argument("--kind", choices=[kind.value for kind in Kind], help="only the live lists of this kind")
+    shown.add_argument("--dead", action="store_true", help="only the dead lists")
     add_dns_options(parser)
     add_json_option(parser)
     parser.set_defaults(run=run)
@@ -136,7 +146,7 @@ def _rules(options: argparse.Namespace, known: Iterable[KnownList]) -> list[Rule
             file=sys.stderr,
         )
         named = {rule.zone for rule in rules}
-        rules += [Rule(entry.zone) for entry in known if entry.zone not in named]
+        rules += [Rule(entry.zone, weight=entry.weight) for entry in known if entry.zone not in named]
     if not rules:
         raise UsageError("name the lists to ask: --list RULE, --zone-list FILE, or --all for the whole catalogue")
     return rules
@@ -158,21 +168,69 @@ def _query(options: argparse.Namespace) -> int:
     subject = Subject.of(options.subject, policy)
     if not subject.labels:
         raise UsageError(f"neither an address nor a domain name: {options.subject[:100]}")
-    rules = _rules(options, catalogue.live(subject.kind))
-    plan = query(options.subject, rules, policy=policy)
-    listings = run_plan(plan, resolver_of(options), time_limit=options.time_limit)
+    left_out = {known: _why_left_out(known, subject) for known in catalogue.LISTS} if options.all else {}
+    rules = _rules(options, (known for known, why in left_out.items() if not why))
+    progress = Progress(len(rules))
+    plan = run_all([progress.watch(query(options.subject, [rule], policy=policy)) for rule in rules])
+    listings = [listing for (listing,) in run_plan(plan, resolver_of(options), time_limit=options.time_limit)]
+    progress.clear()
+    asked = {rule.zone for rule in rules}
+    left = {known: why for known, why in left_out.items() if why and known.zone not in asked}
     verdict = judge(listings, threshold=options.threshold)
     if options.json:
-        print_json(
-            {
-                "subject": subject.text,
-                "listings": [listing.to_dict() for listing in listings],
-                "verdict": verdict.to_dict(),
-            }
-        )
+        report = {"subject": subject.text, "listings": [listing.to_dict() for listing in listings]}
+        if options.all:
+            report["left_out"] = [{"zone": known.shown_zone, "why": why} for known, why in left.items()]
+        print_json({**report, "verdict": verdict.to_dict()})
     else:
+        if options.all:
+            listings.sort(key=lambda listing: -listing.weight)
+            _print_left_out(left, ASKED[subject.kind])
         _print_listings(subject.text, listings, verdict)
     return _status(listings)
+
+
+class Progress:
+    """How many lists have answered, in one line on a terminal that is cleared in the end."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._done = count, 0
+        self._on = sys.stderr.isatty()
+
+    def watch(self, plan: Plan[T]) -> Plan[T]:
+        """The plan, which counts when it is done."""
+        result = yield from plan
+        self._done += 1
+        if self._on:
+            print(f"\r{self._done} of {_count(self._count, 'list')} answered", end="", file=sys.stderr, flush=True)
+        return result
+
+    def clear(self) -> None:
+        if self._on:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _why_left_out(known: KnownList, subject: Subject) -> str:
+    """Why ``--all`` does not ask the list; empty if it does."""
+    why = catalogue.why_left_out(known)
+    if known.state is State.LIVE and known.kind not in ASKED[subject.kind]:
+        return f"a list of {PLURAL[known.kind]}"
+    if subject.ip_version and known.ip_versions and subject.ip_version not in known.ip_versions:
+        return why or f"has no IPv{subject.ip_version} addresses"
+    return why
+
+
+def _print_left_out(left: Mapping[KnownList, str], kinds: Collection[Kind | None]) -> None:
+    """Each live list of the right kind by its reason, the others by their number."""
+    by_reason: dict[str, list[str]] = {}
+    for known, why in left.items():
+        if known.state is State.LIVE and known.kind in kinds:
+            by_reason.setdefault(why, []).append(known.shown_zone)
+    others = len(left) - sum(map(len, by_reason.values()))
+    print("left out:")
+    for why, zones in by_reason.items():
+        print(textwrap.fill(f"{why}: {', '.join(zones)}", 110, initial_indent="  ", subsequent_indent="    "))
+    print(f"  dead, or of another kind: {_count(others, 'list')} (mailauth rbl catalogue)\n")
 
 
 def _is_bad(listing: Listing) -> bool:
@@ -238,6 +296,8 @@ def _more_lines(listing: Listing) -> list[str]:
     if not (listing.listed or listing.reason is Reason.OTHER_CODE):
         return []
     lines = list(listing.meanings)
+    if listing.listed and listing.known is not None and not listing.known.weight:
+        lines.append(_SCOPES[listing.known.scope])
     if listing.text:
         lines.append(f'"{listing.text}"')
     if _is_bad(listing) and listing.removal_page:
@@ -316,27 +376,40 @@ def _print_health(healths: Sequence[Health]) -> None:
 
 
 def _catalogue(options: argparse.Namespace) -> int:
+    lists = [
+        known
+        for known in catalogue.LISTS
+        if (not options.dead or known.state is State.DEAD)
+        and (options.kind is None or (known.state is State.LIVE and known.kind == options.kind))
+    ]
     if options.json:
-        print_json({"as_of": catalogue.AS_OF, "lists": [known.to_dict() for known in catalogue.LISTS]})
+        print_json({"as_of": catalogue.AS_OF, "lists": [known.to_dict() for known in lists]})
         return EXIT_OK
     paint = Paint()
     print(f"Facts as of {catalogue.AS_OF}; read a list's own page before you rely on it.\n")
-    for known in catalogue.LISTS:
-        zone = ("KEY." if known.keyed else "") + known.zone
-        if known.state is catalogue.State.DEAD:
-            print(f"{paint(zone, 'bad')}  {known.name}: dead, {known.note}")
+    for known in lists:
+        if known.state is State.DEAD:
+            print(f"{paint(known.zone, 'bad')}  {known.name}: dead, {known.note}")
             continue
-        print(f"{paint(zone, 'strong')}  {known.name}: {_USE[known.use]} ({_KINDS[known.kind]})")
+        kind = f"IPv{known.ip_versions[0]} addresses" if len(known.ip_versions) == 1 else PLURAL[known.kind]
+        print(f"{paint(known.shown_zone, 'strong')}  {known.name}: {_USES[known.use]} ({kind})")
         part = f"part of {known.part_of}: ask that" if known.part_of else ""
-        for words in (part, known.note, known.terms, known.policy_page):
+        for words in (part, _SCOPES[known.scope], known.note, known.terms, known.policy_page):
             if words:
                 print(f"    {one_line(words)}")
     return EXIT_OK
 
 
-_KINDS = {catalogue.Kind.ADDRESS: "addresses", catalogue.Kind.DOMAIN: "domains"}
-_USE = {
-    catalogue.Use.REJECT: "may reject",
-    catalogue.Use.SCORE: "only for scores",
-    catalogue.Use.ALLOW: "lists good senders",
+_USES = {
+    Use.REJECT: "may reject",
+    Use.SCORE: "only for scores",
+    Use.INFORM: "to learn where one is listed",
+    Use.ALLOW: "lists good senders",
+}
+_SCOPES = {
+    Scope.ANY: "",
+    Scope.CLIENT: "for the connecting client only, never for Received hops",
+    Scope.MX_CLIENT: "for clients of an MX, never for authenticated submission",
+    Scope.NULL_SENDER: "for mail from the null sender only, never for all mail",
+    Scope.LOGINS: "for hosts that log in, never for mail from other servers",
 }

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from mailauth.rbl import catalogue
 from mailauth.rbl.catalogue import Kind, KnownList
-from mailauth.rbl.errors import RuleError
 from mailauth.rbl.health import Entries, Health, HealthResult, check_health
 from mailauth.rbl.listing import Listing, Reason, Result
 from mailauth.rbl.monitor import Monitor, MonitorPolicy, Record
-from mailauth.rbl.pattern import Pattern
+from mailauth.rbl.pattern import Pattern, RuleError
 from mailauth.rbl.querying import NOT_PUBLIC, NOT_PUBLIC_DOMAINS, RblPolicy, query, rules_of
 from mailauth.rbl.rule import Action, Rule, parse_rules
 from mailauth.rbl.verdict import (

@@ -8,14 +8,13 @@ The test entries that every list must and must not have, and what they say about
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from mailauth.mail.names import reverse_labels
-from mailauth.plan import Answer, Plan, Question, ask_all, run_all
+from mailauth.plan import Plan, Question, ask_all, run_all
 from mailauth.rbl.catalogue import Kind
 from mailauth.rbl.listing import codes_of, errors_of
 from mailauth.rbl.rule import Rule, as_rule
@@ -33,22 +32,27 @@ class HealthResult(StrEnum):
 
 
 class Entries(StrEnum):
-    """The kinds of entries that RFC 5782 section 5 has tests for."""
+    """The kinds of entries that are tested: those of RFC 5782 section 5, and hashes."""
 
     IPV4 = "ipv4"
     IPV6 = "ipv6"
     DOMAIN = "domain"
+    EMAIL = "email"
 
 
-# RFC 5782 section 5: one entry that MUST exist, one that MUST NOT. The IPv6 ones are not reduced to IPv4 here.
-_TESTS: dict[Entries, tuple[str, str]] = {
-    Entries.IPV4: (reverse_labels(IPv4Address("127.0.0.2")), reverse_labels(IPv4Address("127.0.0.1"))),
-    Entries.IPV6: (reverse_labels(IPv6Address("::ffff:7f00:2")), reverse_labels(IPv6Address("::ffff:7f00:1"))),
-    Entries.DOMAIN: ("test", "invalid"),
+# RFC 5782 section 5: an entry that MUST exist, one that MUST NOT. The IPv6 ones are not reduced to IPv4 here. It has
+# none for hashes: all that can be tested is that a list does not list everything, by a hash that no address has.
+_TESTS: dict[Entries, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    Entries.IPV4: ((reverse_labels(IPv4Address("127.0.0.2")),), (reverse_labels(IPv4Address("127.0.0.1")),)),
+    Entries.IPV6: ((reverse_labels(IPv6Address("::ffff:7f00:2")),), (reverse_labels(IPv6Address("::ffff:7f00:1")),)),
+    Entries.DOMAIN: (("test",), ("invalid",)),
+    Entries.EMAIL: ((), ("0" * 40,)),
 }
 _ENTRIES_OF: dict[Kind | None, tuple[Entries, ...]] = {
     Kind.ADDRESS: (Entries.IPV4, Entries.IPV6),
     Kind.DOMAIN: (Entries.DOMAIN,),
+    Kind.DKIM: (Entries.DOMAIN,),
+    Kind.EMAIL: (Entries.EMAIL,),
     None: (Entries.IPV4, Entries.IPV6, Entries.DOMAIN),
 }
 
@@ -107,43 +111,30 @@ def _check_health(rule: Rule) -> Plan[Health]:
     if known is not None and rule.dead:
         return Health(rule, HealthResult.DEAD, detail=f"{known.name}: {known.note}")
     kinds = _ENTRIES_OF[rule.kind]
+    if known is not None and len(known.ip_versions) == 1:
+        kinds = (Entries.IPV4,) if 4 in known.ip_versions else (Entries.IPV6,)
     results = yield from run_all([_test(rule, kind) for kind in kinds])
-    entries = tuple(zip(kinds, results, strict=True))
-    result = _sum_up(results)
-    return Health(rule, result, entries, _WORDS[result])
+    # One that lists everything makes the whole list sick; one that is healthy is enough otherwise.
+    result = next(result for result in _WORST_FIRST if result in results)
+    return Health(rule, result, tuple(zip(kinds, results, strict=True)), _WORDS[result])
 
 
 def _test(rule: Rule, kind: Entries) -> Plan[HealthResult]:
     must, must_not = _TESTS[kind]
-    others = rule.known.test_names if rule.known is not None and kind is Entries.DOMAIN else ()
-    names = [f"{labels}.{rule.zone}" for labels in (must_not, must, *others)]
-    wrong, *right = yield from ask_all(Question(name, "A") for name in names)
-    return _judge(rule, wrong, right)
-
-
-def _judge(rule: Rule, wrong: Answer, right: list[Answer]) -> HealthResult:
-    answers = [wrong, *right]
-    if any(_refuses(rule, answer) for answer in answers):
+    if rule.known is not None:
+        if kind is Entries.DOMAIN and rule.known.test_absent:
+            must, must_not = (), ()  # it has its own in place of the RFC's
+        must, must_not = must + rule.known.test_names, must_not + rule.known.test_absent
+    answers = yield from ask_all(Question(f"{labels}.{rule.zone}", "A") for labels in must_not + must)
+    wrong, right = answers[: len(must_not)], answers[len(must_not) :]
+    if any(errors_of(rule, codes_of(answer.addresses)) for answer in answers):
         return HealthResult.REFUSED
-    if wrong.found:
+    if any(answer.found for answer in wrong):
         return HealthResult.LISTS_ALL
-    if any(map(_lists, right)):
+    if not must or any(codes_of(answer.addresses) for answer in right):
         # Without an answer about what must not be listed, the list may still list everything.
-        return HealthResult.TEMPERROR if wrong.failed else HealthResult.HEALTHY
+        return HealthResult.TEMPERROR if any(answer.failed for answer in wrong) else HealthResult.HEALTHY
     return HealthResult.TEMPERROR if any(answer.failed for answer in answers) else HealthResult.SILENT
-
-
-def _refuses(rule: Rule, answer: Answer) -> bool:
-    return bool(errors_of(rule, codes_of(answer.addresses)))
-
-
-def _lists(answer: Answer) -> bool:
-    return bool(codes_of(answer.addresses))
-
-
-def _sum_up(results: Iterable[HealthResult]) -> HealthResult:
-    found = set(results)
-    return next(result for result in _WORST_FIRST if result in found)
 
 
 # A list that is healthy for addresses and silent about domains is a healthy list of addresses.

@@ -152,27 +152,23 @@ _DNS_ERRORS = {
 }
 _FOREIGN = "the answer is outside 127.0.0.0/8: this is no list, or no longer one"
 _OTHER = "an entry, with a code that does not count here"
+_UNNAMED = "a code whose meaning is not known: it counts where the rule names it"
 
 
 def judge_answer(rule: Rule, answer: Answer) -> Judgment:
     """What the answer to the A question says, by the rule and by the list's table."""
     if not answer.records:
         return _DNS_ERRORS.get(answer.outcome, _NO_ENTRY)
-    if len(answer.records) <= _MAX_CACHED:
-        return _judge_again(rule, answer.addresses)
+    if len(answer.records) > _MAX_CACHED:
+        return _judge.__wrapped__(rule, answer.addresses)
     return _judge(rule, answer.addresses)
 
 
-# Lists give the same few answers all day, and all answers to one query come in at the same moment.
 _MAX_CACHED = 8
 
 
-@lru_cache(maxsize=1024)
-def _judge_again(rule: Rule, addresses: tuple[IPAddress, ...]) -> Judgment:
-    return _judge(rule, addresses)
-
-
-def _judge(rule: Rule, answers: Iterable[IPAddress]) -> Judgment:
+@lru_cache(maxsize=1024)  # lists give the same few answers all day
+def _judge(rule: Rule, answers: tuple[IPAddress, ...]) -> Judgment:
     addresses = sorted(answers)
     shown = _texts(addresses)
     ours = codes_of(addresses)
@@ -185,7 +181,8 @@ def _judge(rule: Rule, answers: Iterable[IPAddress]) -> Judgment:
     matched = [code for code in ours if counts(rule, code)]
     meanings = meanings_of(rule, matched or ours)
     if not matched:
-        return Judgment(Result.NOT_LISTED, Reason.OTHER_CODE, _OTHER, shown, (), meanings)
+        detail = _OTHER if rule.filter is not None or _table(rule) else _UNNAMED
+        return Judgment(Result.NOT_LISTED, Reason.OTHER_CODE, detail, shown, (), meanings)
     texts = _texts(matched)
     return Judgment(Result.LISTED, Reason.LISTED, "; ".join(meanings or texts), shown, texts, meanings)
 
@@ -200,34 +197,36 @@ def codes_of(addresses: Iterable[IPAddress]) -> list[IPv4Address]:
 
 
 def counts(rule: Rule, code: IPv4Address) -> bool:
-    """Whether an answer (no error) makes a listing: by the rule's filter, else by the list's own table."""
+    """Whether an answer (no error) makes a listing: by the rule's filter, else by the list's own table.
+
+    Of a list without a table every answer does but 127.0.0.1, which filtering resolvers give for any name, and those
+    in 127.0.4.0/24, where lists put a score: it may as well say something good.
+    """
     if rule.filter is not None:
         return rule.filter.matches(code)
-    known = rule.known
-    if known is None or not known.codes:
-        return True
-    return any(entry.sense is known.sense and entry.pattern.matches(code) for entry in known.codes)
+    if table := _table(rule):
+        return any(entry.sense is rule.sense and entry.pattern.matches(code) for entry in table)
+    return code != _LOCALHOST and int(code) >> 8 != _SCORES
+
+
+_LOCALHOST = IPv4Address("127.0.0.1")
+_SCORES = 0x7F0004  # 127.0.4.0/24
 
 
 def errors_of(rule: Rule, codes: Iterable[IPv4Address]) -> tuple[str, ...]:
-    """What those answers mean that are errors, by what all lists share and by the list's own table."""
-    found = []
+    """What those answers mean that are errors, by what all lists share and by the list's own table; each once."""
+    found: dict[str, None] = {}
     for code in codes:
-        if int(code) >> 8 == _ERROR_NET:
-            found.append(next(entry.meaning for entry in COMMON_ERRORS if entry.pattern.matches(code)))
-        else:
-            found += [entry.meaning for entry in _table(rule) if entry.is_error and entry.pattern.matches(code)]
-    return tuple(dict.fromkeys(found))
-
-
-_ERROR_NET = 0x7FFFFF  # 127.255.255.0/24, all of which COMMON_ERRORS covers
+        # All of 127.255.255.0/24 is in the common table.
+        table = COMMON_ERRORS if int(code) >> 8 == 0x7FFFFF else _table(rule)
+        errors = [entry.meaning for entry in table if entry.is_error and entry.pattern.matches(code)]
+        found |= dict.fromkeys(errors[:1])
+    return tuple(found)
 
 
 def meanings_of(rule: Rule, codes: Iterable[IPv4Address]) -> tuple[str, ...]:
     """What the answers mean by the list's table; each meaning once."""
     table = _table(rule)
-    if not table:
-        return ()
     return tuple(dict.fromkeys(entry.meaning for code in codes for entry in table if entry.pattern.matches(code)))
 
 
@@ -241,13 +240,13 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 def safe_text(rule: Rule, texts: Iterable[bytes]) -> str:
     """The TXT records as one line of printable ASCII, at most `MAX_TEXT_CHARACTERS` long, keys masked."""
     # Cut first: whoever runs the list decides how much there is.
-    parts = []
+    parts: list[str] = []
     room = MAX_TEXT_CHARACTERS
     for octets in texts:
         if room <= 0:
             break
-        text = octets[: 4 * MAX_TEXT_CHARACTERS].decode("utf-8", "replace")
-        part = rule.hide(" ".join(_UNPRINTABLE.sub("?", _spaces(text)).split()))[:room]
+        text = re.sub(r"[\t\r\n]+", " ", octets[: 4 * MAX_TEXT_CHARACTERS].decode("utf-8", "replace"))
+        part = rule.hide(" ".join(_UNPRINTABLE.sub("?", text).split()))[:room]
         if part:
             parts.append(part)
             room -= len(part) + len(_SEPARATOR)
@@ -255,7 +254,3 @@ def safe_text(rule: Rule, texts: Iterable[bytes]) -> str:
 
 
 _SEPARATOR = " / "  # as Postfix joins them
-
-
-def _spaces(text: str) -> str:
-    return re.sub(r"[\t\r\n]+", " ", text)

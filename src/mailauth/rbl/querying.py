@@ -1,21 +1,23 @@
-"""`query`: ask many lists about one address or domain, all at the same time.
+"""`query`: ask many lists about one address, domain or e-mail address, all at the same time.
 
 Which questions are sent to which lists about a subject, and the plan that sends them. What the answers mean is in
 listing.py.
 """
 
-# SECURITY: the subject is the peer's (its address, its HELO, its sender domain, a name from its reverse DNS). One
-# list costs at most two questions. Nothing but a public address or a plain domain name is ever sent to a list: a HELO
-# of "10.0.0.1" or "mail.corp.internal" would tell strangers about the inside of somebody's network.
+# SECURITY: the subject is the peer's (its address, its HELO, its sender, a name from its reverse DNS). One list costs
+# at most two questions. Nothing but a public address, a plain domain name or a hash is ever sent to a list: a HELO of
+# "10.0.0.1" or "mail.corp.internal" would tell strangers about the inside of somebody's network.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 
-from mailauth.mail.names import is_fqdn, is_within, parse_ip, reverse_labels, to_ascii
+from mailauth.mail.names import is_fqdn, is_within, parse_ip, reverse_labels, split_address, to_ascii
 from mailauth.mail.text import printable
 from mailauth.plan import MAX_NAME_OCTETS, Answer, IPAddress, Plan, Question, run_all
 from mailauth.rbl.catalogue import Kind
@@ -91,19 +93,34 @@ DEFAULT_POLICY = RblPolicy()
 class Subject:
     """What the lists are asked about: `text` as it is shown, `labels` as they stand before the zone.
 
-    `unasked` says why no list may be asked about it; it is empty when they may.
+    `unasked` says why no list may be asked about it; it is empty when they may. `ip_version` is that of an address.
     """
 
     text: str
     kind: Kind
     labels: str = ""
     unasked: str = ""
+    ip_version: int = 0
 
     @classmethod
     def of(cls, subject: str | IPAddress, policy: RblPolicy = DEFAULT_POLICY) -> Subject:
         """The subject as a value. Any string has one (it may come from a peer); another type is a `TypeError`."""
         ip = _address(subject)
-        return _domain(str(subject), policy) if ip is None else _of_address(ip, policy)
+        if ip is not None:
+            inside = next((net for net in policy.not_public if net.version == ip.version and ip in net), None)
+            unasked = "" if inside is None else f"not a public address (in {inside})"
+            return cls(str(ip), Kind.ADDRESS, reverse_labels(ip), unasked, ip.version)
+        text = str(subject)
+        shown = printable(text, MAX_NAME_OCTETS, ascii_only=True)
+        mailbox = split_address(text)
+        name = to_ascii(mailbox.domain if mailbox else text)
+        if name is None or not is_fqdn(name):
+            return cls(shown, Kind.DOMAIN, unasked="neither an address nor a domain name")
+        inside_of = next((domain for domain in policy.not_public_domains if is_within(name, domain)), None)
+        unasked = "" if inside_of is None else f"not a public domain (in {inside_of})"
+        if mailbox:
+            return cls(shown, Kind.EMAIL, _hash(mailbox.local_part, name), unasked)
+        return cls(name, Kind.DOMAIN, name, unasked)
 
 
 def _address(subject: str | IPAddress) -> IPAddress | None:
@@ -120,23 +137,22 @@ def _address(subject: str | IPAddress) -> IPAddress | None:
         return None
 
 
-def _of_address(ip: IPAddress, policy: RblPolicy) -> Subject:
-    inside = next((net for net in policy.not_public if net.version == ip.version and ip in net), None)
-    unasked = "" if inside is None else f"not a public address (in {inside})"
-    return Subject(str(ip), Kind.ADDRESS, reverse_labels(ip), unasked)
+_GMAIL = "gmail.com"
 
 
-def _domain(name: str, policy: RblPolicy) -> Subject:
-    ascii_name = to_ascii(name)
-    if ascii_name is None or not is_fqdn(ascii_name):
-        return Subject(
-            printable(name, MAX_NAME_OCTETS, ascii_only=True),
-            Kind.DOMAIN,
-            unasked="neither an address nor a domain name",
-        )
-    inside = next((domain for domain in policy.not_public_domains if is_within(ascii_name, domain)), None)
-    unasked = "" if inside is None else f"not a public domain (in {inside})"
-    return Subject(ascii_name, Kind.DOMAIN, ascii_name, unasked)
+def _hash(local_part: str, domain: str) -> str:
+    """What an EBL is asked about an address: the SHA-1 of the mailbox, whichever of its spellings was used.
+
+    That is the address in lower case, without a tag (``+...``), for Gmail without dots (https://msbl.org/ebl.html).
+    """
+    if len(local_part) > 2 and local_part.startswith('"') and local_part.endswith('"'):
+        # RFC 5321 section 4.1.2: a quoted string stands for what is in it.
+        local_part = re.sub(r"\\(.)", r"\1", local_part[1:-1])
+    local_part = local_part.lower()
+    local_part = local_part.partition("+")[0] or local_part
+    if domain in (_GMAIL, "googlemail.com"):
+        local_part, domain = local_part.replace(".", "") or local_part, _GMAIL
+    return hashlib.sha1(f"{local_part}@{domain}".encode(errors="replace"), usedforsecurity=False).hexdigest()
 
 
 def query(
@@ -144,11 +160,11 @@ def query(
 ) -> Plan[list[Listing]]:
     """A plan that asks all lists about the subject at the same time: one `Listing` for each, in order, none hidden.
 
-    `subject` is an IP address (an IPv4-mapped one is asked as IPv4) or a domain name; U-labels become A-labels. A
-    string that is neither gives listings with the reason "not-asked". `zones` are rules in Postfix's notation
-    (`Rule.parse`) or `Rule` values; the same zone may stand there several times with different filters, and is asked
-    once. Each list that lists the subject is asked for its reason at once, without waiting for the others; one whose
-    reason did not come by the deadline counts as listed, its text empty.
+    `subject` is an IP address (an IPv4-mapped one is asked as IPv4), a domain name (U-labels become A-labels), or an
+    e-mail address, of which a hash is asked; a string that is none of them gives listings with the reason "not-asked".
+    `zones` are rules in Postfix's notation (`Rule.parse`) or `Rule` values; the same zone may stand there several times
+    with different filters, and is asked once. Each list that lists the subject is asked for its reason at once, without
+    waiting for the others; one whose reason did not come by the deadline counts as listed, its text empty.
 
     Raises `RuleError` or `TypeError`, when called, for the caller's mistakes; the plan itself raises nothing.
     """
@@ -187,13 +203,29 @@ def _unasked(subject: Subject, rule: Rule) -> Listing | None:
     if known is not None and rule.dead:
         return Listing(rule, subject.text, Result.REFUSED, Reason.DEAD_LIST, f"{known.name}: {known.note}")
     why = subject.unasked
-    if not why and rule.kind is not None and rule.kind is not subject.kind:
+    if not why and rule.kind not in ASKED[subject.kind]:
         # A list of domains would get the addresses of all clients, and answer them with an error code.
-        why = f"a list of {_PLURAL[rule.kind]} is not asked about {_PLURAL[subject.kind]}"
+        lists = "a list of unknown kind" if rule.kind is None else f"a list of {PLURAL[rule.kind]}"
+        why = f"{lists} is not asked about {PLURAL[subject.kind]}"
+    if not why and known is not None and subject.ip_version and known.ip_versions:
+        if subject.ip_version not in known.ip_versions:
+            why = f"the list has no IPv{subject.ip_version} addresses"
     # Both parts are host names: only their sum can be too much.
     if not why and len(subject.labels) + 1 + len(rule.zone) > MAX_NAME_OCTETS:
         why = "the name is too long for the DNS"
     return Listing(rule, subject.text, Result.NOT_LISTED, Reason.NOT_ASKED, why) if why else None
 
 
-_PLURAL = {Kind.ADDRESS: "addresses", Kind.DOMAIN: "domains"}
+ASKED: dict[Kind, tuple[Kind | None, ...]] = {
+    Kind.ADDRESS: (Kind.ADDRESS, None),
+    Kind.DOMAIN: (Kind.DOMAIN, Kind.DKIM, None),
+    Kind.EMAIL: (Kind.EMAIL,),
+}
+"""Which lists are asked about a subject of that kind; None is for those of which nobody says what they list."""
+
+PLURAL = {
+    Kind.ADDRESS: "addresses",
+    Kind.DOMAIN: "domains",
+    Kind.DKIM: "DKIM domains",
+    Kind.EMAIL: "e-mail addresses",
+}

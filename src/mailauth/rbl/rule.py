@@ -12,8 +12,7 @@ from functools import lru_cache
 
 from mailauth.mail.names import is_fqdn, to_ascii
 from mailauth.rbl.catalogue import Kind, KnownList, Sense, State, find
-from mailauth.rbl.errors import RuleError
-from mailauth.rbl.pattern import Pattern
+from mailauth.rbl.pattern import Pattern, RuleError
 from mailauth.rbl.secrets import hide, secret_labels
 
 MAX_RULE_CHARACTERS = 1024
@@ -34,9 +33,11 @@ class Rule:
     """One list and how to judge its answers. Immutable; `str` and `repr` show keys in the zone name masked.
 
     `zone` is the real name, A-labels in lower case, with the key if it has one. `filter` says which answers count;
-    without one, those count that the catalogue gives for the list, and every answer of a list that is not in it.
+    without one, those count that the catalogue gives for the list, and of a list that is not in it all but 127.0.0.1
+    and those in 127.0.4.0/24 (scores).
     `weight` is what a listing adds to the score; None stands for 1, or -1 for a list of good senders. `kind` says
-    what the list can be asked about; without it the catalogue does, and a list that is not in it takes both.
+    what the list can be asked about; without it the catalogue does, and a list that is not in it takes addresses and
+    domains.
     `secrets` are labels of the zone that must not be shown, besides those that look like keys.
 
     Raises `RuleError` (a `ValueError`) for a zone that is no domain name, `TypeError` for a value of the wrong type.
@@ -95,8 +96,13 @@ class Rule:
             raise RuleError("too long for a rule", text)
         return _parse(text)
 
+    @property
+    def sense(self) -> Sense:
+        """Whether the list is one of good senders or, as all that are not in the catalogue, of bad ones."""
+        return Sense.BAD if self.known is None else self.known.sense
+
     def _usual_weight(self) -> int:
-        return -1 if self.known is not None and self.known.sense is Sense.GOOD else 1
+        return -1 if self.sense is Sense.GOOD else 1
 
     @property
     def points(self) -> int:
