@@ -17,6 +17,8 @@ from mailauth.config.restrictions import NotSet
 from mailauth.config.schema import Config
 from mailauth.config.signing import load_signing_table
 from mailauth.dkim import load_key
+from mailauth.rbl import Action, Kind
+from mailauth.rbl.catalogue import Use
 
 KeyPath = tuple[str | int, ...]
 Finding = tuple[KeyPath, str, KeyPath]
@@ -27,6 +29,7 @@ def findings(config: Config) -> Iterator[Finding]:
     """Everything that is wrong with a configuration whose values are right, each for itself."""
     yield from _restrictions(config)
     yield from _relaying(config)
+    yield from _lists(config)
     yield from _dependencies(config)
     yield from _files(config)
 
@@ -49,6 +52,25 @@ def _relaying(config: Config) -> Iterator[Finding]:
     else:
         words = "anybody could relay through this server: put reject_unauth_destination into a list"
         yield ("restrictions", "recipient"), words, ("restrictions",)
+
+
+def _lists(config: Config) -> Iterator[Finding]:
+    """Block lists that are gone, or that are used for what they are not."""
+    for index, rule in enumerate(config.rbl.lists):
+        known, where = rule.known, ("rbl", "lists", index)
+        if "KEY" in rule.zone.upper().split("."):
+            yield where, f"{rule.zone}: put your own key in the place of KEY", ()
+        if known is None:
+            continue
+        if rule.dead:
+            yield where, f"{known.name} is gone: {known.note}", ()
+        elif known.kind in (Kind.DOMAIN, Kind.DKIM):
+            what = "domains of signatures" if known.kind is Kind.DKIM else "domains"
+            words = f"{known.name} is a list of {what}, and clients are addresses: name it in reject_rhsbl"
+            yield where, words, ()
+        elif rule.action is Action.REJECT and known.use is not Use.REJECT:
+            words = f"{known.name} is made for scores: a listing must not reject alone; leave out the word reject"
+            yield where, words, ()
 
 
 def _dependencies(config: Config) -> Iterator[Finding]:

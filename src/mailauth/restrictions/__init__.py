@@ -26,7 +26,7 @@ from mailauth.restrictions.client import (
     reject_unknown_reverse_client_hostname,
 )
 from mailauth.restrictions.helo import reject_invalid_helo_hostname, reject_non_fqdn_helo_hostname
-from mailauth.restrictions.lists import reject_rbl, reject_rhsbl
+from mailauth.restrictions.lists import reject_ebl_sender, reject_rbl, reject_rhsbl
 from mailauth.restrictions.phases import Restrictions as Restrictions
 from mailauth.restrictions.recipient import greylist, reject_unauth_destination
 from mailauth.restrictions.sender import reject_non_fqdn_sender, reject_unknown_sender_domain
@@ -46,6 +46,7 @@ __all__ = [
     "greylist",
     "permit_authenticated",
     "permit_mynetworks",
+    "reject_ebl_sender",
     "reject_invalid_helo_hostname",
     "reject_non_fqdn_helo_hostname",
     "reject_non_fqdn_sender",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mailauth import rbl
 from mailauth.mail.reply import Reply
 from mailauth.restrictions.base import Restriction
-from mailauth.transaction.checks import Check, NameOf, Transaction, client_listings, name_listings
+from mailauth.transaction.checks import Check, NameOf, Transaction, address_listings, client_listings, name_listings
 from mailauth.transaction.decision import NOTHING, Decision, permit, refuse
 from mailauth.transaction.facts import Fact
 
@@ -14,6 +14,7 @@ _REQUIRES: dict[NameOf, frozenset[Fact]] = {
     "helo": frozenset({"helo"}),
     "client": frozenset(),
     "reverse_client": frozenset(),
+    "dkim": frozenset({"message"}),
 }
 
 
@@ -44,8 +45,9 @@ def reject_rbl(*zones: str | rbl.Rule, threshold: int = rbl.DEFAULT_THRESHOLD) -
 def reject_rhsbl(*zones: str | rbl.Rule, of: NameOf = "sender", threshold: int = rbl.DEFAULT_THRESHOLD) -> Restriction:
     """Reject mail whose sender, HELO or client name is on a list of domains (554 5.7.1).
 
-    `of` is "sender", "helo", "client" (the confirmed reverse name) or "reverse_client" (the first reverse name,
-    confirmed or not). The null sender, address literals, single labels and clients without a name are not looked up.
+    `of` is "sender", "helo", "client" (the confirmed reverse name), "reverse_client" (the first reverse name, confirmed
+    or not) or "dkim" (the domains of signatures that pass; in the list `data`, and most of all for allow lists). The
+    null sender, address literals, single labels and clients without a name are not looked up.
     Raises `ValueError` for another `of`, without zones, for a zone that cannot be read and a threshold below 1.
     """
     rules = tuple(rbl.rules_of(zones))
@@ -71,7 +73,32 @@ _SUBJECTS: dict[NameOf, str] = {
     "helo": "Helo command",
     "client": "Client host",
     "reverse_client": "Unverified Client host",
+    "dkim": "DKIM domain",
 }
+
+
+def reject_ebl_sender(*zones: str | rbl.Rule, threshold: int = rbl.DEFAULT_THRESHOLD) -> Restriction:
+    """Reject mail whose sender's address is on a list of mail addresses, such as ``ebl.msbl.org`` (554 5.7.1).
+
+    The address is asked by its hash. The null sender is not looked up. Raises `ValueError` without zones, for a zone
+    that cannot be read, for a list of another kind and a threshold below 1.
+    """
+    rules = tuple(rbl.rules_of(zones))
+    rbl.check_threshold(threshold)
+    if not rules:
+        raise ValueError("reject_ebl_sender needs at least one list of mail addresses")
+    for rule in rules:
+        if rule.kind is not rbl.Kind.EMAIL:
+            raise ValueError(f"{rule.shown_zone} is not known as a list of mail addresses")
+    check = address_listings("sender", rules)
+
+    def judge(tx: Transaction) -> Decision:
+        listings: list[rbl.Listing] = tx[check]
+        judged = rbl.judge(listings, threshold=threshold)
+        return _decide("reject_ebl_sender", judged, "Service unavailable; Sender address")
+
+    note = " ".join(map(str, rules))
+    return Restriction("reject_ebl_sender", judge, frozenset({"mail_from"}), (check,), note=note, may_open_relay=False)
 
 
 def _decide(restriction: str, found: rbl.Verdict, subject: str) -> Decision:

@@ -15,15 +15,17 @@ from functools import lru_cache
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, cast
 
 from mailauth import dmarc, iprev, spf
+from mailauth.dkim import Result as DkimResult
 from mailauth.dkim import Signature, Verifier
 from mailauth.dmarc import DmarcResult, Walk
 from mailauth.greylist import Decision as GreylistDecision
 from mailauth.iprev import IprevResult
 from mailauth.mail import names
+from mailauth.mail.addresses import addresses
 from mailauth.mail.author import Author, AuthorReason, read_author
 from mailauth.mail.header import Header
 from mailauth.plan import Gather, Plan
-from mailauth.rbl import Listing, Rule
+from mailauth.rbl import Kind, Listing, Rule
 from mailauth.spf import SpfResult
 from mailauth.transaction.facts import Facts
 from mailauth.transaction.policy import Policy
@@ -207,15 +209,19 @@ def client_listings(rules: tuple[Rule, ...]) -> Check[list[Listing]]:
     return Check("rbl", lambda tx: tx.policy.query_rbl(tx.ip, rules), "session", rules)
 
 
-NameOf: TypeAlias = Literal["sender", "helo", "client", "reverse_client"]
+NameOf: TypeAlias = Literal["sender", "helo", "client", "reverse_client", "dkim"]
 """A name that lists of domains are asked about: the domain of MAIL FROM, of HELO, the confirmed or the unconfirmed
-name of the client."""
+name of the client, the domains of signatures that pass."""
+
+MAX_SIGNERS = 5
+"""Domains of signatures that lists are asked about."""
 
 _LIVES: dict[NameOf, Life] = {
     "sender": "transaction",
     "helo": "helo",
     "client": "session",
     "reverse_client": "session",
+    "dkim": "transaction",
 }
 
 
@@ -229,7 +235,39 @@ class NameListings(NamedTuple):
 @lru_cache(maxsize=256)
 def name_listings(of: NameOf, rules: tuple[Rule, ...]) -> Check[NameListings]:
     """One of the peer's names on block lists of domains."""
+    if of == "dkim":
+        return Check("rhsbl-dkim", lambda tx: _signers_listed(tx, rules), _LIVES[of], rules, after=(DKIM,))
     return Check(f"rhsbl-{of}", lambda tx: _rhsbl(tx, of, rules), _LIVES[of], rules)
+
+
+@lru_cache(maxsize=256)
+def address_listings(of: AddressOf, rules: tuple[Rule, ...]) -> Check[list[Listing]]:
+    """Mail addresses on lists of hashes: MAIL FROM, or the addresses of From and Reply-To."""
+    return Check(f"ebl-{of}", lambda tx: _addresses_listed(tx, of, rules), "transaction", rules)
+
+
+AddressOf: TypeAlias = Literal["sender", "header"]
+
+MAX_ADDRESSES = 5
+"""Mail addresses of a header that lists are asked about."""
+
+
+def _signers_listed(tx: Transaction, rules: tuple[Rule, ...]) -> Plan[NameListings]:
+    passing = [each.domain for each in tx.dkim or () if each.result is DkimResult.PASS and each.domain]
+    signers = list(dict.fromkeys(passing))[:MAX_SIGNERS]
+    found = (yield Gather([tx.policy.query_rbl(name, rules) for name in signers])) if signers else []
+    return NameListings(", ".join(signers) or None, [listing for listings in found for listing in listings])
+
+
+def _addresses_listed(tx: Transaction, of: AddressOf, rules: tuple[Rule, ...]) -> Plan[list[Listing]]:
+    asked = [tx.mail_from] if of == "sender" and tx.mail_from else []
+    header = None if tx.verifier is None else tx.verifier.header
+    if of == "header" and header is not None:
+        fields = [*header.all("from"), *header.all("reply-to")]
+        asked = [str(mailbox) for field in fields[:MAX_ADDRESSES] for mailbox in addresses(field.value) or ()]
+    subjects = list(dict.fromkeys(asked))[:MAX_ADDRESSES]
+    found = (yield Gather([tx.policy.query_rbl(address, rules) for address in subjects])) if subjects else []
+    return [listing for listings in found for listing in listings]
 
 
 def _rhsbl(tx: Transaction, of: NameOf, rules: tuple[Rule, ...]) -> Plan[NameListings]:
@@ -258,4 +296,7 @@ def checks_for_report(tx: Transaction) -> list[Check[Any]]:
         checks.append(SPF)
     if tx.message is not None:
         checks += (DKIM, DMARC)
+        hashed = tuple(rule for rule in tx.policy.rbl if rule.kind is Kind.EMAIL)
+        if hashed:
+            checks.append(address_listings("header", hashed))
     return checks
