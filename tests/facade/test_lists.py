@@ -72,3 +72,10 @@ def test_the_domains_of_signatures_on_an_allow_list(facade: Facade) -> None:
     assert check(facade, signed(), trusted, restrictions=restrictions).action is Action.PERMIT
     assert check(facade, PLAIN, trusted, restrictions=restrictions).action is Action.NONE
     assert check(facade, signed(), {}, restrictions=restrictions).action is Action.NONE
+
+
+@pytest.mark.parametrize("of", ["sender", "helo", "client", "reverse_client"])
+def test_a_name_that_nobody_signed_is_not_on_an_allow_list_of_signers(of: Any) -> None:
+    """MAIL FROM and HELO are what the client says: a forged one must not let it in."""
+    with pytest.raises(ValueError, match=r"dwl\.dnswl\.org lists domains that signed"):
+        r.reject_rhsbl("dwl.dnswl.org allow", of=of)

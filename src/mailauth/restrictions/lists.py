@@ -48,7 +48,8 @@ def reject_rhsbl(*zones: str | rbl.Rule, of: NameOf = "sender", threshold: int =
     `of` is "sender", "helo", "client" (the confirmed reverse name), "reverse_client" (the first reverse name, confirmed
     or not) or "dkim" (the domains of signatures that pass; in the list `data`, and most of all for allow lists). The
     null sender, address literals, single labels and clients without a name are not looked up.
-    Raises `ValueError` for another `of`, without zones, for a zone that cannot be read and a threshold below 1.
+    Raises `ValueError` for another `of`, without zones, for a zone that cannot be read, for a list of DKIM domains with
+    a name that nobody signed, and for a threshold below 1.
     """
     rules = tuple(rbl.rules_of(zones))
     rbl.check_threshold(threshold)
@@ -56,6 +57,9 @@ def reject_rhsbl(*zones: str | rbl.Rule, of: NameOf = "sender", threshold: int =
         raise ValueError(f"of is one of {', '.join(_REQUIRES)}, not {of!r}")
     if not rules:
         raise ValueError("reject_rhsbl needs at least one list of domains")
+    if of != "dkim" and (signed := [rule for rule in rules if rule.kind is rbl.Kind.DKIM]):
+        # Anybody can write such a name, and an allow list would let him in.
+        raise ValueError(f"{signed[0].shown_zone} lists domains that signed: ask it with of=dkim, in the list data")
     restriction = f"reject_rhsbl_{of}"
     check = name_listings(of, rules)
 
