@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
+from mailauth.dkim.advice import about_key
+
 MAX_EXPONENT_BITS = 64
 """OpenSSL's bound for large moduli (OPENSSL_RSA_MAX_PUBEXP_BITS), here for all; RFC 6376 section 3.3 says 65537."""
 
@@ -95,18 +97,23 @@ def public_key(key_type: str, octets: bytes) -> PublicKey:
     try:
         key = serialization.load_der_public_key(octets)
     except (ValueError, UnsupportedAlgorithm):
-        raise BadKey("p= is no RSA public key") from None
+        raise _bad("p= is no RSA public key", key_type, octets) from None
     if not isinstance(key, RSAPublicKey):
-        raise BadKey("p= is a key of another type than RSA")
+        raise _bad("p= is a key of another type than RSA", key_type, octets)
     if key.public_numbers().e.bit_length() > MAX_EXPONENT_BITS:
         raise BadKey(f"the RSA exponent has more than {MAX_EXPONENT_BITS} bits")
     return PublicKey(key)
 
 
+def _bad(words: str, key_type: str, octets: bytes) -> BadKey:
+    more = about_key(key_type, octets)
+    return BadKey(f"{words}: {more}" if more else words)
+
+
 def _ed25519(octets: bytes) -> PublicKey:
     # RFC 8463 section 4.2: the 32 octets themselves, not a SubjectPublicKeyInfo around them.
     if len(octets) != ED25519_OCTETS:
-        raise BadKey(f"p= has {len(octets)} octets; an Ed25519 key has {ED25519_OCTETS}")
+        raise _bad(f"p= has {len(octets)} octets; an Ed25519 key has {ED25519_OCTETS}", "ed25519", octets)
     try:
         return PublicKey(Ed25519PublicKey.from_public_bytes(octets))
     except ValueError:

@@ -16,10 +16,11 @@ from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from mailauth.dkim.advice import about_text
 from mailauth.dkim.record import BadRecord, KeyRecord, parse_record
 from mailauth.dkim.signature import is_selector
 from mailauth.mail.names import is_fqdn, to_ascii
-from mailauth.plan import Answer, Plan, Question, ask, unaskable
+from mailauth.plan import Answer, Plan, Question, ask, ask_all, unaskable
 
 if TYPE_CHECKING:
     from mailauth.dkim.crypto import PrivateKey, PublicKey
@@ -76,8 +77,12 @@ def record_name(domain: str, selector: str) -> str:
     return name
 
 
-def zone_line(name: str, text: str, ttl: int | None = None) -> str:
-    """The record as a line of a master file, its text in strings of at most 255 octets (RFC 1035 section 5.1)."""
+def zone_line(name: str, record: str | PublicKey | PrivateKey, ttl: int | None = None) -> str:
+    """The record as a line of a master file, its text in strings of at most 255 octets (RFC 1035 section 5.1).
+
+    `record` is its text, or a key, of which `record_text` is taken.
+    """
+    text = record if isinstance(record, str) else record_text(record)
     quoted = text.replace("\\", "\\\\").replace('"', '\\"')
     if len(text) <= MAX_STRING_OCTETS:
         strings = f'"{quoted}"'
@@ -128,6 +133,9 @@ class KeyFinding(StrEnum):
     OTHER_KEY = "other-key"
     TEST_MODE = "test-mode"
     NO_VERSION = "no-version"
+    MISPLACED = "misplaced"  # a key stands at another name
+    CAPITALS = "capitals"  # V=, P=, k=RSA
+    EMPTY_TAG = "empty-tag"  # ";;"
 
 
 _BAD = frozenset(
@@ -179,12 +187,14 @@ def check_key(domain: str, selector: str, private_key: PrivateKey | None = None)
 
 def _check_key(name: str, private_key: PrivateKey | None) -> Plan[KeyCheck]:
     answer = yield from ask(Question(name, "TXT"))
-    check = _Check()
+    check = _Check(private_key)
     record = check.record(answer)
+    if record is None and check.text is None and not answer.failed:
+        yield from check.look_elsewhere(name)
     key = None if record is None else check.key(record)
     matches = None
     if key is not None and private_key is not None:
-        matches = key.octets() == private_key.public().octets()
+        matches = check.fits(key)
         if not matches:
             check.found(KeyFinding.OTHER_KEY, "the record holds another key than the private one")
     return KeyCheck(
@@ -201,9 +211,14 @@ def _check_key(name: str, private_key: PrivateKey | None) -> Plan[KeyCheck]:
 class _Check:
     """Collects what is found on the way."""
 
-    def __init__(self) -> None:
+    def __init__(self, private_key: PrivateKey | None) -> None:
         self.findings: list[tuple[KeyFinding, str]] = []
         self.text: str | None = None
+        self.private_key = private_key
+
+    def fits(self, key: PublicKey) -> bool:
+        """Whether it is the public half of the private key."""
+        return self.private_key is not None and key.octets() == self.private_key.public().octets()
 
     def found(self, code: KeyFinding, words: str) -> None:
         self.findings.append((code, words))
@@ -221,23 +236,72 @@ class _Check:
         if answer.failed:
             self.found(KeyFinding.UNAVAILABLE, f"the DNS did not answer: {answer.outcome}")
             return None
-        if len(answer.records) > 1:
-            # RFC 6376 section 3.6.2.2: the results are undefined.
-            self.found(KeyFinding.SEVERAL_RECORDS, f"{len(answer.records)} TXT records; verifiers may take any")
         parsed = [(text, parse_record(text)) for text in sorted(answer.texts)]
         own = [(text, record) for text, record in parsed if not (isinstance(record, BadRecord) and record.foreign)]
+        fitting = [text for text, record in own if self._fits_record(record)]
+        if len(parsed) > 1:
+            # RFC 6376 section 3.6.2.2: the results are undefined.
+            words = f"{len(parsed)} TXT records; verifiers may take any"
+            if self.private_key is not None:
+                words += ": one fits the private key, delete the other" if fitting else ": none fits the private key"
+            self.found(KeyFinding.SEVERAL_RECORDS, words)
         if not own:
-            words = "no TXT record is a DKIM key" if parsed else f"there is no record: {answer.outcome}"
+            words = f"there is no record: {answer.outcome}{', ' if answer.detail else ''}{answer.detail}"
+            if parsed:
+                advice = next((found for text, _ in parsed if (found := about_text(text))), "")
+                words = f"no TXT record is a DKIM key{': ' if advice else ''}{advice}"
             self.found(KeyFinding.NO_KEY, words)
             return None
-        text, record = min(own, key=lambda pair: isinstance(pair[1], BadRecord))
+        text, record = min(own, key=lambda pair: (pair[0] not in fitting, isinstance(pair[1], BadRecord)))
         self.text = text.decode("ascii", "backslashreplace")
         if isinstance(record, BadRecord):
             self.found(KeyFinding.MALFORMED, record.detail)
             return None
-        if not re.match(rb"[ \t]*v[ \t]*=", text):
-            self.found(KeyFinding.NO_VERSION, "v=DKIM1 is missing; it is recommended (RFC 6376 section 3.6.1)")
+        self._habits(text)
         return record
+
+    def _fits_record(self, record: KeyRecord | BadRecord) -> bool:
+        from mailauth.dkim import crypto
+
+        if self.private_key is None or isinstance(record, BadRecord):
+            return False
+        try:
+            return self.fits(crypto.public_key(record.key_type, record.key))
+        except crypto.BadKey:
+            return False
+
+    def _habits(self, text: bytes) -> None:
+        """What this reader takes, and others may not."""
+        if re.search(rb"(?:\A|;)[ \t]*V[ \t]*=", text):
+            self.found(KeyFinding.CAPITALS, "V= is not v=: tags are written in lower case (RFC 6376 section 3.2)")
+        elif not re.match(rb"[ \t;]*v[ \t]*=", text):
+            self.found(KeyFinding.NO_VERSION, "v=DKIM1 is missing; it is recommended (RFC 6376 section 3.6.1)")
+        kind = re.search(rb"(?:\A|;)[ \t]*k[ \t]*=[ \t]*([A-Za-z0-9]+)", text)
+        if kind is not None and kind[1] != kind[1].lower():
+            small = kind[1].lower().decode("ascii")
+            words = f"k={kind[1].decode('ascii')}: ABNF takes capitals (RFC 5234 section 2.3), some verifiers do not"
+            self.found(KeyFinding.CAPITALS, f"{words}; write k={small}")
+        if re.search(rb";[ \t]*;|\A[ \t]*;", text):
+            words = (
+                'nothing stands between two ";", which RFC 6376 section 3.2 does not allow; some verifiers refuse it'
+            )
+            self.found(KeyFinding.EMPTY_TAG, words)
+
+    def look_elsewhere(self, name: str) -> Plan[None]:
+        """Where forms put a record that was meant for this name: the domain twice, no _domainkey, the domain itself."""
+        selector, _, domain = name.partition("._domainkey.")
+        places = [f"{name}.{domain}", f"{selector}.{domain}", domain]
+        questions = [Question(place, "TXT") for place in places if unaskable(place) is None]
+        answers = yield from ask_all(questions)
+        for question, answer in zip(questions, answers, strict=True):
+            for text in answer.texts if answer.found else ():
+                record = parse_record(text)
+                if not isinstance(record, BadRecord) and record.key and b"p=" in text:
+                    words = f"a key stands at {question.name}: it belongs at {name}"
+                    if question.name == places[0]:
+                        words += "; the form appends the domain itself"
+                    self.found(KeyFinding.MISPLACED, words)
+                    break
 
     def key(self, record: KeyRecord) -> PublicKey | None:
         """The key in the record, judged."""

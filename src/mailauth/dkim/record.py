@@ -18,6 +18,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from mailauth.dkim.advice import about_base64, about_text, about_version
 from mailauth.dkim.result import Reason
 from mailauth.dkim.signature import decode_base64, shown
 from mailauth.mail.taglist import BadTagList, items
@@ -75,32 +76,39 @@ def _read_record(text: bytes) -> KeyRecord | BadRecord:
     if isinstance(tags, BadTagList):
         # A record that at least tries to be one is worth a word; others are none of DKIM's business.
         foreign = b"p=" not in text and not text.lstrip().startswith(b"v=DKIM1")
-        return BadRecord(Reason.KEY_MALFORMED, tags.detail, foreign)
-    return _bad_version(tags) or _read(tags)
+        return BadRecord(Reason.KEY_MALFORMED, _with(tags.detail, about_text(text)), foreign)
+    return _bad_version(tags, text) or _read(tags, text)
+
+
+def _with(words: str, more: str) -> str:
+    return f"{words}: {more}" if more else words
 
 
 _known_record = lru_cache(maxsize=512)(_read_record)
 
 
-def _bad_version(tags: dict[bytes, bytes]) -> BadRecord | None:
+def _bad_version(tags: dict[bytes, bytes], text: bytes) -> BadRecord | None:
     """RFC 6376 section 3.6.1: v= is DKIM1 to the letter, and stands first; other versions MUST be discarded."""
     version = tags.get(b"v")
     if version is None:
         return None
     if version != b"DKIM1":
         foreign = not version.upper().startswith(b"DKIM")
-        return BadRecord(Reason.KEY_MALFORMED, f"v={shown(version)} is not DKIM1", foreign)
+        words = _with(f"v={shown(version)} is not DKIM1", about_version(version) or about_text(text))
+        return BadRecord(Reason.KEY_MALFORMED, words, foreign)
     if next(iter(tags)) != b"v":
         return BadRecord(Reason.KEY_MALFORMED, "v= is not the first tag")
     return None
 
 
-def _read(tags: dict[bytes, bytes]) -> KeyRecord | BadRecord:
+def _read(tags: dict[bytes, bytes], text: bytes) -> KeyRecord | BadRecord:
     if b"p" not in tags:
-        return BadRecord(Reason.KEY_MALFORMED, "p= is missing", foreign=b"v" not in tags)
+        words = _with("p= is missing", about_text(text))
+        return BadRecord(Reason.KEY_MALFORMED, words, foreign=b"v" not in tags)
     key = decode_base64(tags[b"p"], MAX_KEY_OCTETS)
     if key is None:
-        return BadRecord(Reason.KEY_MALFORMED, "p= is no base64, or too long")
+        words = _with("p= is no base64, or too long", about_base64(tags[b"p"], text))
+        return BadRecord(Reason.KEY_MALFORMED, words)
     for name in (b"h", b"s", b"t"):
         # Not cut short: what follows may be the t=s that forbids subdomains.
         if tags.get(name, b"").count(b":") >= _MAX_ITEMS:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from mailauth.dkim.advice import about_text
 from mailauth.dkim.body import BodyHash
 from mailauth.dkim.header import canonicalizer, select
 from mailauth.dkim.policy import DkimPolicy
@@ -284,10 +285,13 @@ def _records(answer: Answer, most: int) -> list[KeyRecord | BadRecord]:
     """
     if answer.failed:
         raise Refusal(Reason.KEY_UNAVAILABLE, f"the key could not be asked for: {answer.outcome}")
-    records = [parse_record(text) for text in sorted(set(answer.texts))[:_MAX_RECORDS]]
-    records = [record for record in records if not (isinstance(record, BadRecord) and record.foreign)]
+    everything = [parse_record(text) for text in sorted(set(answer.texts))[:_MAX_RECORDS]]
+    records = [record for record in everything if not (isinstance(record, BadRecord) and record.foreign)]
     if not records:
-        words = "none of the TXT records is a DKIM key" if answer.records else f"no key there: {answer.outcome}"
+        words = f"no key there: {answer.outcome}"
+        if answer.records:
+            advice = next((found for text in answer.texts if (found := about_text(text))), "")
+            words = f"none of the TXT records is a DKIM key{': ' if advice else ''}{advice}"
         raise Refusal(Reason.NO_KEY, words)
     records.sort(key=lambda record: isinstance(record, BadRecord))
     return records[:most]

@@ -125,7 +125,8 @@ def _nothing(response: dns.message.Message, name: dns.name.Name, chain_ttl: int 
         if rrset.rdtype == _SOA and rrset and name.is_subdomain(rrset.name):
             ttl = _least(chain_ttl, min(rrset.ttl, rrset[0].minimum))
             break
-    return Answer(Outcome.NO_SUCH_NAME if missing else Outcome.NO_DATA, ttl=ttl, exists=exists)
+    detail = "" if chain_ttl is None else f"the CNAME leads to {name_text(name)}"
+    return Answer(Outcome.NO_SUCH_NAME if missing else Outcome.NO_DATA, ttl=ttl, detail=detail, exists=exists)
 
 
 def _denied_compactly(response: dns.message.Message, name: dns.name.Name) -> bool:

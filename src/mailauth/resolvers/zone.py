@@ -171,7 +171,9 @@ class _Zone:
         outcome, ttl = Outcome.NO_SUCH_NAME if node is None else Outcome.NO_DATA, self._negative_ttl(name)
         # The zone knows its names; an alias exists, whatever becomes of its target (RFC 6604 section 3).
         exists = node is not None or chain_ttl is not None
-        return Answer(outcome, ttl=ttl if chain_ttl is None else min(ttl, chain_ttl), exists=exists)
+        if chain_ttl is None:
+            return Answer(outcome, ttl=ttl, exists=exists)
+        return Answer(outcome, ttl=min(ttl, chain_ttl), detail=f"the CNAME leads to {name}", exists=exists)
 
     def _negative_ttl(self, name: str) -> int:
         """RFC 2308 section 5: the lesser of the SOA's own TTL and its MINIMUM field."""
