@@ -16,7 +16,7 @@ import pytest
 
 from mailauth.cli import main
 from mailauth.dkim import zone_line
-from tests.dkim.makers import MESSAGE, NOW, rsa_record, signed
+from tests.dkim.makers import MESSAGE, NOW, rsa_key, rsa_record, signed
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 ZONE = str(EXAMPLES / "demo.zone")
@@ -273,3 +273,23 @@ def test_json_and_header_only_do_not_go_together(capsys: pytest.CaptureFixture[s
     words = ["dkim", "sign", "--json", "--header-only", "--domain", "example.org", "--selector", "s", "--key", "k"]
     assert main(words) == 2
     assert "--header-only does not go with it" in capsys.readouterr().err
+
+
+def test_encrypted_keys_take_a_password_file(dkim: Run, tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives import serialization
+
+    encryption = serialization.BestAvailableEncryption(b"open sesame")
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    (tmp_path / "encrypted.pem").write_bytes(rsa_key().private_bytes(*form))
+    words = ["sign", "--domain", "example.org", "--selector", "s", "--key", "encrypted.pem", "--header-only"]
+    words.append("message.eml")
+    assert dkim(*words) == 2
+    assert "--password-file" in dkim.err
+    password = tmp_path / "password"
+    password.write_bytes(b"wrong\n")
+    assert dkim(*words, "--password-file", password) == 2
+    assert "the password is wrong" in dkim.err
+    password.write_bytes(b"open sesame\r\nsecond line\n")
+    assert dkim(*words, "--password-file", password) == 0
+    assert dkim.out.startswith("DKIM-Signature:")
+    assert dkim(*words, "--password-file", "gone") == 2

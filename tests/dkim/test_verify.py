@@ -952,3 +952,18 @@ def test_question_and_timeout_are_what_the_plan_sees() -> None:
         plan.send(TIMED_OUT)
     assert stop.value.value[0].result == "temperror"
     assert stop.value.value[0].author_match is AuthorMatch.SAME
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"=?UTF-8?Q?v=3D1;_a=3Drsa-sha256;?=",
+        b"=?utf-8?B?dj0xOw==?= =?utf-8?B?YT1yc2E=?=",
+        b"v=1; a=rsa-sha256; =?us-ascii?q?d=3Dx?=",
+    ],
+)
+def test_a_field_rewritten_as_encoded_words_says_so(value: bytes) -> None:
+    """RFC 2047 section 5: gateways that know no better encode long fields."""
+    found = only(b"DKIM-Signature: " + value + b"\r\n" + MESSAGE)
+    assert (found.result, found.reason) == ("neutral", "malformed-tag-list")
+    assert "encoded words by a gateway" in found.detail

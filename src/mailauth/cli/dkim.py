@@ -158,6 +158,7 @@ def _configure_sign(parser: argparse.ArgumentParser) -> None:
     keys = parser.add_argument_group("keys", "either one domain with its keys, or a signing table")
     keys.add_argument("--domain", metavar="D", help="the signing domain (d=)")
     keys.add_argument("--key", action="append", default=[], metavar="FILE", help="a private key; may be repeated")
+    _add_password_option(keys)
     keys.add_argument("--selector", action="append", default=[], metavar="S", help="one for each --key (s=)")
     keys.add_argument("--table", metavar="FILE", help="a signing table: TOML, or a key list of two columns")
     keys.add_argument("--sender", metavar="ADDRESS", help="whose keys the table is asked for (default: From)")
@@ -271,8 +272,8 @@ def _keys_to_sign_with(options: argparse.Namespace, message: BinaryIO) -> list[d
             return list(load_signing_table(options.table).keys_for(options.sender or _author(message)))
         if options.domain is None or not options.key or len(options.key) != len(options.selector):
             raise UsageError("give --domain and a --selector for each --key, or --table")
-        pairs = zip(options.selector, options.key, strict=True)
-        return [dkim.SigningKey(options.domain, selector, _private_key(path)) for selector, path in pairs]
+        pairs, password = zip(options.selector, options.key, strict=True), _password(options)
+        return [dkim.SigningKey(options.domain, selector, _private_key(path, password)) for selector, path in pairs]
     except OSError as error:
         raise UsageError(f"cannot read {error.filename}: {error.strerror}") from None
     except ValueError as error:
@@ -290,7 +291,21 @@ def _author(message: BinaryIO) -> str:
     return str(authors[0])
 
 
-def _private_key(path: str) -> PrivateKey:
+def _password(options: argparse.Namespace) -> bytes | None:
+    """The first line of the password file."""
+    if options.password_file is None:
+        return None
+    try:
+        return Path(options.password_file).read_bytes().partition(b"\n")[0].rstrip(b"\r")
+    except OSError as error:
+        raise UsageError(f"cannot read the password file {options.password_file}: {error.strerror}") from None
+
+
+def _add_password_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    parser.add_argument("--password-file", metavar="FILE", help="the password of an encrypted key, on its first line")
+
+
+def _private_key(path: str, password: bytes | None) -> PrivateKey:
     from mailauth.dkim import crypto
 
     try:
@@ -298,7 +313,7 @@ def _private_key(path: str) -> PrivateKey:
     except OSError as error:
         raise UsageError(f"cannot read the key {path}: {error.strerror}") from None
     try:
-        return crypto.private_key(octets)
+        return crypto.private_key(octets, password)
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from None
 
@@ -363,13 +378,14 @@ def _configure_testkey(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--domain", required=True, metavar="D", help="the signing domain")
     parser.add_argument("--selector", required=True, metavar="S", help="the selector")
     parser.add_argument("--key", metavar="FILE", help="the private key that the record must fit")
+    _add_password_option(parser)
     add_json_option(parser)
     add_dns_options(parser)
     parser.set_defaults(run=_testkey)
 
 
 def _testkey(options: argparse.Namespace) -> int:
-    key = _private_key(options.key) if options.key else None
+    key = _private_key(options.key, _password(options)) if options.key else None
     try:
         plan = dkim.check_key(options.domain, options.selector, key)
     except ValueError as error:

@@ -144,8 +144,8 @@ def about_key(key_type: str, octets: bytes) -> str:
     """Why decoded octets are no public key of the type."""
     if key_type == "ed25519":
         if len(octets) == 44 and octets.startswith(_ED25519_SPKI):
-            bare = b64encode(octets[12:]).decode("ascii")
-            return f"it is the DER form; RFC 8463 wants the 32 octets alone: p={bare}"
+            raw = b64encode(octets[12:]).decode("ascii")
+            return f"it is the DER form; RFC 8463 wants the 32 octets alone: p={raw}"
         return "the octets look like an RSA key: k=rsa" if _der_octets(octets) and len(octets) > 100 else ""
     if len(octets) == 32:
         return "32 octets are an Ed25519 key: k=ed25519"

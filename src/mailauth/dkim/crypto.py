@@ -169,6 +169,8 @@ class PrivateKey:
 MIN_SIGNING_BITS = 1024
 """RFC 8301 section 3.2: signers MUST use at least 1024 bits; 2048 are recommended."""
 
+_PASSWORD_NEEDED = "a password is needed: password=, or --password-file for the command"
+
 KeyMaterial: TypeAlias = bytes | str | RSAPrivateKey | Ed25519PrivateKey
 
 
@@ -200,7 +202,11 @@ def _parsed_key(octets: bytes, password: bytes | None) -> PrivateKey:
             key = seed if seed is not None else serialization.load_der_private_key(octets, password)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         # Of the library's own words only those about passwords help; others may show what should not be shown.
-        words = "a password is needed, or none" if isinstance(error, TypeError) else "not PEM, DER or an Ed25519 seed"
+        words = "not PEM, DER or an Ed25519 seed"
+        if isinstance(error, TypeError):
+            words = "it has no password" if password is not None else f"it is encrypted, and {_PASSWORD_NEEDED}"
+        elif password is not None and b"ENCRYPTED" in octets[:2000]:
+            words = "the password is wrong, or it is not a key"
         raise ValueError(f"the private key cannot be read: {words}") from None
     if not isinstance(key, RSAPrivateKey | Ed25519PrivateKey):
         raise ValueError("the private key is neither RSA nor Ed25519")

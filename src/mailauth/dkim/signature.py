@@ -44,6 +44,8 @@ MAX_IDENTITY_OCTETS = 1024
 """i= with its quoting; an address has at most 320 octets (RFC 5321 section 4.5.3.1)."""
 
 _LF = LineEnd.LF
+_ENCODED_WORD = re.compile(rb"=\?[A-Za-z0-9*_-]{1,40}\?[QqBb]\?")
+_REWRITTEN = "the field was rewritten as encoded words by a gateway (RFC 2047)"
 _DIGEST_OCTETS = {"sha256": 32, "sha1": 20}
 _REQUIRED = (b"v", b"a", b"d", b"h", b"s")  # with b= and bh=: RFC 6376 section 6.1.1
 _FIELD_NAMES = re.compile(rb"[!-9;-~]++(?::[!-9;-~]++)*+\Z")
@@ -159,7 +161,9 @@ def _tags(text: bytes, line_end: LineEnd) -> _Tags:
     text = b"".join(text.split(b"\r\n"))  # quicker than replace()
     tags = parse_tags(text if line_end is not _LF else text.replace(b"\n", b""))
     if isinstance(tags, BadTagList):
-        raise Refusal(_TAG_LIST_REASONS[tags.problem], tags.detail)
+        # RFC 2047 section 5: a DKIM-Signature field is no place for encoded words.
+        encoded = b"=?" in text[:200] and _ENCODED_WORD.search(text[:200]) is not None
+        raise Refusal(_TAG_LIST_REASONS[tags.problem], _REWRITTEN if encoded else tags.detail)
     return tags
 
 

@@ -11,7 +11,7 @@ from mailauth.mail import names
 from mailauth.mail.reply import Reply
 from mailauth.plan import Call, Plan
 from mailauth.restrictions.base import Restriction, quoted
-from mailauth.transaction.checks import DKIM, IPREV, SPF, Check, Transaction
+from mailauth.transaction.checks import CLIENT_ORGANIZATION, DKIM, IPREV, SPF, Check, Transaction
 from mailauth.transaction.decision import NOTHING, Decision, refuse
 
 
@@ -60,19 +60,27 @@ Proof: TypeAlias = Literal["spf", "dkim", "iprev"]
 """What may prove the domain that greylisting takes in place of the client's network."""
 
 
-def greylist(*, prove_by: Sequence[Proof] = ("spf",)) -> Restriction:
+def greylist(
+    *, prove_by: Sequence[Proof] = ("spf",), client_by_name: Literal["registered"] | None = None
+) -> Restriction:
     """Defer the first attempt of an unknown sender (450 4.7.1), by the Authenticator's `Greylist`.
 
     `prove_by` says what may prove a domain, in order of preference: an SPF pass, a DKIM pass (known only where the
     whole message is checked at once), or the confirmed reverse name. A pool of clients that send for one proven domain
-    is then one sender. Without a `Greylist`, and without a recipient, nothing is said. Raises `ValueError` for another
-    kind of proof.
+    is then one sender. `client_by_name`: where nothing of that is proven and the reverse name is confirmed, its
+    organizational domain is taken, found by DMARC's tree walk (some more questions), so that hosts of a pool whose
+    names differ in more than the first label are one sender. Without a `Greylist`, and without a recipient, nothing is
+    said. Raises `ValueError` for another kind of proof or another word.
     """
+    if client_by_name not in (None, "registered"):
+        raise ValueError(f"client_by_name is registered, not {client_by_name!r}")
     unknown = set(prove_by).difference(get_args(Proof))
     if isinstance(prove_by, str) or unknown:
         raise ValueError(f"prove_by is a list of {', '.join(get_args(Proof))}, not {prove_by!r}")
 
     before_data: list[Check[Any]] = [IPREV, *([SPF] if "spf" in prove_by else [])]
+    if client_by_name is not None:
+        before_data.append(CLIENT_ORGANIZATION)
 
     def checks(tx: Transaction) -> list[Check[Any]]:
         if tx.policy.greylist is None:
@@ -88,7 +96,7 @@ def greylist(*, prove_by: Sequence[Proof] = ("spf",)) -> Restriction:
             ask_greylist = partial(
                 tx.policy.greylist,
                 now=tx.now,
-                proven_domain=_proven_domain(tx, prove_by),
+                proven_domain=_proven_domain(tx, prove_by) or tx.get(CLIENT_ORGANIZATION),
                 client_name=tx[IPREV].name,
                 authenticated=tx.authenticated is not None,
             )

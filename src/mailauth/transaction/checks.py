@@ -198,6 +198,17 @@ def _dmarc(tx: Transaction) -> Plan[DmarcResult]:
 IPREV: Check[IprevResult] = Check("iprev", lambda tx: iprev.check(tx.ip), "session")
 SPF: Check[SpfResult] = Check("spf", _spf)
 SPF_HELO: Check[SpfResult] = Check("spf-helo", _spf_helo, "helo")
+
+
+def _client_organization(tx: Transaction) -> Plan[str | None]:
+    """The organizational domain of the client's confirmed name, by the tree walk (RFC 9989 section 4.10)."""
+    name = tx[IPREV].name
+    if name is None or not names.is_fqdn(name):
+        return None
+    return (yield from dmarc.walk(name)).organizational_domain
+
+
+CLIENT_ORGANIZATION: Check[str | None] = Check("client-organization", _client_organization, "session", after=(IPREV,))
 DKIM: Check[list[Signature]] = Check("dkim", _dkim)
 AUTHOR_WALK: Check[Walk | None] = Check("author-walk", _author_walk)
 DMARC: Check[DmarcResult] = Check("dmarc", _dmarc, after=(DKIM, AUTHOR_WALK))
