@@ -26,7 +26,7 @@ LAYERS = {
     "adapters": {"resolvers", "stores"},
     "transaction": {"transaction", "restrictions"},
     "front doors": {"sync", "aio"},
-    "programs": {"config", "cli", "policyd", "milter", "aiosmtpd", "__main__"},
+    "programs": {"config", "cli", "policyd", "milter", "service", "aiosmtpd", "__main__"},
 }
 # Protocols never import each other; adapters implement what the layers below define.
 SIBLINGS = {"foundation", "transaction", "programs"}
@@ -55,7 +55,17 @@ CONFINED = {
     "psycopg": ("stores/",),
     "psycopg_pool": ("stores/",),
     "trio": ("plan/drivers.py", "stores/", "resolvers/", "aio"),
-    "asyncio": ("plan/drivers.py", "stores/", "resolvers/", "aio", "cli/", "postfix/", "aiosmtpd"),
+    "asyncio": (
+        "plan/drivers.py",
+        "stores/",
+        "resolvers/",
+        "aio",
+        "cli/",
+        "policyd/",
+        "milter/",
+        "service/",
+        "aiosmtpd",
+    ),
     "aiosmtpd": ("aiosmtpd",),
 }
 MAX_FUNCTION_LINES = 45

@@ -1,0 +1,233 @@
+"""The service's answers: phases, one session for each mail, fields, exemptions, and failures of our own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from mailauth import aio
+from mailauth import restrictions as r
+from mailauth.plan import Answer, Question
+from mailauth.policyd import PolicyService, PolicySettings, Request
+from mailauth.restrictions import Restrictions
+from mailauth.stores.memory import AsyncMemoryStore, MemoryStore
+from mailauth.transaction.decision import Decision
+from tests.facade.world import GOOD, HOSTNAME, LISTED, STRANGER, zone
+
+BOB, EVE = "bob@mailbox.test", "eve@mailbox.test"
+
+
+class Counting:
+    """A resolver that counts each question."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+
+    async def lookup_async(self, question: Question) -> Answer:
+        self.asked[str(question)] += 1
+        await asyncio.sleep(0)
+        return zone().lookup_now(question)
+
+
+def service(settings: PolicySettings | None = None, **options: Any) -> PolicyService:
+    options.setdefault("resolver", zone())
+    options.setdefault("rbl", ["bl.example"])
+    networks = options.pop("networks", ())
+    return PolicyService(aio.Authenticator(HOSTNAME, **options), settings, networks)
+
+
+def request(state: str = "RCPT", ip: str = GOOD, **attributes: str) -> Request:
+    values = {
+        "request": "smtpd_access_policy",
+        "protocol_state": state,
+        "client_address": ip,
+        "helo_name": "mx.example.org",
+        "sender": "ann@example.org",
+        "recipient": BOB,
+        "instance": "1.2.3",
+    }
+    return Request({**values, **attributes})
+
+
+def actions(policy: PolicyService, *requests: Request) -> list[str]:
+    async def main() -> list[str]:
+        replies = [await policy.answer(each) for each in requests]
+        return ["closed" if reply is None else reply.decode()[len("action=") : -2] for reply in replies]
+
+    return asyncio.run(main())
+
+
+def greylist(clock: Any) -> Any:
+    return aio.Greylist(AsyncMemoryStore(MemoryStore()), clock=clock)
+
+
+def test_accepted_rejected_and_deferred() -> None:
+    assert actions(service(PolicySettings(fields=())), request()) == ["DUNNO"]
+    (listed,) = actions(service(), request(ip=LISTED))
+    assert listed.startswith("554 5.7.1 Service unavailable; Client host [192.0.2.10] blocked using bl.example")
+    (failed,) = actions(service(), request(ip=STRANGER))
+    assert failed.startswith("550 5.7.23 ")
+    (slow,) = actions(service(), request(sender="ann@slow.example"))
+    assert slow.startswith("DEFER_IF_PERMIT 4.4.3 ")
+
+
+def test_greylisting_defers_if_nothing_rejects_and_lets_the_retry_in() -> None:
+    now = [1_800_000_000.0]
+    policy = service(PolicySettings(fields=("x-greylist",)), greylist=greylist(lambda: now[0]), clock=lambda: now[0])
+    (first,) = actions(policy, request())
+    assert first.startswith("DEFER_IF_PERMIT 4.7.1 Greylisted; please try again in ")
+    now[0] += 600
+    (second,) = actions(policy, request(instance="4.5.6"))
+    assert second.startswith(f"PREPEND X-Greylist: delayed 600 seconds by greylisting at {HOSTNAME}")
+
+
+def test_fields_one_with_each_reply_once_a_message() -> None:
+    policy = service(PolicySettings(fields=("received-spf", "authentication-results")))
+    first, second, third, data = actions(
+        policy, request(), request(recipient=EVE), request(recipient="x@mailbox.test"), request("DATA", recipient="")
+    )
+    assert first.startswith("PREPEND Received-SPF: pass (")
+    assert second.startswith(f"PREPEND Authentication-Results: {HOSTNAME}; ")
+    assert (third, data) == ("DUNNO", "DUNNO")
+    assert "\n" not in first
+
+
+def test_what_mail_found_is_not_asked_again_at_each_recipient() -> None:
+    resolver = Counting()
+    policy = service(resolver=resolver)
+    actions(policy, *[request(recipient=f"r{number}@mailbox.test") for number in range(20)])
+    assert set(resolver.asked.values()) == {1}
+    assert sum(resolver.asked.values()) >= 3
+    # Another mail is another session.
+    actions(policy, request(instance="other"))
+    assert max(resolver.asked.values()) == 2
+
+
+def test_phases_in_other_lists() -> None:
+    policy = service(PolicySettings(fields=()), delay_reject=False)
+    assert actions(policy, request("CONNECT", LISTED, helo_name="", sender="", recipient=""))[0].startswith("554 5.7.1")
+    phases = ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "END-OF-MESSAGE", "VRFY", "ETRN", "LATER", ""]
+    assert actions(policy, *[request(phase, instance="9") for phase in phases]) == ["DUNNO"] * len(phases)
+    # Several recipients: the last phases name none.
+    assert actions(policy, request("END-OF-MESSAGE", recipient="", instance="9")) == ["DUNNO"]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"sasl_username": "ann"}, {"client_address": "10.1.2.3"}, {"client_address": "unknown"}, {"client_address": ""}],
+)
+def test_our_own_clients_and_unknown_addresses_are_not_judged(attributes: dict[str, str]) -> None:
+    policy = service(networks=[ip_network("10.0.0.0/8")], restrictions=Restrictions(recipient=[refuse_all]))
+    assert actions(policy, request(**attributes)) == ["DUNNO"]
+    assert actions(policy, request(ip=LISTED))[0].startswith("550")
+
+
+def refuse_all(tx: Any) -> Decision:
+    from mailauth.mail.reply import Reply
+    from mailauth.transaction.decision import refuse
+
+    return refuse("refuse_all", "no", Reply(550, "5.7.1", "no"))
+
+
+def test_ok_is_said_only_where_it_is_asked_for() -> None:
+    restrictions = Restrictions(recipient=[r.permit_mynetworks("192.0.2.0/24")])
+    assert actions(service(PolicySettings(fields=()), restrictions=restrictions), request()) == ["DUNNO"]
+    assert actions(service(PolicySettings(fields=(), ok=True), restrictions=restrictions), request()) == ["OK"]
+
+
+@pytest.mark.parametrize(
+    ("on_error", "action"),
+    [
+        ("dunno", "DUNNO"),
+        ("defer", "DEFER_IF_PERMIT 4.3.0 Temporary local problem; please try again later"),
+        ("disconnect", "closed"),
+    ],
+)
+def test_a_failure_of_our_own(on_error: Any, action: str, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(tx: Any) -> Decision:
+        raise RuntimeError("out of order")
+
+    policy = service(PolicySettings(on_error=on_error), restrictions=Restrictions(recipient=[broken]))
+    assert actions(policy, request(queue_id="4F2A")) == [action]
+    assert "4F2A: a request could not be answered: out of order" in caplog.text
+
+
+def test_a_request_that_takes_too_long_is_a_failure() -> None:
+    class Silent:
+        async def lookup_async(self, question: Question) -> Answer:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    policy = service(PolicySettings(time_limit=0.05, on_error="defer"), resolver=Silent())
+    assert actions(policy, request())[0].startswith("DEFER_IF_PERMIT 4.3.0")
+
+
+def test_the_mails_that_are_known_are_bounded() -> None:
+    policy = service(PolicySettings(max_mails=10))
+    actions(policy, *[request(instance=str(number)) for number in range(100)])
+    assert len(policy._mails) == 10
+
+
+def test_an_instance_of_another_client_is_another_mail() -> None:
+    policy = service()
+    first, second = actions(policy, request(), request(ip=STRANGER))
+    assert (first[:7], second[:3]) == ("PREPEND", "550")
+
+
+def test_slow_senders_do_not_stop_others() -> None:
+    """Two hundred mails whose name servers take their time: another one is answered at once."""
+
+    class Slow:
+        async def lookup_async(self, question: Question) -> Answer:
+            if question.name.endswith("slow.example"):
+                await asyncio.sleep(30)
+            return zone().lookup_now(question)
+
+    async def main() -> float:
+        policy = service(resolver=Slow())
+        others = [
+            asyncio.create_task(policy.answer(request(sender="a@slow.example", instance=str(i)))) for i in range(200)
+        ]
+        await asyncio.sleep(0.2)
+        start = asyncio.get_running_loop().time()
+        await policy.answer(request(instance="quick"))
+        taken = asyncio.get_running_loop().time() - start
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        return taken
+
+    assert asyncio.run(main()) < 5
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"fields": ("x",)}, {"on_error": "x"}, {"time_limit": 0}, {"time_limit": 100}, {"max_mails": 0}]
+)
+def test_settings_that_make_no_sense(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        PolicySettings(**wrong)
+
+
+def test_a_connection_carries_many_requests_and_ends_at_nonsense() -> None:
+    async def main() -> tuple[bytes, int]:
+        policy = service()
+        server = await asyncio.start_server(policy.handle, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for number in range(3):
+            lines = [f"{name}={value}" for name, value in request(instance=str(number)).attributes.items()]
+            writer.write("\n".join([*lines, "", ""]).encode())
+        writer.write(b"nonsense\n")
+        octets = await reader.read(-1)
+        writer.close()
+        server.close()
+        await asyncio.sleep(0)
+        return octets, policy.open
+
+    octets, open_connections = asyncio.run(main())
+    assert octets.count(b"action=PREPEND Received-SPF") == 3
+    assert open_connections == 0
