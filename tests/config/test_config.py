@@ -125,17 +125,6 @@ CASES = {
         HOST + '[rbl]\nlists = [\n  "a.example",\n  "b.example=127.0.0.[2..",\n]',
         (5, "rbl.lists[1]", "expected a number from 0 to 255"),
     ),
-    "a dead list": (HOST + '[rbl]\nlists = ["dnsbl.sorbs.net"]', (3, "rbl.lists[0]", "SORBS is gone: shut down")),
-    "a list of domains": (HOST + '[rbl]\nlists = ["dbl.spamhaus.org"]', (3, "rbl.lists[0]", "name it in reject_rhsbl")),
-    "a list of DKIM domains": (HOST + '[rbl]\nlists = ["dwl.dnswl.org"]', (3, "rbl.lists[0]", "domains of signatures")),
-    "a list made for scores": (
-        HOST + '[rbl]\nlists = ["dnsbl-3.uceprotect.net reject"]',
-        (3, "rbl.lists[0]", "must not reject alone"),
-    ),
-    "a key that is not filled in": (
-        HOST + '[rbl]\nlists = ["KEY.zen.dq.spamhaus.net"]',
-        (3, "rbl.lists[0]", "put your own key in the place of KEY"),
-    ),
     "no action": (HOST + '[rbl]\nlists = ["a.example permit"]', (3, "rbl.lists[0]", "score, reject, allow")),
     "no store": (HOST + '[greylist]\nstore = "mysql://x"', (3, "greylist.store", "names no store; there are memory:")),
     "no option of the store": (HOST + '[greylist]\nstore = "sqlite:a?x=1"', (3, "greylist.store", "has no option 'x'")),

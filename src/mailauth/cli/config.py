@@ -16,8 +16,8 @@ from mailauth.stores.urls import redact
 EXIT_MISTAKES = 1
 
 EPILOG = f"""\
-exit status: {EXIT_OK} the file can be used, {EXIT_MISTAKES} it has mistakes, 2 the command was called wrongly or the
-file cannot be read"""
+exit status: {EXIT_OK} the file can be used, {EXIT_MISTAKES} it has mistakes, or names block lists that do nothing
+or too much, 2 the command was called wrongly or the file cannot be read"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check the file; the exit status says whether it can be used."""
     try:
-        config = load(options.file)
+        config = load(options.file, lint=True)
     except OSError as error:
         raise UsageError(f"cannot read {options.file}: {error.strerror}") from None
     except ConfigError as error:

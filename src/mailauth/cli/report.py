@@ -70,7 +70,8 @@ def _rows(report: Report, verbose: bool) -> Iterator[Row]:
     if report.iprev is not None:
         yield "reverse DNS", report.iprev.result.value, report.iprev.detail, []
     for listing in report.rbl:
-        words = f"{listing.zone}: {'; '.join(listing.meanings) or listing.detail}"
+        about = "" if listing.subject == str(report.ip) else f" about {listing.subject}"
+        words = f"{listing.zone}{about}: {'; '.join(listing.meanings) or listing.detail}"
         yield "block list", listing.result.value, words, [listing.text] if listing.text else []
     for name, found in (("SPF HELO", report.spf_helo), ("SPF MAIL FROM", report.spf)):
         if found is not None:

@@ -17,7 +17,7 @@ import pathlib
 from os import PathLike
 
 from mailauth.config.building import async_authenticator, async_resolver, authenticator, signing_table, sync_resolver
-from mailauth.config.checks import findings
+from mailauth.config.checks import findings, list_findings
 from mailauth.config.errors import ConfigError, Mistake
 from mailauth.config.greylist import SettingsFile, read_greylist_settings
 from mailauth.config.lines import key_lines
@@ -64,15 +64,17 @@ __all__ = [
 ]
 
 
-def load(path: str | PathLike[str]) -> Config:
+def load(path: str | PathLike[str], *, lint: bool = False) -> Config:
     """Read and check a configuration file, and the files that it names; relative paths start at its own folder.
 
-    Raises `ConfigError`, which has every mistake that was found, or `OSError` where the file cannot be read.
+    With `lint`, block lists are mistakes, too, that do nothing (dead, of the wrong kind, without their key) or too much
+    (may only score, and reject). Raises `ConfigError`, which has every mistake that was found, or `OSError` where the
+    file cannot be read.
     """
-    return parse(read_text(path), str(path), folder=pathlib.Path(path).parent)
+    return parse(read_text(path), str(path), folder=pathlib.Path(path).parent, lint=lint)
 
 
-def parse(text: str, filename: str = "<config>", *, folder: str | PathLike[str] = ".") -> Config:
+def parse(text: str, filename: str = "<config>", *, folder: str | PathLike[str] = ".", lint: bool = False) -> Config:
     """Read and check a configuration from text; relative paths start at `folder`. Raises `ConfigError`."""
     document = read_document(text, filename)
     reader = Reader(filename, pathlib.Path(folder), key_lines(text))
@@ -80,7 +82,7 @@ def parse(text: str, filename: str = "<config>", *, folder: str | PathLike[str] 
     # What is wrong elsewhere is reported although the table as a whole cannot be made.
     probe = config or Reader(filename, pathlib.Path(folder), {}).table(Config, {**document, "hostname": "mx.example"})
     if probe is not None:
-        for path, problem, depends_on in findings(probe):
+        for path, problem, depends_on in (*findings(probe), *(list_findings(probe) if lint else ())):
             if not depends_on or not reader.wrong_at(depends_on):
                 reader.mistake(path, problem)
     if reader.mistakes or config is None:

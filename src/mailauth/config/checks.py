@@ -12,13 +12,12 @@ from pathlib import Path
 
 from mailauth import MailAuthError
 from mailauth.config.building import signing_table_of
-from mailauth.config.lists import lists_of, read_lists, refuses_relaying
-from mailauth.config.restrictions import NotSet
+from mailauth.config.lists import items, lists_of, read_lists, refuses_relaying
+from mailauth.config.restrictions import NotSet, lists_in
 from mailauth.config.schema import Config
 from mailauth.config.signing import load_signing_table
 from mailauth.dkim import load_key
-from mailauth.rbl import Action, Kind
-from mailauth.rbl.catalogue import Use
+from mailauth.rbl import Kind, lint
 
 KeyPath = tuple[str | int, ...]
 Finding = tuple[KeyPath, str, KeyPath]
@@ -29,9 +28,23 @@ def findings(config: Config) -> Iterator[Finding]:
     """Everything that is wrong with a configuration whose values are right, each for itself."""
     yield from _restrictions(config)
     yield from _relaying(config)
-    yield from _lists(config)
     yield from _dependencies(config)
     yield from _files(config)
+
+
+def list_findings(config: Config) -> Iterator[Finding]:
+    """Block lists that do nothing, or too much: no reason not to start, since lists die while a file stays."""
+    for index, rule in enumerate(config.rbl.lists):
+        # A list of domains is not asked about clients; one of e-mail addresses has its own place in a transaction.
+        for problem in lint(rule, (Kind.ADDRESS, Kind.DKIM, Kind.EMAIL), threshold=config.rbl.threshold):
+            yield ("rbl", "lists", index), problem, ()
+    unreadable = {(phase, index) for phase, index, _ in read_lists(config)[1]}
+    for phase, index, text in items(config):
+        if (phase, index) not in unreadable:
+            rules, kinds, threshold = lists_in(text, config)
+            for rule in rules:
+                for problem in lint(rule, kinds, threshold=threshold):
+                    yield ("restrictions", phase, index), problem, ()
 
 
 def _restrictions(config: Config) -> Iterator[Finding]:
@@ -52,25 +65,6 @@ def _relaying(config: Config) -> Iterator[Finding]:
     else:
         words = "anybody could relay through this server: put reject_unauth_destination into a list"
         yield ("restrictions", "recipient"), words, ("restrictions",)
-
-
-def _lists(config: Config) -> Iterator[Finding]:
-    """Block lists that are gone, or that are used for what they are not."""
-    for index, rule in enumerate(config.rbl.lists):
-        known, where = rule.known, ("rbl", "lists", index)
-        if "KEY" in rule.zone.upper().split("."):
-            yield where, f"{rule.zone}: put your own key in the place of KEY", ()
-        if known is None:
-            continue
-        if rule.dead:
-            yield where, f"{known.name} is gone: {known.note}", ()
-        elif known.kind in (Kind.DOMAIN, Kind.DKIM):
-            what = "domains of signatures" if known.kind is Kind.DKIM else "domains"
-            words = f"{known.name} is a list of {what}, and clients are addresses: name it in reject_rhsbl"
-            yield where, words, ()
-        elif rule.action is Action.REJECT and known.use is not Use.REJECT:
-            words = f"{known.name} is made for scores: a listing must not reject alone; leave out the word reject"
-            yield where, words, ()
 
 
 def _dependencies(config: Config) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from mailauth.config.schema import Config, RestrictionConfig
 from mailauth.restrictions import Restriction
 from mailauth.restrictions.base import PHASES, Phase
 from mailauth.restrictions.phases import Restrictions
+from mailauth.transaction.checks import lists_by_kind
 
 RELAY = "reject_unauth_destination"
 
@@ -25,15 +26,18 @@ def lists_of(config: Config) -> RestrictionConfig:
     if config.restrictions is not None:
         return config.restrictions
     trusted = (*(("permit_mynetworks",) if config.networks else ()), "permit_authenticated")
+    lists = lists_by_kind(config.rbl.lists)
+    # What a signature says in favour of a client is known with the message; so are all addresses.
+    late = (*(("reject_rbl",) if lists.dkim else ()), *(("reject_ebl_sender",) if lists.email else ()))
     return RestrictionConfig(
-        client=(*trusted, "reject_rbl") if config.rbl.lists else (),
+        client=(*trusted, "reject_rbl") if lists.client and not lists.dkim else (),
         recipient=(
             *trusted,
             *((RELAY,) if config.domains else ()),
             "check_spf",
             *(("greylist",) if config.greylist.store else ()),
         ),
-        data=(*trusted, "check_dkim", "check_dmarc"),
+        data=(*trusted, "check_dkim", "check_dmarc", *late),
     )
 
 

@@ -20,9 +20,11 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from mailauth import restrictions
 from mailauth.config.errors import propose
 from mailauth.config.schema import Config
+from mailauth.rbl import DEFAULT_THRESHOLD, Kind, Rule, rules_of
 from mailauth.rbl import Action as ListAction
 from mailauth.rbl.secrets import hide_guessed
 from mailauth.restrictions import Restriction, warn_if_reject
+from mailauth.transaction.checks import lists_by_kind
 
 WARN = "warn_if_reject"
 
@@ -94,6 +96,24 @@ def read_restriction(text: str, config: Config) -> Restriction:
         raise ValueError(f"unknown restriction {name!r}{propose(name, known_names())}")
     words, options = _split(name, form, rest.split(), preset)
     return form.make(*_given(name, form, words, config), **{**_defaults(real, config), **options})
+
+
+def lists_in(text: str, config: Config) -> tuple[list[Rule], Sequence[Kind], int]:
+    """The lists that an item names itself, what it asks them about, and its threshold. The item can be read."""
+    name, _, rest = text.strip().removeprefix(WARN).strip().partition(" ")
+    real, preset = _ALIASES.get(name, (name, {}))
+    if real not in _ASKS:
+        return [], (), DEFAULT_THRESHOLD
+    words, options = _split(name, forms()[real], rest.split(), preset)
+    threshold = {**_defaults(real, config), **options}.get("threshold", DEFAULT_THRESHOLD)
+    return rules_of(words), _ASKS[real], threshold
+
+
+_ASKS: dict[str, Sequence[Kind]] = {
+    "reject_rbl": (Kind.ADDRESS, Kind.DKIM),
+    "reject_rhsbl": (Kind.DOMAIN,),
+    "reject_ebl_sender": (Kind.EMAIL,),
+}
 
 
 def _split(name: str, form: Form, parts: Sequence[str], preset: Mapping[str, str]) -> tuple[list[str], dict[str, Any]]:
@@ -173,9 +193,10 @@ def _given(name: str, form: Form, words: Sequence[str], config: Config) -> Seque
             raise NotSet(f"{name} has no domains: name them here, or set domains", ("domains",))
         case "domains":
             return config.domains
-    if form.make is not restrictions.reject_rbl:
+    if form.make is restrictions.reject_rhsbl:
         raise ValueError(f"{name} names no list: {name} dbl.example")
-    if not config.rbl.lists:
+    lists = lists_by_kind(config.rbl.lists)
+    if not (lists.email if form.make is restrictions.reject_ebl_sender else lists.client or lists.dkim):
         raise NotSet(f"{name} has no lists: name them here, or set lists in [rbl]", ("rbl", "lists"))
     return ()  # those of the Authenticator
 

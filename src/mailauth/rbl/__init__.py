@@ -15,6 +15,7 @@ lists); `pattern` and `secrets` are `rule`'s.
 from __future__ import annotations
 
 from mailauth.rbl import catalogue
+from mailauth.rbl.advice import lint
 from mailauth.rbl.catalogue import Kind, KnownList
 from mailauth.rbl.health import Entries, Health, HealthResult, check_health
 from mailauth.rbl.listing import Listing, Reason, Result
@@ -58,6 +59,7 @@ __all__ = [
     "check_health",
     "check_threshold",
     "judge",
+    "lint",
     "parse_rules",
     "query",
     "rules_of",

@@ -1,11 +1,26 @@
-"""Restrictions that ask block lists about the client and its names (Postfix: reject_rbl_client, reject_rhsbl_*)."""
+"""Restrictions that ask lists about the client, its names, the sender (Postfix: reject_rbl_client, reject_rhsbl_*)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from mailauth import rbl
 from mailauth.mail.reply import Reply
-from mailauth.restrictions.base import Restriction
-from mailauth.transaction.checks import Check, NameOf, Transaction, address_listings, client_listings, name_listings
+from mailauth.mail.text import printable
+from mailauth.restrictions.base import MAX_QUOTED, Restriction
+from mailauth.transaction.checks import (
+    DKIM,
+    Check,
+    NameOf,
+    Transaction,
+    author_listings,
+    client_listings,
+    dkim_listings,
+    lists_by_kind,
+    name_listings,
+    sender_listings,
+)
 from mailauth.transaction.decision import NOTHING, Decision, permit, refuse
 from mailauth.transaction.facts import Fact
 
@@ -14,7 +29,6 @@ _REQUIRES: dict[NameOf, frozenset[Fact]] = {
     "helo": frozenset({"helo"}),
     "client": frozenset(),
     "reverse_client": frozenset(),
-    "dkim": frozenset({"message"}),
 }
 
 
@@ -23,33 +37,43 @@ def reject_rbl(*zones: str | rbl.Rule, threshold: int = rbl.DEFAULT_THRESHOLD) -
 
     Zones are in Postfix's notation. The weights of all listings are added up, and `threshold` or more rejects; a rule
     with the word ``reject`` rejects alone, one with ``allow`` permits, though never to relay past a
-    `reject_unauth_destination` that stands behind it. A list that does not answer says nothing.
+    `reject_unauth_destination` that stands behind it. A list that does not answer says nothing. Lists of DKIM domains
+    (dwl.dnswl.org) are asked about the domain of each signature that passes, and counted like the others: a
+    restriction that names one belongs into the list `data`.
     Raises `ValueError` for a zone that cannot be read and for a threshold below 1.
     """
     rules = tuple(rbl.rules_of(zones))
     rbl.check_threshold(threshold)
 
-    def checks(tx: Transaction) -> tuple[Check[list[rbl.Listing]]]:
-        return (client_listings(rules or tx.policy.rbl),)
+    def checks(tx: Transaction) -> list[Check[Any]]:
+        lists = lists_by_kind(rules or tx.policy.rbl)
+        found: list[Check[Any]] = [client_listings(lists.client)]
+        if lists.dkim and tx.message is not None:
+            found += (DKIM, dkim_listings(lists.dkim))
+        return found
 
     def judge(tx: Transaction) -> Decision:
-        (check,) = checks(tx)
-        listings = tx[check]
+        lists = lists_by_kind(rules or tx.policy.rbl)
+        listings = tx[client_listings(lists.client)]
+        if lists.dkim:
+            # Each rule once, however many signatures there are.
+            signed = tx.get(dkim_listings(lists.dkim)) or ()
+            listings = [*listings, *{listing.rule: listing for listing in signed if listing.listed}.values()]
         found = rbl.judge(listings, threshold=threshold)
         return _decide("reject_rbl", found, f"Service unavailable; Client host [{tx.ip}]")
 
     note = " ".join(map(str, rules))
-    return Restriction("reject_rbl", judge, checks=checks, note=note, may_open_relay=False)
+    requires = frozenset[Fact]({"message"} if lists_by_kind(rules).dkim else ())
+    return Restriction("reject_rbl", judge, requires, checks, note=note, may_open_relay=False)
 
 
 def reject_rhsbl(*zones: str | rbl.Rule, of: NameOf = "sender", threshold: int = rbl.DEFAULT_THRESHOLD) -> Restriction:
     """Reject mail whose sender, HELO or client name is on a list of domains (554 5.7.1).
 
-    `of` is "sender", "helo", "client" (the confirmed reverse name), "reverse_client" (the first reverse name, confirmed
-    or not) or "dkim" (the domains of signatures that pass; in the list `data`, and most of all for allow lists). The
-    null sender, address literals, single labels and clients without a name are not looked up.
-    Raises `ValueError` for another `of`, without zones, for a zone that cannot be read, for a list of DKIM domains with
-    a name that nobody signed, and for a threshold below 1.
+    `of` is "sender", "helo", "client" (the confirmed reverse name) or "reverse_client" (the first reverse name,
+    confirmed or not). The null sender, address literals, single labels and clients without a name are not looked up.
+    Raises `ValueError` for another `of`, without zones, for a zone that cannot be read, for a list of DKIM domains
+    (anybody can write such a name), and for a threshold below 1.
     """
     rules = tuple(rbl.rules_of(zones))
     rbl.check_threshold(threshold)
@@ -57,9 +81,8 @@ def reject_rhsbl(*zones: str | rbl.Rule, of: NameOf = "sender", threshold: int =
         raise ValueError(f"of is one of {', '.join(_REQUIRES)}, not {of!r}")
     if not rules:
         raise ValueError("reject_rhsbl needs at least one list of domains")
-    if of != "dkim" and (signed := [rule for rule in rules if rule.kind is rbl.Kind.DKIM]):
-        # Anybody can write such a name, and an allow list would let him in.
-        raise ValueError(f"{signed[0].shown_zone} lists domains that signed: ask it with of=dkim, in the list data")
+    if signed := lists_by_kind(rules).dkim:
+        raise ValueError(f"{signed[0].shown_zone} lists domains that signed: name it in reject_rbl, in the list data")
     restriction = f"reject_rhsbl_{of}"
     check = name_listings(of, rules)
 
@@ -72,37 +95,43 @@ def reject_rhsbl(*zones: str | rbl.Rule, of: NameOf = "sender", threshold: int =
     return Restriction(restriction, judge, _REQUIRES[of], (check,), note=note, may_open_relay=False)
 
 
+def reject_ebl_sender(*zones: str | rbl.Rule, threshold: int = rbl.DEFAULT_THRESHOLD) -> Restriction:
+    """Reject mail whose sender is on a list of e-mail addresses (554 5.7.1), such as ebl.msbl.org.
+
+    Without `zones` those of the Authenticator are asked. Only a hash of the address is sent. The null sender is not
+    looked up. In the list `data` the addresses in From and Reply-To are asked about, too, and reported; they reject
+    nothing. Raises `ValueError` for a zone that cannot be read or is no list of e-mail addresses, and for a threshold
+    below 1.
+    """
+    named = rbl.rules_of(zones)
+    for rule in named:
+        if rule.kind not in (None, rbl.Kind.EMAIL):
+            raise ValueError(f"{rule.shown_zone} is no list of e-mail addresses")
+    rules = tuple(replace(rule, kind=rbl.Kind.EMAIL) for rule in named)
+    rbl.check_threshold(threshold)
+
+    def checks(tx: Transaction) -> list[Check[Any]]:
+        lists = rules or lists_by_kind(tx.policy.rbl).email
+        found: list[Check[Any]] = [sender_listings(lists)]
+        if tx.message is not None:
+            found += (DKIM, author_listings(lists))  # with DKIM the message is read, and so its header
+        return found
+
+    def judge(tx: Transaction) -> Decision:
+        found = rbl.judge(tx[checks(tx)[0]], threshold=threshold)
+        sender = printable(tx.mail_from or "", MAX_QUOTED)
+        return _decide("reject_ebl_sender", found, f"Service unavailable; Sender address [{sender}]")
+
+    note = " ".join(map(str, rules))
+    return Restriction("reject_ebl_sender", judge, frozenset({"mail_from"}), checks, note=note, may_open_relay=False)
+
+
 _SUBJECTS: dict[NameOf, str] = {
     "sender": "Sender address",
     "helo": "Helo command",
     "client": "Client host",
     "reverse_client": "Unverified Client host",
-    "dkim": "DKIM domain",
 }
-
-
-def reject_ebl_sender(*zones: str | rbl.Rule, threshold: int = rbl.DEFAULT_THRESHOLD) -> Restriction:
-    """Reject mail whose sender's address is on a list of mail addresses, such as ``ebl.msbl.org`` (554 5.7.1).
-
-    The address is asked by its hash. The null sender is not looked up. Raises `ValueError` without zones, for a zone
-    that cannot be read, for a list of another kind and a threshold below 1.
-    """
-    rules = tuple(rbl.rules_of(zones))
-    rbl.check_threshold(threshold)
-    if not rules:
-        raise ValueError("reject_ebl_sender needs at least one list of mail addresses")
-    for rule in rules:
-        if rule.kind is not rbl.Kind.EMAIL:
-            raise ValueError(f"{rule.shown_zone} is not known as a list of mail addresses")
-    check = address_listings("sender", rules)
-
-    def judge(tx: Transaction) -> Decision:
-        listings: list[rbl.Listing] = tx[check]
-        judged = rbl.judge(listings, threshold=threshold)
-        return _decide("reject_ebl_sender", judged, "Service unavailable; Sender address")
-
-    note = " ".join(map(str, rules))
-    return Restriction("reject_ebl_sender", judge, frozenset({"mail_from"}), (check,), note=note, may_open_relay=False)
 
 
 def _decide(restriction: str, found: rbl.Verdict, subject: str) -> Decision:

@@ -24,7 +24,7 @@ from mailauth.mail import names
 from mailauth.mail.addresses import addresses
 from mailauth.mail.author import Author, AuthorReason, read_author
 from mailauth.mail.header import Header
-from mailauth.plan import Gather, Plan
+from mailauth.plan import Gather, Plan, run_all
 from mailauth.rbl import Kind, Listing, Rule
 from mailauth.spf import SpfResult
 from mailauth.transaction.facts import Facts
@@ -214,25 +214,78 @@ AUTHOR_WALK: Check[Walk | None] = Check("author-walk", _author_walk)
 DMARC: Check[DmarcResult] = Check("dmarc", _dmarc, after=(DKIM, AUTHOR_WALK))
 
 
+class Lists(NamedTuple):
+    """Lists by what they are asked about: the client, the domains that signed, e-mail addresses."""
+
+    client: tuple[Rule, ...]
+    dkim: tuple[Rule, ...]
+    email: tuple[Rule, ...]
+
+
+@lru_cache(maxsize=256)
+def lists_by_kind(rules: tuple[Rule, ...]) -> Lists:
+    """The lists that are named together, in one option or one restriction, each where it belongs."""
+    return Lists(
+        tuple(rule for rule in rules if rule.kind not in (Kind.DKIM, Kind.EMAIL)),
+        tuple(rule for rule in rules if rule.kind is Kind.DKIM),
+        tuple(rule for rule in rules if rule.kind is Kind.EMAIL),
+    )
+
+
 @lru_cache(maxsize=256)
 def client_listings(rules: tuple[Rule, ...]) -> Check[list[Listing]]:
     """The client on block lists. The same lists are the same check, whoever asks for it."""
     return Check("rbl", lambda tx: tx.policy.query_rbl(tx.ip, rules), "session", rules)
 
 
-NameOf: TypeAlias = Literal["sender", "helo", "client", "reverse_client", "dkim"]
-"""A name that lists of domains are asked about: the domain of MAIL FROM, of HELO, the confirmed or the unconfirmed
-name of the client, the domains of signatures that pass."""
+@lru_cache(maxsize=256)
+def dkim_listings(rules: tuple[Rule, ...]) -> Check[list[Listing]]:
+    """The domains of the signatures that pass, each on all lists."""
 
-MAX_SIGNERS = 5
-"""Domains of signatures that lists are asked about."""
+    def plan(tx: Transaction) -> Plan[list[Listing]]:
+        passing = [each.domain for each in tx.dkim or () if each.result is DkimResult.PASS and each.domain]
+        return _each(tx, passing, rules)
+
+    return Check("rbl-dkim", plan, rules=rules, after=(DKIM,))
+
+
+MAX_AUTHOR_ADDRESSES = 10
+"""Of From and Reply-To; who writes more pays for no more questions."""
+
+
+@lru_cache(maxsize=256)
+def author_listings(rules: tuple[Rule, ...]) -> Check[list[Listing]]:
+    """The addresses in From and Reply-To, each on all lists of e-mail addresses."""
+
+    def plan(tx: Transaction) -> Plan[list[Listing]]:
+        header = None if tx.verifier is None else tx.verifier.header
+        fields = () if header is None else (*header.from_fields, *header.all("reply-to"))
+        found = [str(mailbox) for each in fields[:MAX_AUTHOR_ADDRESSES] for mailbox in addresses(each.value) or ()]
+        return _each(tx, found[:MAX_AUTHOR_ADDRESSES], rules)
+
+    return Check("ebl-author", plan, rules=rules)
+
+
+def _each(tx: Transaction, subjects: Iterable[str], rules: tuple[Rule, ...]) -> Plan[list[Listing]]:
+    plans = [tx.policy.query_rbl(subject, rules) for subject in dict.fromkeys(subjects)]
+    return [listing for listings in (yield from run_all(plans)) for listing in listings]
+
+
+@lru_cache(maxsize=256)
+def sender_listings(rules: tuple[Rule, ...]) -> Check[list[Listing]]:
+    """The address of MAIL FROM on lists of e-mail addresses; of the null sender there is nothing to ask."""
+    return Check("ebl-sender", lambda tx: _each(tx, [tx.mail_from] if tx.mail_from else [], rules), rules=rules)
+
+
+NameOf: TypeAlias = Literal["sender", "helo", "client", "reverse_client"]
+"""A name that lists of domains are asked about: the domain of MAIL FROM, of HELO, the confirmed or the unconfirmed
+name of the client."""
 
 _LIVES: dict[NameOf, Life] = {
     "sender": "transaction",
     "helo": "helo",
     "client": "session",
     "reverse_client": "session",
-    "dkim": "transaction",
 }
 
 
@@ -246,39 +299,7 @@ class NameListings(NamedTuple):
 @lru_cache(maxsize=256)
 def name_listings(of: NameOf, rules: tuple[Rule, ...]) -> Check[NameListings]:
     """One of the peer's names on block lists of domains."""
-    if of == "dkim":
-        return Check("rhsbl-dkim", lambda tx: _signers_listed(tx, rules), _LIVES[of], rules, after=(DKIM,))
     return Check(f"rhsbl-{of}", lambda tx: _rhsbl(tx, of, rules), _LIVES[of], rules)
-
-
-@lru_cache(maxsize=256)
-def address_listings(of: AddressOf, rules: tuple[Rule, ...]) -> Check[list[Listing]]:
-    """Mail addresses on lists of hashes: MAIL FROM, or the addresses of From and Reply-To."""
-    return Check(f"ebl-{of}", lambda tx: _addresses_listed(tx, of, rules), "transaction", rules)
-
-
-AddressOf: TypeAlias = Literal["sender", "header"]
-
-MAX_ADDRESSES = 5
-"""Mail addresses of a header that lists are asked about."""
-
-
-def _signers_listed(tx: Transaction, rules: tuple[Rule, ...]) -> Plan[NameListings]:
-    passing = [each.domain for each in tx.dkim or () if each.result is DkimResult.PASS and each.domain]
-    signers = list(dict.fromkeys(passing))[:MAX_SIGNERS]
-    found = (yield Gather([tx.policy.query_rbl(name, rules) for name in signers])) if signers else []
-    return NameListings(", ".join(signers) or None, [listing for listings in found for listing in listings])
-
-
-def _addresses_listed(tx: Transaction, of: AddressOf, rules: tuple[Rule, ...]) -> Plan[list[Listing]]:
-    asked = [tx.mail_from] if of == "sender" and tx.mail_from else []
-    header = None if tx.verifier is None else tx.verifier.header
-    if of == "header" and header is not None:
-        fields = [*header.all("from"), *header.all("reply-to")]
-        asked = [str(mailbox) for field in fields[:MAX_ADDRESSES] for mailbox in addresses(field.value) or ()]
-    subjects = list(dict.fromkeys(asked))[:MAX_ADDRESSES]
-    found = (yield Gather([tx.policy.query_rbl(address, rules) for address in subjects])) if subjects else []
-    return [listing for listings in found for listing in listings]
 
 
 def _rhsbl(tx: Transaction, of: NameOf, rules: tuple[Rule, ...]) -> Plan[NameListings]:
@@ -299,15 +320,19 @@ def _rhsbl(tx: Transaction, of: NameOf, rules: tuple[Rule, ...]) -> Plan[NameLis
 def checks_for_report(tx: Transaction) -> list[Check[Any]]:
     """Each check that a report shows, as far as the facts are there."""
     checks: list[Check[Any]] = [IPREV]
-    if tx.policy.rbl:
-        checks.append(client_listings(tx.policy.rbl))
+    lists = lists_by_kind(tx.policy.rbl)
+    if lists.client:
+        checks.append(client_listings(lists.client))
     if tx.helo is not None:
         checks.append(SPF_HELO)
     if tx.mail_from is not None:
         checks.append(SPF)
+        if lists.email:
+            checks.append(sender_listings(lists.email))
     if tx.message is not None:
         checks += (DKIM, DMARC)
-        hashed = tuple(rule for rule in tx.policy.rbl if rule.kind is Kind.EMAIL)
-        if hashed:
-            checks.append(address_listings("header", hashed))
+        if lists.dkim:
+            checks.append(dkim_listings(lists.dkim))
+        if lists.email:
+            checks.append(author_listings(lists.email))
     return checks

@@ -17,11 +17,11 @@ from mailauth.rbl import Monitor, RblPolicy, Rule, rules_of
 from mailauth.restrictions.authentication import check_dkim, check_dmarc, check_spf
 from mailauth.restrictions.base import checks_of
 from mailauth.restrictions.client import permit_authenticated
-from mailauth.restrictions.lists import reject_rbl
+from mailauth.restrictions.lists import reject_ebl_sender, reject_rbl
 from mailauth.restrictions.phases import Restrictions
 from mailauth.restrictions.recipient import greylist
 from mailauth.spf import SpfPolicy
-from mailauth.transaction.checks import Transaction, checks_for_report
+from mailauth.transaction.checks import Transaction, checks_for_report, lists_by_kind
 from mailauth.transaction.decision import Decision
 from mailauth.transaction.facts import bare_address, text_of
 from mailauth.transaction.log import log_decision
@@ -72,7 +72,7 @@ class AuthenticatorBase(Generic[ResolverT, GreylistT]):
             raise TypeError(f"rbl_monitor is a mailauth.rbl.Monitor, not {type(rbl_monitor).__name__}")
         rules = tuple(rules_of(rbl))
         if restrictions is None:
-            restrictions = default_restrictions(rbl=bool(rules), greylisting=greylist is not None)
+            restrictions = default_restrictions(rules, greylisting=greylist is not None)
         self.restrictions = restrictions
         self.policy = Policy(
             hostname=hostname,
@@ -105,18 +105,20 @@ def add_row(store: ReportStore, day: int, published: Published, row: Row) -> Non
         _log.warning("a DMARC result about %s was not kept for reports: %s", published.domain, error)
 
 
-def default_restrictions(*, rbl: bool, greylisting: bool) -> Restrictions:
+def default_restrictions(rules: tuple[Rule, ...], *, greylisting: bool) -> Restrictions:
     """What is judged where the caller names no restrictions.
 
     Clients that authenticated are let through; listed clients are rejected; SPF fail is rejected (RFC 7208 section
     8.4) and SPF temperror deferred (8.6); the rest is greylisted. DKIM, DMARC and reverse DNS are reported and reject
     nothing (RFC 6376 section 6.3: no rejection only because a signature is missing or fails; RFC 9989 section 7.4).
+    Where a list of DKIM domains counts, or one of e-mail addresses, they wait for the message.
     """
-    trusted = permit_authenticated()
+    trusted, lists = permit_authenticated(), lists_by_kind(rules)
+    late = [*([reject_rbl()] if lists.dkim else []), *([reject_ebl_sender()] if lists.email else [])]
     return Restrictions(
-        client=[trusted, reject_rbl()] if rbl else [],
+        client=[trusted, reject_rbl()] if lists.client and not lists.dkim else [],
         recipient=[trusted, check_spf(), *([greylist()] if greylisting else [])],
-        data=[check_dkim(), check_dmarc()],
+        data=[check_dkim(), check_dmarc(), *([trusted, *late] if late else [])],
     )
 
 
