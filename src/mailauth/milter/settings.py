@@ -1,0 +1,34 @@
+"""``[milter]``: the settings of the milter, as a value. What they do is filter.py's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Mode: TypeAlias = Literal["both", "verify", "sign"]
+"""What a listener does: verify mail from outside, sign mail of our own clients, or both."""
+MilterField: TypeAlias = Literal["authentication-results", "received-spf"]
+
+
+@dataclass(frozen=True, slots=True)
+class MilterSettings:
+    """``[milter]``: beside Postfix, as a filter of whole messages."""
+
+    listen: tuple[str, ...] = ()
+    """Sockets that verify and sign: ``inet:HOST:PORT`` or ``unix:PATH``."""
+    listen_verify: tuple[str, ...] = ()
+    """Sockets that only verify, for port 25."""
+    listen_sign: tuple[str, ...] = ()
+    """Sockets that only sign, for submission."""
+    on_failure: Literal["accept", "tempfail"] = "tempfail"
+    """The answer where something of ours fails, as Postfix's milter_default_action."""
+    fields: tuple[MilterField, ...] = ("authentication-results",)
+    """What is put on top of mail from outside."""
+    reject_no_aligned_dkim: bool = False
+    """Refuse mail from outside without a DKIM pass whose domain is aligned with From (550 5.7.22; 451 where a key could
+    not be looked up). It refuses mail of lists and of every domain that does not sign."""
+    quarantine: bool = False
+    """Mail that DMARC asks to quarantine, and mail that would be refused for good by its content, goes to the hold
+    queue instead."""
+    remove_forged: bool = True
+    """Remove Authentication-Results fields that claim to be ours."""
