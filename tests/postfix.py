@@ -292,7 +292,8 @@ class Postfix:
 
         `client` is its address and `helo` what it says; `name` is its confirmed name, ``[UNAVAILABLE]`` (the default)
         when it has none, ``[TEMPUNAVAIL]`` after a DNS failure; `reverse_name` is the unconfirmed one (as `name` when
-        not given). A session is good for one client. A client that is refused so early is a `RuntimeError`.
+        not given); `login` is the identity that it proved. A session is good for one client. A client that is refused
+        so early is a `RuntimeError`.
         """
         smtp, refusal = self._introduce(**client)
         if refusal is not None:
@@ -317,12 +318,17 @@ class Postfix:
         name: str = "[UNAVAILABLE]",
         reverse_name: str | None = None,
         helo: str = "client.test",
+        login: str = "",
     ) -> tuple[smtplib.SMTP, Reply | None]:
         smtp = smtplib.SMTP("127.0.0.1", self.port, local_hostname="localhost", timeout=60)
         smtp.ehlo("localhost")
         address = f"IPV6:{client}" if ":" in client else client
         reply = _reply(
-            smtp.docmd("XCLIENT", f"ADDR={address} NAME={name} REVERSE_NAME={reverse_name or name}"), "CONNECT"
+            smtp.docmd(
+                "XCLIENT",
+                f"ADDR={address} NAME={name} REVERSE_NAME={reverse_name or name}{f' LOGIN={login}' if login else ''}",
+            ),
+            "CONNECT",
         )
         if reply.code == 220:
             reply = _reply(smtp.ehlo(helo), "HELO")

@@ -213,6 +213,11 @@ def test_a_message_that_is_begun_anew_without_a_word_is_an_abort() -> None:
             codec.send(Continue())
     assert codec.next_event() == Mail("")
     assert codec.reply_due
+    codec.send(Continue())
+    # So are the macros of the next one: they must not be taken for those of the old one.
+    assert event_of(codec, b"D", b"Mi\0ID\0") == Abort()
+    assert codec.next_event() == Macros(Stage.MAIL, {"i": "ID"})
+    assert event_of(codec, b"M", b"<>\0") == Mail("")
 
 
 def test_families() -> None:

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import pytest
 
-from mailauth.aiosmtpd.signing import author_of
+from mailauth.mail.author import author_address
+from mailauth.mail.header import split
+
+
+def author_of(message: bytes) -> str | None:
+    return author_address(split(message).header)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,8 @@ import asyncio
 import logging
 
 from mailauth.dkim import MessageSigner, SigningError, SigningTable
-from mailauth.mail.addresses import addresses
+from mailauth.mail.author import author_address
 from mailauth.mail.header import split
-from mailauth.mail.names import split_address
 
 _log = logging.getLogger("mailauth.aiosmtpd")
 
@@ -27,7 +26,7 @@ class OutboundSigner:
 
     async def __call__(self, message: bytes, now: float) -> bytes:
         """The DKIM-Signature fields; none where no key fits, or where the message cannot be signed (it is logged)."""
-        author = author_of(message)
+        author = author_address(split(message).header)
         keys = self.table.keys_for(author) if author is not None else ()
         if not keys:
             return b""
@@ -38,16 +37,3 @@ class OutboundSigner:
         except SigningError as error:
             _log.warning("not signed: %s", error)
             return b""
-
-
-def author_of(message: bytes) -> str | None:
-    """The address of the author (RFC 5322 section 3.6.2), or its domain; None where From can be read in two ways."""
-    fields = split(message).header.from_fields
-    authors = addresses(fields[0].value) if len(fields) == 1 else None
-    if authors is None or len(authors) != 1:
-        return None
-    if "\N{REPLACEMENT CHARACTER}" in authors[0].local_part:
-        return None  # not UTF-8
-    # What is far too long for an address has no key of its own.
-    mailbox = split_address(str(authors[0]))
-    return str(mailbox) if mailbox is not None else authors[0].domain

@@ -135,7 +135,8 @@ def signing_table(config: Config) -> SigningTable | None:
 def signing_table_of(entries: Iterable[SigningConfig]) -> SigningTable:
     """The ``[[signing]]`` tables as one. Raises `ValueError` or `OSError` for a key that cannot be used."""
     return SigningTable(
-        SigningRule(entry.senders, entry.selector, entry.key.read_bytes(), entry.domain) for entry in entries
+        SigningRule(entry.senders, entry.selector, entry.key.read_bytes(), entry.domain, entry.allow)
+        for entry in entries
     )
 
 

@@ -132,6 +132,8 @@ class SigningConfig:
     """The private key: PEM or DER."""
     domain: SigningDomain | None = None
     """The signing domain (d=), ``"%"`` for the author's own; without it, the domain of the pattern."""
+    allow: tuple[str, ...] = ()
+    """Clients of the milter that may send as these authors from another domain: identities, their domains, or ``*``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,9 @@ def load_signing_table(path: str | PathLike[str]) -> SigningTable:
     rules = []
     for index, entry in enumerate(table.sign if table is not None else ()):
         try:
-            rule = SigningRule(entry.senders, entry.selector, load_key(entry.key.read_bytes()), entry.domain)
+            rule = SigningRule(
+                entry.senders, entry.selector, load_key(entry.key.read_bytes()), entry.domain, entry.allow
+            )
             SigningTable([rule])
             rules.append(rule)
         except OSError as error:

@@ -36,12 +36,16 @@ class SigningRule:
     `senders` are patterns: ``ann@example.org``, ``example.org`` (or ``*@example.org``), ``*.example.org`` (or
     ``.example.org``: every domain below), ``*`` (everybody). `domain` is d=; ``%`` stands for the sender's own, None
     for the domain of the pattern.
+
+    `allow` names clients that may send as these senders though their own domain is another (`SigningTable.allows`):
+    identities of SMTP AUTH, domains of them, or ``*`` for every client of ours.
     """
 
     senders: tuple[str, ...]
     selector: str
     key: Any
     domain: str | None = None
+    allow: tuple[str, ...] = ()
 
 
 class SigningTable:
@@ -53,6 +57,7 @@ class SigningTable:
 
     def __init__(self, rules: Iterable[SigningRule]) -> None:
         self._keys: dict[str, list[tuple[str | None, str, AnySigner]]] = {}
+        self._allowed: dict[str, set[str]] = {}
         for rule in rules:
             key = load_key(rule.key)
             for sender in rule.senders:
@@ -61,20 +66,37 @@ class SigningTable:
                 if entry[0] is not None:
                     SigningKey(entry[0], rule.selector, key)  # raises for what is wrong with it
                 self._keys.setdefault(pattern, []).append(entry)
+                self._allowed.setdefault(pattern, set()).update(who.lower().removeprefix("*@") for who in rule.allow)
         self.keys_for = lru_cache(maxsize=_MAX_CACHED)(self._keys_for)
 
     def _keys_for(self, sender: str) -> tuple[SigningKey, ...]:
         """The keys that sign for a sender's address or domain; none if the table has none for it."""
+        found = self._find(sender)
+        if found is None:
+            return ()
+        pattern, domain = found
+        return tuple(SigningKey(own or domain, selector, key) for own, selector, key in self._keys[pattern])
+
+    def allows(self, sender: str, identity: str | None) -> bool:
+        """Whether the sender's rule names this client: by its identity, by that one's domain, or as one of all.
+
+        `identity` is what SMTP AUTH proved, None for a client that is ours by its address.
+        """
+        found = self._find(sender)
+        allowed = self._allowed[found[0]] if found is not None else set()
+        name = "" if identity is None else identity.lower()
+        return "*" in allowed or (bool(name) and not allowed.isdisjoint((name, name.rpartition("@")[2])))
+
+    def _find(self, sender: str) -> tuple[str, str] | None:
+        """The most specific pattern for a sender, and the sender's domain."""
         mailbox = split_address(sender)
         domain = to_ascii(mailbox.domain if mailbox else sender)
         if domain is None or not is_fqdn(domain):
-            return ()
+            return None
         patterns = [f"{mailbox.local_part.lower()}@{domain}"] if mailbox else []
         patterns += [domain, *_wildcards_above(domain), "*"]
-        for pattern in patterns:
-            if pattern in self._keys:
-                return tuple(SigningKey(own or domain, selector, key) for own, selector, key in self._keys[pattern])
-        return ()
+        pattern = next((pattern for pattern in patterns if pattern in self._keys), None)
+        return None if pattern is None else (pattern, domain)
 
     @classmethod
     def from_file(cls, path: str | PathLike[str]) -> SigningTable:

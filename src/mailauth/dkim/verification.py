@@ -29,7 +29,7 @@ from mailauth.mail.addresses import address_domains
 from mailauth.mail.header import Header
 from mailauth.mail.lines import MessageSource, blocks, message_source
 from mailauth.mail.names import is_within, to_ascii
-from mailauth.plan import Answer, Plan, ask_all
+from mailauth.plan import Answer, Plan, Question, ask_all
 
 if TYPE_CHECKING:
     from mailauth.dkim.crypto import PublicKey
@@ -83,6 +83,11 @@ class Verifier(MessageReader):
         self._now = now
         self._policy = policy
         self._checks: list[_Check] = []
+
+    @property
+    def questions(self) -> list[Question]:
+        """The keys that will be asked for, known as soon as the header is complete: to ask while the body comes in."""
+        return [check.parsed.terms.question for check in self._checks if check.parsed is not None]
 
     def finish(self) -> VerifyPlan:
         """The message is at its end; return the plan that asks for the keys and returns the results."""

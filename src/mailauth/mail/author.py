@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mailauth.mail.addresses import address_domains, has_group
+from mailauth.mail.addresses import address_domains, addresses, has_group
 from mailauth.mail.header import Header
-from mailauth.mail.names import is_fqdn
+from mailauth.mail.names import is_fqdn, split_address
 
 
 class AuthorReason(StrEnum):
@@ -83,3 +83,16 @@ def read_author(header: Header) -> Author:
     if not is_fqdn(domains[0]):
         return Author(AuthorReason.NO_DOMAIN)
     return Author(AuthorReason.ONE_ADDRESS if len(domains) == 1 else AuthorReason.ONE_DOMAIN, domains[0])
+
+
+def author_address(header: Header) -> str | None:
+    """The address of the author (RFC 5322 section 3.6.2), or its domain; None where From can be read in two ways."""
+    fields = header.from_fields
+    authors = addresses(fields[0].value) if len(fields) == 1 else None
+    if authors is None or len(authors) != 1:
+        return None
+    if "\N{REPLACEMENT CHARACTER}" in authors[0].local_part:
+        return None  # not UTF-8
+    # What is far too long for an address has no key of its own.
+    mailbox = split_address(str(authors[0]))
+    return str(mailbox) if mailbox is not None else authors[0].domain

@@ -522,9 +522,12 @@ class Codec:
         parse = _PARSERS.get(command)
         if parse is None:
             raise _BadPacketError("unknown-command", f"the command {command!r}")
-        if command == b"D":
-            return parse(data)
         event = parse(data)
+        if isinstance(event, Macros):
+            if self._place >= _IN_MESSAGE and event.stage in (Stage.CONNECT, Stage.HELO, Stage.MAIL):
+                self._place, self._held = _IN_SESSION, (event, command)
+                return Abort()
+            return event
         if isinstance(event, Header) and not self.options & Options.LEADING_SPACE:
             event = Header(event.name, b" " + event.value)
         place = _ORDER.get(command, self._place)
@@ -537,6 +540,8 @@ class Codec:
         return event
 
     def _arrived(self, command: bytes) -> None:
+        if command == b"D":
+            return
         self._place = _IN_SESSION if command == b"E" else _ORDER.get(command, self._place)
         self._due = None if self.options & _NO_REPLY[command] else command
 

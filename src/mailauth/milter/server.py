@@ -22,7 +22,7 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from mailauth.milter.protocol import (
     Abort,
@@ -58,12 +58,12 @@ from mailauth.milter.protocol import (
     Unknown,
     Wanted,
 )
+from mailauth.milter.settings import OnFailure
 
 _log = logging.getLogger("mailauth.milter")
 
 Answer: TypeAlias = Response | Iterable[Response] | None
 """What a method returns: None goes on. At the end of a message several replies may change it; `Continue` is added."""
-OnFailure: TypeAlias = Literal["accept", "tempfail"]
 
 READ_OCTETS = 65_536
 PROGRESS_SECONDS = 30.0

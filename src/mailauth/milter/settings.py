@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 Mode: TypeAlias = Literal["both", "verify", "sign"]
 """What a listener does: verify mail from outside, sign mail of our own clients, or both."""
+OnFailure: TypeAlias = Literal["accept", "tempfail"]
 MilterField: TypeAlias = Literal["authentication-results", "received-spf"]
 
 
 @dataclass(frozen=True, slots=True)
 class MilterSettings:
-    """``[milter]``: beside Postfix, as a filter of whole messages."""
+    """``[milter]``: beside Postfix, as a filter of whole messages. Raises `ValueError` for words that make no sense."""
 
     listen: tuple[str, ...] = ()
     """Sockets that verify and sign: ``inet:HOST:PORT`` or ``unix:PATH``."""
@@ -20,7 +21,7 @@ class MilterSettings:
     """Sockets that only verify, for port 25."""
     listen_sign: tuple[str, ...] = ()
     """Sockets that only sign, for submission."""
-    on_failure: Literal["accept", "tempfail"] = "tempfail"
+    on_failure: OnFailure = "tempfail"
     """The answer where something of ours fails, as Postfix's milter_default_action."""
     fields: tuple[MilterField, ...] = ("authentication-results",)
     """What is put on top of mail from outside."""
@@ -32,3 +33,9 @@ class MilterSettings:
     queue instead."""
     remove_forged: bool = True
     """Remove Authentication-Results fields that claim to be ours."""
+
+    def __post_init__(self) -> None:
+        if self.on_failure not in get_args(OnFailure):
+            raise ValueError(f"on_failure is one of {', '.join(get_args(OnFailure))}, not {self.on_failure!r}")
+        if not set(self.fields) <= set(get_args(MilterField)):
+            raise ValueError(f"fields are of {', '.join(get_args(MilterField))}")

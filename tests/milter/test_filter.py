@@ -1,0 +1,204 @@
+# Invariant: whatever a message holds, it is answered, and a message that goes on has a field that says what was found.
+"""The filter over the protocol, with a mail server written down packet by packet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailauth.dkim import SigningRule, SigningTable
+from mailauth.milter.filter import MailFilter, _LongLines
+from mailauth.milter.settings import MilterSettings
+from tests.dkim.makers import ed_key
+from tests.milter.peer import MailServer, connected, in_loop
+from tests.milter.runner import CLIENT, HOSTNAME, OURS, Listening, mail_filter
+
+Replies = list[tuple[bytes, bytes]]
+
+
+async def message(
+    peer: MailServer,
+    fields: Sequence[tuple[bytes, bytes]] = ((b"From", b" ann@example.org"),),
+    body: bytes = b"body\r\n",
+    *,
+    client: str = CLIENT,
+    sender: str = "ann@example.org",
+    macros: bytes = b"",
+) -> Replies:
+    peer.send(b"C", f"mx.example.org\x004\x30\x39{client}\0".encode())
+    peer.send(b"H", b"mx.example.org\0")
+    peer.send(b"D", b"Mi\0QUEUEID\0" + macros)
+    peer.send(b"M", f"<{sender}>\0".encode())
+    peer.send(b"R", b"<bob@example.net>\0")
+    for name, value in fields:
+        peer.send(b"L", name + b"\0" + value + b"\0")
+    peer.send(b"N")
+    peer.send(b"B", body)
+    replies = await peer.ask(b"E")
+    peer.send(b"K")
+    await peer.negotiate()
+    return replies
+
+
+def inserted(replies: Replies) -> list[bytes]:
+    """The names of the fields put on top, the topmost last."""
+    return [data[4:].partition(b"\0")[0] for command, data in replies if command == b"i"]
+
+
+@in_loop
+async def test_modes() -> None:
+    for mode, outside, ours in (
+        ("both", [b"Authentication-Results"], [b"DKIM-Signature"] * 2),
+        ("verify", [b"Authentication-Results"], []),
+        ("sign", [], [b"DKIM-Signature"] * 2),
+    ):
+        async with connected(Listening(mail_filter(mode))) as peer:  # type: ignore[arg-type]
+            assert inserted(await message(peer)) == outside
+            assert inserted(await message(peer, client=OURS)) == ours
+
+
+@in_loop
+async def test_the_log_says_which_line_of_main_cf_to_change(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that cannot be asked for macros sends those that main.cf names."""
+    caplog.set_level(logging.INFO, "mailauth.milter")
+    async with connected(Listening(mail_filter()), actions=0x3F) as peer:
+        assert inserted(await message(peer)) == [b"Authentication-Results"]
+        assert "milter_mail_macros in main.cf must name {auth_authen}" in caplog.text
+    caplog.clear()
+    async with connected(Listening(mail_filter())) as peer:
+        await message(peer)
+        assert "not signed" in caplog.text
+        assert "main.cf" not in caplog.text
+
+
+@in_loop
+async def test_signing_failures_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "mailauth.milter")
+    author = (b"From", b" ann@example.org")
+    async with connected(Listening(mail_filter())) as peer:
+        for fields, body, why in (
+            ([author, author], b"", "From does not name one author"),
+            ([(b"From", b" eve@other.example")], b"", "no key for eve@other.example"),
+            ([author], b"a\rb\r\n", "bare CR"),
+        ):
+            caplog.clear()
+            assert inserted(await message(peer, fields, body, client=OURS)) == []
+            assert why in caplog.text
+            assert "QUEUEID: not signed" in caplog.text
+
+
+@pytest.mark.parametrize(("on_failure", "last"), [("accept", b"a"), ("tempfail", b"t")])
+@in_loop
+async def test_a_check_that_raises(on_failure: str, last: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Accepted or not, as configured; what is accepted has a field all the same, and no forged one."""
+    caplog.set_level(logging.CRITICAL)
+    own = mail_filter(settings=MilterSettings(on_failure=on_failure))  # type: ignore[arg-type]
+
+    class Broken:
+        async def lookup_async(self, question: object) -> None:
+            raise RuntimeError("no luck")
+
+    own.authenticator.resolver = Broken()  # type: ignore[assignment]
+    forged = (b"Authentication-Results", f" {HOSTNAME}; dkim=pass".encode())
+    async with connected(Listening(own)) as peer:
+        replies = await message(peer, [(b"From", b" ann@example.org"), forged])
+    assert replies[-1][0] == last
+    if on_failure == "accept":
+        assert replies[0] == (b"m", b"\0\0\0\1Authentication-Results\0\0")
+        assert b"dkim=temperror" in replies[1][1]
+
+
+@in_loop
+async def test_a_dns_error_is_a_result() -> None:
+    own = mail_filter(example_org="timeout")
+    async with connected(Listening(own)) as peer:
+        replies = await message(peer)
+    assert replies[-1] == (b"a", b"")
+    assert b"spf=temperror" in replies[0][1]
+
+
+@in_loop
+async def test_a_field_hidden_within_another() -> None:
+    """Readers that take a bare CR for a line end would see a field of ours."""
+    hidden = f" one\rAuthentication-Results: {HOSTNAME}; dkim=pass".encode()
+    async with connected(Listening(mail_filter())) as peer:
+        replies = await message(peer, [(b"From", b" ann@example.org"), (b"X-A", b" 1"), (b"x-a", hidden)])
+    assert replies[0] == (b"m", b"\0\0\0\2x-a\0 one\0")
+
+
+@in_loop
+async def test_a_header_without_end() -> None:
+    async with connected(Listening(mail_filter())) as peer:
+        replies = await message(peer, [(b"X", b" " + b"x" * 500_000)] * 10)
+        assert replies[0][0] == b"y"
+        assert replies[0][1].startswith(b"552 5.3.4 ")
+        # And the next message is another one.
+        assert inserted(await message(peer)) == [b"Authentication-Results"]
+
+
+@settings(max_examples=60)
+@given(
+    fields=st.lists(
+        st.tuples(
+            st.sampled_from([b"From", b"DKIM-Signature", b"Authentication-Results", b"X"]),
+            st.binary(max_size=60).map(lambda value: value.replace(b"\0", b"")),
+        ),
+        max_size=6,
+    ),
+    body=st.binary(max_size=80),
+    client=st.sampled_from([CLIENT, OURS, "nonsense", "::1"]),
+)
+def test_any_message_is_answered(fields: list[tuple[bytes, bytes]], body: bytes, client: str) -> None:
+    async def play() -> None:
+        async with connected(Listening(mail_filter())) as peer:
+            replies = await message(peer, fields, body, client=client)
+            assert replies[-1][0] in b"ay"
+            if client != OURS:
+                assert inserted(replies) == [b"Authentication-Results"]
+
+    asyncio.run(play())
+
+
+@given(st.lists(st.sampled_from([b"x" * 998, b"x" * 999, b"\r\n", b"x", b"x" * 500]), max_size=12), st.data())
+def test_long_lines(parts: list[bytes], data: st.DataObject) -> None:
+    """The first line of more than 998 octets, however the body is cut."""
+    body = b"".join(parts) + b"\r\n"
+    expected = next((n for n, line in enumerate(body.split(b"\r\n"), 1) if len(line) > 998), None)
+    lines, cut = _LongLines(), data.draw(st.integers(0, len(body)))
+    lines.feed(body[:cut])
+    lines.feed(body[cut:])
+    assert lines.found == expected
+
+
+def test_whom_the_table_allows() -> None:
+    table = SigningTable(
+        [
+            SigningRule(("example.org",), "a", ed_key(), allow=("Joe", "*@partner.example")),
+            SigningRule(("open.example",), "a", ed_key(), allow=("*",)),
+        ]
+    )
+    assert table.allows("ann@example.org", "joe")
+    assert table.allows("ann@example.org", "x@Partner.example")
+    assert not table.allows("ann@example.org", "x@sub.partner.example")
+    assert not table.allows("ann@example.org", None)
+    assert not table.allows("ann@example.org", "")
+    assert table.allows("ann@open.example", None)
+    assert not table.allows("ann@other.example", "joe")
+
+
+@pytest.mark.parametrize("wrong", [{"on_failure": "reject"}, {"fields": ("received",)}])
+def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"one of|are of"):
+        MilterSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_block_lists_are_not_asked_twice() -> None:
+    """They have their say before the message; the milter asks them only where its own list names them."""
+    own = mail_filter()
+    assert isinstance(own, MailFilter)
+    assert own.policy.rbl == ()
