@@ -172,3 +172,14 @@ async def test_old_versions() -> None:
 async def test_what_is_no_address(address: str) -> None:
     with pytest.raises(ValueError, match="neither"):
         await MilterServer(Tag).listen(address)
+
+
+@in_loop
+async def test_what_is_in_hand_is_finished() -> None:
+    server = MilterServer(Counting)
+    async with connected(server) as busy, connected(server) as idle:
+        await busy.ask(b"M", b"<>\0")
+        server.finish()
+        assert await idle.reader.read() == b""
+        assert (await busy.ask(b"E"))[-1] == (b"c", b"")
+        assert await busy.reader.read() == b""

@@ -103,6 +103,10 @@ class MailFilter:
         """Serve one connection of a mail server until it ends."""
         await self._server.handle(reader, writer)
 
+    def finish(self) -> None:
+        """End each connection as soon as no message is on its way."""
+        self._server.finish()
+
 
 class _Session(Milter):
     """One SMTP session."""

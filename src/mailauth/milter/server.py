@@ -199,6 +199,8 @@ class MilterServer:
         self.on_failure = on_failure
         self.idle = idle
         self.progress = progress
+        self._connections: set[_Connection] = set()
+        self._finishing = False
 
     async def serve(self, address: str) -> None:
         """Listen at ``inet:HOST:PORT`` or ``unix:PATH`` until cancelled."""
@@ -217,14 +219,22 @@ class MilterServer:
             raise ValueError(f"{address!r} is neither inet:HOST:PORT nor unix:PATH")
         return await asyncio.start_server(self.handle, host.strip("[]"), int(port))
 
+    def finish(self) -> None:
+        """End each connection as soon as no message is on its way; those between two messages at once."""
+        self._finishing = True
+        for connection in list(self._connections):
+            connection.finish()
+
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until it ends."""
         connection = _Connection(self, reader, writer)
+        self._connections.add(connection)
         try:
             await connection.serve()
         except (ConnectionError, TimeoutError):
             pass  # the mail server has gone; what it had begun is its own affair
         finally:
+            self._connections.discard(connection)
             try:
                 await connection.close()
             finally:
@@ -244,6 +254,7 @@ class _Connection:
         self.milter = server.milter()
         self.codec = self.milter.codec = Codec(wanted_by(self.milter))
         self.failed = False  # a method raised: the next reply that is due says so
+        self.in_message = False
         self.session_failed = False  # it did so before any message
         own = writer.get_extra_info("socket")
         self.socket = own if own is not None and own.family in (socket.AF_INET, socket.AF_INET6) else None
@@ -293,6 +304,7 @@ class _Connection:
             # What came before belongs to the session, or to nothing; the macros of MAIL are here already.
             self.milter.reset()
             self.failed = self.session_failed
+            self.in_message = True
         octets, ends = await self._answer_of(event)
         # All replies of one event in one write: a second one would wait for an acknowledgement of the first.
         if octets:
@@ -349,6 +361,14 @@ class _Connection:
         self.failed = self.session_failed
         self.milter.reset()
         self.milter.forget_macros()
+        self.in_message = False
+        if self.server._finishing:
+            self.writer.close()
+
+    def finish(self) -> None:
+        """End the connection, unless a message is on its way."""
+        if not self.in_message:
+            self.writer.close()
 
     async def close(self) -> None:
         """The session has ended, or its connection."""
