@@ -37,7 +37,6 @@ async def message(
     peer.send(b"R", b"<bob@example.net>\0")
     for name, value in fields:
         peer.send(b"L", name + b"\0" + value + b"\0")
-    peer.send(b"N")
     peer.send(b"B", body)
     replies = await peer.ask(b"E")
     peer.send(b"K")

@@ -34,7 +34,6 @@ from mailauth.milter.protocol import (
     Body,
     ChangeHeader,
     Connect,
-    EndOfHeader,
     EndOfMessage,
     Helo,
     InsertHeader,
@@ -118,7 +117,6 @@ class _Session(Milter):
         | Options.NO_REPLY_MAIL
         | Options.NO_REPLY_RCPT
         | Options.NO_REPLY_HEADER
-        | Options.NO_REPLY_END_OF_HEADER
         | Options.NO_REPLY_BODY
     )
     macros = {Stage.MAIL: "i {auth_authen} {auth_type}", Stage.END_OF_MESSAGE: "i"}
@@ -163,9 +161,6 @@ class _Session(Milter):
         self.octets += len(event.name) + len(event.value) + 3
         if not self._too_large:
             self.fields.append((event.name, event.value))
-
-    async def on_end_of_header(self, event: EndOfHeader) -> None:
-        self._begin()
 
     async def on_body(self, event: Body) -> None:
         self._feed(event.chunk)

@@ -475,6 +475,8 @@ class Codec:
         self._place = 0  # in _ORDER
         self._due: bytes | None = None  # the command that waits for a reply
         self._offer: Negotiate | None = None
+        self._unanswered: frozenset[bytes] = frozenset()  # commands that get no reply
+        self._eaten = b" "  # the blank that the server keeps to itself
 
     @property
     def reply_due(self) -> bool:
@@ -528,7 +530,7 @@ class Codec:
                 self._place, self._held = _IN_SESSION, (event, command)
                 return Abort()
             return event
-        if isinstance(event, Header) and not self.options & Options.LEADING_SPACE:
+        if isinstance(event, Header) and self._eaten:
             event = Header(event.name, b" " + event.value)
         place = _ORDER.get(command, self._place)
         if place > _IN_MESSAGE and place < self._place:
@@ -543,7 +545,7 @@ class Codec:
         if command == b"D":
             return
         self._place = _IN_SESSION if command == b"E" else _ORDER.get(command, self._place)
-        self._due = None if self.options & _NO_REPLY[command] else command
+        self._due = None if command in self._unanswered else command
 
     def _offered(self, data: bytes) -> Negotiate:
         if self._place:
@@ -558,6 +560,8 @@ class Codec:
         self.version = min(version, MAX_VERSION)
         self.actions = self._offer.actions & self.wanted.actions
         self.options = self._offer.options & self.wanted.options
+        self._unanswered = frozenset(command for command, option in _NO_REPLY.items() if option & self.options)
+        self._eaten = b"" if Options.LEADING_SPACE in self.options else b" "
         return self._offer
 
     def accept_offer(self) -> bytes:

@@ -235,6 +235,8 @@ class MilterServer:
             pass  # the mail server has gone; what it had begun is its own affair
         finally:
             self._connections.discard(connection)
+            if connection.timer is not None:
+                connection.timer.cancel()
             try:
                 await connection.close()
             finally:
@@ -255,14 +257,18 @@ class _Connection:
         self.codec = self.milter.codec = Codec(wanted_by(self.milter))
         self.failed = False  # a method raised: the next reply that is due says so
         self.in_message = False
+        self.loop = asyncio.get_running_loop()
+        self.heard = self.loop.time()
+        self.timer: asyncio.TimerHandle | None = None
         self.session_failed = False  # it did so before any message
         own = writer.get_extra_info("socket")
         self.socket = own if own is not None and own.family in (socket.AF_INET, socket.AF_INET6) else None
 
     async def serve(self) -> None:
+        self._watch()
         while True:
-            async with asyncio.timeout(self.server.idle):
-                data = await self.reader.read(READ_OCTETS)
+            data = await self.reader.read(READ_OCTETS)
+            self.heard = self.loop.time()
             if not data:
                 return
             self._acknowledge()
@@ -274,6 +280,14 @@ class _Connection:
                 if event == Quit():
                     return
                 await self._serve(event)
+
+    def _watch(self) -> None:
+        """End the connection after the silence of `idle`; one timer for all reads, since most bring a packet only."""
+        rest = self.heard + self.server.idle - self.loop.time()
+        if rest <= 0:
+            self.writer.close()
+        else:
+            self.timer = self.loop.call_later(rest, self._watch)
 
     def _acknowledge(self) -> None:
         """Acknowledge at once what came over TCP.
