@@ -1,16 +1,19 @@
-"""``mailauth config check``: what a configuration file says, or what is wrong with it.
+"""``mailauth config check`` and ``mailauth config import-opendkim``.
 
 `mailauth config check`: a file's mistakes, or what the file sets up, as lines for people or JSON.
+`mailauth config import-opendkim`: OpenDKIM's configuration as ours, and what could not be taken over.
 """
 
 from __future__ import annotations
 
 import argparse
+import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 from mailauth.cli.common import EXIT_OK, Paint, UsageError, add_json_option, one_line, print_json
-from mailauth.config import Config, ConfigError, lists_of, load
+from mailauth.config import Config, ConfigError, import_opendkim, lists_of, load
 from mailauth.stores.urls import redact
 
 EXIT_MISTAKES = 1
@@ -34,6 +37,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     check.add_argument("file", metavar="FILE", help="the configuration file (TOML)")
     add_json_option(check)
     check.set_defaults(run=run)
+    importing = commands.add_parser(
+        "import-opendkim",
+        help="print OpenDKIM's configuration as ours",
+        description="Read opendkim.conf with its KeyTable, SigningTable and InternalHosts (or dkim-filter.conf with "
+        "its KeyList), and print a configuration that does the same. What could not be taken over is said on standard "
+        "error and in comments.",
+        epilog=f"exit status: {EXIT_OK} the configuration was printed, 2 the file cannot be read",
+    )
+    importing.add_argument("file", metavar="FILE", help="opendkim.conf or dkim-filter.conf")
+    importing.add_argument(
+        "--hostname", metavar="NAME", help="this server's name, where AuthservID gives none (default: the host's own)"
+    )
+    add_json_option(importing)
+    importing.set_defaults(run=_import)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,6 +67,22 @@ def run(options: argparse.Namespace) -> int:
     print(f"{one_line(options.file)}: {Paint()('ok', 'good')}")
     for name, words in _summary(config):
         _print(name, words)
+    return EXIT_OK
+
+
+def _import(options: argparse.Namespace) -> int:
+    try:
+        imported = import_opendkim(options.file, hostname=options.hostname or socket.getfqdn())
+    except OSError as error:
+        raise UsageError(f"cannot read {options.file}: {error.strerror}") from None
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
+    if options.json:
+        print_json(imported.to_dict())
+        return EXIT_OK
+    print(imported.toml, end="")
+    for note in imported.notes:
+        print(one_line(str(note)), file=sys.stderr)
     return EXIT_OK
 
 

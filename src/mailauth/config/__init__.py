@@ -22,6 +22,7 @@ from mailauth.config.errors import ConfigError, Mistake
 from mailauth.config.greylist import SettingsFile, read_greylist_settings
 from mailauth.config.lines import key_lines
 from mailauth.config.lists import lists_of
+from mailauth.config.opendkim import Imported, import_opendkim
 from mailauth.config.reader import Reader
 from mailauth.config.schema import (
     Config,
@@ -43,6 +44,7 @@ __all__ = [
     "Deadlines",
     "DeliveryUrl",
     "GreylistConfig",
+    "Imported",
     "ListenConfig",
     "Mistake",
     "RblConfig",
@@ -53,6 +55,7 @@ __all__ = [
     "async_authenticator",
     "async_resolver",
     "authenticator",
+    "import_opendkim",
     "lists_of",
     "load",
     "load_signing_table",
