@@ -35,7 +35,7 @@ class Case(NamedTuple):
     """One filter at work."""
 
     name: str
-    task: str  # "field" or "sign"
+    task: str  # "tag" (a field and no more: the server alone), "field" (verify, and say so) or "sign"
     family: str  # "inet" or "unix"
 
 
@@ -44,9 +44,10 @@ CASES = [
     NOTHING,
     *(
         Case(name, task, family)
-        for task in ("field", "sign")
+        for task in ("tag", "field", "sign")
         for family in ("inet", "unix")
         for name in ("mailauth", "OpenDKIM")
+        if (name, task) != ("OpenDKIM", "tag")
     ),
 ]
 
@@ -55,8 +56,14 @@ def serve(task: str, addresses: list[str]) -> None:
     """Our filter, in a process of its own."""
     from mailauth.aio import Authenticator
     from mailauth.dkim import SigningRule, SigningTable
+    from mailauth.milter import Accept, AddHeader, EndOfMessage, Milter, MilterServer
     from mailauth.milter.filter import MailFilter
+    from mailauth.milter.server import Answer
     from mailauth.resolvers import ZoneResolver
+
+    class Tag(Milter):
+        async def on_end_of_message(self, event: EndOfMessage) -> Answer:
+            return [AddHeader("X-Seen", "yes"), Accept()]
 
     key = Path(os.environ["BENCH_KEY"]).read_bytes()
     own = MailFilter(
@@ -65,16 +72,18 @@ def serve(task: str, addresses: list[str]) -> None:
         networks=[ipaddress.ip_network("127.0.0.0/8")] if task == "sign" else (),
     )
 
+    handle = MilterServer(Tag).handle if task == "tag" else own.handle
+
     async def run() -> None:
         async with contextlib.AsyncExitStack() as stack:
             for address in addresses:
                 kind, _, rest = address.partition(":")
                 if kind == "unix":
-                    server = await asyncio.start_unix_server(own.handle, rest)
+                    server = await asyncio.start_unix_server(handle, rest)
                     Path(rest).chmod(0o666)
                 else:
                     host, _, port = rest.partition(":")
-                    server = await asyncio.start_server(own.handle, host, int(port))
+                    server = await asyncio.start_server(handle, host, int(port))
                 await stack.enter_async_context(server)
             await asyncio.Event().wait()
 
@@ -107,7 +116,7 @@ def opendkim(folder: Path, task: str, address: str) -> list[str]:
 def listening(folder: Path, ports: dict[Case, str]) -> Iterator[None]:
     """All filters at once."""
     with contextlib.ExitStack() as stack:
-        for task in ("field", "sign"):
+        for task in ("tag", "field", "sign"):
             ours = [address for case, address in ports.items() if case.name == "mailauth" and case.task == task]
             command = [sys.executable, "-m", "benchmarks.bench_milter", "serve", task, *ours]
             stack.enter_context(process(command, BENCH_KEY=str(folder / "key.pem")))

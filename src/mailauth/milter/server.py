@@ -79,7 +79,7 @@ class Milter:
     `Options.REJECTED_RCPT`, or the ``NO_REPLY_...`` of methods that always return None, which saves a round trip each.
     `macros` are asked for where the server lets itself be asked.
 
-    `reset` is called before each message and after it, whatever became of it: what belongs to one message is set there.
+    `reset` is called before the first message and after each, whatever became of it: what belongs to one is set there.
     """
 
     actions: ClassVar[Actions] = Actions.ADD_HEADERS | Actions.CHANGE_HEADERS | Actions.QUARANTINE
@@ -302,6 +302,7 @@ class _Connection:
     async def _serve(self, event: Event) -> None:
         match event:
             case Negotiate():
+                self.milter.reset()  # before the first message, of which MAIL may not be sent
                 await self._write(self.codec.accept_offer())
             case Macros():
                 self.milter.note(event)
