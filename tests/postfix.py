@@ -292,8 +292,8 @@ class Postfix:
 
         `client` is its address and `helo` what it says; `name` is its confirmed name, ``[UNAVAILABLE]`` (the default)
         when it has none, ``[TEMPUNAVAIL]`` after a DNS failure; `reverse_name` is the unconfirmed one (as `name` when
-        not given); `login` is the identity that it proved. A session is good for one client. A client that is refused
-        so early is a `RuntimeError`.
+        not given); `login` is the identity that it proved, `port` the name of the port. A session is good for one
+        client. A client that is refused so early is a `RuntimeError`.
         """
         smtp, refusal = self._introduce(**client)
         if refusal is not None:
@@ -319,8 +319,9 @@ class Postfix:
         reverse_name: str | None = None,
         helo: str = "client.test",
         login: str = "",
+        port: str = "smtp",
     ) -> tuple[smtplib.SMTP, Reply | None]:
-        smtp = smtplib.SMTP("127.0.0.1", self.port, local_hostname="localhost", timeout=60)
+        smtp = smtplib.SMTP("127.0.0.1", self.port_of(port), local_hostname="localhost", timeout=60)
         smtp.ehlo("localhost")
         address = f"IPV6:{client}" if ":" in client else client
         reply = _reply(

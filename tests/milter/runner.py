@@ -13,7 +13,6 @@ from pathlib import Path
 
 from mailauth.aio import Authenticator
 from mailauth.dkim import SigningRule, SigningTable
-from mailauth.milter import MilterServer
 from mailauth.milter.filter import MailFilter
 from mailauth.milter.settings import MilterSettings, Mode
 from mailauth.resolvers import ZoneResolver
@@ -46,13 +45,6 @@ def mail_filter(mode: Mode = "both", settings: MilterSettings | None = None, **f
     return MailFilter(authenticator, table=TABLE, settings=settings, networks=networks, mode=mode)
 
 
-class Listening(MilterServer):
-    """The server of a filter, listening where a test wants it."""
-
-    def __init__(self, own: MailFilter) -> None:
-        super().__init__(own._server.milter, on_failure=own._server.on_failure)
-
-
 @contextlib.contextmanager
 def serving(addresses: Sequence[tuple[str, MailFilter]]) -> Iterator[None]:
     """Serve each filter at its address from an event loop in a thread."""
@@ -62,7 +54,7 @@ def serving(addresses: Sequence[tuple[str, MailFilter]]) -> Iterator[None]:
     async def serve() -> None:
         async with contextlib.AsyncExitStack() as stack:
             for address, own in addresses:
-                await stack.enter_async_context(await Listening(own).listen(address))
+                await stack.enter_async_context(await own.server.listen(address))
                 if address.startswith("unix:"):
                     Path(address.removeprefix("unix:")).chmod(0o666)
             ready.set()
@@ -83,4 +75,4 @@ def serving(addresses: Sequence[tuple[str, MailFilter]]) -> Iterator[None]:
 
 if __name__ == "__main__":
     print(os.getpid(), flush=True)
-    asyncio.run(Listening(mail_filter()).serve(sys.argv[1]))
+    asyncio.run(mail_filter().server.serve(sys.argv[1]))

@@ -16,7 +16,7 @@ from mailauth.milter.filter import MailFilter, _LongLines
 from mailauth.milter.settings import MilterSettings
 from tests.dkim.makers import ed_key
 from tests.milter.peer import MailServer, connected, in_loop
-from tests.milter.runner import CLIENT, HOSTNAME, OURS, Listening, mail_filter
+from tests.milter.runner import CLIENT, HOSTNAME, OURS, mail_filter
 
 Replies = list[tuple[bytes, bytes]]
 
@@ -56,7 +56,7 @@ async def test_modes() -> None:
         ("verify", [b"Authentication-Results"], []),
         ("sign", [], [b"DKIM-Signature"] * 2),
     ):
-        async with connected(Listening(mail_filter(mode))) as peer:  # type: ignore[arg-type]
+        async with connected(mail_filter(mode).server) as peer:  # type: ignore[arg-type]
             assert inserted(await message(peer)) == outside
             assert inserted(await message(peer, client=OURS)) == ours
 
@@ -65,11 +65,11 @@ async def test_modes() -> None:
 async def test_the_log_says_which_line_of_main_cf_to_change(caplog: pytest.LogCaptureFixture) -> None:
     """A server that cannot be asked for macros sends those that main.cf names."""
     caplog.set_level(logging.INFO, "mailauth.milter")
-    async with connected(Listening(mail_filter()), actions=0x3F) as peer:
+    async with connected(mail_filter().server, actions=0x3F) as peer:
         assert inserted(await message(peer)) == [b"Authentication-Results"]
         assert "milter_mail_macros in main.cf must name {auth_authen}" in caplog.text
     caplog.clear()
-    async with connected(Listening(mail_filter())) as peer:
+    async with connected(mail_filter().server) as peer:
         await message(peer)
         assert "not signed" in caplog.text
         assert "main.cf" not in caplog.text
@@ -79,11 +79,12 @@ async def test_the_log_says_which_line_of_main_cf_to_change(caplog: pytest.LogCa
 async def test_signing_failures_are_named(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "mailauth.milter")
     author = (b"From", b" ann@example.org")
-    async with connected(Listening(mail_filter())) as peer:
+    async with connected(mail_filter().server) as peer:
         for fields, body, why in (
             ([author, author], b"", "From does not name one author"),
             ([(b"From", b" eve@other.example")], b"", "no key for eve@other.example"),
             ([author], b"a\rb\r\n", "bare CR"),
+            ([author, (b"Subject", b" a\rb")], b"", "bare CR"),
         ):
             caplog.clear()
             assert inserted(await message(peer, fields, body, client=OURS)) == []
@@ -104,7 +105,7 @@ async def test_a_check_that_raises(on_failure: str, last: bytes, caplog: pytest.
 
     own.authenticator.resolver = Broken()  # type: ignore[assignment]
     forged = (b"Authentication-Results", f" {HOSTNAME}; dkim=pass".encode())
-    async with connected(Listening(own)) as peer:
+    async with connected(own.server) as peer:
         replies = await message(peer, [(b"From", b" ann@example.org"), forged])
     assert replies[-1][0] == last
     if on_failure == "accept":
@@ -115,7 +116,7 @@ async def test_a_check_that_raises(on_failure: str, last: bytes, caplog: pytest.
 @in_loop
 async def test_a_dns_error_is_a_result() -> None:
     own = mail_filter(example_org="timeout")
-    async with connected(Listening(own)) as peer:
+    async with connected(own.server) as peer:
         replies = await message(peer)
     assert replies[-1] == (b"a", b"")
     assert b"spf=temperror" in replies[0][1]
@@ -125,14 +126,14 @@ async def test_a_dns_error_is_a_result() -> None:
 async def test_a_field_hidden_within_another() -> None:
     """Readers that take a bare CR for a line end would see a field of ours."""
     hidden = f" one\rAuthentication-Results: {HOSTNAME}; dkim=pass".encode()
-    async with connected(Listening(mail_filter())) as peer:
+    async with connected(mail_filter().server) as peer:
         replies = await message(peer, [(b"From", b" ann@example.org"), (b"X-A", b" 1"), (b"x-a", hidden)])
     assert replies[0] == (b"m", b"\0\0\0\2x-a\0 one\0")
 
 
 @in_loop
 async def test_a_header_without_end() -> None:
-    async with connected(Listening(mail_filter())) as peer:
+    async with connected(mail_filter().server) as peer:
         replies = await message(peer, [(b"X", b" " + b"x" * 500_000)] * 10)
         assert replies[0][0] == b"y"
         assert replies[0][1].startswith(b"552 5.3.4 ")
@@ -154,7 +155,7 @@ async def test_a_header_without_end() -> None:
 )
 def test_any_message_is_answered(fields: list[tuple[bytes, bytes]], body: bytes, client: str) -> None:
     async def play() -> None:
-        async with connected(Listening(mail_filter())) as peer:
+        async with connected(mail_filter().server) as peer:
             replies = await message(peer, fields, body, client=client)
             assert replies[-1][0] in b"ay"
             if client != OURS:

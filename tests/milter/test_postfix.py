@@ -83,14 +83,9 @@ def delivered(mta: Postfix, subject: str) -> bytes:
     pytest.fail(f"{subject} was not delivered:\n{mta.log()}")
 
 
-def send(mta: Postfix, message: bytes, sender: str = "ann@example.org", port: str = "smtp", **client: str) -> None:
-    plain = mta._ports["smtp"]
-    try:
-        mta._ports["smtp"] = mta.port_of(port)
-        with mta.session(**{"client": CLIENT, "helo": "mx.example.org", **client}) as smtp:
-            smtp.sendmail(sender, [mta.mailbox], message)
-    finally:
-        mta._ports["smtp"] = plain
+def send(mta: Postfix, message: bytes, sender: str = "ann@example.org", **client: str) -> None:
+    with mta.session(**{"client": CLIENT, "helo": "mx.example.org", **client}) as smtp:
+        smtp.sendmail(sender, [mta.mailbox], message)
 
 
 def results(message: bytes) -> list[str]:
@@ -190,7 +185,8 @@ def test_who_may_be_signed(
     message = delivered(mta, subject)
     assert (b"DKIM-Signature:" in message) is signed
     assert bool(results(message)) is (subject == "outside")
-    assert ("not signed" in caplog.text) is not signed
+    # By the queue id, which Postfix has not yet at MAIL.
+    assert (re.search(r" [0-9A-F]{8,}: not signed", caplog.text) is not None) is not signed
     assert why in caplog.text
 
 
@@ -306,17 +302,13 @@ def test_killed_within_a_message_and_started_again(mta: Postfix, tmp_path: Path)
         send(mta, text("before"), port="gone")
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         wait_for_tcp(port)
-        plain, mta._ports["smtp"] = mta._ports["smtp"], mta.port_of("gone")
-        try:
-            with mta.session(client=CLIENT, helo="mx.example.org") as smtp:
-                smtp.docmd("MAIL FROM:<ann@example.org>")
-                smtp.docmd(f"RCPT TO:<{mta.mailbox}>")
-                smtp.docmd("DATA")
-                process.kill()
-                smtp.send(text("killed") + b".\r\n")
-                assert smtp.getreply()[0] == 451
-        finally:
-            mta._ports["smtp"] = plain
+        with mta.session(client=CLIENT, helo="mx.example.org", port="gone") as smtp:
+            smtp.docmd("MAIL FROM:<ann@example.org>")
+            smtp.docmd(f"RCPT TO:<{mta.mailbox}>")
+            smtp.docmd("DATA")
+            process.kill()
+            smtp.send(text("killed") + b".\r\n")
+            assert smtp.getreply()[0] == 451
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         wait_for_tcp(port)
         send(mta, text("killed"), port="gone")

@@ -68,6 +68,8 @@ _NO_ADDRESS = names.parse_ip("0.0.0.0")  # of a client whose address is not know
 class MailFilter:
     """Verifies and signs for Postfix: `handle` serves one connection of it; one filter serves all that have its `mode`.
 
+    `server` is its `MilterServer`, which can listen, too.
+
     `authenticator` makes the checks; of its restrictions the list ``data`` is judged here, the others are for whoever
     sees the phases. `table` says which keys sign for whom. `networks` are our own clients, besides those that
     authenticated: their mail is signed and not checked. `count` is called with a word for each thing that happens
@@ -96,15 +98,15 @@ class MailFilter:
         listed = any("rbl" in restriction.name for restriction in self.restrictions.data)
         policy = authenticator.policy
         self.policy = replace(policy, rbl=policy.rbl if listed else (), greylist=None)
-        self._server = MilterServer(partial(_Session, self), on_failure=self.settings.on_failure)
+        self.server = MilterServer(partial(_Session, self), on_failure=self.settings.on_failure)
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection of a mail server until it ends."""
-        await self._server.handle(reader, writer)
+        await self.server.handle(reader, writer)
 
     def finish(self) -> None:
         """End each connection as soon as no message is on its way."""
-        self._server.finish()
+        self.server.finish()
 
 
 class _Session(Milter):
@@ -215,7 +217,7 @@ class _Session(Milter):
         self.begun = True
         # As Postfix will send it: folds are CRLF, and the blank behind the colon is there.
         lines = [
-            b"%s:%s\r\n" % (name, value.replace(b"\r", b"").replace(b"\n", b"\r\n")) for name, value in self.fields
+            b"%s:%s\r\n" % (name, value.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")) for name, value in self.fields
         ]
         octets = b"".join(lines) + b"\r\n"
         mode, ours = self.filter.mode, self._is_ours()
