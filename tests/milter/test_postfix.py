@@ -202,7 +202,7 @@ def test_long_lines_are_signed_with_a_warning(mta: Postfix, caplog: pytest.LogCa
 def test_what_opendkim_signs_we_verify(mta: Postfix) -> None:
     for canonicalization in ("simple", "relaxed"):
         subject = f"theirs-{canonicalization}"
-        message = text(subject, "X-Folded: one\r\n two", body="a  b\r\n\r\n")
+        message = text(subject, "X-Folded: one\r\n two", "X-None:none", "X-Two:  two  ", body="a  b\r\n\r\n")
         field = opendkim().sign(message, PEM, canonicalization, canonicalization)
         send(mta, field + message)
         (result,) = results(delivered(mta, subject))
@@ -315,3 +315,16 @@ def test_killed_within_a_message_and_started_again(mta: Postfix, tmp_path: Path)
         process.terminate()
     assert len(results(delivered(mta, "killed"))) == 1
     assert sum(b"<killed@" in message for message in mta.messages()) == 1
+
+
+@pytest.mark.parametrize("version", [2, 3, 4, 6])
+def test_each_version_of_the_protocol(version: int, tmp_path: Path) -> None:
+    port = free_port()
+    mail = {"smtpd_milters": f"inet:127.0.0.1:{port}", "milter_protocol": str(version)}
+    mail["milter_mail_macros"] = "i {auth_authen}"  # before version 6 nobody can ask for them
+    with serving([(f"inet:127.0.0.1:{port}", mail_filter())]), Postfix(settings=mail) as mta:
+        send(mta, text("checked", "X-None:none", f"Authentication-Results: {HOSTNAME}; dkim=pass"))
+        send(mta, text("signed", "X-None:none"), login="ann@example.org")
+        (result,) = results(delivered(mta, "checked"))
+        assert "spf=pass" in result
+        assert dkim.DKIM(delivered(mta, "signed")).verify(dnsfunc=records)
