@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from typing import Any
 
@@ -231,3 +234,100 @@ def test_a_connection_carries_many_requests_and_ends_at_nonsense() -> None:
     octets, open_connections = asyncio.run(main())
     assert octets.count(b"action=PREPEND Received-SPF") == 3
     assert open_connections == 0
+
+
+def octets_of(request: Request) -> bytes:
+    return "\n".join([*(f"{name}={value}" for name, value in request.attributes.items()), "", ""]).encode()
+
+
+@asynccontextmanager
+async def listening(policy: PolicyService) -> AsyncIterator[Callable[[], Any]]:
+    """The service at a port, and what opens a connection to it."""
+    connections: list[asyncio.StreamWriter] = []
+
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
+        connections.append(writer)
+        return reader, writer
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # little is needed to fill it
+    server = await asyncio.start_server(policy.handle, sock=listener)
+    try:
+        yield connect
+    finally:
+        for writer in connections:
+            writer.close()
+        server.close()
+        async with asyncio.timeout(10):
+            while policy.open:
+                await asyncio.sleep(0.01)
+
+
+def test_what_is_in_hand_is_finished() -> None:
+    """At the end idle connections are closed at once, and each request that has begun to come is answered."""
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    class Waiting:
+        async def lookup_async(self, question: Question) -> Answer:
+            asked.set()
+            await go_on.wait()
+            return zone().lookup_now(question)
+
+    async def main() -> None:
+        policy = service(PolicySettings(fields=()), resolver=Waiting())
+        async with listening(policy) as connect:
+            idle, busy, half, late = [await connect() for _ in range(4)]
+            for _, writer in (busy, half, late):
+                writer.write(octets_of(request(sasl_username="ann")))
+            for reader, _ in (busy, half, late):
+                assert await reader.readuntil(b"\n\n") == b"action=DUNNO\n\n"
+            busy[1].write(octets_of(request()))
+            half[1].write(octets_of(request(sasl_username="ann"))[:-1])
+            await asked.wait()
+            late[1].write(octets_of(request(sasl_username="ann")))
+            policy.finish()
+            assert await idle[0].read() == b""
+            assert await late[0].read() == b"action=DUNNO\n\n"
+            assert policy.open == 2
+            go_on.set()
+            assert await busy[0].read() == b"action=DUNNO\n\n"
+            half[1].write(b"\n")
+            assert await half[0].read() == b"action=DUNNO\n\n"
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_says_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailauth.policyd.service.IDLE_SECONDS", 0.05)
+
+    async def main() -> None:
+        async with listening(service()) as connect:
+            (silent, _), (half, writer) = await connect(), await connect()
+            writer.write(b"request=smtpd")
+            assert await silent.read() == b""
+            assert await half.read() == b""
+
+    asyncio.run(main())
+
+
+def test_replies_that_nobody_reads_end_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailauth.policyd.service.WRITE_SECONDS", 0.05)
+
+    async def flood(writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"request=smtpd_access_policy\n\n" * 1000)
+            await writer.drain()
+
+    async def main() -> None:
+        policy = service()
+        async with listening(policy) as connect:
+            (_, unread), (reader, writer) = await connect(), await connect()
+            unread.transport.pause_reading()
+            with pytest.raises(ConnectionError):
+                await flood(unread)
+            writer.write(octets_of(request(sasl_username="ann")))
+            assert await reader.readuntil(b"\n\n") == b"action=DUNNO\n\n"
+            assert policy.open == 1
+
+    asyncio.run(main())

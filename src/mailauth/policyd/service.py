@@ -26,6 +26,12 @@ from mailauth.transaction.decision import NOTHING, Action, Decision
 _log = logging.getLogger("mailauth.policyd")
 
 READ_OCTETS = 64 * 1024
+IDLE_SECONDS = 7200.0
+"""How long a connection may say nothing; Postfix closes it after 300 s (smtpd_policy_service_max_idle)."""
+WRITE_SECONDS = 30.0
+"""How long the other side may leave replies unread."""
+FINISH_SECONDS = 0.05
+"""At the end: for octets that have come, but have not been read yet."""
 DUNNO = "DUNNO"
 _PHASES = ("CONNECT", "HELO", "MAIL", "RCPT", "DATA", "END-OF-MESSAGE")
 
@@ -59,28 +65,41 @@ class PolicyService:
         self.networks = tuple(networks)
         self.requests = 0
         self.actions: dict[str, int] = {}  # for metrics: the first word of each action
-        self.open = 0  # connections
         self._mails: OrderedDict[str, _Mail] = OrderedDict()
+        self._connections: set[_Connection] = set()
+        self._finishing = False
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection: many requests, one after another, until the other side closes it."""
-        parser = RequestParser()
-        self.open += 1
+        connection = _Connection(self, reader, writer)
+        self._connections.add(connection)
         try:
-            while data := await reader.read(READ_OCTETS):
-                for request in parser.feed(data):
-                    reply = await self.answer(request)
-                    if reply is None:
-                        return
-                    writer.write(reply)
-                    await writer.drain()
+            await connection.serve()
         except ProtocolError as error:
             _log.warning("connection closed: %s", error)
         except ConnectionError:
             pass
         finally:
-            self.open -= 1
-            writer.close()
+            self._connections.discard(connection)
+            connection.close()
+
+    @property
+    def open(self) -> int:
+        """The number of connections."""
+        return len(self._connections)
+
+    def finish(self) -> None:
+        """End each connection as soon as its requests are answered; those without a request at once.
+
+        To be called within the event loop, when no new connections are accepted any more.
+        """
+        self._finishing = True
+        # A request may have come in the same turn of the loop.
+        asyncio.get_running_loop().call_later(FINISH_SECONDS, self._finish)
+
+    def _finish(self) -> None:
+        for connection in list(self._connections):
+            connection.finish()
 
     async def answer(self, request: Request) -> bytes | None:
         """The reply to a request; None: close the connection. Nothing that it meets is raised."""
@@ -176,6 +195,61 @@ class PolicyService:
             if text:
                 return " ".join(text.split())
         return None
+
+
+class _Connection:
+    """One connection on its way."""
+
+    def __init__(self, service: PolicyService, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.service, self.reader, self.writer = service, reader, writer
+        self.parser = RequestParser()
+        self.busy = False  # a request is being answered
+        self.loop = asyncio.get_running_loop()
+        self.heard = self.loop.time()
+        self.timer = self.loop.call_later(IDLE_SECONDS, self._watch)
+
+    async def serve(self) -> None:
+        while data := await self.reader.read(READ_OCTETS):
+            self.heard = self.loop.time()
+            self.busy = True
+            for request in self.parser.feed(data):
+                reply = await self.service.answer(request)
+                if reply is None:
+                    return
+                self.writer.write(reply)
+                if self.writer.transport.get_write_buffer_size():
+                    await self._drain()
+            self.busy = False
+            if self.service._finishing and self.parser.idle:
+                return
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(WRITE_SECONDS):
+                await self.writer.drain()
+        except TimeoutError:
+            self.writer.transport.abort()
+            raise ConnectionError("the replies are not read") from None
+
+    def _watch(self) -> None:
+        """End the connection after a long silence; one timer for all reads, since most bring one request."""
+        rest = self.heard + IDLE_SECONDS - self.loop.time()
+        if rest > 0 or self.busy:
+            self.timer = self.loop.call_later(max(rest, 1.0), self._watch)
+        else:
+            self.writer.close()
+
+    def finish(self) -> None:
+        """End the connection, unless there is a request to answer."""
+        if not self.busy and self.parser.idle:
+            self.writer.close()
+
+    def close(self) -> None:
+        """Close the connection. What was written is sent, as long as the other side reads it."""
+        self.timer.cancel()
+        self.writer.close()
+        if self.writer.transport.get_write_buffer_size():
+            self.loop.call_later(WRITE_SECONDS, self.writer.transport.abort)
 
 
 def _refusal(decision: Decision) -> str:
