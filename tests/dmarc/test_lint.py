@@ -143,3 +143,11 @@ def test_a_zone_line_cuts_long_records() -> None:
     assert resolver.lookup_now(Question("_dmarc.example.org", "TXT")).texts == (str(record).encode(),)
     with pytest.raises(ValueError, match="domain"):
         zone_line("nobody", record)
+
+
+@pytest.mark.parametrize("hidden", ["_dmarc.mail.example.net", "_dmarc.example.net"])
+def test_what_a_dns_error_hides_is_no_refusal(hidden: str) -> None:
+    """Whether the host is of the same organization is not known, so neither is whether it has to agree."""
+    own = {("_dmarc.sub.example.net", "TXT"): ["v=DMARC1; p=none; rua=mailto:r@mail.example.net"]}
+    zone = ZoneResolver(own, failures={(hidden, "TXT"): "timeout"})
+    assert "not-authorised" not in codes("sub.example.net", zone)

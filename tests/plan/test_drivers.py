@@ -33,6 +33,7 @@ from mailauth.plan import (
     run_async,
     side_by_side,
 )
+from mailauth.plan.drivers import running_trio
 from mailauth.resolvers import ZoneResolver
 
 QUESTION = Question("example.org", "A")
@@ -626,6 +627,39 @@ def test_an_answer_that_is_there_at_the_deadline_counts_in_asyncio() -> None:
 
     plan = ask_all([QUESTION, Question("b.example", "A")])
     assert in_asyncio(plan, OnTheDot(), time_limit=0.05) == [FOUND, TIMED_OUT]
+
+
+class GivesUp:
+    """A resolver with a time limit of its own, which it says in words of its own."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    async def lookup_async(self, question: Question) -> Answer:
+        if running_trio():
+            await trio.sleep(self.seconds)
+        else:
+            await asyncio.sleep(self.seconds)
+        return Answer(Outcome.TIMED_OUT, detail="no server answers")
+
+    def submit(self, question: Question, time_limit: float | None) -> Future[Answer]:
+        future: Future[Answer] = Future()
+        threading.Timer(self.seconds, lambda: future.set_running_or_notify_cancel() and self.give_up(future)).start()
+        return future
+
+    def give_up(self, future: Future[Answer]) -> None:
+        future.set_result(Answer(Outcome.TIMED_OUT, detail="no server answers"))
+
+    def lookup(self, question: Question, time_limit: float | None) -> Answer:
+        return self.submit(question, time_limit).result()
+
+
+@pytest.mark.parametrize("drive", [run, in_asyncio, in_trio])
+@pytest.mark.parametrize("plan", [lambda: ask_all([QUESTION]), lambda: ask_all(numbered(2))])
+def test_who_gives_up_at_the_deadline_was_cut_off_by_it(drive: Driver, plan: Any) -> None:
+    """Plans tell the deadline from other time-outs by the very value `TIMED_OUT`."""
+    assert all(answer is TIMED_OUT for answer in drive(plan(), GivesUp(0.049), time_limit=0.05))
+    assert not any(answer is TIMED_OUT for answer in drive(plan(), GivesUp(0.001), time_limit=5.0))
 
 
 def test_a_caller_that_is_cancelled_twice_has_closed_its_plan() -> None:

@@ -8,6 +8,7 @@ RFC's words and nothing that the client could use.
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -350,6 +351,66 @@ def test_a_time_limit_that_ends_within_ptr_is_a_temperror(record: str, asked: st
     plan = check_host("192.0.2.1", helo="mx.example.org", mail_from="ann@example.org", now=0.0)
     found = run(plan, Slow(), time_limit=20, clock=lambda: now[0])
     assert (found.result, found.reason) == ("temperror", "dns-timed-out")
+
+
+@pytest.mark.parametrize("end", ["include:%{p} -all", "redirect=%{p}", "a:%{p} -all", "mx:%{p} -all"])
+def test_a_time_limit_that_ends_within_the_macro_p_is_a_temperror(end: str) -> None:
+    """The name that the limit cut off is not "unknown", by which an include would find no record: permerror."""
+    zone = Late('example.org. TXT "v=spf1 ' + end + '"', late={"PTR"})
+    assert zone.check().reason == "dns-timed-out"
+
+
+def test_what_a_cache_holds_is_no_answer_after_the_time_limit() -> None:
+    zone = Late('example.org. TXT "v=spf1 ptr a:mx.example.org -all"\nmx.example.org. A 10.0.0.1', late={"PTR"})
+    zone.held = {Question("mx.example.org", "A")}
+    assert zone.check().result == "temperror"
+    zone.held = set()
+    assert zone.check().result == "temperror"
+
+
+@pytest.mark.parametrize("record", ["v=spf1 ptr -all", "v=spf1 include:%{p} -all"])
+@pytest.mark.parametrize("early", [0.0, 0.01])
+def test_a_resolver_that_gives_up_at_the_limit_has_no_error_of_its_own(record: str, early: float) -> None:
+    """Whether its clock or ours is a moment ahead: section 4.6.4, and not the DNS error of section 5.5."""
+    zone = Late(f'example.org. TXT "{record}"', late={"PTR"}, seconds=20 - early, answer=Answer(Outcome.TIMED_OUT))
+    assert zone.check().reason == "dns-timed-out"
+    assert zone.check(policy=SpfPolicy(prefetch=True)).reason == "dns-timed-out"
+    zone.seconds = 5
+    assert zone.check().reason != "dns-timed-out"
+
+
+def test_a_fail_whose_explanation_the_limit_cut_off_has_none() -> None:
+    records = 'example.org. TXT "v=spf1 -all exp=e.example.org"\ne.example.org. TXT "you are %{p}"'
+    assert Late(records).check().explanation == "you are unknown"
+    found = Late(records, late={"PTR"}).check()
+    assert (found.result, found.explanation) == ("fail", None)
+
+
+class Late:
+    """A zone whose questions of some types take `seconds`, on a clock of its own, and then have `answer` or the zone's."""
+
+    def __init__(
+        self, records: str, late: set[str] | None = None, *, seconds: float = 25.0, answer: Answer | None = None
+    ) -> None:
+        self.zone = world(records)
+        self.late, self.seconds, self.answer = late or set(), seconds, answer
+        self.held: set[Question] = set()
+        self.now = 0.0
+
+    def lookup_now(self, question: Question) -> Answer | None:
+        return self.zone.lookup_now(question) if question in self.held else None
+
+    def lookup(self, question: Question, time_limit: float | None) -> Answer:
+        if question.type in self.late:
+            self.now += self.seconds
+            if self.answer is not None:
+                return self.answer
+        return self.zone.lookup_now(question)
+
+    def check(self, **options: Any) -> SpfResult:
+        self.now = 0.0
+        plan = check_host("192.0.2.1", helo="mx.example.org", mail_from="ann@example.org", now=0.0, **options)
+        return run(plan, self, time_limit=20, clock=lambda: self.now)
 
 
 def test_another_error_of_a_ptr_lookup_is_no_match() -> None:

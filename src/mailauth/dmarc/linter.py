@@ -253,13 +253,14 @@ def verify_destinations(domain: str, hosts: list[str], own: Walk | None = None) 
     found: dict[str, bool | None] = {}
     for host, answer in zip(hosts, answers, strict=False):
         organizational = walk_from(host, visits).organizational_domain
-        if organizational is not None and organizational == own.organizational_domain:
+        ours = own.organizational_domain
+        # RFC 9990 section 4 step 6: v=DMARC1 first, whatever else there is.
+        agreed = answer.found and any(parse_record(text) is not None for text in answer.texts)
+        if agreed or (organizational is not None and organizational == ours):
             found[host] = True
-        elif answer.failed:
-            found[host] = None
         else:
-            # RFC 9990 section 4 step 6: v=DMARC1 first, whatever else there is.
-            found[host] = answer.found and any(parse_record(text) is not None for text in answer.texts)
+            # Hidden by a DNS error: whether it agreed, or whether it belongs to us and need not agree.
+            found[host] = None if answer.failed or organizational is None or ours is None else False
     return found
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from mailauth.plan.dns import TIMED_OUT, Answer, Question
+from mailauth.plan.dns import TIMED_OUT, Answer, Outcome, Question
 from mailauth.plan.execution import Call, Execution, Gather, LookupNow, Plan, Request, require_fresh, too_late
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ T = TypeVar("T")
 
 DEFAULT_TIME_LIMIT = 20.0
 """Seconds for one whole evaluation; RFC 7208 section 4.6.4 asks for at least 20 for check_host()."""
+
+_EARLY = 0.02
+"""Seconds before the deadline from which a resolver's "timed out" is that of the time limit which it was given: its clock
+is not ours, and a wait may end a little early."""
 
 _LONGEST_WAIT = 86_400.0
 """Seconds that a thread waits before it looks at the clock again; the system's calls do not take any number."""
@@ -195,14 +199,23 @@ class _SyncDriver:
 
     def lookup(self, question: Question) -> Answer:
         remaining = self.remaining()
-        if remaining is not None and remaining <= 0:
-            self.now = too_late
-            if self.execution is not None:
-                self.execution.lookup_now = too_late
-            return TIMED_OUT
-        answer = self.resolver.lookup(question, remaining)
-        # A resolver may not keep to its limit. An answer that comes too late is none, as it is for `run_async`.
-        return answer if self.deadline is None or self.clock() <= self.deadline else TIMED_OUT
+        if remaining is None:
+            return self.resolver.lookup(question, None)
+        if remaining > 0:
+            answer = self.resolver.lookup(question, remaining)
+            # A resolver may not keep to its limit. An answer that comes too late is none, as it is for `run_async`.
+            if self.clock() <= self.deadline and not self.limit_reached(answer):  # type: ignore[operator]
+                return answer
+        self.now = too_late
+        if self.execution is not None:
+            self.execution.lookup_now = too_late
+        return TIMED_OUT
+
+    def limit_reached(self, answer: Answer) -> bool:
+        """Whether a resolver gave a question up for our time limit, and not for one of its own."""
+        if answer.outcome is not Outcome.TIMED_OUT or self.deadline is None:
+            return False
+        return self.clock() > self.deadline - _EARLY
 
     def converse(self, execution: Execution[Any]) -> None:
         questions = self.questions_of(execution, execution.start())
@@ -258,6 +271,8 @@ class _SyncDriver:
                     answered.append(done.get())
                 for question in answered:
                     answer = waiting.pop(question).result()
+                    if self.limit_reached(answer):
+                        answer = TIMED_OUT
                     pending.extend(self.questions_of(execution, execution.answer(question, answer)))
         finally:
             # The last first: what still waits for its turn must not get it from those that are given up.
@@ -268,7 +283,10 @@ class _SyncDriver:
         """What was answered in time counts, even if it was not taken in yet; no other question is asked."""
         execution.lookup_now = too_late
         for question in [question for question, future in waiting.items() if future.done()]:
-            self.questions_of(execution, execution.answer(question, waiting.pop(question).result()))
+            answer = waiting.pop(question).result()
+            self.questions_of(
+                execution, execution.answer(question, TIMED_OUT if answer.outcome is Outcome.TIMED_OUT else answer)
+            )
         while calls := execution.expire():
             for call in calls:
                 _call_within(execution, call)
@@ -374,7 +392,8 @@ class _AsyncioDriver:
                 while self.ended:
                     task = self.ended.popleft()
                     if task in tasks:
-                        self.begin(_take(execution, tasks.pop(task), task))
+                        is_over = self.deadline is not None and loop.time() > self.deadline - _EARLY
+                        self.begin(_take(execution, tasks.pop(task), task, is_over))
             return execution.result
         finally:
             try:
@@ -419,7 +438,7 @@ class _AsyncioDriver:
         execution.lookup_now = too_late
         for task, request in list(self.tasks.items()):
             if type(request) is Question and task.done():
-                self.begin(_take(execution, self.tasks.pop(task), task))
+                self.begin(_take(execution, self.tasks.pop(task), task, is_over=True))
         begun = set(self.tasks.values())
         self.begin([call for call in execution.expire() if call not in begun])
         for task, request in self.tasks.items():
@@ -432,15 +451,20 @@ def _wake(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-def _take(execution: Execution[Any], request: Question | Call, task: asyncio.Future[Any]) -> list[Question | Call]:
-    """Take in what came of a question or call; return what is asked because of it."""
+def _take(
+    execution: Execution[Any], request: Question | Call, task: asyncio.Future[Any], is_over: bool
+) -> list[Question | Call]:
+    """Take in what came of a question or call, the time `is_over` or not; return what is asked because of it."""
     if type(request) is Call and not task.cancelled():
         error = task.exception()
         if isinstance(error, Exception):
             return execution.fail(request, error)
     elif not execution.is_open(request):
         return []  # the time was over, and the task was cancelled
-    return execution.answer(request, task.result())
+    result = task.result()
+    if is_over and type(request) is Question and result.outcome is Outcome.TIMED_OUT:
+        result = TIMED_OUT
+    return execution.answer(request, result)
 
 
 class _TrioDriver:
@@ -494,7 +518,9 @@ class _TrioDriver:
         # A lookup that never waits passes no point at which trio could cancel it.
         if trio.current_time() < self.deadline:
             with trio.move_on_at(self.deadline):
-                return await self.resolver.lookup_async(question)
+                answer = await self.resolver.lookup_async(question)
+                if answer.outcome is not Outcome.TIMED_OUT or trio.current_time() <= self.deadline - _EARLY:
+                    return answer
         self.execution.lookup_now = too_late
         return TIMED_OUT
 

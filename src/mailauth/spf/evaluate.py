@@ -130,7 +130,10 @@ class Evaluation:
         result, directive, record, where = verdict
         explanation = None
         if result is _FAIL and record.explanation is not None and self.policy.explain:
-            explanation = yield from self.explain(record, where)
+            try:
+                explanation = yield from self.explain(record, where)
+            except Stop:
+                explanation = None  # the time was over: a fail without words (RFC 7208 section 6.2)
         return self.finished(result, _DEFAULT if directive is None else _MATCHED, directive, record, where, explanation)
 
     def without_verdict(self, result: Result, reason: Reason, problem: str) -> SpfResult:
@@ -285,7 +288,18 @@ class Evaluation:
         if self.reverse_names is None and not self.explaining:
             self.count_lookup()
         name = yield from self.validated_name(domain)
+        if name == UNKNOWN:
+            self.require_time()
         self.values(frozenset(), domain)["p"] = name
+
+    def require_time(self) -> None:
+        """Stop where the time limit left open what the client's names are.
+
+        RFC 7208 section 4.6.4: an exceeded time limit is a temperror. Section 5.5, by which a DNS error is no match,
+        speaks of other errors.
+        """
+        if self.out_of_time:
+            raise Stop(Result.TEMPERROR, Reason.DNS_TIMED_OUT, TIMED_OUT.detail)
 
     def nothing(self, question: Question, answer: Answer) -> None:
         """A term asked for what is not there: a void lookup (section 4.6.4).
@@ -370,9 +384,7 @@ class Evaluation:
         for name in (yield from self.names_of_client(void_counts=True)):
             if is_within(name, question.name) and (yield from self.is_validated(name)):
                 return True
-        if self.out_of_time:
-            # RFC 7208 section 4.6.4: an exceeded time limit is a temperror; section 5.5 speaks of other DNS errors.
-            raise Stop(Result.TEMPERROR, Reason.DNS_TIMED_OUT, TIMED_OUT.detail)
+        self.require_time()
         return False
 
     # --- modifiers (RFC 7208 section 6) ---
