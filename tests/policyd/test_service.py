@@ -7,7 +7,9 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,6 +88,60 @@ def test_greylisting_defers_if_nothing_rejects_and_lets_the_retry_in() -> None:
     now[0] += 600
     (second,) = actions(policy, request(instance="4.5.6"))
     assert second.startswith(f"PREPEND X-Greylist: delayed 600 seconds by greylisting at {HOSTNAME}")
+
+
+WHITELISTS = {"clients": "example.org\n192.0.2.10\n", "recipients": "eve@\n"}
+
+
+def whitelisted(folder: Path, **options: Any) -> PolicyService:
+    for name, text in WHITELISTS.items():
+        (folder / name).write_text(text)
+    files = {f"whitelist_{name}": (folder / name, folder / f"{name}.local") for name in WHITELISTS}
+    settings = PolicySettings(fields=(), **files)
+    return service(settings, greylist=greylist(lambda: 1_800_000_000.0), **options)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "deferred"),
+    [
+        ({"client_name": "mx.example.org"}, False),
+        ({"client_name": "unknown"}, True),
+        ({}, True),
+        ({"recipient": "eve+x@mailbox.test"}, False),
+        ({"recipient": "<eve@mailbox.test>"}, False),
+        ({"recipient": BOB}, True),
+    ],
+)
+def test_whom_the_white_lists_of_postgrey_name_is_not_greylisted(
+    tmp_path: Path, attributes: dict[str, str], deferred: bool
+) -> None:
+    (action,) = actions(whitelisted(tmp_path), request(**attributes))
+    assert action.startswith("DEFER_IF_PERMIT 4.7.1 Greylisted" if deferred else "DUNNO")
+
+
+def test_white_lists_exempt_from_greylisting_only(tmp_path: Path) -> None:
+    exempt, others = whitelisted(tmp_path), {"client_name": "mx.example.org"}
+    assert actions(exempt, request(ip=LISTED, **others))[0].startswith("554 5.7.1 Service unavailable")
+    assert actions(exempt, request(ip=STRANGER, instance="2", **others))[0].startswith("550 5.7.23 ")
+
+
+def test_another_recipient_of_the_same_mail_is_greylisted(tmp_path: Path) -> None:
+    replies = actions(whitelisted(tmp_path), request(recipient=EVE), request(recipient=BOB), request(recipient=EVE))
+    assert [reply.split()[0] for reply in replies] == ["DUNNO", "DEFER_IF_PERMIT", "DUNNO"]
+
+
+def test_new_settings_have_their_white_lists_read_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    policy = whitelisted(tmp_path)
+    settings = policy.settings
+    (tmp_path / "recipients").write_text("two words\n")
+    (tmp_path / "recipients.local").write_text("bob@\n")
+    policy.settings = replace(settings)
+    assert f"white list: {tmp_path}/recipients:1: 'two words': an entry has no blanks" in caplog.text
+    replies = actions(policy, request(recipient=EVE), request(recipient=BOB))
+    assert [reply.split()[0] for reply in replies] == ["DEFER_IF_PERMIT", "DUNNO"]
+    with pytest.raises(FileNotFoundError):
+        policy.settings = replace(settings, whitelist_clients=(tmp_path / "nothing",))
+    assert actions(policy, request(recipient="bob@example.com", instance="7")) == ["DUNNO"]
 
 
 def test_fields_one_with_each_reply_once_a_message() -> None:

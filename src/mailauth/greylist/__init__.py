@@ -8,7 +8,8 @@ store (`mailauth.stores`), which all hosts of a site may share::
     if decision.deferred: send(decision.reply)
 
 Reading order: policy.py (the delays), records.py (what is kept), machine.py (states and transitions), keys.py (which
-attempts are the same), decision.py, check.py (one check as a plan), store.py, settings.py (exemptions), service.py.
+attempts are the same), decision.py, check.py (one check as a plan), store.py, settings.py (exemptions), whitelist.py
+(postgrey's), service.py.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from mailauth.greylist.records import Record, State
 from mailauth.greylist.service import AsyncGreylist, Greylist
 from mailauth.greylist.settings import Patterns, Settings, SettingsError, SettingsSource
 from mailauth.greylist.store import AsyncStore, Entry, Page, Store, StoreError, StoreErrorReason
+from mailauth.greylist.whitelist import ClientWhitelist, RecipientWhitelist, RefusedLine, Whitelists
 
 __all__ = [
     "CLIENT",
@@ -31,6 +33,7 @@ __all__ = [
     "AsyncGreylist",
     "AsyncStore",
     "Attempt",
+    "ClientWhitelist",
     "Decision",
     "Entry",
     "Event",
@@ -41,7 +44,9 @@ __all__ = [
     "Page",
     "Patterns",
     "Reason",
+    "RecipientWhitelist",
     "Record",
+    "RefusedLine",
     "Settings",
     "SettingsError",
     "SettingsSource",
@@ -50,6 +55,7 @@ __all__ = [
     "StoreError",
     "StoreErrorReason",
     "Transition",
+    "Whitelists",
     "admit",
     "check_attempt",
     "credit",

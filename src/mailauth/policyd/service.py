@@ -16,12 +16,16 @@ from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network
 
 from mailauth.aio import Authenticator, Session
+from mailauth.greylist import Action as GreylistAction
+from mailauth.greylist import Decision as GreylistDecision
 from mailauth.mail.names import parse_ip
 from mailauth.plan import IPAddress
 from mailauth.policyd.protocol import ProtocolError, Request, RequestParser, encode_action
-from mailauth.policyd.settings import PolicySettings
+from mailauth.policyd.settings import PolicySettings, read_whitelists
 from mailauth.spf import received_spf
+from mailauth.transaction.checks import Transaction
 from mailauth.transaction.decision import NOTHING, Action, Decision
+from mailauth.transaction.facts import bare_address
 
 _log = logging.getLogger("mailauth.policyd")
 
@@ -49,9 +53,11 @@ class _Mail:
 
 
 class PolicyService:
-    """Answers policy requests. `authenticator` may be replaced at any time: mails that have begun keep theirs.
+    """Answers policy requests. `authenticator`, `settings` and `networks` may be replaced at any time.
 
-    Clients in `networks`, and those that proved an identity (SASL), are not judged: DUNNO.
+    Mails that have begun keep their authenticator. New settings have their white lists read anew; `OSError` of a file
+    that cannot be read leaves all as it was. Clients in `networks`, and those that proved an identity (SASL), are not
+    judged: DUNNO.
     """
 
     def __init__(
@@ -62,12 +68,21 @@ class PolicyService:
     ) -> None:
         self.authenticator = authenticator
         self.settings = settings or PolicySettings()
-        self.networks = tuple(networks)
+        self.networks: Sequence[IPv4Network | IPv6Network] = tuple(networks)
         self.requests = 0
         self.actions: dict[str, int] = {}  # for metrics: the first word of each action
         self._mails: OrderedDict[str, _Mail] = OrderedDict()
         self._connections: set[_Connection] = set()
         self._finishing = False
+
+    @property
+    def settings(self) -> PolicySettings:
+        """What the administrator decided."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: PolicySettings) -> None:
+        self._whitelists, self._settings = read_whitelists(settings), settings
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection: many requests, one after another, until the other side closes it."""
@@ -175,10 +190,20 @@ class PolicyService:
         if phase == 3:
             known = mail.answers.get(request.recipient)
             if known is None:
+                self._exempt(session.transaction, request)
                 known = mail.answers[request.recipient] = await session.rcpt(request.recipient)
             return known
         # Behind RCPT nothing new is known: the message itself does not come here.
         return NOTHING
+
+    def _exempt(self, transaction: Transaction, request: Request) -> None:
+        """Leave out greylisting, and nothing else, for whom a white list names."""
+        # Postfix's client_name is "unknown" unless the address has the name and the name the address.
+        found = self._whitelists.exemption(transaction.ip, request.get("client_name"), request.recipient)
+        if found is not None:
+            reason, entry = found
+            accepted = GreylistDecision(GreylistAction.ACCEPT, reason, note=entry)
+            transaction.greylisted[bare_address(request.recipient)] = accepted
 
     def _next_field(self, mail: _Mail, request: Request) -> str | None:
         """The next field that this message is to get, on one line."""
