@@ -31,8 +31,8 @@ DEFAULT_TIME_LIMIT = 20.0
 """Seconds for one whole evaluation; RFC 7208 section 4.6.4 asks for at least 20 for check_host()."""
 
 _EARLY = 0.02
-"""Seconds before the deadline from which a resolver's "timed out" is that of the time limit which it was given: its clock
-is not ours, and a wait may end a little early."""
+"""Seconds before the deadline from which a resolver's "timed out" is that of the time limit which it was given: its
+clock is not ours, and a wait may end a little early."""
 
 _LONGEST_WAIT = 86_400.0
 """Seconds that a thread waits before it looks at the clock again; the system's calls do not take any number."""
