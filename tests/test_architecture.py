@@ -26,7 +26,7 @@ LAYERS = {
     "adapters": {"resolvers", "stores"},
     "transaction": {"transaction", "restrictions"},
     "front doors": {"sync", "aio"},
-    "programs": {"config", "cli", "policyd", "milter", "service", "aiosmtpd", "__main__"},
+    "programs": {"config", "cli", "policyd", "milter", "service", "aiosmtpd", "page", "__main__"},
 }
 # Protocols never import each other; adapters implement what the layers below define.
 SIBLINGS = {"foundation", "transaction", "programs"}

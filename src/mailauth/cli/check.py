@@ -18,15 +18,19 @@ from mailauth.cli.common import (
     EXIT_OK,
     UsageError,
     add_dns_options,
+    add_html_option,
     add_json_option,
     ip_of,
     open_input,
     print_json,
     resolver_of,
+    write_page,
 )
 from mailauth.mail.names import is_hostname
 
 if TYPE_CHECKING:
+    from mailauth.mail.lines import MessageSource
+    from mailauth.plan import IPAddress
     from mailauth.rbl import RblPolicy
     from mailauth.sync import Authenticator, Greylist
     from mailauth.transaction.report import Report
@@ -62,6 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     local.add_argument("-v", "--verbose", action="store_true", help="add the SPF tree and the details of DKIM")
     add_dns_options(parser)
     add_json_option(parser)
+    add_html_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -85,9 +90,14 @@ def _iso_8601(text: str) -> float:
 
 def run(options: argparse.Namespace) -> int:
     """Check the message and print the report; the exit status is the verdict."""
+    ip = ip_of(options.ip)
+    if options.now is None:
+        options.now = time.time()
     with ExitStack() as stack:
         message = stack.enter_context(open_input(options.message))
-        report = _check(options, message, stack)
+        authenticator = _configured(options, stack) if options.config else _authenticator(options, stack)
+        check = _check_for_page if options.html is not None else _check
+        report = check(options, authenticator, _not_empty(message, options.message), ip)
     if options.json:
         print_json(report.to_dict())
     else:
@@ -97,18 +107,32 @@ def run(options: argparse.Namespace) -> int:
     return {"reject": EXIT_REJECT, "defer": EXIT_DEFER}.get(report.verdict, EXIT_OK)
 
 
-def _check(options: argparse.Namespace, message: BinaryIO, stack: ExitStack) -> Report:
-    ip = ip_of(options.ip)
-    authenticator = _configured(options, stack) if options.config else _authenticator(options, stack)
+def _check(options: argparse.Namespace, authenticator: Authenticator, message: MessageSource, ip: IPAddress) -> Report:
     return authenticator.check(
-        _not_empty(message, options.message),
+        message,
         ip=ip,
         helo=options.helo,
         mail_from=options.mail_from,
         rcpt_to=options.rcpt_to,
         authenticated=options.authenticated,
-        now=time.time() if options.now is None else options.now,
+        now=options.now,
     )
+
+
+def _check_for_page(
+    options: argparse.Namespace, authenticator: Authenticator, message: BinaryIO, ip: IPAddress
+) -> Report:
+    """Check the message, write its page, and return the report."""
+    from mailauth.mail.header import split
+    from mailauth.page import render_report
+    from mailauth.resolvers import RecordingResolver
+
+    octets = message.read()
+    recorder = authenticator.resolver = RecordingResolver(authenticator.resolver)
+    report = _check(options, authenticator, octets, ip)
+    page = render_report(report, header=split(octets).header, asked=recorder.asked, now=options.now)
+    write_page(options.html, page)
+    return report
 
 
 def _authenticator(options: argparse.Namespace, stack: ExitStack) -> Authenticator:
@@ -122,7 +146,7 @@ def _authenticator(options: argparse.Namespace, stack: ExitStack) -> Authenticat
             greylist=_greylist(options.greylist, stack),
             resolver=resolver_of(options),
             time_limit=options.time_limit,
-            trace=options.verbose or options.json,
+            trace=_traced(options),
             rbl_policy=_rbl_policy(options),
         )
     except ValueError as error:
@@ -139,7 +163,7 @@ def _configured(options: argparse.Namespace, stack: ExitStack) -> Authenticator:
         authenticator = config.authenticator(
             config.load(options.config),
             resolver=resolver_of(options) if options.zone else None,
-            trace=options.verbose or options.json,
+            trace=_traced(options),
         )
     except (MailAuthError, ValueError) as error:
         raise UsageError(str(error)) from None
@@ -148,6 +172,11 @@ def _configured(options: argparse.Namespace, stack: ExitStack) -> Authenticator:
     if authenticator.greylist is not None:
         stack.callback(authenticator.greylist.close)
     return authenticator
+
+
+def _traced(options: argparse.Namespace) -> bool:
+    """Whether the whole SPF evaluation is to be shown."""
+    return options.verbose or options.json or options.html is not None
 
 
 def _hostname() -> str:

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TextIO
 
 from mailauth.mail import names
@@ -54,6 +55,27 @@ def add_dns_options(parser: argparse.ArgumentParser) -> None:
 def add_json_option(parser: argparse.ArgumentParser) -> None:
     """``--json``, the same for every sub-command that reports."""
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def add_html_option(parser: argparse.ArgumentParser) -> None:
+    """``--html``, the same for every sub-command that writes a page."""
+    parser.add_argument("--html", metavar="FILE", help="write the whole report as one page that needs nothing else")
+
+
+def write_page(path: str, page: str) -> None:
+    """Write a page to a file; it stands there whole, or not at all."""
+    target = Path(path)
+    if target.exists() and not target.is_file():
+        # A device or a pipe: there is nothing to replace.
+        target.write_text(page, encoding="utf-8")
+        return
+    new = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        new.write_text(page, encoding="utf-8")
+        new.replace(target)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
 
 
 def seconds(text: str) -> float:

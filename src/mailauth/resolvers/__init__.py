@@ -1,4 +1,4 @@
-"""Resolvers: from memory, through dnspython or c-ares, and a cache over any of them.
+"""Resolvers: from memory, through dnspython or c-ares, a cache over any of them, and one that notes what was asked.
 
 The public names of the resolvers. Each is imported when it is first named, since dnspython costs about 70 ms to
 import and most callers need one resolver.
@@ -12,20 +12,25 @@ if TYPE_CHECKING:
     from mailauth.resolvers.cache import Cache, CachingResolver
     from mailauth.resolvers.cares import CaresResolver
     from mailauth.resolvers.errors import ZoneError
+    from mailauth.resolvers.recording import Asked, RecordingResolver
     from mailauth.resolvers.system import AsyncDnspythonResolver, DnspythonResolver
     from mailauth.resolvers.zone import ZoneResolver
 
 __all__ = [
+    "Asked",
     "AsyncDnspythonResolver",
     "Cache",
     "CachingResolver",
     "CaresResolver",
     "DnspythonResolver",
+    "RecordingResolver",
     "ZoneError",
     "ZoneResolver",
 ]
 
 _HOME = {
+    "Asked": "recording",
+    "RecordingResolver": "recording",
     "CaresResolver": "cares",
     "AsyncDnspythonResolver": "system",
     "Cache": "cache",

@@ -1,0 +1,141 @@
+"""The page of one message: what it says, that it is whole, and that no message makes it anything else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mailauth.page.html import ELEMENTS
+from mailauth.resolvers import ZoneResolver
+from tests.page import samples
+from tests.page.test_html import Reader
+
+FRAME = {"html", "head", "meta", "style", "title", "body"}
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return samples.sample()
+
+
+@pytest.fixture(scope="module")
+def text(page: str) -> str:
+    return " ".join(Reader(page).text.split())
+
+
+def test_the_verdict_comes_first(page: str, text: str) -> None:
+    body = page[page.index("<body>") :]
+    assert re.search(r"<h1>.*?</h1>", body)
+    assert body.index("Rejected") < body.index("SMTP reply: ") < body.index("<nav") < body.index("<main>")
+    assert "decided by reject_rbl, reason rbl-score" in text
+    assert "Your offers – 20 percent off" in text
+
+
+def test_the_way_has_its_delays(text: str) -> None:
+    assert "14 min 31 s from the first to the last" in text
+    assert "app3.news.example.org (198.51.100.77) → relay.lists.example" in text
+    assert "with esmtpsa (TLS)" in text
+    assert text.index("→ relay.lists.example") < text.index("+14 min 31 s") < text.index("→ out7.mailer.example")
+
+
+def test_spf_is_a_tree_with_its_lookups(page: str, text: str) -> None:
+    # RFC 7208 section 4.6.4: include, include inside it, a.
+    assert "3 of 10 lookups, 1 of 2 void ones" in text
+    assert "include:_spf.mailer.example –no match lookup 1 of 10" in text
+    assert "include:_a.mailer.example –no match lookup 2 of 10" in text
+    assert "a:gone.example.org –no match lookup 3 of 10" in text
+    tree = page[page.index('id="spf"') : page.index('id="dkim"')]
+    assert tree.count("<details") == tree.count("</details>") >= 3
+
+
+def test_each_signature_has_its_card(text: str) -> None:
+    assert "k1._domainkey.mailer.example ✓passThe signature verifies" in text
+    assert "k1._domainkey.news.example.org ✗failThe body is not the one that was signed" in text
+    assert "1 of 2 pass" in text
+
+
+def test_dmarc_in_pictures_and_in_words(page: str, text: str) -> None:
+    assert "sp=quarantine of _dmarc.example.org" in text
+    pictures = re.findall(r'<svg viewBox="[^"]*" class="picture" role="img" aria-label="([^"]*)"', page)
+    assert len(pictures) == 2
+    assert "_dmarc.news.example.org: no record; _dmarc.example.org: p=reject sp=quarantine" in pictures[0]
+    assert "mailer.example: pass, not aligned (relaxed)" in pictures[1]
+
+
+def test_lists_say_where_to_ask_for_removal(page: str, text: str) -> None:
+    assert "CSS: low-reputation senders" in text
+    assert "The list says: https://www.spamhaus.org/query/ip/203.0.113.7" in text
+    assert set(re.findall(r'href="(https[^"]*)"', page)) == {"https://check.spamhaus.org/"}
+
+
+def test_keys_of_lists_are_masked(page: str) -> None:
+    """A zone with a key in it is a secret, in the questions as well."""
+    assert "secretkey" not in page
+    assert "7.113.0.203.***.zen.dq.spamhaus.net" in page
+
+
+def test_questions_stand_in_their_order(text: str) -> None:
+    questions = text[text.index("Questions to the DNS") :]
+    assert questions.index("7.113.0.203.in-addr.arpa PTR") < questions.index("out7.mailer.example A")
+    assert "timed out" in questions
+    assert "1 without an answer" in questions
+
+
+def test_the_page_is_whole_and_allows_nothing(page: str) -> None:
+    css = page[page.index("<style>") + 7 : page.index("</style>")]
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    assert f'<meta http-equiv="Content-Security-Policy" content="{policy}">' in page
+    assert "url(" not in css
+    assert "@import" not in css
+    seen = Reader(page)
+    assert set(seen.elements) <= ELEMENTS | FRAME
+    assert not {name for name, _ in seen.attributes} & {"src", "style", "action", "srcset", "data"}
+
+
+def test_ids_are_there_once_and_links_lead_somewhere(page: str) -> None:
+    ids = [value for name, value in Reader(page).attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]*)"', page)) <= set(ids)
+
+
+@pytest.mark.parametrize("attack", samples.ATTACKS)
+def test_a_hostile_message_adds_no_element(attack: str) -> None:
+    """The same page with the attack as with plain words: the same elements, the same attributes."""
+    seen = Reader(samples.hostile(attack))
+    assert set(seen.elements) <= ELEMENTS | FRAME
+    assert seen.elements.count("meta") == 7
+    names = {name for name, _ in seen.attributes}
+    assert not any(name.startswith("on") or name in ("style", "src", "srcdoc") for name in names)
+    links = [value for name, value in seen.attributes if name == "href"]
+    assert all(link and link.startswith(("#", "https://check.spamhaus.org/")) for link in links)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["Received", "From", "Subject", "DKIM-Signature", "X"]), st.binary(max_size=80))
+    ),
+    st.text(max_size=40),
+    st.text(max_size=40),
+)
+def test_any_message_has_a_page(fields: list[tuple[str, bytes]], helo: str, mail_from: str) -> None:
+    """Any octets in any field: a page of the same kind, never an exception."""
+    message = b"".join(name.encode() + b": " + value + b"\r\n" for name, value in fields) + b"\r\nbody\r\n"
+    page, _ = samples.check(message, ZoneResolver(), helo=helo, mail_from=mail_from)
+    assert set(Reader(page).elements) <= ELEMENTS | FRAME
+    page.encode("utf-8")
+
+
+def test_the_size_of_a_page_is_bounded() -> None:
+    """A thousand fields of any length do not make a page that no browser opens."""
+    huge = b"Received: from " + b"<" * 50_000 + b" by x; Sun, 29 Nov 2026 18:02:41 +0000\r\n"
+    message = huge * 20 + b"Received: by y\r\n" * 3000 + b"Subject: " + b"&" * 100_000 + b"\r\n\r\n"
+    page, _ = samples.check(message, ZoneResolver(), helo="h", mail_from="")
+    assert len(page) < 4_000_000
+    assert "more are not shown" in page
