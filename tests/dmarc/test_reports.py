@@ -7,6 +7,9 @@ import email.policy
 import gzip
 import json
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
@@ -18,6 +21,7 @@ import xmlschema
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailauth import MailAuthError
 from mailauth.cli import main
 from mailauth.dmarc import DmarcPolicy, Policy
 from mailauth.dmarc.reports import (
@@ -32,10 +36,11 @@ from mailauth.dmarc.reports import (
     recipients_of,
     row_of,
 )
+from mailauth.greylist import Record, State
 from mailauth.plan import run
 from mailauth.resolvers import ZoneResolver
 from mailauth.restrictions import Restrictions, check_dmarc
-from mailauth.stores import open_report_store
+from mailauth.stores import open_report_store, open_store
 from mailauth.stores import reports as store_reports
 from tests.dbservers import Server
 from tests.dmarc.world import Dkim, Spf, evaluate, zone
@@ -167,6 +172,107 @@ def test_threads_lose_nothing(store: ReportStore) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: store.add(5, published(), row(source_ip=f"192.0.2.{number % 4}")), range(200)))
     assert sum(count for _, count in store.rows(5, "example.com")) == 200
+
+
+PROGRAM = """
+import os, sys
+from mailauth.dmarc.reports import Published, Row
+from mailauth.stores import open_report_store
+store = open_report_store(sys.argv[1])
+def add(number):
+    domain = f"d{number % 2}.example"
+    published = Published(domain, "none", None, None, "r", "r", "0", "n", ("mailto:agg@example.com",))
+    store.add(7, published, Row(f"192.0.2.{number % 4}", "none", "pass", "fail", domain))
+"""
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a store whose tables are not there yet."""
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path}/results.db"
+    import psycopg
+
+    server: Server = request.getfixturevalue("postgres_server")
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS dmarc_rows, dmarc_domains")
+    return server.url
+
+
+def test_processes_that_begin_at_once_lose_nothing(new_url: str) -> None:
+    """Each finds no tables, and one of them makes these."""
+    program = PROGRAM + "sys.stdin.readline()\nfor number in range(20): add(number)"
+    words = [sys.executable, "-c", program, new_url]
+    started = [subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(6)]
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+    for process in started:
+        assert (process.communicate()[1], process.returncode) == ("", 0)
+    store = open_report_store(new_url)
+    assert sum(count for each in store.domains(7) for _, count in store.rows(7, each.domain)) == 6 * 20
+    store.close()
+
+
+def test_a_forked_child_gets_a_connection_of_its_own(new_url: str) -> None:
+    program = (
+        PROGRAM
+        + """
+add(0)
+child = os.fork()
+for _ in range(20):
+    add(0)
+if child == 0:
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert [count for _, count in store.rows(7, "d0.example")] == [41]
+store.close()
+"""
+    )
+    words = [sys.executable, "-W", "error", "-c", program, new_url]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.server
+def test_a_database_that_does_not_answer_holds_nobody_for_ever(postgres_server: Server) -> None:
+    store = open_report_store(f"{postgres_server.url}?time_limit=0.3")
+    store.forget(1 << 30)
+    store.add(7, published(), row())
+    postgres_server.freeze()
+    try:
+        with pytest.raises(TimeoutError):
+            store.add(7, published(), row())
+    finally:
+        postgres_server.thaw()
+    store.add(7, published(), row())
+    postgres_server.stop(signal.SIGKILL)
+    postgres_server.start()
+    store.add(7, published(), row())
+    assert sum(count for _, count in store.rows(7, "example.com")) >= 3
+    store.close()
+
+
+def test_a_file_that_was_removed_is_made_anew(tmp_path: Path) -> None:
+    store = open_report_store(f"sqlite:{tmp_path}/results.db")
+    store.add(7, published(), row())
+    for path in tmp_path.iterdir():
+        path.unlink()
+    store.add(7, published(), row())
+    assert store.rows(7, "example.com") == [(row(), 1)]
+    other = open_report_store(f"sqlite:{tmp_path}/results.db")
+    assert other.rows(7, "example.com") == [(row(), 1)]
+    store.close()
+    other.close()
+
+
+def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path}/greylist.db"
+    greylist = open_store(url)
+    assert greylist.compare_and_set("key", None, Record(State.WAITING, 1.0, 2.0, 1, 0, 5000))
+    with pytest.raises(MailAuthError, match="another program"):
+        open_report_store(url).add(7, published(), row())
+    greylist.close()
 
 
 def test_other_kinds_of_stores_are_refused() -> None:

@@ -76,8 +76,9 @@ def open_async_store(url: str, *, time_limit: float | None = None) -> AsyncStore
 def open_report_store(url: str) -> ReportStore:
     """The store of DMARC results for aggregate reports: ``sqlite:`` or ``postgresql:``, as `open_store` has them.
 
-    It may be the file or the database of a greylist: the tables are others. Safe to share between threads. Raises
-    `ValueError` for another kind of URL, and `mailauth.MailAuthError` where the driver is not installed.
+    In PostgreSQL it may share the database with a greylist: the tables are others; an SQLite file it has for itself.
+    Safe to share between threads and processes, and in a forked child. Raises `ValueError` for another kind of URL, and
+    `mailauth.MailAuthError` where the driver is not installed.
     """
     from mailauth.stores.reports import open_report_store as open_at
 

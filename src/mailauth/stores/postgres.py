@@ -256,7 +256,7 @@ class PostgresStore(_Wording, Store):
             connection.close()
 
     def _connect(self) -> Any:
-        connection = _timed_connection_class().connect(self._url, **self._options())
+        connection = timed_connection_class().connect(self._url, **self._options())
         try:
             connection.deadline = time.monotonic() + self._time_limit
             for statement in self._session():
@@ -276,7 +276,7 @@ _left_behind: list[object] = []
 
 
 @lru_cache(maxsize=1)
-def _timed_connection_class() -> Any:
+def timed_connection_class() -> Any:
     """A connection that gives up at a deadline of its own, even where the server does not answer at all."""
     psycopg = _driver()
 
