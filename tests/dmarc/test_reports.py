@@ -325,6 +325,43 @@ def test_the_mail() -> None:
     assert make_report(REPORTER, 19_000, published(), ROWS).message == b""
 
 
+@pytest.mark.parametrize("domain", ["a.example", "x." * 120 + "example.com", ".".join(["y" * 60] * 4)])
+def test_the_subject_is_never_encoded(domain: str) -> None:
+    """The ABNF of section 3.5.2 has no encoded words, however long the names are."""
+    reporter = Reporter("r" * 60 + ".example", "Répört & <Co>", "postmaster@receiver.example")
+    report = make_report(
+        reporter, 19_000, published(domain=domain), ROWS, recipients=["agg@example.com", "b@a.example"]
+    )
+    fields = report.message.partition(b"\r\n\r\n")[0].decode("ascii")
+    submitter, report_id = f"Submitter: {reporter.domain}", f"Report-ID: <2022-01-08_{domain}@{reporter.domain}>"
+    assert f"\r\nSubject: Report Domain: {domain}\r\n {submitter}\r\n {report_id}\r\n" in fields
+    mail = email.message_from_bytes(report.message, policy=email.policy.SMTP)
+    assert mail["To"] == "agg@example.com, b@a.example"
+    assert "Répört & <Co>" in mail.get_body().get_content()  # type: ignore[union-attr]
+    assert next(mail.iter_attachments()).get_filename() == report.filename
+    assert report == make_report(reporter, 19_000, published(domain=domain), ROWS, recipients=report.recipients)
+
+
+def test_a_report_has_a_row() -> None:
+    """RFC 9990 section 3.1.1.2: at least one record."""
+    with pytest.raises(ValueError, match="one row at least"):
+        make_report(REPORTER, 1, published(), [])
+    with pytest.raises(ValueError, match="no address"):
+        make_report(REPORTER, 1, published(), ROWS, recipients=["a\r\nBcc: b@example.com"])
+
+
+def test_a_reporter_is_written_in_a_labels() -> None:
+    reporter = Reporter("Bücher.example.", "Bücher", "postmaster@bücher.example")
+    assert (reporter.domain, reporter.email) == ("xn--bcher-kva.example", "postmaster@xn--bcher-kva.example")
+
+
+def test_a_row_is_bounded_whatever_was_signed() -> None:
+    dkim = [Dkim("example.com", "pass", "s"), *[Dkim("x" * 60 + ".test", "permerror", "s" * 10_000)] * 100]
+    row = row_of(evaluate(zone({"example.com": RUA}), "example.com", dkim=dkim), CLIENT)
+    assert row.dkim_results[0] == ("example.com", "s", "pass")
+    assert len(row.to_json()) < 8000
+
+
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_nothing_from_a_peer_breaks_the_xml(one: str, other: str) -> None:
     hostile = row(header_from=one, envelope_from=other, dkim_results=((one, other, "fail"),), reasons=(("other", one),))
@@ -334,7 +371,8 @@ def test_nothing_from_a_peer_breaks_the_xml(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", [("no host", "x", "a@b.example"), ("a.example", "", "a@b.example"),
-                                   ("a.example", "x", "nobody"), ("a.example", "x\n", "a@b.example")])  # fmt: skip
+                                   ("a.example", "x", "nobody"), ("a.example", "x\n", "a@b.example"),
+                                   ("a.example", "x", "a b@c.example"), ("a.example", "x", "(@c.example")])  # fmt: skip
 def test_a_reporter_that_cannot_be_one(wrong: tuple[str, str, str]) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         Reporter(*wrong)
@@ -343,9 +381,16 @@ def test_a_reporter_that_cannot_be_one(wrong: tuple[str, str, str]) -> None:
 # --- where it goes ----------------------------------------------------------------------------------------
 
 
-def goes_to(rua: tuple[str, ...], more: dict[tuple[str, str], list[str]], failures: Any = None) -> list[str]:
+def destinations(
+    rua: tuple[str, ...], more: dict[tuple[str, str], list[str]], failures: Any = None
+) -> tuple[list[str], list[str], list[str]]:
     known = {("_dmarc.example.com", "TXT"): ["v=DMARC1; p=none"], ("_dmarc.example.net", "TXT"): ["v=DMARC1; p=none"]}
-    return run(recipients_of(published(rua=rua)), ZoneResolver({**known, **more}, failures=failures))
+    found = run(recipients_of(published(rua=rua)), ZoneResolver({**known, **more}, failures=failures))
+    return list(found.addresses), list(found.refused), list(found.unknown)
+
+
+def goes_to(rua: tuple[str, ...], more: dict[tuple[str, str], list[str]], failures: Any = None) -> list[str]:
+    return destinations(rua, more, failures)[0]
 
 
 PERMIT = ("example.com._report._dmarc.red.example.net", "TXT")
@@ -362,6 +407,54 @@ def test_destinations_are_verified() -> None:
     assert goes_to(RED, {PERMIT: ["v=DMARC1; rua=mailto:x@victim.test"]}) == []
     many = tuple(f"mailto:a{number}@example.com" for number in range(30))
     assert goes_to(many, {}) == [f"a{number}@example.com" for number in range(5)]
+
+
+def test_step_9_a_host_of_the_same_organization_is_not_asked_for_another_address() -> None:
+    """The verification is for hosts of other organizations; what such a record says binds nobody here."""
+    permit = {("example.com._report._dmarc.mail.example.com", "TXT"): ["v=DMARC1; rua=mailto:x@victim.test"]}
+    assert goes_to(("mailto:agg@mail.example.com",), permit) == ["agg@mail.example.com"]
+
+
+def test_step_9_another_scheme_is_no_address() -> None:
+    assert goes_to(RED, {PERMIT: ["v=DMARC1; rua=https://red.example.net/reports"]}) == []
+
+
+def test_what_a_dns_error_hides_is_neither_taken_nor_refused() -> None:
+    assert destinations(RED, {}) == ([], ["red.example.net"], [])
+    assert destinations(RED, {}, {PERMIT: "timeout"}) == ([], [], ["red.example.net"])
+    inside, error = ("mailto:agg@mail.example.com",), {("_dmarc.mail.example.com", "TXT"): "servfail"}
+    assert destinations(inside, {}, error) == ([], [], ["mail.example.com"])
+    both = (*RED, "mailto:agg@example.com")
+    assert destinations(both, {}, {PERMIT: "timeout"}) == (["agg@example.com"], [], ["red.example.net"])
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("mailto:dmarc%21reports@example.com", "dmarc!reports@example.com"),  # RFC 9989 wants "!" and "," encoded
+        ("MAILTO:agg+dmarc@EXAMPLE.com?subject=x", "agg+dmarc@example.com"),
+        ("mailto:agg%40example.com@example.com", None),
+        ("mailto:a%0D%0ABcc:b@example.com", None),
+        ("mailto:(a)@example.com", None),
+        ("mailto:%22a%20b%22@example.com", None),
+        ("mailto:a..b@example.com", None),
+        ("mailto:agg@[192.0.2.1]", None),
+        (f"mailto:{'a' * 65}@example.com", None),
+    ],
+)
+def test_an_address_is_what_the_uri_stands_for(uri: str, address: str | None) -> None:
+    """RFC 6068 section 2; what is no plain address is malformed here, and ignored (RFC 9990 section 3.5)."""
+    assert goes_to((uri,), {}) == ([] if address is None else [address])
+
+
+@given(st.text("ab.~:/#[]@$&'()*+;=-%0ADd<> \"", max_size=12))
+def test_no_record_makes_a_mail_that_cannot_be_written(local_part: str) -> None:
+    addresses = goes_to((f"mailto:{local_part}@example.com",), {})
+    report = make_report(REPORTER, 1, published(), ROWS, recipients=addresses)
+    if addresses:
+        head = email.message_from_bytes(report.message, policy=email.policy.SMTP)
+        assert [str(each) for each in head["To"].addresses] == addresses
+        assert head["Bcc"] is None
 
 
 # --- in the whole -----------------------------------------------------------------------------------------
@@ -413,23 +506,61 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     url, out = f"sqlite:{tmp_path}/results.db", tmp_path / "out"
     store = open_report_store(url)
     day = int(datetime(2026, 11, 26, tzinfo=UTC).timestamp() // DAY)
-    store.add(day, published(rua=("mailto:agg@example.com",)), row())
-    store.add(day, published(domain="blue.example", rua=("mailto:agg@red.example.net",)), row())
+    store.add(day, published(rua=("mailto:(a@example.com", "mailto:agg@example.com")), row())
+    for _ in range(2):
+        store.add(day, published(domain="blue.example", rua=("mailto:agg@red.example.net",)), row())
+    store.add(day, published(domain="web.example", rua=("https://web.example/",)), row())
     store.close()
     words = ["dmarc", "report", "--store", url, "--day", "2026-11-26", "--output", str(out), "--domain", "mx.example"]
     (tmp_path / "zone").write_text('$TTL 60\n_dmarc.example.com. TXT "v=DMARC1; p=none"\n')
     assert main([*words, "--zone", str(tmp_path / "zone")]) == 0
-    text = capsys.readouterr().out
-    assert "example.com" in text
-    assert "1 messages, for agg@example.com" in text
-    assert "nobody: no address may have it" in text
+    lines = [line.partition(".xml.gz: ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "2 messages, for nobody; not agreed to take it: red.example.net",
+        "1 message, for agg@example.com",
+        "1 message, for nobody; rua= names no address that mail could go to",
+    ]
     files = sorted(path.name for path in out.iterdir())
-    assert [name.rsplit(".", 1)[-1] for name in files] == ["gz", "eml", "gz"]
+    assert [name.rsplit(".", 1)[-1] for name in files] == ["gz", "eml", "gz", "gz"]
     SCHEMA.validate(gzip.decompress((out / files[0]).read_bytes()).decode())
     assert main([*words, "--zone", str(tmp_path / "zone"), "--json", "--forget", "0"]) == 0
-    assert json.loads(capsys.readouterr().out)[1]["recipients"] == ["agg@example.com"]
-    with pytest.raises(SystemExit):
-        main([*words[:4], "--day", "2026-11-31", *words[6:]])
+    found = json.loads(capsys.readouterr().out)
+    assert [each["recipients"] for each in found] == [[], ["agg@example.com"], []]
+    assert found[1]["mail"] == found[1]["file"].replace(".xml.gz", ".eml")
+    for wrong in (["--day", "2026-11-31"], ["--forget", "-1"]):
+        with pytest.raises(SystemExit):
+            main([*words, *wrong])
     assert main(["dmarc", "report", "--store", "memory:", *words[4:]]) == 2
     assert main([*words[:4], "--day", "2020-01-01", *words[6:]]) == 0
     assert "no results for that day" in capsys.readouterr().out
+
+
+def test_the_command_says_what_could_not_be_looked_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that DNS hides has not refused: the exit status asks to run it again."""
+    url = f"sqlite:{tmp_path}/results.db"
+    store = open_report_store(url)
+    store.add(5, published(rua=("mailto:agg@example.com", *RED)), row())
+    store.close()
+    silent = ZoneResolver({("_dmarc.example.com", "TXT"): ["v=DMARC1; p=none"]}, failures={PERMIT: "timeout"})
+    monkeypatch.setattr("mailauth.cli.dmarc.resolver_of", lambda options: silent)
+    words = [
+        "dmarc",
+        "report",
+        "--store",
+        url,
+        "--day",
+        "1970-01-06",
+        "--output",
+        f"{tmp_path}/out",
+        "--domain",
+        "mx.example",
+    ]
+    assert main(words) == 1
+    assert capsys.readouterr().out.endswith(
+        "1 message, for agg@example.com; could not be looked up, run this again: red.example.net\n"
+    )
+    (tmp_path / "results.db").write_bytes(b"no database" * 100)
+    assert main(words) == 2
+    assert capsys.readouterr().err == "mailauth: the store failed: file is not a database\n"

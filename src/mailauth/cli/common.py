@@ -37,6 +37,11 @@ def one_line(text: str) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
+def counted(number: int, what: str) -> str:
+    """``1 message``, ``2 messages``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def add_dns_options(parser: argparse.ArgumentParser) -> None:
     """``--zone`` and ``--time-limit``, the same for every sub-command that asks the DNS."""
     group = parser.add_argument_group("DNS")

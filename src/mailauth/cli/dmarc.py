@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from mailauth.cli.common import (
     EXIT_OK,
@@ -14,6 +15,7 @@ from mailauth.cli.common import (
     UsageError,
     add_dns_options,
     add_json_option,
+    counted,
     one_line,
     print_json,
     resolver_of,
@@ -21,9 +23,15 @@ from mailauth.cli.common import (
 
 if TYPE_CHECKING:
     from mailauth.dmarc import DmarcResult
+    from mailauth.dmarc.reports import Recipients
+
+T = TypeVar("T")
 
 EXIT_NOT_PASS = 1
 """check and explain: any result but pass; lint: errors were found."""
+
+EXIT_LATER = 1
+"""report: a DNS error hides whether an address may have its report."""
 
 _STYLES = {"pass": "good", "fail": "bad", "none": "dim", "temperror": "doubt", "permerror": "bad"}
 _SEVERITIES = {"error": "bad", "warning": "doubt", "note": "dim"}
@@ -94,7 +102,8 @@ def _report_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     parser = commands.add_parser("report", help=summary, description=summary[0].upper() + summary[1:] + ".")
     parser.epilog = (
         "For each policy domain: the compressed XML, and the mail that carries it (.eml) where addresses may have it."
-        " Exit status: 0, or 2 for a mistake in the command."
+        " Exit status: 0; 1 if a DNS error hides whether an address may have its report (run it again); 2 for a mistake"
+        " in the command, or a store that fails."
     )
     add = parser.add_argument
     add("--store", metavar="URL", required=True, help="where results were added up: sqlite: or postgresql:")
@@ -107,7 +116,7 @@ def _report_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         metavar="ADDRESS",
         help="for questions, and the sender of the mails (default: postmaster@ the domain)",
     )
-    add("--forget", metavar="DAYS", type=int, help="afterwards drop what is older than so many days")
+    add("--forget", metavar="DAYS", type=_days, help="afterwards drop what is older than so many days")
     add_dns_options(parser)
     add_json_option(parser)
     parser.set_defaults(run=_report)
@@ -121,6 +130,13 @@ def _day(text: str) -> int:
         return (date.fromisoformat(text) - date(1970, 1, 1)).days
     except ValueError:
         raise argparse.ArgumentTypeError(f"not a day: {text!r}") from None
+
+
+def _days(text: str) -> int:
+    """How many days."""
+    if not (text.isascii() and text.isdigit() and len(text) < 6):
+        raise argparse.ArgumentTypeError(f"not a number of days: {text!r}")
+    return int(text)
 
 
 # --- check and explain ------------------------------------------------------------------------------------
@@ -254,32 +270,69 @@ def _report(options: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
     day = int(time.time() // DAY) - 1 if options.day is None else options.day
     folder, resolver = Path(options.output), resolver_of(options)
-    written = []
+    written: list[_Written] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for published in store.domains(day):
+        for published in _of_store(store.domains, day):
+            rows = _of_store(store.rows, day, published.domain)
+            if not rows:
+                continue
             recipients = run(recipients_of(published), resolver, time_limit=options.time_limit)
-            rows = store.rows(day, published.domain)
-            report = make_report(reporter, day, published, rows, recipients=recipients)
+            report = make_report(reporter, day, published, rows, recipients=recipients.addresses)
+            folder.mkdir(parents=True, exist_ok=True)
             (folder / report.filename).write_bytes(report.compressed)
-            if report.message:
-                (folder / report.filename.replace(".xml.gz", ".eml")).write_bytes(report.message)
-            messages = sum(count for _, count in rows)
-            written.append({"file": report.filename, "messages": messages, "recipients": list(recipients)})
+            mail = report.filename.replace(".xml.gz", ".eml") if report.message else None
+            if mail is not None:
+                (folder / mail).write_bytes(report.message)
+            written.append(_Written(report.filename, mail, sum(count for _, count in rows), recipients))
         if options.forget is not None:
-            store.forget(day - options.forget)
-    except OSError:
-        raise
-    except Exception as error:  # noqa: BLE001 - each driver has errors of its own
-        raise UsageError(f"the store failed: {error}") from None
+            _of_store(store.forget, day - options.forget)
     finally:
         store.close()
     if options.json:
-        print_json(written)
-        return EXIT_OK
-    for each in written:
-        to = ", ".join(each["recipients"]) or "nobody: no address may have it"  # type: ignore[arg-type]
-        print(one_line(f"{each['file']}  {each['messages']} messages, for {to}"))
-    if not written:
-        print("no results for that day")
-    return EXIT_OK
+        print_json([each.to_dict() for each in written])
+    else:
+        for each in written:
+            print(one_line(f"{each.file}: {each.words}"))
+        if not written:
+            print("no results for that day")
+    return EXIT_LATER if any(each.recipients.unknown for each in written) else EXIT_OK
+
+
+def _of_store(ask: Callable[..., T], *values: Any) -> T:
+    """What the store says, its errors in one line."""
+    try:
+        return ask(*values)
+    except Exception as error:  # noqa: BLE001 - each driver has errors of its own
+        raise UsageError(one_line(f"the store failed: {str(error) or type(error).__name__}")) from None
+
+
+class _Written(NamedTuple):
+    """One report that was written."""
+
+    file: str
+    mail: str | None
+    messages: int
+    recipients: Recipients
+
+    @property
+    def words(self) -> str:
+        addresses, refused, unknown = self.recipients
+        words = [f"{counted(self.messages, 'message')}, for {', '.join(addresses) or 'nobody'}"]
+        if refused:
+            words.append(f"not agreed to take it: {', '.join(refused)}")
+        if unknown:
+            words.append(f"could not be looked up, run this again: {', '.join(unknown)}")
+        if not (addresses or refused or unknown):
+            words.append("rua= names no address that mail could go to")
+        return "; ".join(words)
+
+    def to_dict(self) -> dict[str, Any]:
+        addresses, refused, unknown = map(list, self.recipients)
+        return {
+            "file": self.file,
+            "mail": self.mail,
+            "messages": self.messages,
+            "recipients": addresses,
+            "refused": refused,
+            "unknown": unknown,
+        }

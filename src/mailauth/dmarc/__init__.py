@@ -6,13 +6,15 @@
     result.result, result.disposition, result.detail
 
 Reading order: record.py (a record, with what is wrong with it), walk.py (the DNS tree walk and organizational domains),
-evaluate.py (discovery, alignment, pass or fail), result.py, policy.py (what a receiver decides), linter.py (advice).
+evaluate.py (discovery, alignment, pass or fail), result.py, policy.py (what a receiver decides), destinations.py
+(where reports may go), linter.py (advice), reports.py (aggregate reports).
 """
 
 from __future__ import annotations
 
+from mailauth.dmarc.destinations import Destination, verify_destinations
 from mailauth.dmarc.evaluate import check
-from mailauth.dmarc.linter import Finding, LintReport, Severity, build_record, lint, verify_destinations, zone_line
+from mailauth.dmarc.linter import Finding, LintReport, Severity, build_record, lint, zone_line
 from mailauth.dmarc.policy import DmarcPolicy
 from mailauth.dmarc.record import Alignment, DmarcRecord, DmarcRecordError, Policy, Psd, RecordProblem, parse_record
 from mailauth.dmarc.result import DmarcResult, Identifier, Override, OverrideType, Reason, Result
@@ -20,6 +22,7 @@ from mailauth.dmarc.walk import Visit, Walk, walk, walk_names
 
 __all__ = [
     "Alignment",
+    "Destination",
     "DmarcPolicy",
     "DmarcRecord",
     "DmarcRecordError",

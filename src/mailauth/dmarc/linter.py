@@ -10,16 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
+from mailauth.dmarc.destinations import host_of, verify_destinations
 from mailauth.dmarc.record import Alignment, DmarcRecord, DmarcRecordError, Policy, Psd, parse_record
-from mailauth.dmarc.walk import Walk, question_at, visit, walk, walk_from, walk_names
+from mailauth.dmarc.walk import Walk, question_at, visit, walk_from, walk_names
 from mailauth.mail.names import is_fqdn, is_within, to_ascii
 from mailauth.mail.text import printable
 from mailauth.plan import Plan, Question, ask_all
-
-MAX_DESTINATIONS = 10
-"""Hosts of reporting URIs that are asked about."""
 
 
 class Severity(StrEnum):
@@ -226,57 +223,19 @@ def _of_inheritance(record: DmarcRecord, found: Walk) -> Iterator[Finding]:
         yield Finding(Severity.WARNING, "not-inherited", words)
 
 
-def destination(uri: str) -> str | None:
-    """The host that reports for a URI go to, as A-labels (RFC 9990 section 4 step 1); None where it names none."""
-    if uri.lower().startswith("mailto:"):
-        host: str | None = unquote(uri[7:].partition("?")[0]).rpartition("@")[2]
-    else:
-        try:
-            host = urlsplit(uri).hostname
-        except ValueError:
-            host = None
-    return to_ascii(host) if host else None
-
-
-def verify_destinations(domain: str, hosts: list[str], own: Walk | None = None) -> Plan[dict[str, bool | None]]:
-    """Whether each host takes reports about a domain (RFC 9990 section 4); None where a DNS error hides it.
-
-    Hosts of the same organization need no authorization. `own` is the walk from the domain, where it was made.
-    """
-    if own is None:
-        own = yield from walk(domain)
-    hosts = list(dict.fromkeys(hosts))[:MAX_DESTINATIONS]
-    permits = [Question(f"{domain}._report._dmarc.{host}", "TXT") for host in hosts]
-    names = list(dict.fromkeys(name for host in hosts for name in walk_names(host)))
-    answers = yield from ask_all([*permits, *map(question_at, names)])
-    visits = {name: visit(name, answer) for name, answer in zip(names, answers[len(hosts) :], strict=True)}
-    found: dict[str, bool | None] = {}
-    for host, answer in zip(hosts, answers, strict=False):
-        organizational = walk_from(host, visits).organizational_domain
-        ours = own.organizational_domain
-        # RFC 9990 section 4 step 6: v=DMARC1 first, whatever else there is.
-        agreed = answer.found and any(parse_record(text) is not None for text in answer.texts)
-        if agreed or (organizational is not None and organizational == ours):
-            found[host] = True
-        else:
-            # Hidden by a DNS error: whether it agreed, or whether it belongs to us and need not agree.
-            found[host] = None if answer.failed or organizational is None or ours is None else False
-    return found
-
-
 def _destinations(record: DmarcRecord, found: Walk) -> Plan[list[Finding]]:
     """RFC 9990 section 4: receivers send no reports to another organization that did not agree."""
-    hosts = {uri: destination(uri) for uri in (*record.rua, *record.ruf)}
+    hosts = {uri: host_of(uri) for uri in (*record.rua, *record.ruf)}
     outside = [host for host in hosts.values() if host is not None and not is_within(host, found.start)]
     if not outside:
         return []
     verified = yield from verify_destinations(found.start, outside, found)
     findings = []
-    for host, agreed in verified.items():
+    for host, destination in verified.items():
         name = f"{found.start}._report._dmarc.{host}"
-        if agreed is None:
+        if destination.agreed is None:
             findings.append(Finding(Severity.WARNING, "dns-error", f"{name} could not be looked up"))
-        elif not agreed:
+        elif not destination.agreed:
             words = f"{host} has not agreed to take reports about {found.start}: receivers send none there"
             findings.append(Finding(Severity.ERROR, "not-authorised", words, f'{name}. TXT "v=DMARC1"'))
     return findings

@@ -5,31 +5,38 @@ equal rows; `make_report` writes the mail. Nothing is sent, and nothing is read:
 """
 
 # SECURITY: rows hold what peers sent (domains, selectors). They are bounded in length and number, and the XML has no
-# control characters, whatever a peer sent.
+# control characters, whatever a peer sent. Addresses of recipients come from whoever owns the domain in From: what is
+# no plain address is passed over, and the fields of the mail are written here, not parsed and folded by a library.
 
 from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
-from typing import Any, Protocol
+from email.utils import format_datetime
+from hashlib import sha256
+from typing import Any, NamedTuple, Protocol
 from xml.etree import ElementTree
 
-from mailauth.dmarc.linter import destination, verify_destinations
-from mailauth.dmarc.record import Policy, parse_record
+from mailauth.dmarc.destinations import mailto_address, plain_address, verify_destinations
+from mailauth.dmarc.record import Policy
 from mailauth.dmarc.result import DmarcResult, Identifier, Override, OverrideType, Result
 from mailauth.mail.names import is_hostname, to_ascii
 from mailauth.mail.text import printable
-from mailauth.plan import IPAddress, Plan, Question, ask_all
+from mailauth.plan import MAX_NAME_OCTETS, IPAddress, Plan
 
 NAMESPACE = "urn:ietf:params:xml:ns:dmarc-2.0"
 DAY = 86_400
+FOLD = "\r\n "
 MAX_SIGNATURES = 100
 """Signatures in one row (RFC 9990 section 3.1.3)."""
+
+MAX_SIGNATURE_CHARACTERS = 4096
+"""Of domains and selectors of the signatures in one row, which a peer chooses; a signature has some forty."""
 
 MAX_ROWS = 10_000
 """Different rows of one policy domain and day: whoever sends mail chooses what is in them."""
@@ -141,11 +148,20 @@ def row_of(result: DmarcResult, ip: IPAddress, *, applied: Policy | None = None)
         header_from=result.author_domain or "",
         envelope_from=None if spf is None else spf.domain,
         reasons=tuple((each.type.value, printable(each.comment, 200)) for each in reasons),
-        dkim_results=tuple(
-            (each.domain, each.selector or "unknown", each.result) for each in signatures[:MAX_SIGNATURES]
-        ),
+        dkim_results=tuple(_dkim_results(signatures[:MAX_SIGNATURES])),
         spf_result=None if spf is None else (spf.domain, spf.result),
     )
+
+
+def _dkim_results(signatures: Iterable[Identifier]) -> Iterator[tuple[str, str, str]]:
+    room = MAX_SIGNATURE_CHARACTERS
+    for each in signatures:
+        # RFC 9990 has no signature without a selector; a longer one than the DNS has room for is no selector.
+        selector = (each.selector or "unknown")[:MAX_NAME_OCTETS]
+        room -= len(each.domain) + len(selector)
+        if room < 0:
+            return
+        yield each.domain, selector, each.result
 
 
 def _preference(result: DmarcResult) -> Any:
@@ -170,7 +186,8 @@ def _preference(result: DmarcResult) -> Any:
 class Reporter:
     """Who reports: this receiver's domain, the name of the organization, and an address for questions.
 
-    Raises `ValueError` for what cannot stand in a report.
+    The address is the sender of the mails, too. U-labels are converted. Raises `ValueError` for what cannot stand in a
+    report.
     """
 
     domain: str
@@ -179,14 +196,19 @@ class Reporter:
     extra_contact_info: str = ""
 
     def __post_init__(self) -> None:
-        name = to_ascii(self.domain)
-        if name is None or not is_hostname(name):
+        domain = to_ascii(self.domain)
+        if domain is None or not is_hostname(domain):
             raise ValueError(f"the reporter's domain is no host name: {self.domain!r}")
-        for value in (self.org_name, self.email, self.extra_contact_info):
+        for value in (self.org_name, self.extra_contact_info):
             if not value.isprintable():
                 raise ValueError(f"not printable: {value!r}")
-        if self.email.count("@") != 1 or not self.org_name:
-            raise ValueError("a reporter has a name, and an address for questions")
+        if not self.org_name:
+            raise ValueError("a reporter has a name")
+        email = plain_address(self.email)
+        if email is None:
+            raise ValueError(f"a reporter has an address for questions, and this is none: {self.email!r}")
+        object.__setattr__(self, "domain", domain)
+        object.__setattr__(self, "email", email)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +235,13 @@ def make_report(
 ) -> AggregateReport:
     """The report about one policy domain and day; `recipients` are addresses (see `recipients_of`).
 
-    The same rows make the same file: a report that is sent again is seen to be the same (RFC 9990 section 3.5.2).
+    The same rows make the same file and mail: a report that is sent again is seen to be the same (RFC 9990 section
+    3.5.2). Raises `ValueError` without a row, which a report must have (section 3.1.1.2), and for a recipient that is
+    no plain address.
     """
+    rows = list(rows)
+    if not rows:
+        raise ValueError(f"nothing to report about {published.domain}: a report has one row at least")
     begin, end = day * DAY, (day + 1) * DAY - 1
     # RFC 9990 section 3.5.1
     report_id = f"{datetime.fromtimestamp(begin, UTC):%Y-%m-%d}_{published.domain}@{reporter.domain}"
@@ -309,49 +336,60 @@ def _mail(
     end: int,
 ) -> bytes:
     """RFC 9990 section 3.5.2. The site signs and sends it, so that it passes DMARC itself."""
-    mail = EmailMessage(policy=SMTP)
-    mail["From"] = reporter.email
-    mail["To"] = ", ".join(recipients)
-    mail["Subject"] = f"Report Domain: {published.domain} Submitter: {reporter.domain} Report-ID: <{report_id}>"
-    mail["Date"] = datetime.fromtimestamp(end + 1, UTC)
-    mail["Message-ID"] = f"<{report_id}>"
-    mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(
+    for address in recipients:
+        if plain_address(address) != address:
+            raise ValueError(f"no address that a report could go to: {address!r}")
+    # Folded here: a library would encode a long name (RFC 2047), and the RFC's ABNF of the subject forbids that.
+    fields = [
+        f"From: {reporter.email}",
+        f"To: {f',{FOLD}'.join(recipients)}",
+        f"Subject: Report Domain: {published.domain}{FOLD}Submitter: {reporter.domain}{FOLD}Report-ID: <{report_id}>",
+        f"Date: {format_datetime(datetime.fromtimestamp(end + 1, UTC))}",
+        f"Message-ID: <{report_id}>",
+        "Auto-Submitted: auto-generated",
+    ]
+    body = EmailMessage(policy=SMTP)
+    body.set_content(
         f"This is a DMARC aggregate report of {reporter.org_name} about {published.domain},"
-        f" for {datetime.fromtimestamp(end, UTC):%Y-%m-%d} (UTC).\n"
+        f" for {datetime.fromtimestamp(end, UTC):%Y-%m-%d} (UTC).\n",
+        cte="quoted-printable",
     )
-    mail.add_attachment(compressed, maintype="application", subtype="gzip", filename=filename)
-    return mail.as_bytes()
+    body.add_attachment(compressed, maintype="application", subtype="gzip", filename=filename)
+    body.set_boundary(f"=_{sha256(compressed).hexdigest()[:32]}")  # neither in base64 nor in quoted-printable
+    return "\r\n".join([*fields, ""]).encode("ascii") + body.as_bytes()
 
 
 # --- where it goes ----------------------------------------------------------------------------------------
 
 
-def recipients_of(published: Published) -> Plan[list[str]]:
+class Recipients(NamedTuple):
+    """Where a report goes: the addresses, and the hosts that it does not go to, by why."""
+
+    addresses: tuple[str, ...]
+    refused: tuple[str, ...] = ()  # of other organizations, which did not agree to take it
+    unknown: tuple[str, ...] = ()  # a DNS error hides whether they did: ask again
+
+
+def recipients_of(published: Published) -> Plan[Recipients]:
     """A plan of the addresses that a report goes to: mailto URIs in their order, those of others only if they agree.
 
     RFC 9990 section 4: a destination of another organization has to publish its agreement, and may name another
-    address of the same host. Other schemes than mailto are passed over (RFC 9989 section 4.7), and so is what a DNS
-    error hides.
+    address of the same host. Passed over are URIs of other schemes than mailto (RFC 9989 section 4.7), and those that
+    name no plain address (RFC 9990 section 3.5).
     """
-    addresses: dict[str, str] = {}
+    wanted = {}
     for uri in published.rua:
-        host = destination(uri)
-        if uri.lower().startswith("mailto:") and host is not None:
-            addresses[uri[7:].partition("?")[0]] = host
-    verified = yield from verify_destinations(published.domain, list(addresses.values()))
-    hosts = [host for host in dict.fromkeys(addresses.values()) if verified.get(host)]
-    permits = [Question(f"{published.domain}._report._dmarc.{host}", "TXT") for host in hosts]
-    answers = (yield from ask_all(permits)) if permits else []
-    replaced: dict[str, list[str]] = {}
-    for host, answer in zip(hosts, answers, strict=True):
-        records = [parse_record(text) for text in answer.texts] if answer.found else []
-        others = [uri for record in records for uri in getattr(record, "rua", ())]
-        if others:
-            # Step 9: of the same host, or no report at all.
-            same = [uri[7:].partition("?")[0] for uri in others if destination(uri) == host]
-            replaced[host] = same if len(same) == len(others) else []
+        address = mailto_address(uri)
+        if address is not None:
+            wanted[address] = address.rpartition("@")[2]
+    destinations = yield from verify_destinations(published.domain, list(wanted.values()))
     found: list[str] = []
-    for address, host in addresses.items():
-        found += replaced.get(host, [address]) if host in hosts else []
-    return list(dict.fromkeys(found))[:MAX_DESTINATIONS]
+    for address, host in wanted.items():
+        destination = destinations.get(host)
+        if destination is not None and destination.agreed:
+            found += [address] if destination.instead is None else destination.instead
+    return Recipients(
+        tuple(dict.fromkeys(found))[:MAX_DESTINATIONS],
+        tuple(host for host, each in destinations.items() if each.agreed is False),
+        tuple(host for host, each in destinations.items() if each.agreed is None),
+    )
