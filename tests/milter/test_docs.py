@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from mailauth.config import MilterConfig
+from mailauth.config.reader import slots_of
 from mailauth.milter import MilterServer
-from mailauth.milter.settings import MilterSettings
 from tests.milter.peer import connected, in_loop
 
 PAGE = (Path(__file__).parents[2] / "docs" / "milter.md").read_text()
@@ -41,4 +41,4 @@ def test_the_codec() -> None:
 
 def test_every_setting_is_described() -> None:
     described = re.findall(r"^\| `(\w+)` \| .* \| (?:`(.*?)`) \| ", PAGE, re.MULTILINE)
-    assert [name for name, _ in described] == [setting.name for setting in fields(MilterSettings)]
+    assert [name for name, _ in described] == list(slots_of(MilterConfig))

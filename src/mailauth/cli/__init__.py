@@ -27,7 +27,10 @@ _COMMANDS = {
     "dmarc": "evaluate, explain, check and write DMARC records",
     "rbl": "ask block lists about an address or a domain",
     "greylist": "look into a greylist store and change it",
-    "config": "check a configuration file",
+    "policyd": "serve Postfix's check_policy_service: SPF, block lists, greylisting",
+    "milter": "serve Postfix's smtpd_milters: verify, add Authentication-Results, sign",
+    "serve": "the policy service and the milter in one process",
+    "config": "check a configuration file, or make one from OpenDKIM's",
 }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from mailauth.cli.common import EXIT_OK, Paint, UsageError, add_json_option, one_line, print_json
 from mailauth.config import Config, ConfigError, import_opendkim, lists_of, load
+from mailauth.service.application import addresses
 from mailauth.stores.urls import redact
 
 EXIT_MISTAKES = 1
@@ -126,6 +127,8 @@ def _summary(config: Config) -> Iterator[tuple[str, Any]]:
     )
     if config.listen is not None:
         yield "listen", _listen(config)
+    for name, sockets in addresses(config, ("policyd", "milter")).items():
+        yield name, list(sockets)
 
 
 def _resolver(config: Config) -> str:

@@ -16,7 +16,13 @@ from __future__ import annotations
 import pathlib
 from os import PathLike
 
-from mailauth.config.building import async_authenticator, async_resolver, authenticator, signing_table, sync_resolver
+from mailauth.config.building import (
+    async_authenticator,
+    async_resolver,
+    authenticator,
+    signing_table,
+    sync_resolver,
+)
 from mailauth.config.checks import findings, list_findings
 from mailauth.config.errors import ConfigError, Mistake
 from mailauth.config.greylist import SettingsFile, read_greylist_settings
@@ -29,14 +35,17 @@ from mailauth.config.schema import (
     Deadlines,
     GreylistConfig,
     ListenConfig,
+    MilterConfig,
+    PolicydConfig,
     RblConfig,
     ResolverConfig,
     RestrictionConfig,
+    ServiceConfig,
     SigningConfig,
 )
 from mailauth.config.signing import load_signing_table
 from mailauth.config.source import read_document, read_text
-from mailauth.config.values import DeliveryUrl, parse_delivery_url
+from mailauth.config.values import DeliveryUrl, ListenAddress, parse_delivery_url, parse_listen
 
 __all__ = [
     "Config",
@@ -45,11 +54,15 @@ __all__ = [
     "DeliveryUrl",
     "GreylistConfig",
     "Imported",
+    "ListenAddress",
     "ListenConfig",
+    "MilterConfig",
     "Mistake",
+    "PolicydConfig",
     "RblConfig",
     "ResolverConfig",
     "RestrictionConfig",
+    "ServiceConfig",
     "SettingsFile",
     "SigningConfig",
     "async_authenticator",
@@ -61,6 +74,7 @@ __all__ = [
     "load_signing_table",
     "parse",
     "parse_delivery_url",
+    "parse_listen",
     "read_greylist_settings",
     "signing_table",
     "sync_resolver",

@@ -15,12 +15,14 @@ from mailauth.config.lists import read_lists
 from mailauth.config.schema import Config, ResolverConfig, SigningConfig
 from mailauth.config.signing import load_signing_table
 from mailauth.dkim import SigningRule, SigningTable
+from mailauth.greylist import AsyncStore, SettingsSource
 from mailauth.greylist import Settings as GreylistSettings
-from mailauth.greylist import SettingsSource
 from mailauth.rbl import Monitor
 from mailauth.stores import open_report_store
 
 if TYPE_CHECKING:
+    from contextlib import AsyncExitStack
+
     from mailauth import aio, sync
     from mailauth.plan import AsyncResolver, Resolver
     from mailauth.resolvers import AsyncDnspythonResolver, DnspythonResolver, ZoneResolver
@@ -53,15 +55,27 @@ def async_authenticator(
     resolver: AsyncResolver | None = None,
     trace: bool = False,
     clock: Callable[[], float] = time.time,
+    greylist_store: AsyncStore | None = None,
+    closing: AsyncExitStack | None = None,
 ) -> aio.Authenticator:
-    """The `mailauth.aio.Authenticator` that the configuration describes; the arguments of `authenticator`."""
+    """The `mailauth.aio.Authenticator` that the configuration describes; the arguments of `authenticator`.
+
+    `greylist_store` is used in place of the store that is named, where one is named. What is opened here, except for
+    the resolver, is closed with `closing`; a program that goes on with it until its end needs none.
+    """
     from mailauth import aio
 
+    arguments = _arguments(config, trace, clock)
+    if closing is not None and arguments["dmarc_reports"] is not None:
+        closing.callback(arguments["dmarc_reports"].close)
     greylist = None
     if config.greylist.store is not None:
-        greylist = aio.Greylist(config.greylist.store, **_greylist_arguments(config, clock))
+        store = config.greylist.store if greylist_store is None else greylist_store
+        greylist = aio.Greylist(store, **_greylist_arguments(config, clock))
+        if closing is not None and greylist_store is None:
+            closing.push_async_callback(greylist.close)
     own = async_resolver(config.resolver) if resolver is None else resolver
-    return aio.Authenticator(greylist=greylist, resolver=own, **_arguments(config, trace, clock))
+    return aio.Authenticator(greylist=greylist, resolver=own, **arguments)
 
 
 def _arguments(config: Config, trace: bool, clock: Callable[[], float]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ can be used.
 
 from __future__ import annotations
 
+import grp
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -75,8 +76,28 @@ def _dependencies(config: Config) -> Iterator[Finding]:
     if config.greylist.store is not None and not any(text.startswith("greylist") for text in _texts(config)):
         words = "nothing is greylisted: put greylist into a list of [restrictions]"
         yield ("greylist", "store"), words, ("restrictions",)
+    yield from _services(config)
     if config.listen is not None and config.listen.tls_key and not config.listen.tls_certificate:
         yield ("listen", "tls_key"), "a key without tls_certificate", ("listen", "tls_certificate")
+
+
+def _services(config: Config) -> Iterator[Finding]:
+    milter, group = config.milter, config.service.socket_group
+    if milter is not None and not milter.listen + milter.listen_verify + milter.listen_sign:
+        yield ("milter",), "it listens nowhere: set listen, listen_verify or listen_sign", ("milter",)
+    if milter is not None and milter.listen_sign and not config.signing and config.signing_table is None:
+        yield ("milter", "listen_sign"), "nothing signs: set [[signing]] or signing_table", ("signing",)
+    verifies = milter is not None and bool(milter.listen + milter.listen_verify) and milter.policy.remove_forged
+    if verifies and config.policyd is not None and "authentication-results" in config.policyd.policy.fields:
+        words = "the milter would take it for forged: leave Authentication-Results to the milter"
+        yield ("policyd", "fields"), words, ()
+    if config.service.workers > 1 and (config.greylist.store or "").startswith("memory:"):
+        yield ("service", "workers"), "each worker would have a memory: of its own: use another greylist.store", ()
+    if group is not None:
+        try:
+            grp.getgrnam(group)
+        except KeyError:
+            yield ("service", "socket_group"), f"there is no group {group!r}", ()
 
 
 def _texts(config: Config) -> list[str]:

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from mailauth.config.errors import ConfigError, Mistake
 from mailauth.config.source import read_text
+from mailauth.config.values import parse_listen
 from mailauth.mail.names import is_fqdn, to_ascii
 from mailauth.mail.text import printable
 
@@ -271,11 +272,23 @@ class _Import:
         default = self.settings.get("on-default")
         if default is not None and default.value[:1].lower() != "a":
             self._note(default, "taken over for failures of our own alone; see check_dkim in restrictions.data")
-        table: dict[str, Any] = {name: [self._socket(self.settings["socket"])]}
+        table: dict[str, Any] = {}
+        if sockets := list(self._sockets(self.settings["socket"])):
+            table[name] = sockets
         table["on_failure"] = "accept" if failure[:1].lower() == "a" else "tempfail"
         if self._is_on("keepauthresults"):
             table["remove_forged"] = False
         return table
+
+    def _sockets(self, setting: _Line) -> Iterator[str]:
+        """The socket in our notation; none, with a note, where it is no address."""
+        listen = self._socket(setting)
+        try:
+            parse_listen(listen)
+        except ValueError as error:
+            self._note(setting, f"not taken over: {error}")
+        else:
+            yield listen
 
     def _socket(self, setting: _Line) -> str:
         """``inet:port@host`` and ``local:/path`` in our notation."""

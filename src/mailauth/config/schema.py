@@ -18,6 +18,7 @@ from mailauth.config.values import (
     DeliveryText,
     DomainName,
     HostName,
+    ListenText,
     Network,
     Port,
     ReportStoreText,
@@ -26,13 +27,16 @@ from mailauth.config.values import (
     SelectorText,
     SenderText,
     SigningDomain,
+    SocketMode,
     StoreText,
 )
 from mailauth.dkim import DkimPolicy
 from mailauth.dmarc import DmarcPolicy
 from mailauth.greylist import Action as GreylistAction
 from mailauth.greylist import GreylistPolicy
+from mailauth.milter.settings import MilterSettings
 from mailauth.plan import DEFAULT_TIME_LIMIT
+from mailauth.policyd.settings import PolicySettings
 from mailauth.rbl import DEFAULT_THRESHOLD, RblPolicy, Rule, check_threshold
 from mailauth.spf import SpfPolicy
 
@@ -163,6 +167,47 @@ class ListenConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicydConfig:
+    """``[policyd]``: the policy service beside Postfix."""
+
+    listen: tuple[ListenText, ...] = ("inet:127.0.0.1:10040",)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+
+
+@dataclass(frozen=True, slots=True)
+class MilterConfig:
+    """``[milter]``: the milter beside Postfix; each list of sockets has its mode."""
+
+    listen: tuple[ListenText, ...] = ()
+    """Sockets that verify and sign."""
+    listen_verify: tuple[ListenText, ...] = ()
+    """Sockets that only verify, for port 25."""
+    listen_sign: tuple[ListenText, ...] = ()
+    """Sockets that only sign, for submission."""
+    policy: MilterSettings = field(default_factory=MilterSettings)
+
+
+LogFormat: TypeAlias = Literal["plain", "json"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceConfig:
+    """``[service]``: how the services run."""
+
+    socket_mode: SocketMode = "0660"
+    """Who may connect to unix sockets."""
+    socket_group: str | None = None
+    """The group of unix sockets; without it, that of the process."""
+    log: LogFormat = "plain"
+    metrics: ListenText | None = None
+    """Where counters (``/metrics``) and the health check (``/health``) are served over HTTP."""
+    workers: Count = 1
+    """Processes that share the sockets."""
+    grace: Seconds = 30.0
+    """How long SIGTERM waits for what is in hand."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A whole configuration file."""
 
@@ -186,3 +231,6 @@ class Config:
     signing_table: Path | None = None
     """The same as a file of its own: ``[[sign]]`` tables (TOML), or a classic key list."""
     listen: ListenConfig | None = None
+    policyd: PolicydConfig | None = None
+    milter: MilterConfig | None = None
+    service: ServiceConfig = field(default_factory=ServiceConfig)

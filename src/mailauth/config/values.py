@@ -7,6 +7,7 @@ A value that cannot be read is a ValueError whose words say what would do.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -116,6 +117,58 @@ def parse_delivery_url(url: str) -> DeliveryUrl:
     return DeliveryUrl(parts.scheme, host, parts.port or _PORTS[parts.scheme], path if not host else "")
 
 
+class ListenAddress(NamedTuple):
+    """Where a service listens: `kind` is "inet" (`host`, `port`), "unix" (`path`) or "systemd" (a socket's `name`)."""
+
+    kind: str
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    name: str = ""
+
+
+_LISTEN = "expected inet:HOST:PORT, unix:/PATH, or systemd:NAME"
+
+
+def parse_listen(text: str) -> ListenAddress:
+    """``inet:HOST:PORT``, ``inet:[IPv6]:PORT``, ``unix:/PATH``, ``systemd:NAME``. Raises `ValueError`.
+
+    NAME is a socket's FileDescriptorName= (systemd.socket(5)). As in Postfix, HOST may be missing: every address.
+    """
+    kind, _, rest = text.partition(":")
+    if kind == "unix" and rest.startswith("/") and "\0" not in rest:
+        if len(os.fsencode(rest)) > MAX_SOCKET_PATH:
+            raise ValueError(f"{text!r}: the path of a unix socket has at most {MAX_SOCKET_PATH} octets")
+        return ListenAddress("unix", path=rest)
+    if kind == "systemd" and re.fullmatch(r"[!-9;-~]{1,255}", rest):
+        return ListenAddress("systemd", name=rest)
+    host, colon, port = rest.rpartition(":")
+    if kind != "inet" or not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError(f"{text!r}: {_LISTEN}")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if host:
+        _check_host(host)
+    return ListenAddress("inet", host=host, port=int(port))
+
+
+MAX_SOCKET_PATH = 107
+"""Octets of the path of a unix socket on Linux (unix(7))."""
+
+
+def _check_host(text: str) -> None:
+    try:
+        ip_address(text)
+    except ValueError:
+        name = names.to_ascii(text)
+        if name is None or not names.is_hostname(name):
+            raise ValueError(f"{text!r} is neither a host's name nor its address") from None
+
+
+def _check_socket_mode(text: str) -> None:
+    if not re.fullmatch("0?[0-7]{3}", text):
+        raise ValueError(f'{text!r} is no mode of a socket, such as "0660"')
+
+
 HostName = Annotated[str, Checked(_check_hostname, "host name")]
 DomainName = Annotated[str, Checked(_check_domain, "domain")]
 SelectorText = Annotated[str, Checked(_check_selector, "selector")]
@@ -128,6 +181,8 @@ CountOrNone = Annotated[int, Checked(_check_not_negative, "whole number")]
 Seconds = Annotated[float, Checked(_check_positive, "duration")]
 ReportStoreText = Annotated[str, Checked(_check_report_store, "store URL")]
 StoreText = Annotated[str, Checked(parse_url, "store URL")]
+ListenText = Annotated[str, Checked(parse_listen, "socket")]
+SocketMode = Annotated[str, Checked(_check_socket_mode, "mode")]
 DeliveryText = Annotated[str, Checked(parse_delivery_url, "delivery URL")]
 RestrictionText = Annotated[str, Checked(lambda text: None, "restriction")]
 

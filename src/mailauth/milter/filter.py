@@ -86,19 +86,30 @@ class MailFilter:
         mode: Mode = "both",
         count: Callable[[str], object] = lambda what: None,
     ) -> None:
+        self.mode = mode
+        self.count = count
+        self.use(authenticator, table=table, settings=settings, networks=networks)
+        self.server = MilterServer(partial(_Session, self), on_failure=self.settings.on_failure)
+
+    def use(
+        self,
+        authenticator: Authenticator,
+        *,
+        table: SigningTable | None = None,
+        settings: MilterSettings | None = None,
+        networks: Iterable[IPv4Network | IPv6Network] = (),
+    ) -> None:
+        """Go on with these from the next message on; `on_failure` stays."""
         self.authenticator = authenticator
         self.table = table
         self.settings = settings or MilterSettings()
         self.networks = tuple(networks)
-        self.mode = mode
-        self.count = count
         demanded = [check_dkim(require="author")] if self.settings.reject_no_aligned_dkim else []
         self.restrictions = Restrictions(data=[*authenticator.restrictions.data, *demanded])
         # Block lists have their say before the message; they are asked here only where the list `data` names them.
         listed = any("rbl" in restriction.name for restriction in self.restrictions.data)
         policy = authenticator.policy
         self.policy = replace(policy, rbl=policy.rbl if listed else (), greylist=None)
-        self.server = MilterServer(partial(_Session, self), on_failure=self.settings.on_failure)
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection of a mail server until it ends."""

@@ -1,4 +1,4 @@
-"""``[milter]``: the settings of the milter, as a value. What they do is filter.py's."""
+"""`MilterSettings`: what an administrator decides about the milter. What it does is filter.py's."""
 
 from __future__ import annotations
 
@@ -13,14 +13,8 @@ MilterField: TypeAlias = Literal["authentication-results", "received-spf"]
 
 @dataclass(frozen=True, slots=True)
 class MilterSettings:
-    """``[milter]``: beside Postfix, as a filter of whole messages. Raises `ValueError` for words that make no sense."""
+    """How the milter verifies and signs. Raises `ValueError` for words that make no sense."""
 
-    listen: tuple[str, ...] = ()
-    """Sockets that verify and sign: ``inet:HOST:PORT`` or ``unix:PATH``."""
-    listen_verify: tuple[str, ...] = ()
-    """Sockets that only verify, for port 25."""
-    listen_sign: tuple[str, ...] = ()
-    """Sockets that only sign, for submission."""
     on_failure: OnFailure = "tempfail"
     """The answer where something of ours fails, as Postfix's milter_default_action."""
     fields: tuple[MilterField, ...] = ("authentication-results",)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network
 
 from mailauth.aio import Authenticator, Session
@@ -57,7 +57,7 @@ class PolicyService:
 
     Mails that have begun keep their authenticator. New settings have their white lists read anew; `OSError` of a file
     that cannot be read leaves all as it was. Clients in `networks`, and those that proved an identity (SASL), are not
-    judged: DUNNO.
+    judged: DUNNO. `count` is called with the first word of each action.
     """
 
     def __init__(
@@ -65,12 +65,13 @@ class PolicyService:
         authenticator: Authenticator,
         settings: PolicySettings | None = None,
         networks: Sequence[IPv4Network | IPv6Network] = (),
+        *,
+        count: Callable[[str], object] = lambda what: None,
     ) -> None:
         self.authenticator = authenticator
         self.settings = settings or PolicySettings()
         self.networks: Sequence[IPv4Network | IPv6Network] = tuple(networks)
-        self.requests = 0
-        self.actions: dict[str, int] = {}  # for metrics: the first word of each action
+        self.count = count
         self._mails: OrderedDict[str, _Mail] = OrderedDict()
         self._connections: set[_Connection] = set()
         self._finishing = False
@@ -118,7 +119,6 @@ class PolicyService:
 
     async def answer(self, request: Request) -> bytes | None:
         """The reply to a request; None: close the connection. Nothing that it meets is raised."""
-        self.requests += 1
         try:
             async with asyncio.timeout(self.settings.time_limit):
                 action = await self.action(request)
@@ -130,8 +130,7 @@ class PolicyService:
             action = DUNNO
             if self.settings.on_error == "defer":
                 action = "DEFER_IF_PERMIT 4.3.0 Temporary local problem; please try again later"
-        word = action.split(" ", 1)[0]
-        self.actions[word] = self.actions.get(word, 0) + 1
+        self.count(action.split(" ", 1)[0])
         return encode_action(action)
 
     async def action(self, request: Request) -> str:

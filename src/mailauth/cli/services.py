@@ -1,0 +1,75 @@
+"""What ``mailauth policyd``, ``mailauth milter`` and ``mailauth serve`` share: a configuration file, served."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from mailauth import MailAuthError
+from mailauth.cli.common import EXIT_OK, UsageError
+from mailauth.config import Config, ConfigError, load
+from mailauth.service.application import Application, Kind, addresses
+from mailauth.service.listeners import Listeners
+from mailauth.service.logs import log_to
+from mailauth.service.metrics import Metrics
+from mailauth.service.notify import Notifier
+from mailauth.service.running import allow_many_connections, once, serve
+from mailauth.service.workers import supervise
+
+EPILOG = f"""\
+SIGTERM ends it when what is in hand is done; SIGHUP reads the file again.
+exit status: {EXIT_OK} a signal ended it, 1 a worker process failed,
+2 the file has mistakes or a socket cannot be had"""
+
+
+def configure_service(parser: argparse.ArgumentParser, *kinds: Kind) -> None:
+    """Add the options of a service; `kinds` are those that it serves."""
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--config", metavar="FILE", required=True, help="the configuration file (TOML)")
+    parser.set_defaults(run=_run, kinds=kinds, once=False)
+
+
+def _run(options: argparse.Namespace) -> int:
+    config = _load(options.config)
+    try:
+        if options.once:
+            log_to(sys.stderr, config.service.log)
+            asyncio.run(once(Application(options.config, config, options.kinds)))
+            return EXIT_OK
+        return _serve(options.config, config, options.kinds)
+    except (MailAuthError, ValueError, OSError) as error:
+        raise UsageError(str(error)) from None
+
+
+def _load(path: str) -> Config:
+    try:
+        return load(path)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except ConfigError as error:
+        *first, last = [str(mistake) for mistake in error.mistakes]
+        for mistake in first:
+            print(mistake, file=sys.stderr)
+        raise UsageError(last) from None
+
+
+def _serve(path: str, config: Config, kinds: tuple[Kind, ...]) -> int:
+    named = addresses(config, kinds)
+    if not named:
+        keys = {"policyd": "policyd.listen", "milter": "milter.listen, milter.listen_verify or milter.listen_sign"}
+        raise UsageError(f"{path}: nothing to serve: set {' or '.join(keys[kind] for kind in kinds)}")
+    service = config.service
+    allow_many_connections()
+    listeners = Listeners([*sum(named.values(), ()), *filter(None, [service.metrics])], service)
+    notifier = Notifier()
+    log_to(sys.stderr, service.log)
+    try:
+        if service.workers > 1:
+            return supervise(path, config, kinds, listeners, notifier)
+        metrics = None if service.metrics is None else Metrics()
+        asyncio.run(serve(Application(path, config, kinds, metrics), listeners, metrics=metrics, notifier=notifier))
+        return EXIT_OK
+    finally:
+        listeners.close()

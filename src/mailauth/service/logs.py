@@ -1,0 +1,73 @@
+"""The log of a service: lines for people, for the journal, or JSON."""
+
+# SECURITY: each record is one line, whatever a peer put into it: JSON escapes line ends, and plain text shows them as
+# "?". A traceback is our own, and keeps its lines.
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TextIO
+
+from mailauth.config.schema import LogFormat
+from mailauth.mail.text import printable
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# sd-daemon(3): what the journal takes as a line's priority.
+_PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+
+
+class PlainFormatter(logging.Formatter):
+    """Time, level and text; for the journal, which knows the time, the priority and the text."""
+
+    def __init__(self, *, journal: bool = False) -> None:
+        super().__init__()
+        self._journal = journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line, and a traceback below it."""
+        text = printable(record.getMessage())
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        if self._journal:
+            mark = f"<{_PRIORITY.get(record.levelno, 6)}>"
+            return "\n".join(mark + line for line in text.splitlines() or [""])
+        time = datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
+        return f"{time} {record.levelname.lower()} {text}"
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: ``time``, ``level``, ``logger``, ``message``, and the record's own fields.
+
+    Those of a decision are ``transaction_id`` (the queue id), ``client``, ``helo``, ``sender``, ``recipient``,
+    ``action``, ``restriction`` and ``reason``.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        line.update((name, value) for name, value in vars(record).items() if name not in _STANDARD)
+        return json.dumps(line, default=str)
+
+
+def log_to(
+    stream: TextIO, kind: LogFormat, level: int = logging.INFO, environment: Mapping[str, str] = os.environ
+) -> None:
+    """Send the log of the process to `stream`: ours from `level` on, that of libraries from WARNING on."""
+    handler = logging.StreamHandler(stream)
+    journal = bool(environment.get("JOURNAL_STREAM"))
+    handler.setFormatter(JsonFormatter() if kind == "json" else PlainFormatter(journal=journal))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("mailauth").setLevel(level)
+    logging.raiseExceptions = sys.stderr.isatty()  # a full disk under the log is no reason for a traceback a line

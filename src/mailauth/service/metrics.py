@@ -1,0 +1,178 @@
+"""`Metrics`: counters for Prometheus and a health check, over HTTP (extra `metrics`: prometheus_client).
+
+``/metrics`` has the counters of all worker processes together, ``/health`` says whether this process does its work.
+"""
+
+# SECURITY: whoever reaches the address may read how much mail is refused, no more: no label is a peer's.
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from mailauth import MailAuthError, __version__
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+_log = logging.getLogger("mailauth.service")
+
+STALLED_SECONDS = 10.0
+"""A process whose event loop has not run for so long is not healthy."""
+_MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client adds up the processes that share this folder
+
+
+@contextmanager
+def shared_by_workers() -> Iterator[None]:
+    """Let the processes that are forked within the block count together. Before prometheus_client is imported."""
+    with tempfile.TemporaryDirectory(prefix="mailauth-metrics-") as folder:
+        os.environ[_MULTIPROCESS] = folder
+        try:
+            yield
+        finally:
+            del os.environ[_MULTIPROCESS]
+
+
+class Health:
+    """Whether a process does its work. `beat` is called by its event loop again and again."""
+
+    def __init__(self, services: Iterable[str], clock: Callable[[], float] = time.monotonic) -> None:
+        self.services = tuple(services)
+        self.stopping = False
+        self._clock = clock
+        self._beaten = clock()
+
+    def beat(self) -> None:
+        """The event loop runs."""
+        self._beaten = self._clock()
+
+    @property
+    def status(self) -> str:
+        """ "ok", "stopping", or "stalled"."""
+        if self.stopping:
+            return "stopping"
+        return "stalled" if self._clock() - self._beaten > STALLED_SECONDS else "ok"
+
+
+class Metrics:
+    """Counts what the services do. Raises `MailAuthError` where prometheus_client is not installed."""
+
+    def __init__(self) -> None:
+        try:
+            import prometheus_client
+        except ImportError:
+            raise MailAuthError("service.metrics needs prometheus_client: pip install 'mailauth[metrics]'") from None
+        self._client = prometheus_client
+        shared = _MULTIPROCESS in os.environ
+        self._registry: CollectorRegistry = prometheus_client.CollectorRegistry()
+        if not shared:
+            for collector in (prometheus_client.ProcessCollector, prometheus_client.PlatformCollector):
+                collector(registry=self._registry)
+        self._shared = shared
+        self._events = prometheus_client.Counter(
+            "mailauth_events", "What the services did", ["service", "event"], registry=self._registry
+        )
+        self._connections = prometheus_client.Gauge(
+            "mailauth_connections",
+            "Open connections",
+            ["service"],
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
+        self._loads = prometheus_client.Counter(
+            "mailauth_configuration_loads", "How often the file was read", ["result"], registry=self._registry
+        )
+
+    def count(self, service: str, event: str) -> None:
+        """Something happened: the action of a policy request, or a word of `mailauth.milter.MailFilter`."""
+        self._events.labels(service, event.lower()).inc()
+
+    def opened(self, service: str, change: int) -> None:
+        """A connection was opened (1) or closed (-1)."""
+        self._connections.labels(service).inc(change)
+
+    def loaded(self, result: str) -> None:
+        """The configuration was read: "ok", or "failed"."""
+        self._loads.labels(result).inc()
+
+    def listen(self, sockets: Iterable[socket.socket], health: Health) -> None:
+        """Serve HTTP at the sockets, in threads that end with the process."""
+        for name in health.services:  # what has not happened yet is 0, so that the first one is an increase
+            self._connections.labels(name)
+        for result in ("ok", "failed"):
+            self._loads.labels(result)
+        for each in sockets:
+            server = _Server(each, partial(self._application, health))
+            threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+    def _application(self, health: Health, environ: dict[str, Any], respond: Any) -> Iterable[bytes]:
+        """WSGI: ``/health`` ourselves, ``/metrics`` by the library."""
+        path = environ.get("PATH_INFO")
+        if path == "/health":
+            return _health(health, respond)
+        if path != "/metrics":
+            respond("404 Not Found", [("Content-Type", "text/plain")])
+            return [b"/metrics and /health are here\n"]
+        registry = self._registry
+        if self._shared:
+            from prometheus_client import multiprocess
+
+            registry = self._client.CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        found: Iterable[bytes] = self._client.make_wsgi_app(registry)(environ, respond)
+        return found
+
+
+def worker_ended(pid: int) -> None:
+    """A worker process has ended: its connections count no more. Its counters stay."""
+    if _MULTIPROCESS in os.environ:
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+def _health(health: Health, respond: Any) -> Iterable[bytes]:
+    status = health.status
+    body = json.dumps({"status": status, "services": health.services, "version": __version__, "pid": os.getpid()})
+    respond("200 OK" if status == "ok" else "503 Service Unavailable", [("Content-Type", "application/json")])
+    return [body.encode() + b"\n"]
+
+
+class _Quiet(WSGIRequestHandler):
+    timeout = 10.0  # a client that says nothing
+
+    def log_message(self, format: str, *args: object) -> None:
+        _log.debug(format, *args)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """wsgiref's server at a socket that listens already."""
+
+    daemon_threads = True
+
+    def __init__(self, listening: socket.socket, application: Any) -> None:
+        super().__init__(("", 0), _Quiet, bind_and_activate=False)
+        self.socket.close()
+        listening.setblocking(False)  # another worker may be first
+        self.socket = listening
+        place = listening.getsockname()
+        # What server_bind would have set; a unix socket has no host and no port.
+        self.server_name, self.server_port = (place[0], place[1]) if isinstance(place, tuple) else ("localhost", 0)
+        self.setup_environ()
+        self.set_app(application)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """As socketserver does; a client of a unix socket has no address."""
+        connection, place = self.socket.accept()
+        return connection, place or ("", 0)

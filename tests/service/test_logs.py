@@ -1,0 +1,79 @@
+"""The log of a service: one line a record, whatever a peer put into it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from mailauth.service.logs import log_to
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    root, own = logging.getLogger(), logging.getLogger("mailauth")
+    before = root.handlers[:], root.level, own.level, logging.raiseExceptions
+    yield
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+    own.setLevel(before[2])
+    logging.raiseExceptions = before[3]
+
+
+def logged(kind: str, text: str, *, failing: bool = False, journal: bool = False, **extra: object) -> str:
+    stream = io.StringIO()
+    log_to(stream, kind, environment={"JOURNAL_STREAM": "8:1"} if journal else {})  # type: ignore[arg-type]
+    try:
+        if failing:
+            raise RuntimeError("broken")
+    except RuntimeError:
+        logging.getLogger("mailauth.test").exception("%s", text, extra=extra)
+    else:
+        logging.getLogger("mailauth.test").warning("%s", text, extra=extra)
+    return stream.getvalue()
+
+
+def test_plain_lines_have_time_and_level() -> None:
+    time, level, text = logged("plain", "hello there").rstrip("\n").split(" ", 2)
+    assert datetime.fromisoformat(time).tzinfo is not None
+    assert (level, text) == ("warning", "hello there")
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "\x1b[31mred", "a\u2028b", "\r", "\x85"])
+def test_a_record_is_one_line(text: str) -> None:
+    assert len(logged("plain", text).splitlines()) == 1
+    assert "\x1b" not in logged("plain", text)
+    (line,) = logged("json", text).splitlines()
+    assert json.loads(line)["message"] == text
+    assert line.isascii()
+
+
+def test_the_journal_gets_priorities() -> None:
+    assert logged("plain", "hello", journal=True) == "<4>hello\n"
+    assert all(line.startswith("<3>") for line in logged("plain", "x", failing=True, journal=True).splitlines())
+
+
+def test_json_has_the_fields_of_a_decision() -> None:
+    line = json.loads(logged("json", "reject", client="192.0.2.1", sender="a@b.example", reason="spf-fail"))
+    assert (line["client"], line["sender"], line["reason"]) == ("192.0.2.1", "a@b.example", "spf-fail")
+    assert (line["level"], line["logger"]) == ("warning", "mailauth.test")
+    assert set(line) == {"time", "level", "logger", "message", "client", "sender", "reason"}
+
+
+def test_a_traceback_is_kept() -> None:
+    assert "RuntimeError: broken" in logged("plain", "x", failing=True)
+    (line,) = logged("json", "x", failing=True).splitlines()
+    assert "RuntimeError: broken" in json.loads(line)["traceback"]
+
+
+def test_libraries_are_heard_from_warning_on() -> None:
+    stream = io.StringIO()
+    log_to(stream, "plain", environment={})
+    logging.getLogger("asyncio").info("chatter")
+    logging.getLogger("mailauth.x").debug("chatter")
+    logging.getLogger("mailauth.x").info("a decision")
+    assert stream.getvalue().count("\n") == 1
