@@ -364,6 +364,7 @@ listen_sign = ["unix:{tmp_path}/s"]
         ("policyd", '[policyd]\nlisten = ["x"]', "'x': expected inet:HOST:PORT, unix:/PATH, or systemd:NAME"),
         ("policyd", '[policyd]\nlisten = ["systemd:x"]', "systemd hands over no socket of the name 'x'"),
         ("policyd", '[policyd]\nlisten = ["unix:/dev/null"]', "there is a file that is no socket"),
+        ("policyd", '[policyd]\nwhitelist_clients = ["gone"]', "cannot read "),
         ("policyd", '[service]\nsocket_mode = "rw"', "'rw' is no mode of a socket"),
         ("policyd", '[service]\nsocket_group = "no-such-group"', "there is no group 'no-such-group'"),
         ("policyd", '[service]\nworkers = 2\n[greylist]\nstore = "memory:"', "each worker would have a memory: of its"),

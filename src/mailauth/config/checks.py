@@ -112,6 +112,11 @@ def _files(config: Config) -> Iterator[Finding]:
         path = config.greylist.settings
         yield from _tried(("greylist", "settings"), path, partial(_read_settings, path))
     yield from _signing(config)
+    if config.policyd is not None:
+        for key in ("whitelist_clients", "whitelist_recipients"):
+            for index, path in enumerate(getattr(config.policyd.policy, key)):
+                if path.suffix != ".local":
+                    yield from _tried(("policyd", key, index), path, path.read_bytes)
     if config.listen is not None and config.listen.tls_certificate is not None:
         yield from _tls(config.listen.tls_certificate, config.listen.tls_key)
 
