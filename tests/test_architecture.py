@@ -24,7 +24,7 @@ LAYERS = {
     "foundation": {"plan", "mail"},
     "protocols": {"spf", "dkim", "dmarc", "rbl", "iprev", "greylist", "authres"},
     "adapters": {"resolvers", "stores"},
-    "transaction": {"transaction", "restrictions"},
+    "transaction": {"transaction", "restrictions", "trust"},
     "front doors": {"sync", "aio"},
     "programs": {"config", "cli", "policyd", "milter", "service", "aiosmtpd", "page", "__main__"},
 }

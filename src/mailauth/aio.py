@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mailauth import dkim, dmarc, iprev, rbl, spf
 from mailauth.dmarc.reports import Published, ReportStore, Row
@@ -28,15 +28,20 @@ from mailauth.transaction.message import AuthenticatorBase, add_row, authenticat
 from mailauth.transaction.report import Report
 from mailauth.transaction.session import SessionBase
 
+if TYPE_CHECKING:
+    from mailauth.trust import AuthorVerdict, TrustPolicy
+
 __all__ = [
     "Authenticator",
     "Greylist",
     "Session",
+    "believe",
     "check_dmarc",
     "check_iprev",
     "check_spf",
     "query_rbl",
     "sign_dkim",
+    "verify_author",
     "verify_dkim",
 ]
 
@@ -198,6 +203,55 @@ async def check_dmarc(
         author = author_domain
     plan = dmarc.check(author, spf=spf, dkim=dkim, policy=policy or _DMARC_POLICY)
     return await run_async(plan, _given(resolver), time_limit=time_limit)
+
+
+async def verify_author(
+    message: MessageSource,
+    *,
+    policy: TrustPolicy | None = None,
+    dkim_policy: dkim.DkimPolicy | None = None,
+    now: float | None = None,
+    resolver: AsyncResolver | None = None,
+    time_limit: float | None = DEFAULT_TIME_LIMIT,
+) -> AuthorVerdict:
+    """Who wrote the message, by DKIM and DMARC of the message itself, as it lies in a mailbox; see `mailauth.trust`.
+
+    SPF counts only where the `policy` names our `hosts`, whose Received field then says who the client was. `now` is
+    when the message came in (seconds since the epoch): later its signatures may have expired.
+    """
+    from mailauth import trust  # loaded when first used
+
+    verifier = trust.AuthorVerifier(
+        now=time.time() if now is None else now,
+        policy=policy or trust.TrustPolicy(),
+        dkim_policy=dkim_policy or _DKIM_POLICY,
+    )
+    await _read(message, verifier.feed)
+    return await run_async(verifier.finish(), _given(resolver), time_limit=time_limit)
+
+
+async def believe(
+    message: MessageSource,
+    authserv_ids: str | Iterable[str] = (),
+    *,
+    policy: TrustPolicy | None = None,
+    resolver: AsyncResolver | None = None,
+    time_limit: float | None = DEFAULT_TIME_LIMIT,
+) -> AuthorVerdict:
+    """Who wrote the message, by the Authentication-Results fields of one's own server; see `mailauth.trust.believe`.
+
+    Without a `resolver` nothing is asked, and what passed must be of the author's very domain; with one, relaxed
+    alignment counts (RFC 9989 section 4.4.1). Raises `ValueError` for ids that cannot be ones.
+    """
+    from mailauth import trust  # loaded when first used
+
+    splitter = Splitter()
+    await _read(message, splitter.feed)
+    header = splitter.finish()
+    if resolver is None:
+        return trust.believe(header, authserv_ids, policy=policy or trust.TrustPolicy())
+    plan = trust.believe_relaxed(header, authserv_ids, policy=policy or trust.TrustPolicy())
+    return await run_async(plan, resolver, time_limit=time_limit)
 
 
 async def query_rbl(

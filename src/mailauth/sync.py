@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mailauth import dkim, dmarc, iprev, rbl, spf
 from mailauth.greylist import Action as GreylistAction
@@ -27,15 +27,20 @@ from mailauth.transaction.message import AuthenticatorBase, authenticate, begin_
 from mailauth.transaction.report import Report
 from mailauth.transaction.session import SessionBase
 
+if TYPE_CHECKING:
+    from mailauth.trust import AuthorVerdict, TrustPolicy
+
 __all__ = [
     "Authenticator",
     "Greylist",
     "Session",
+    "believe",
     "check_dmarc",
     "check_iprev",
     "check_spf",
     "query_rbl",
     "sign_dkim",
+    "verify_author",
     "verify_dkim",
 ]
 
@@ -158,6 +163,55 @@ def check_dmarc(
         author = author_domain
     plan = dmarc.check(author, spf=spf, dkim=dkim, policy=policy or _DMARC_POLICY)
     return run(plan, _given(resolver), time_limit=time_limit)
+
+
+def verify_author(
+    message: MessageSource,
+    *,
+    policy: TrustPolicy | None = None,
+    dkim_policy: dkim.DkimPolicy | None = None,
+    now: float | None = None,
+    resolver: Resolver | None = None,
+    time_limit: float | None = DEFAULT_TIME_LIMIT,
+) -> AuthorVerdict:
+    """Who wrote the message, by DKIM and DMARC of the message itself, as it lies in a mailbox; see `mailauth.trust`.
+
+    SPF counts only where the `policy` names our `hosts`, whose Received field then says who the client was. `now` is
+    when the message came in (seconds since the epoch): later its signatures may have expired.
+    """
+    from mailauth import trust  # loaded when first used
+
+    verifier = trust.AuthorVerifier(
+        now=time.time() if now is None else now,
+        policy=policy or trust.TrustPolicy(),
+        dkim_policy=dkim_policy or _DKIM_POLICY,
+    )
+    _read(message, verifier.feed)
+    return run(verifier.finish(), _given(resolver), time_limit=time_limit)
+
+
+def believe(
+    message: MessageSource,
+    authserv_ids: str | Iterable[str] = (),
+    *,
+    policy: TrustPolicy | None = None,
+    resolver: Resolver | None = None,
+    time_limit: float | None = DEFAULT_TIME_LIMIT,
+) -> AuthorVerdict:
+    """Who wrote the message, by the Authentication-Results fields of one's own server; see `mailauth.trust.believe`.
+
+    Without a `resolver` nothing is asked, and what passed must be of the author's very domain; with one, relaxed
+    alignment counts (RFC 9989 section 4.4.1). Raises `ValueError` for ids that cannot be ones.
+    """
+    from mailauth import trust  # loaded when first used
+
+    splitter = Splitter()
+    _read(message, splitter.feed)
+    header = splitter.finish()
+    if resolver is None:
+        return trust.believe(header, authserv_ids, policy=policy or trust.TrustPolicy())
+    plan = trust.believe_relaxed(header, authserv_ids, policy=policy or trust.TrustPolicy())
+    return run(plan, resolver, time_limit=time_limit)
 
 
 def query_rbl(

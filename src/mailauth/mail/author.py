@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mailauth.mail.addresses import address_domains, addresses, has_group
+from mailauth.mail.addresses import addresses, has_group
 from mailauth.mail.header import Header
 from mailauth.mail.names import is_fqdn, split_address
 
@@ -48,10 +48,14 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """The domain of the author as A-labels, only where there is no doubt about it; `reason` says why not."""
+    """The domain of the author as A-labels, only where there is no doubt about it; `reason` says why not.
+
+    `address` is the whole address, its domain as A-labels, where From holds exactly one whose local part is UTF-8.
+    """
 
     reason: AuthorReason
     domain: str | None = None
+    address: str | None = None
 
     @property
     def detail(self) -> str:
@@ -60,7 +64,12 @@ class Author:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
-        return {"domain": self.domain, "reason": self.reason.value, "detail": self.detail}
+        return {
+            "domain": self.domain,
+            "address": self.address,
+            "reason": self.reason.value,
+            "detail": self.detail,
+        }
 
 
 def read_author(header: Header) -> Author:
@@ -71,18 +80,22 @@ def read_author(header: Header) -> Author:
     if len(from_fields) != 1:
         return Author(AuthorReason.SEVERAL_FROM if from_fields else AuthorReason.NO_FROM)
     value = from_fields[0].value
-    domains = address_domains(value)
-    if domains is None:
+    authors = addresses(value)
+    if authors is None:
         return Author(AuthorReason.UNREADABLE)
     if has_group(value):
         return Author(AuthorReason.GROUP)
-    if not domains:
+    if not authors:
         return Author(AuthorReason.NO_ADDRESS)
-    if len(set(domains)) != 1:
+    domain = authors[0].domain
+    if any(each.domain != domain for each in authors):
         return Author(AuthorReason.SEVERAL_DOMAINS)
-    if not is_fqdn(domains[0]):
+    if not is_fqdn(domain):
         return Author(AuthorReason.NO_DOMAIN)
-    return Author(AuthorReason.ONE_ADDRESS if len(domains) == 1 else AuthorReason.ONE_DOMAIN, domains[0])
+    if len(authors) > 1:
+        return Author(AuthorReason.ONE_DOMAIN, domain)
+    sound = "\N{REPLACEMENT CHARACTER}" not in authors[0].local_part
+    return Author(AuthorReason.ONE_ADDRESS, domain, str(authors[0]) if sound else None)
 
 
 def author_address(header: Header) -> str | None:

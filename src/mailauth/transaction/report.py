@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mailauth.dkim import Result as DkimResult
 from mailauth.dkim import Signature
@@ -22,6 +22,9 @@ from mailauth.spf import Result as SpfOutcome
 from mailauth.spf import SpfResult
 from mailauth.transaction.checks import Transaction
 from mailauth.transaction.decision import Action, Decision
+
+if TYPE_CHECKING:
+    from mailauth.trust import AuthorVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,19 @@ class Report:
         if self.authenticated is not None:
             methods.append(authres.auth("pass", identity=self.authenticated))
         return authres.AuthenticationResults(self.hostname, tuple(methods)).to_bytes()
+
+    @property
+    def author_verdict(self) -> AuthorVerdict | None:
+        """Who wrote the message, and whether that is proven (`mailauth.trust`); None where DMARC was not evaluated."""
+        from mailauth import trust  # loaded when first used
+
+        author, dmarc = self.author, self.dmarc
+        if author is None or dmarc is None:
+            return None
+        writer = trust.writer_of(author)
+        if isinstance(writer, trust.AuthorVerdict):
+            return writer
+        return trust.judge(writer.address, writer.domain, self.dkim, dmarc, envelope_known=self.spf is not None)
 
     @property
     def verdict(self) -> str:

@@ -1,0 +1,91 @@
+"""Received fields (RFC 5321 section 4.4): which host wrote it, and from which address the message came.
+
+They say where our own servers' fields end: at the Received with which the message came in from outside.
+"""
+
+#   Time-stamp-line = "Received:" FWS [From-domain] By-domain Opt-info [CFWS] ";" FWS date-time
+#   From-domain     = "FROM" FWS Extended-Domain CFWS       By-domain = "BY" FWS Extended-Domain CFWS
+#   Extended-Domain = ( Domain / address-literal ) [ FWS "(" TCP-info ")" ]
+#   TCP-info        = address-literal / ( Domain FWS address-literal )
+#
+# SECURITY: below the first Received of a host that is not ours everything may be invented, so what is read here counts
+# only from the top down. Names behind "from" are the client's (HELO) and mean nothing; only addresses do, and if there
+# are several, all of them must be ours. Linear; a long field is not read.
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mailauth.mail.names import parse_ip
+from mailauth.plan import IPAddress
+
+MAX_OCTETS = 4096
+"""Of one field; real ones have a few hundred."""
+
+_TOKEN = re.compile(r"[();]|[^\s();]++|\s++")
+_ADDRESS = re.compile(r"(?:\[(?:IPv6:)?|(?<![^\s(]))([0-9A-Fa-f.:]{3,45})(?:\]|(?![^\s)]))", re.IGNORECASE)
+
+
+class Hop(NamedTuple):
+    """One Received field: the host that wrote it (None where it does not say), and where it had the message from.
+
+    `helo` is what stands behind "from", None where nothing does; `addresses` are those in that clause; `protocol` is
+    the word behind "with", in upper case.
+    """
+
+    by: str | None
+    helo: str | None
+    addresses: tuple[IPAddress, ...]
+    protocol: str
+
+    @property
+    def ip(self) -> IPAddress | None:
+        """The client's address, where there is exactly one."""
+        return self.addresses[0] if len(set(self.addresses)) == 1 else None
+
+
+_UNKNOWN = Hop(None, None, (), "")
+
+
+def read_received(value: bytes) -> Hop:
+    """Read the value of a Received field: "from", then "by", as RFC 5321 has it. Any octets have a result."""
+    words = _words(value.decode("utf-8", "replace")) if len(value) <= MAX_OCTETS else []
+    helo, found, start = None, list[IPAddress](), 0
+    if len(words) > 2 and words[0][0].lower() == "from":
+        helo, comments = words[1]
+        found = [*_addresses(helo), *_addresses(comments)]
+        start = 2
+    if len(words) < start + 2 or words[start][0].lower() != "by":
+        return _UNKNOWN
+    rest = [word for word, _ in words[start + 2 :]]
+    lower = [word.lower() for word in rest[:-1]]
+    protocol = rest[lower.index("with") + 1] if "with" in lower else ""
+    return Hop(words[start + 1][0], helo, tuple(found), protocol.upper())
+
+
+def _words(text: str) -> list[tuple[str, str]]:
+    """The words before the semicolon, each with the comments behind it; none if a comment has no end."""
+    words: list[tuple[str, list[str]]] = [("", [])]
+    depth = 0
+    for token in _TOKEN.findall(text):
+        if token == "(":
+            depth += 1
+        if depth:
+            words[-1][1].append(token)
+            depth -= token == ")"
+        elif token == ";":
+            break
+        elif not token.isspace():
+            words.append((token, []))
+    # What stands before the first word is no clause: "(qmail 123 invoked by uid 0)".
+    return [] if depth or words[0][1] else [(word, "".join(comments)) for word, comments in words[1:]]
+
+
+def _addresses(text: str) -> Iterator[IPAddress]:
+    for match in _ADDRESS.finditer(text):
+        try:
+            yield parse_ip(match[1])
+        except ValueError:
+            continue

@@ -1,0 +1,188 @@
+"""`AuthorVerdict`: who wrote the message, whether that is proven, by what, and what was passed over. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias
+
+from mailauth.mail.author import AuthorReason
+
+Alignment: TypeAlias = Literal["strict", "relaxed"]
+"""RFC 9989 section 4.4: the very domain of the author, or one with the same organizational domain."""
+
+
+class Verdict(StrEnum):
+    """What is known of the author. Only `VERIFIED` is a yes."""
+
+    VERIFIED = "verified"  # the domain of the author vouches for the message
+    UNVERIFIED = "unverified"  # nothing speaks for the author, nothing against
+    CONTRADICTED = "contradicted"  # what was believed speaks against the author
+    UNREADABLE = "unreadable"  # From does not name one author without doubt
+
+
+class Reason(StrEnum):
+    """Why a message has its verdict: stable codes."""
+
+    # verified
+    DMARC_PASS = "dmarc-pass"
+    DKIM_ALIGNED = "dkim-aligned"
+    SPF_ALIGNED = "spf-aligned"
+    AUTHENTICATED = "authenticated"
+    # contradicted
+    DMARC_FAIL = "dmarc-fail"
+    ANOTHER_AUTHOR = "another-author"  # DMARC passed for another domain than the one in From
+    # unverified
+    NO_AUTHSERV_ID = "no-authserv-id"  # the caller named none: nothing is believed
+    NO_FIELD = "no-field"  # no field of ours
+    NO_PASS = "no-pass"  # fields of ours, or signatures, but nothing that counts passed
+    NOT_ALIGNED = "not-aligned"  # what passed belongs to another domain
+    NO_SIGNATURE = "no-signature"
+    DMARC_PERMERROR = "dmarc-permerror"
+    DNS_ERROR = "dns-error"  # try again
+    ADDRESS_IN_NAME = "address-in-name"  # the display name shows another address than the author's
+    # unreadable: the codes of `mailauth.mail.author.AuthorReason`, and two of our own
+    NO_FROM = AuthorReason.NO_FROM.value
+    SEVERAL_FROM = AuthorReason.SEVERAL_FROM.value
+    NO_ADDRESS = AuthorReason.NO_ADDRESS.value
+    SEVERAL_ADDRESSES = "several-addresses"
+    SEVERAL_DOMAINS = AuthorReason.SEVERAL_DOMAINS.value
+    GROUP = AuthorReason.GROUP.value
+    NO_DOMAIN = AuthorReason.NO_DOMAIN.value
+    UNREADABLE_FROM = AuthorReason.UNREADABLE.value
+    HEADER_TOO_LARGE = AuthorReason.HEADER_TOO_LARGE.value
+    NO_EMPTY_LINE = "no-empty-line"  # readers differ on where the header ends
+
+
+VERDICT_OF: dict[Reason, Verdict] = {
+    **dict.fromkeys(Reason, Verdict.UNREADABLE),
+    **dict.fromkeys(
+        (Reason.DMARC_PASS, Reason.DKIM_ALIGNED, Reason.SPF_ALIGNED, Reason.AUTHENTICATED), Verdict.VERIFIED
+    ),
+    **dict.fromkeys((Reason.DMARC_FAIL, Reason.ANOTHER_AUTHOR), Verdict.CONTRADICTED),
+    **dict.fromkeys(
+        (
+            Reason.NO_AUTHSERV_ID,
+            Reason.NO_FIELD,
+            Reason.NO_PASS,
+            Reason.NOT_ALIGNED,
+            Reason.NO_SIGNATURE,
+            Reason.DMARC_PERMERROR,
+            Reason.DNS_ERROR,
+            Reason.ADDRESS_IN_NAME,
+        ),
+        Verdict.UNVERIFIED,
+    ),
+}
+
+
+class Why(StrEnum):
+    """Why a field, a result or a signature was passed over: stable codes."""
+
+    OTHER_ID = "other-id"
+    NO_ID = "no-id"
+    UNREADABLE_FIELD = "unreadable-field"
+    ODD_NAME = "odd-name"  # blanks before the colon: what removes forged fields may not see it
+    BELOW_BORDER = "below-border"  # it stands where whoever sent the message may have written it
+    BELOW_UNKNOWN_HOST = "below-unknown-host"  # below a Received field that no host of ours wrote
+    NO_RECEIVED = "no-received"  # no Received of ours below it: nothing shows that our server put it there
+    NOT_TOPMOST = "not-topmost"
+    ARC_COPY = "arc-copy"
+    NO_DOMAIN = "no-domain"  # a pass that does not say for which domain, or for two
+    OTHER_DOMAIN = "other-domain"
+    NO_PASS = "no-pass"
+    METHOD = "method"  # a method that is not among those believed
+    TEST_MODE = "test-mode"  # RFC 6376 section 3.6.1, t=y
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What vouches for the author, or speaks against: one result of one method.
+
+    `source` is "authentication-results", "arc-authentication-results" or "message" (verified here); `index` is the
+    place of the field or of the DKIM-Signature among those of its name, from the top and from 0, None for SPF.
+    `domain` is what passed (of SMTP AUTH: the identity).
+    """
+
+    source: str
+    method: str
+    result: str
+    domain: str
+    index: int | None = None
+    authserv_id: str | None = None
+    selector: str | None = None
+    alignment: Alignment | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A field, a result or a signature that did not count, and why. `what` names it; `index` is as in `Evidence`."""
+
+    what: str
+    index: int | None
+    why: Why
+    detail: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {"what": self.what, "index": self.index, "why": self.why.value, "detail": self.detail}
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorVerdict:
+    """Who wrote the message, and whether that is proven.
+
+    `address` and `domain` (A-labels) are the author that From names, None where it names none without doubt.
+    `evidence` is what decided, None where nothing did. `leniencies` are the departures from RFC 8601 that the named
+    provider needed for it. `authserv_ids` are those that stand in the message's fields, believed or not: a forger may
+    have written them. `passed_over` is bounded (`MAX_PASSED_OVER`).
+    """
+
+    reason: Reason
+    detail: str
+    address: str | None = None
+    domain: str | None = None
+    evidence: Evidence | None = None
+    leniencies: tuple[str, ...] = ()
+    authserv_ids: tuple[str, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """verified, unverified, contradicted or unreadable."""
+        return VERDICT_OF[self.reason]
+
+    @property
+    def aligned(self) -> Alignment | None:
+        """How what passed stands to the author's domain; None unless the author is verified by a domain."""
+        return self.evidence.alignment if self.evidence is not None and self.verdict is Verdict.VERIFIED else None
+
+    def __bool__(self) -> bool:
+        """Refused: a verdict has four values."""
+        raise TypeError("an AuthorVerdict is neither true nor false: compare its verdict")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {
+            "verdict": self.verdict.value,
+            "reason": self.reason.value,
+            "detail": self.detail,
+            "address": self.address,
+            "domain": self.domain,
+            "aligned": self.aligned,
+            "evidence": None if self.evidence is None else self.evidence.to_dict(),
+            "leniencies": list(self.leniencies),
+            "authserv_ids": list(self.authserv_ids),
+            "passed_over": [each.to_dict() for each in self.passed_over],
+        }
+
+
+MAX_PASSED_OVER = 100
+"""What was passed over is listed up to this number."""
+
+MAX_IDS = 50
+"""Different authserv-ids that are listed."""
