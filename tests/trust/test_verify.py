@@ -158,6 +158,11 @@ def test_no_message_no_verdict() -> None:
     assert session.report().author_verdict is None
 
 
+def test_the_ids_that_stand_there_are_listed() -> None:
+    message = b"Authentication-Results: mx.example.net; none\r\n" + signed()
+    assert verified(message, zone(REJECT)).authserv_ids == ("mx.example.net",)
+
+
 def test_relaxed_in_both_facades() -> None:
     message = (
         b"Authentication-Results: mx.example.net; dkim=pass header.d=news.example.org\r\n" + HOP + MESSAGE

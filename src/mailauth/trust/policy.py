@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from mailauth.mail.names import is_hostname, to_ascii
 
@@ -135,8 +135,22 @@ class TrustPolicy:
             object.__setattr__(self, "provider", PROVIDERS[self.provider])
         object.__setattr__(self, "hosts", tuple(map(_host, self.hosts)))
         object.__setattr__(self, "networks", tuple(ip_network(network) for network in self.networks))
-        object.__setattr__(self, "placement", Placement(self.placement))
-        object.__setattr__(self, "methods", frozenset(map(Method, self.methods)))
+        object.__setattr__(self, "placement", _one_of(Placement, self.placement))
+        object.__setattr__(self, "methods", frozenset(_one_of(Method, each) for each in self.methods))
+
+    def with_methods(self, methods: Iterable[str]) -> TrustPolicy:
+        """The same, but these methods are believed. Raises `ValueError` for one that there is not."""
+        return replace(self, methods=frozenset(_one_of(Method, each) for each in methods))
+
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+def _one_of(words: type[_Word], text: str) -> _Word:
+    try:
+        return words(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not one of {', '.join(words)}") from None
 
 
 def _host(text: str) -> str:

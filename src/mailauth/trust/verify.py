@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mailauth import dmarc, spf
 from mailauth.dkim import DkimPolicy, Signature, Verifier
@@ -22,10 +23,10 @@ from mailauth.mail.names import split_address
 from mailauth.plan import Gather, Plan
 from mailauth.spf import SpfResult
 from mailauth.trust.author import read_writer
-from mailauth.trust.fields import Site
+from mailauth.trust.fields import Collector, Site
 from mailauth.trust.policy import TrustPolicy
 from mailauth.trust.received import Hop, read_received
-from mailauth.trust.verdict import Alignment, AuthorVerdict, Evidence, PassedOver, Reason, Why
+from mailauth.trust.verdict import MAX_IDS, Alignment, AuthorVerdict, Evidence, PassedOver, Reason, Why
 
 _DEFAULT_POLICY, _DKIM_POLICY = TrustPolicy(), DkimPolicy()
 _DMARC_POLICY = DmarcPolicy()
@@ -54,12 +55,19 @@ class AuthorVerifier:
 
     def finish(self) -> Plan[AuthorVerdict]:
         """The message is at its end; return the plan that asks the DNS and returns the verdict."""
-        signatures = self._verifier.finish()
-        return self._finish(signatures)
-
-    def _finish(self, verification: Plan[list[Signature]]) -> Plan[AuthorVerdict]:
+        verification = self._verifier.finish()
         header = self._verifier.header
         assert header is not None
+        return self._judge(verification, header)
+
+    def _judge(self, verification: Plan[list[Signature]], header: Header) -> Plan[AuthorVerdict]:
+        verdict = yield from self._verdict(verification, header)
+        # For whoever wants to set up `believe`.
+        fields = Collector(Site.of(frozenset(), self._policy))
+        fields.collect(header)
+        return replace(verdict, authserv_ids=tuple(fields.seen)[:MAX_IDS])
+
+    def _verdict(self, verification: Plan[list[Signature]], header: Header) -> Plan[AuthorVerdict]:
         writer = read_writer(header, allow_address_in_name=self._policy.allow_address_in_name)
         if isinstance(writer, AuthorVerdict):
             verification.close()
