@@ -1,6 +1,7 @@
 """Received fields (RFC 5321 section 4.4): which host wrote it, and from which address the message came.
 
-They say where our own servers' fields end: at the Received with which the message came in from outside.
+They say where our own servers' fields end: at the Received with which the message came in from outside. A decision
+hangs on it, so this reading is stricter than that of `mailauth.mail.received`, which tells people the way of a message.
 """
 
 #   Time-stamp-line = "Received:" FWS [From-domain] By-domain Opt-info [CFWS] ";" FWS date-time
