@@ -35,6 +35,11 @@ def test_check(capsys: pytest.CaptureFixture[str], zone_file: str) -> None:
     assert status == 1
     assert "policy:       np=quarantine, from _dmarc.example.org" in out
     assert "exists:       no" in out
+    assert "record:       v=DMARC1; p=reject; sp=none; np=quarantine; pct=50\n" in out  # as it is published
+    _, out, _ = run(capsys, "check", "example.org", "--zone", zone_file)
+    assert "--spf and --dkim say what passed" in out
+    _, out, _ = run(capsys, "check", "localhost", "--zone", zone_file)
+    assert "author:" not in out
     status, out, _ = run(capsys, "check", "example.org", "--zone", zone_file, "--json")
     assert (status, json.loads(out)["result"], json.loads(out)["disposition"]) == (1, "fail", "reject")
 
@@ -52,10 +57,32 @@ def test_explain_shows_the_walk_as_a_tree(capsys: pytest.CaptureFixture[str], zo
     assert [visit["question"] for visit in json.loads(out)["trace"]] == ["_dmarc.example.org TXT", "_dmarc.org TXT"]
 
 
+def test_explain_says_where_the_walk_ended_and_what_was_asked_besides(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    zone = tmp_path / "zone"
+    zone.write_text(
+        '$TTL 60\n_dmarc.bank.test. TXT "v=DMARC1; p=none; psd=y"\n_dmarc.a.bank.test. TXT "v=DMARC1; p=none"\n'
+    )
+    words = ["explain", "a.bank.test", "--dkim", "b.a.bank.test", "--zone", str(zone)]
+    status, out, _ = run(capsys, *words)
+    assert out.split("\n\n")[0].splitlines() == [
+        "_dmarc.a.bank.test  v=DMARC1; p=none   <- policy, organizational domain",
+        "  _dmarc.bank.test  v=DMARC1; p=none; psd=y",
+        "    _dmarc.test  not looked at: psd= ends the walk below",
+    ]
+    assert out.split("\n\n")[1] == "for the identifiers:\n_dmarc.b.a.bank.test  no record"
+    assert status == 0
+
+
 def test_lint(capsys: pytest.CaptureFixture[str], zone_file: str) -> None:
     status, out, _ = run(capsys, "lint", "example.org", "--zone", zone_file)
     assert status == 0
     assert "note: pct= was removed" in out
+    assert out.startswith("example.org  v=DMARC1; p=reject; sp=none; np=quarantine; pct=50\n")
+    assert out.endswith("2 warnings, 2 notes\n")
+    _, out, _ = run(capsys, "lint", "v=DMARC1; p=reject; rua=mailto:a@example.org")
+    assert out == "nothing to mend\n"
     status, out, _ = run(capsys, "lint", "other.example", "--zone", zone_file, "--json")
     assert (status, json.loads(out)["findings"][0]["code"]) == (1, "no-record")
     status, _, err = run(capsys, "lint", "nonsense", "--zone", zone_file)

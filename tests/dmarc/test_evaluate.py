@@ -335,3 +335,24 @@ def test_a_result_is_neither_true_nor_false() -> None:
     with pytest.raises(TypeError):
         bool(result)
     assert result.to_dict()["trace"][0]["question"] == "_dmarc.example.com TXT"
+
+
+def test_the_detail_names_what_was_discarded() -> None:
+    """Who asks why no record applies is told which ones do not count."""
+    found = evaluate(zone({"example.com": ["v=DMARC1; p=none", "v=DMARC1; p=reject"]}), "a.example.com")
+    assert found.detail == (
+        "no DMARC record applies to a.example.com; _dmarc.example.com has several records, which are all discarded"
+    )
+    found = evaluate(zone({"example.com": "v=DMARC1; sp=none; p=none; sp=none"}), "example.com")
+    assert found.detail == "_dmarc.example.com: sp= stands twice: the whole record is invalid"
+
+
+def test_a_visit_has_the_record_as_it_is_published() -> None:
+    published = "V = DMARC1; P=reject; pct=50; rua=mailto:a@example.com!10m; \x07x"
+    found = evaluate(zone({"example.com": [published, "something else"]}, {"com": "refused"}), "example.com")
+    first, second = found.trace
+    assert (first.text, first.words) == (published.replace("\x07", "?"), published.replace("\x07", "?"))
+    assert (second.text, second.words) == ("", "could not be looked up: refused")
+    assert first.to_dict()["text"] == first.text
+    other = evaluate(zone({"example.com": "v=spf1 -all"}), "example.com").trace
+    assert [visit.words for visit in other] == ["other text, no DMARC record", "no record"]

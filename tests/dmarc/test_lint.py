@@ -54,8 +54,8 @@ def test_findings_in_a_text(text: str, expected: dict[str, str]) -> None:
 PLACES: list[tuple[Any, dict[str, str]]] = [
     ({("_dmarc.example.org", "TXT"): [GOOD]}, {}),
     ({}, {"no-record": "error"}),
-    ({("_dmarc.example.org", "TXT"): [GOOD, "v=DMARC1; p=none"]}, {"several-records": "error"}),
-    ({("_dmarc.example.org", "TXT"): ["v=DMARC1; p=none; p=none"]}, {"duplicate-tag": "error"}),
+    ({("_dmarc.example.org", "TXT"): [GOOD, "v=DMARC1; p=none"]}, {"several-records": "error", "no-record": "error"}),
+    ({("_dmarc.example.org", "TXT"): ["v=DMARC1; p=none; p=none"]}, {"duplicate-tag": "error", "no-record": "error"}),
     ({("_dmarc.example.org", "TXT"): ["p=none"]}, {"other-text": "warning", "no-record": "error"}),
     ({("example.org", "TXT"): [GOOD]}, {"no-record": "error", "misplaced": "error"}),
     ({("_dmarc.example.org.example.org", "TXT"): [GOOD]}, {"no-record": "error", "misplaced": "error"}),
@@ -76,6 +76,22 @@ def test_what_a_subdomain_inherits() -> None:
     below = zone({"example.org": GOOD, "a.example.org": f"{GOOD}; sp=reject"})
     assert codes("a.example.org", below) == {"not-inherited": "warning"}
     assert codes("a.example.org", zone({}, {"a.example.org": "servfail"})) == {"dns-error": "error"}
+
+
+def test_what_stands_above_a_domain_and_does_not_count() -> None:
+    assert codes("a.example.org", zone({"example.org": [GOOD, f"{GOOD};"]})) == {
+        "several-records": "error", "no-record": "error",
+    }  # fmt: skip
+    found = run(lint("a.example.org"), zone({"example.org": "v=DMARC1; p=none; p=reject"})).findings
+    assert found[0].words == "_dmarc.example.org is ignored: p= stands twice: the whole record is invalid"
+
+
+@pytest.mark.parametrize("hidden", ["a.example.org", "example.org", "org"])
+def test_what_a_dns_error_hides_is_not_called_absent(hidden: str) -> None:
+    """Whether a record applies is not known: neither that none does, nor that another one is inherited."""
+    assert codes("a.example.org", zone({}, {hidden: "timeout"})) == {"dns-error": "error"}
+    records = dict.fromkeys({"example.org", "org"} - {hidden}, GOOD)
+    assert codes("a.example.org", zone(records, {hidden: "timeout"})).pop("dns-error") == "error"
 
 
 def test_a_destination_of_another_organization_must_agree() -> None:

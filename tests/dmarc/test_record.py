@@ -68,9 +68,13 @@ def test_4_7_anything_else_is_discarded(text: str) -> None:
         ("p=none; t=1", "t", False),
         ("p=none", "fo", ("0",)),
         ("p=none; fo=1:d:s; ruf=mailto:f@example.org", "fo", ("1", "d", "s")),
-        ("p=none; fo=0:1", "fo", ("0",)),
-        ("p=none; fo=d:d", "fo", ("0",)),
-        ("p=none; fo=x", "fo", ("0",)),
+        ("p=none; fo=1", "fo", ("0",)),  # ignored without ruf=
+        ("p=none; fo=1; ruf=nonsense", "fo", ("0",)),
+        ("p=none; fo=1; rua=mailto:f@example.org", "fo", ("0",)),
+        ("p=none; ruf=mailto:f@example.org; fo=0:1", "fo", ("0",)),
+        ("p=none; ruf=mailto:f@example.org; fo=s", "fo", ("s",)),
+        ("p=none; ruf=mailto:f@example.org; fo=d:d", "fo", ("0",)),
+        ("p=none; ruf=mailto:f@example.org; fo=x", "fo", ("0",)),
         ("p=none", "rua", ()),
         ("p=none; rua=mailto:a@example.org", "rua", ("mailto:a@example.org",)),
         ("p=none; rua=mailto:a@example.org , mailto:b@example.net", "rua",
@@ -153,7 +157,10 @@ def test_a_record_that_is_too_long_is_none() -> None:
 
 
 def test_it_prints_what_differs_from_the_defaults() -> None:
-    text = "v=DMARC1; p=reject; sp=quarantine; np=reject; adkim=s; aspf=s; psd=n; t=y; rua=mailto:a@example.org; fo=1"
+    text = (
+        "v=DMARC1; p=reject; sp=quarantine; np=reject; adkim=s; aspf=s; psd=n; t=y; "
+        "rua=mailto:a@example.org; ruf=mailto:f@example.org; fo=1"
+    )
     assert str(DmarcRecord.parse(text)) == text
 
 

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from mailauth.cli.common import (
@@ -22,7 +23,7 @@ from mailauth.cli.common import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from mailauth.dmarc import DmarcResult
+    from mailauth.dmarc import DmarcResult, LintReport, Visit
     from mailauth.dmarc.reports import Recipients
 
 T = TypeVar("T")
@@ -156,7 +157,8 @@ def _check(options: argparse.Namespace) -> int:
     if options.json:
         print_json(found.to_dict())
     else:
-        _print_result(found)
+        applied = next((visit for visit in found.trace if visit.name == found.policy_domain), None)
+        _print_result(found, record=applied)
     return EXIT_OK if found.result == "pass" else EXIT_NOT_PASS
 
 
@@ -165,28 +167,49 @@ def _explain(options: argparse.Namespace) -> int:
     if options.json:
         print_json(found.to_dict())
         return EXIT_OK if found.result == "pass" else EXIT_NOT_PASS
+    for line in _tree(found):
+        print(line)
+    print()
+    _print_result(found)
+    return EXIT_OK if found.result == "pass" else EXIT_NOT_PASS
+
+
+def _tree(found: DmarcResult) -> Iterator[str]:
+    """The author's walk, each name under the one before it; then what was asked for the identifiers besides."""
+    from mailauth.dmarc import walk_names
+
     paint = Paint()
-    deepest = max((visit.name.count(".") for visit in found.trace), default=0)
+    names = [] if found.author_domain is None else walk_names(found.author_domain)
+    ended = False
     for visit in found.trace:
-        indent = "  " * (deepest - visit.name.count("."))
-        words = one_line(str(visit.record)) if visit.record is not None else visit.why.replace("-", " ")
+        if visit.name not in names:
+            continue
         style = "strong" if visit.name == found.policy_domain else "dim"
         notes = [
             note
             for note, name in (("policy", found.policy_domain), ("organizational domain", found.organizational_domain))
             if name == visit.name
         ]
+        words = "not looked at: psd= ends the walk below" if ended else one_line(visit.words)
         end = f"   <- {', '.join(notes)}" if notes else ""
-        print(f"{indent}{paint(f'_dmarc.{visit.name}', style)}  {words}{end}")
-    print()
-    _print_result(found)
-    return EXIT_OK if found.result == "pass" else EXIT_NOT_PASS
+        yield f"{'  ' * names.index(visit.name)}{paint(f'_dmarc.{visit.name}', style)}  {words}{end}"
+        ended = ended or visit.stops
+    others = [visit for visit in found.trace if visit.name not in names]
+    if others:
+        yield ""
+        yield "for the identifiers:"
+        for visit in others:
+            yield f"{paint(f'_dmarc.{visit.name}', 'dim')}  {one_line(visit.words)}"
 
 
-def _print_result(found: DmarcResult) -> None:
+def _print_result(found: DmarcResult, record: Visit | None = None) -> None:
     paint = Paint()
     print(f"{paint(found.result.value, _STYLES[found.result.value])}  {one_line(found.detail)}")
-    rows = [("author", found.author_domain or "")]
+    rows = []
+    if found.author_domain:
+        rows.append(("author", found.author_domain))
+    if record is not None:
+        rows.append(("record", one_line(record.words)))
     if found.policy is not None:
         rows.append(("policy", f"{found.policy_tag}={found.policy}, from _dmarc.{found.policy_domain}"))
         rows.append(("asked for", f"{found.disposition}{_overrides(found)}"))
@@ -200,6 +223,8 @@ def _print_result(found: DmarcResult) -> None:
     rows.append(("questions", str(found.queries)))
     for name, text in rows:
         print(f"  {name + ':':<14}{text}")
+    if found.policy is not None and not found.identifiers:
+        print(paint("  (--spf and --dkim say what passed; here nothing did)", "dim"))
 
 
 def _overrides(found: DmarcResult) -> str:
@@ -222,14 +247,21 @@ def _lint(options: argparse.Namespace) -> int:
         print_json(report.to_dict())
         return EXIT_OK if report.ok else EXIT_NOT_PASS
     paint = Paint()
-    if report.record is not None:
-        print(f"{report.domain or ''}  {one_line(str(report.record))}".strip())
+    if report.walk is not None and report.record is not None:
+        print(f"{report.domain}  {one_line(report.walk.visits[0].text)}")
     for finding in report.findings:
         print(f"{paint(finding.severity.value, _SEVERITIES[finding.severity.value])}: {one_line(finding.words)}")
         if finding.proposal:
             print(f"    write: {finding.proposal}")
-    print(paint("no errors", "good") if report.ok else paint("errors", "bad"))
+    print(_summary(report, paint))
     return EXIT_OK if report.ok else EXIT_NOT_PASS
+
+
+def _summary(report: LintReport, paint: Paint) -> str:
+    """``2 errors, 1 warning``."""
+    numbers = Counter(finding.severity.value for finding in report.findings)
+    counts = ", ".join(counted(number, severity) for severity, number in numbers.items())
+    return paint(counts or "nothing to mend", "good" if report.ok else "bad")
 
 
 def _build(options: argparse.Namespace) -> int:

@@ -111,7 +111,7 @@ def _dmarc_details(found: DmarcResult, verbose: bool) -> Iterator[str]:
         yield f"{found.author_domain} asks for {found.policy_tag}={found.policy}; disposition {found.disposition}"
     if verbose:
         for visit in found.trace:
-            yield f"_dmarc.{visit.name}: {visit.why.replace('-', ' ') or visit.record}"
+            yield f"_dmarc.{visit.name}: {one_line(visit.words)}"
 
 
 def _dkim_words(signature: Signature) -> str:

@@ -132,9 +132,9 @@ def _discover(walk: Walk) -> _Applied | DmarcResult:
             record, name = walk.public_suffix.record, walk.public_suffix.name
     if record is None:
         if walk.unusable is not None:
-            why = f"the record at {question_at(walk.unusable.name).name} is invalid: {walk.unusable.why}"
-            return ended(Reason.UNUSABLE_RECORD, why)
-        return ended(Reason.NO_RECORD, f"no DMARC record applies to {walk.start}")
+            return ended(Reason.UNUSABLE_RECORD, f"{question_at(walk.unusable.name).name}: {walk.unusable.words}")
+        why = "".join(f"; {question_at(each.name).name} has {each.words}" for each in walk.discarded)
+        return ended(Reason.NO_RECORD, f"no DMARC record applies to {walk.start}{why}")
     if record.p is None:
         return ended(Reason.NO_POLICY, f"the record at _dmarc.{name} has no usable policy and no reporting address")
     return _Applied(name, record, name == walk.start)

@@ -122,43 +122,37 @@ def _lint_domain(domain: str) -> Plan[LintReport]:
 def _of_place(found: Walk) -> Iterator[Finding]:
     """What the walk says of the domain."""
     first, at = found.visits[0], question_at(found.start).name
-    if first.why == "dns-error":
-        yield Finding(Severity.ERROR, "dns-error", f"{at} could not be looked up: {first.answer.outcome}")
-    elif first.why == "several-records":
-        yield Finding(
-            Severity.ERROR, "several-records", f"{at} has several DMARC records: all are ignored", "leave one"
-        )
-    elif first.why in ("duplicate-tag", "too-long"):
-        words = f"the record at {at} is ignored as a whole: {first.why.replace('-', ' ')}"
-        yield Finding(Severity.ERROR, first.why, words)
-    elif first.why == "no-record":
-        if first.answer.found:
-            words = f"{at} has TXT records, but none that begins with v=DMARC1"
-            yield Finding(Severity.WARNING, "other-text", words)
-        organizational = found.organizational_domain
-        inherited = None if organizational is None else found.record_at(organizational)
-        suffix = found.public_suffix
-        if inherited is not None:
-            words = f"no record of its own: that of {organizational} applies ({_policy_words(inherited)})"
-            yield Finding(Severity.NOTE, "inherited", words)
-        elif suffix is not None and suffix.record is not None:
-            words = (
-                f"no record of its own: that of public suffix {suffix.name} applies ({_policy_words(suffix.record)})"
-            )
-            yield Finding(Severity.WARNING, "inherited-from-suffix", words)
-        else:
-            yield Finding(
-                Severity.ERROR,
-                "no-record",
-                f"no DMARC record applies to {found.start}",
-                f'{at}. TXT "v=DMARC1; p=none"',
-            )
+    for each in found.visits if first.record is None else ():
+        if each.why not in ("", "no-record"):
+            name = question_at(each.name).name
+            words = f"{name} {each.words}" if each.why == "dns-error" else f"{name} has {each.words}"
+            if each.why in ("duplicate-tag", "too-long"):
+                words = f"{name} is ignored: {each.words}"
+            yield Finding(Severity.ERROR, each.why, words, "leave one" if each.why == "several-records" else "")
+    if first.why == "no-record" and first.answer.found:
+        yield Finding(Severity.WARNING, "other-text", f"{at} has TXT records, but none that begins with v=DMARC1")
+    if first.record is None and found.failed is None:
+        yield _inherited(found)
     top = found.organizational_domain
     if top is not None and "." not in top and found.start != top:
         words = (
             f"the record at the top-level domain {top} has no psd=y, and makes it one organization with all below it"
         )
         yield Finding(Severity.WARNING, "top-level-record", words)
+
+
+def _inherited(found: Walk) -> Finding:
+    """What applies to a domain without a record that counts."""
+    organizational, suffix = found.organizational_domain, found.public_suffix
+    inherited = None if organizational is None else found.record_at(organizational)
+    if inherited is not None:
+        words = f"no record of its own: that of {organizational} applies ({_policy_words(inherited)})"
+        return Finding(Severity.NOTE, "inherited", words)
+    if suffix is not None and suffix.record is not None:
+        words = f"no record of its own: that of public suffix {suffix.name} applies ({_policy_words(suffix.record)})"
+        return Finding(Severity.WARNING, "inherited-from-suffix", words)
+    proposal = "" if found.visits[0].why != "no-record" else f'_dmarc.{found.start}. TXT "v=DMARC1; p=none"'
+    return Finding(Severity.ERROR, "no-record", f"no DMARC record applies to {found.start}", proposal)
 
 
 def _policy_words(record: DmarcRecord) -> str:

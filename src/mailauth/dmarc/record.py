@@ -229,8 +229,11 @@ class _Tags:
                 self.complain("no-policy", "p", "p= is missing")
             p, sp, np = (Policy.NONE if rua else None), None, None
         fo = self.failure_options()
-        if "fo" in self.values and "ruf" not in self.values:
-            self.complain("useless-tag", "fo", "fo= does nothing without ruf=")
+        if not ruf:
+            # RFC 9989 section 4.7: the content of fo= is ignored without ruf=.
+            fo = ("0",)
+            if "fo" in self.values and "ruf" not in self.values:
+                self.complain("useless-tag", "fo", "fo= does nothing without ruf=")
         return DmarcRecord(
             p=p,
             sp=sp,

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from mailauth.dmarc.record import DmarcRecord, Psd, RecordProblem, parse_record
+from mailauth.mail.text import printable
 from mailauth.plan import Answer, Plan, Question, ask_all
 
 MAX_WALK = 8
@@ -57,11 +58,35 @@ class Visit(NamedTuple):
         """Whether the walk ends here (RFC 9989 section 4.10 steps 2 and 6)."""
         return self.record is not None and self.record.psd is not Psd.UNKNOWN
 
+    @property
+    def text(self) -> str:
+        """The record as it is published, in printable characters; "" where there is not exactly one."""
+        found = [text for text in self._texts if parse_record(text) is not None]
+        return printable(found[0].decode("utf-8", "replace")) if len(found) == 1 else ""
+
+    @property
+    def words(self) -> str:
+        """What was found, in words: the record as it is published, or why there is none."""
+        if self.record is not None:
+            return self.text
+        if self.why == "no-record":
+            return "other text, no DMARC record" if self.answer.found else "no record"
+        if self.why == "several-records":
+            return "several records, which are all discarded"
+        if self.why == "dns-error":
+            return f"could not be looked up: {self.answer.outcome}"
+        return next(found.words for text in self._texts if isinstance(found := parse_record(text), RecordProblem))
+
+    @property
+    def _texts(self) -> tuple[bytes, ...]:
+        return self.answer.texts[:MAX_RECORDS] if self.answer.found else ()
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
         return {
             "question": str(question_at(self.name)),
             "outcome": self.answer.outcome.value,
+            "text": self.text,
             "record": None if self.record is None else str(self.record),
             "why": self.why,
         }
@@ -105,6 +130,11 @@ class Walk(NamedTuple):
     def unusable(self) -> Visit | None:
         """The first name whose record has a tag twice or is too long."""
         return next((visit for visit in self.visits if visit.why in ("duplicate-tag", "too-long")), None)
+
+    @property
+    def discarded(self) -> tuple[Visit, ...]:
+        """The names that have DMARC records which do not count: several, or one that is unusable."""
+        return tuple(visit for visit in self.visits if visit.why not in ("", "no-record", "dns-error"))
 
     @property
     def public_suffix(self) -> Visit | None:
