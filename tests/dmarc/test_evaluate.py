@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -356,3 +357,26 @@ def test_a_visit_has_the_record_as_it_is_published() -> None:
     assert first.to_dict()["text"] == first.text
     other = evaluate(zone({"example.com": "v=spf1 -all"}), "example.com").trace
     assert [visit.words for visit in other] == ["other text, no DMARC record", "no record"]
+
+
+class _Chain:
+    """A chain of ARC sets that passes, sealed by these."""
+
+    def __init__(self, *sealers: str) -> None:
+        self.sealers = sealers
+
+    def vouch(self, author: str, sealers: Sequence[str]) -> str | None:
+        assert author == "example.com"
+        return "arc=pass" if set(self.sealers) <= set(sealers) else None
+
+
+def test_8617_7_2_1_a_chain_of_trusted_sealers_is_a_local_override() -> None:
+    policy, resolver = DmarcPolicy(trusted_sealers=("Sealer.example",)), zone({"example.com": REJECT})
+    found = evaluate(resolver, "example.com", arc=_Chain("sealer.example"), policy=policy)
+    assert (found.result, found.policy, found.disposition) == ("fail", "reject", "none")
+    assert found.overrides == (("trusted_forwarder", "arc=pass"),)
+    for arc, other in ((_Chain("other.example"), policy), (_Chain("sealer.example"), DmarcPolicy()), (None, policy)):
+        found = evaluate(resolver, "example.com", arc=arc, policy=other)
+        assert (found.disposition, found.overrides) == ("reject", ())
+    passing = evaluate(resolver, "example.com", Spf("example.com"), arc=_Chain("sealer.example"), policy=policy)
+    assert passing.overrides == ()

@@ -48,6 +48,13 @@ class Signature(Protocol):
     def selector(self) -> str | None: ...
 
 
+class Chain(Protocol):
+    """What is read of a result of ARC; `mailauth.arc.ArcResult` has it."""
+
+    def vouch(self, author: str, sealers: Sequence[str]) -> str | None:
+        """The words for the report, if these sealers vouch for the author's domain; else None."""
+
+
 _DEFAULT_POLICY = DmarcPolicy()
 _MAYBE = "temperror"
 
@@ -57,6 +64,7 @@ def check(
     *,
     spf: SpfResult | None = None,
     dkim: Iterable[Signature] = (),
+    arc: Chain | None = None,
     policy: DmarcPolicy = _DEFAULT_POLICY,
     walk: Walk | None = None,
 ) -> Plan[DmarcResult]:
@@ -64,7 +72,8 @@ def check(
 
     `author` is the domain in From, or what `mailauth.mail.author.read_author` found; U-labels are converted. Of SPF
     counts a pass for MAIL FROM, which for the null sender is that of HELO (RFC 7208 section 2.4), and never a result
-    for HELO itself; of DKIM every pass. `walk` is the walk from the author's domain, where it was made before.
+    for HELO itself; of DKIM every pass. `arc` is the message's chain of ARC sets, which counts only for the policy's
+    `trusted_sealers`. `walk` is the walk from the author's domain, where it was made before.
     A text that is no domain name gives permerror (RFC 9989 section 5.3.1).
     """
     domain, why = _author_domain(author)
@@ -75,7 +84,7 @@ def check(
     applied = _discover(walk)
     if isinstance(applied, DmarcResult):
         return applied
-    evaluation = _Evaluation(walk, applied, policy, _candidates(spf, dkim))
+    evaluation = _Evaluation(walk, applied, policy, _candidates(spf, dkim), arc)
     names, questions = evaluation.open_names(), evaluation.open_questions()
     if names or questions:
         answers = yield from ask_all([*map(question_at, names), *questions])
@@ -175,11 +184,19 @@ class _Evaluation:
     exists: bool | None = None  # whether the author's domain exists, where it was asked
     existence: Answer | None = None
 
-    def __init__(self, walk: Walk, applied: _Applied, policy: DmarcPolicy, candidates: Sequence[_Candidate]) -> None:
+    def __init__(
+        self,
+        walk: Walk,
+        applied: _Applied,
+        policy: DmarcPolicy,
+        candidates: Sequence[_Candidate],
+        arc: Chain | None,
+    ) -> None:
         self.author = walk.start
         self.applied = applied
         self.policy = policy
         self.candidates = candidates
+        self.arc = arc
         self.organizational = walk.organizational_domain
         self.first = walk.visits[0]
         self.known = {found.name: found for found in (*walk.visits, *walk.beyond)}
@@ -331,4 +348,10 @@ class _Evaluation:
             if believed is not None and asked_for is not Policy.NONE:
                 asked_for = Policy.NONE
                 overrides.append(Override(kind, believed))
+        if self.arc is not None and self.policy.trusted_sealers and asked_for is not Policy.NONE:
+            # RFC 8617 section 7.2.2 says local_policy; RFC 9990 has a word of its own for forwarders.
+            words = self.arc.vouch(self.author, self.policy.trusted_sealers)
+            if words is not None:
+                asked_for = Policy.NONE
+                overrides.append(Override(OverrideType.TRUSTED_FORWARDER, words))
         return asked_for, overrides
