@@ -16,8 +16,8 @@ class DmarcPolicy:
 
     `trusted_forwarders` and `mailing_lists` are domains, those below them included: where SPF or DKIM passes for one of
     them, a failing message keeps its result, and its disposition is none, with the override that RFC 9990 has for it.
-    `trusted_sealers` are domains likewise: where the message has a chain of ARC sets that passes, and they alone sealed it
-    since one of them saw the author's domain authenticated, the same holds (RFC 8617 section 7.2.1).
+    `trusted_sealers` are domains likewise: where the message has a chain of ARC sets that passes, and they alone sealed
+    it since one of them saw the author's domain authenticated, the same holds (RFC 8617 section 7.2.1).
     `quarantine`: mail whose disposition is quarantine or reject, and which was not rejected, is put aside: by the
     milter, and so it stands in aggregate reports; without it such mail is delivered (RFC 9989 section 7.4).
     `max_identifiers` bounds the walks for one message: eight questions each at most, and fewer since names repeat.
