@@ -267,18 +267,38 @@ def test_once_serves_standard_input(tmp_path: Path) -> None:
     assert rest == ""
 
 
-def test_once_serves_a_socket(tmp_path: Path) -> None:
-    """What spawn(8) hands over is a connection of Postfix's smtpd."""
-    program = Program("policyd", tmp_path, POLICYD.format(folder=tmp_path))
+@pytest.mark.parametrize("config", [POLICYD, "[nonsense"])
+def test_once_serves_a_connection(tmp_path: Path, config: str) -> None:
+    """spawn(8) makes the connection of Postfix's smtpd standard error, too: nothing but replies may go there."""
+    program = Program("policyd", tmp_path, config.replace("{folder}", str(tmp_path)))
     ours, theirs = socket.socketpair()
-    with ours, subprocess.Popen(program.words("--once"), stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL) as run:
+    with ours, subprocess.Popen(program.words("--once"), stdin=theirs, stdout=theirs, stderr=theirs) as run:
         theirs.close()
         ours.settimeout(30)
-        assert ask(ours) == GREYLISTED
-        assert ask(ours) == GREYLISTED
-        ours.shutdown(socket.SHUT_WR)
+        if config == POLICYD:
+            assert ask(ours) == GREYLISTED
+            assert ask(ours) == GREYLISTED
+            ours.shutdown(socket.SHUT_WR)
         assert closed(ours)
-        assert run.wait(20) == 0
+        assert run.wait(20) == (0 if config == POLICYD else 2)
+
+
+def test_once_logs_to_syslog_where_standard_error_is_the_connection(tmp_path: Path) -> None:
+    program = Program("policyd", tmp_path, POLICYD.format(folder=tmp_path))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+        syslog.bind(str(tmp_path / "syslog"))
+        syslog.settimeout(20)
+        code = "import sys, mailauth.service.logs as logs, mailauth.cli; logs.SYSLOG = sys.argv.pop(1); mailauth.cli.main()"
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-c", code, str(tmp_path / "syslog"), *program.words("--once")[3:]]
+        with ours, subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as run:
+            theirs.close()
+            ours.settimeout(30)
+            assert ask(ours) == GREYLISTED
+            mail_info = 2 * 8 + 6  # RFC 5424 section 6.2.1
+            assert syslog.recv(4096).startswith(f"<{mail_info}>mailauth/policyd[{run.pid}]: defer greylist".encode())
+            ours.shutdown(socket.SHUT_WR)
+            assert run.wait(20) == 0
 
 
 # --- metrics and health ----------------------------------------------------------------------------------------

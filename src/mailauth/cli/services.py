@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 
 from mailauth import MailAuthError
-from mailauth.cli.common import EXIT_OK, UsageError
+from mailauth.cli.common import EXIT_OK, EXIT_USAGE, UsageError
 from mailauth.config import Config, ConfigError, load
 from mailauth.service.application import Application, Kind, addresses
 from mailauth.service.listeners import Listeners
-from mailauth.service.logs import log_to
+from mailauth.service.logs import log_beside_a_connection, log_to
 from mailauth.service.metrics import Metrics
 from mailauth.service.notify import Notifier
 from mailauth.service.running import allow_many_connections, once, serve
@@ -32,15 +33,24 @@ def configure_service(parser: argparse.ArgumentParser, *kinds: Kind) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.once:
+        return _once(options.config, options.kinds)
     config = _load(options.config)
     try:
-        if options.once:
-            log_to(sys.stderr, config.service.log)
-            asyncio.run(once(Application(options.config, config, options.kinds)))
-            return EXIT_OK
         return _serve(options.config, config, options.kinds)
     except (MailAuthError, ValueError, OSError) as error:
         raise UsageError(str(error)) from None
+
+
+def _once(path: str, kinds: tuple[Kind, ...]) -> int:
+    # Before the file is read: what is wrong with it must not be said to Postfix.
+    log_beside_a_connection()
+    try:
+        asyncio.run(once(Application(path, load(path), kinds)))
+    except (MailAuthError, ValueError, OSError) as error:
+        logging.getLogger("mailauth.service").error("cannot serve: %s", error)
+        return EXIT_USAGE
+    return EXIT_OK
 
 
 def _load(path: str) -> Config:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.handlers
 import os
+import stat
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,6 +18,7 @@ from typing import TextIO
 from mailauth.config.schema import LogFormat
 from mailauth.mail.text import printable
 
+SYSLOG = "/dev/log"
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # sd-daemon(3): what the journal takes as a line's priority.
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
@@ -38,6 +41,13 @@ class PlainFormatter(logging.Formatter):
             return "\n".join(mark + line for line in text.splitlines() or [""])
         time = datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
         return f"{time} {record.levelname.lower()} {text}"
+
+
+class _SyslogFormatter(logging.Formatter):
+    """The text alone: syslog knows time and priority."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(record.getMessage()) + (": " + repr(record.exc_info[1]) if record.exc_info else "")
 
 
 class JsonFormatter(logging.Formatter):
@@ -68,6 +78,33 @@ def log_to(
     handler = logging.StreamHandler(stream)
     journal = bool(environment.get("JOURNAL_STREAM"))
     handler.setFormatter(JsonFormatter() if kind == "json" else PlainFormatter(journal=journal))
+    _use(handler, level)
+
+
+def log_beside_a_connection() -> None:
+    """Log where standard input is a connection: to standard error, unless that is the connection, too.
+
+    spawn(8) of Postfix makes it all three, and a log line there would be taken for a reply. Then the log goes to
+    syslog, as that of Postfix does, and standard error nowhere.
+    """
+    if not stat.S_ISSOCK(os.fstat(0).st_mode) or os.fstat(0).st_ino != os.fstat(2).st_ino:
+        log_to(sys.stderr, "plain")
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    handler: logging.Handler
+    try:
+        handler = logging.handlers.SysLogHandler(SYSLOG, facility=logging.handlers.SysLogHandler.LOG_MAIL)
+    except OSError:
+        handler = logging.NullHandler()  # this machine has no syslog
+    else:
+        handler.ident = f"mailauth/policyd[{os.getpid()}]: "
+    handler.setFormatter(_SyslogFormatter())
+    _use(handler)
+
+
+def _use(handler: logging.Handler, level: int = logging.INFO) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("mailauth").setLevel(level)
     logging.raiseExceptions = sys.stderr.isatty()  # a full disk under the log is no reason for a traceback a line
