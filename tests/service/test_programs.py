@@ -288,7 +288,7 @@ def test_once_logs_to_syslog_where_standard_error_is_the_connection(tmp_path: Pa
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
         syslog.bind(str(tmp_path / "syslog"))
         syslog.settimeout(20)
-        code = "import sys, mailauth.service.logs as logs, mailauth.cli; logs.SYSLOG = sys.argv.pop(1); mailauth.cli.main()"
+        code = "import sys, mailauth.service.logs as l, mailauth.cli; l.SYSLOG = sys.argv.pop(1); mailauth.cli.main()"
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-c", code, str(tmp_path / "syslog"), *program.words("--once")[3:]]
         with ours, subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as run:
