@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import itertools
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from mailauth import authres
+from mailauth import authres, sync
 from mailauth import restrictions as r
 from mailauth.dmarc import DmarcPolicy
+from mailauth.plan import TIMED_OUT, Answer, Question
 from mailauth.resolvers import ZoneResolver
 from mailauth.restrictions import Restrictions
 from tests.facade.test_check import rounds_of
@@ -110,6 +114,68 @@ def test_a_dns_error_passes_or_defers(facade: Facade) -> None:
         assert field_of(report).reason
     with pytest.raises(ValueError, match="on_dns_error"):
         r.check_dmarc(on_dns_error="maybe")  # type: ignore[arg-type]
+
+
+class Silent:
+    """A resolver that lets some questions time out; `asked` has all."""
+
+    def __init__(self, zone: ZoneResolver, silent: set[Question]) -> None:
+        self.zone, self.silent = zone, silent
+        self.asked: list[Question] = []
+
+    def lookup(self, question: Question, time_limit: float | None) -> Answer:
+        self.asked.append(question)
+        return TIMED_OUT if question in self.silent else self.zone.lookup_now(question)
+
+
+@pytest.mark.parametrize(
+    ("message", "ip", "mail_from", "expected"),
+    [
+        (signed(), STRANGER, "ann@other.example", "pass"),
+        (PLAIN, GOOD, "ann@bounce.example.org", "pass"),
+        (PLAIN, GOOD, "", "pass"),
+        (PLAIN, STRANGER, "ann@bounce.example.org", "fail"),
+        (signed().replace(b"Hello", b"Adieu"), STRANGER, "", "fail"),
+    ],
+)
+def test_5_3_6_whatever_question_times_out_a_fail_is_never_made_of_it(
+    message: bytes, ip: str, mail_from: str, expected: str
+) -> None:
+    """Each question of the evaluation in turn, and each two: the result is that of the whole DNS, or a temperror."""
+    mine: Any = {
+        **records(),
+        ("_dmarc.example.org", "TXT"): ["v=DMARC1; p=none; sp=reject; np=quarantine"],
+        ("bounce.example.org", "TXT"): ["v=spf1 redirect=example.org"],
+        ("mx.example.org", "TXT"): ["v=spf1 redirect=example.org"],
+    }
+
+    def evaluate(silent: set[Question]) -> tuple[str, list[Question]]:
+        resolver = Silent(ZoneResolver(mine), silent)
+        auth = sync.Authenticator("mx.mailbox.test", resolver=resolver)
+        report = auth.check(message, ip=ip, helo="mx.example.org", mail_from=mail_from, rcpt_to=[BOB], now=NOW)
+        assert report.dmarc is not None
+        return report.dmarc.result.value, list(dict.fromkeys(resolver.asked))
+
+    result, asked = evaluate(set())
+    assert result == expected
+    for silent in (*itertools.combinations(asked, 1), *itertools.combinations(asked, 2)):
+        assert evaluate(set(silent))[0] in (expected, "temperror"), silent
+
+
+FRAGMENTS = [b"ann@example.org", b"b@x.test", b"[192.0.2.1]", b"localhost", b"=?utf-8?q?a=40b=2Ec?=", b"team:", b"xn--",
+             b"\xc3\xbc.example.org", b"\r\n ", *(bytes([octet]) for octet in b',;:<>"\\()@ .\0\xff')]  # fmt: skip
+
+
+@given(st.one_of(st.lists(st.sampled_from(FRAGMENTS), max_size=10).map(b"".join), st.binary(max_size=60)))
+@example(b"<" * 50_000)
+@example(b"a@" + b"x." * 120 + b"org")
+@example(b"a@example.org," * 4000)
+def test_5_3_1_any_octets_as_from_have_a_result_of_bounded_work(value: bytes) -> None:
+    found = sync.check_dmarc(message=b"From: " + value + b"\r\nSubject: x\r\n\r\n", resolver=world())
+    assert found.queries <= 9
+    assert (found.author_domain is None) == (found.reason == "no-author")
+    assert found.detail.isprintable()
+    str(found.to_dict())
 
 
 def test_a_session_evaluates_it_after_the_message(facade: Facade) -> None:

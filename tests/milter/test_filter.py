@@ -6,17 +6,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailauth.aio import Authenticator
 from mailauth.dkim import SigningRule, SigningTable
+from mailauth.dmarc import DmarcPolicy
 from mailauth.milter.filter import MailFilter, _LongLines
 from mailauth.milter.settings import MilterSettings
+from mailauth.resolvers import ZoneResolver
+from mailauth.restrictions import Restrictions, check_dmarc
+from mailauth.stores import open_report_store
 from tests.dkim.makers import ed_key
 from tests.milter.peer import MailServer, connected, in_loop
-from tests.milter.runner import CLIENT, HOSTNAME, OURS, mail_filter
+from tests.milter.runner import CLIENT, HOSTNAME, OURS, ZONE, mail_filter
 
 Replies = list[tuple[bytes, bytes]]
 
@@ -73,6 +79,44 @@ async def test_the_log_says_which_line_of_main_cf_to_change(caplog: pytest.LogCa
         await message(peer)
         assert "not signed" in caplog.text
         assert "main.cf" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("milter", "dmarc", "reject", "held", "reported"),
+    [
+        (False, False, False, False, ("none", (("local_policy", ""),))),
+        (True, False, False, True, ("quarantine", ())),
+        (False, True, False, True, ("quarantine", ())),
+        (True, False, True, True, ("quarantine", (("local_policy", ""),))),
+    ],
+)
+def test_what_dmarc_has_put_aside_is_reported_so(
+    tmp_path: Path, milter: bool, dmarc: bool, reject: bool, held: bool, reported: tuple[str, object]
+) -> None:
+    """milter.quarantine and dmarc.quarantine agree, and so do the message and its report (RFC 9990 section 3.1.1.6)."""
+    policy = "reject" if reject else "quarantine"
+    records = {**ZONE, ("_dmarc.example.org", "TXT"): [f"v=DMARC1; p={policy}; rua=mailto:agg@example.org"]}
+    store = open_report_store(f"sqlite:{tmp_path}/results.db")
+    authenticator = Authenticator(
+        HOSTNAME,
+        resolver=ZoneResolver(records),  # type: ignore[arg-type]
+        restrictions=Restrictions(data=[check_dmarc(reject=reject)]),
+        dmarc_policy=DmarcPolicy(quarantine=dmarc),
+        dmarc_reports=store,
+        clock=lambda: 86_400.0,
+    )
+    own = MailFilter(authenticator, settings=MilterSettings(quarantine=milter))
+
+    @in_loop
+    async def run() -> None:
+        async with connected(own.server) as peer:
+            replies = await message(peer, client="203.0.113.1", sender="ann@other.example")
+            assert (b"q" in [command for command, _ in replies]) is held
+
+    run()
+    ((row, count),) = store.rows(1, "example.org")
+    assert (row.disposition, row.reasons, count) == (*reported, 1)
+    store.close()
 
 
 @in_loop

@@ -23,6 +23,7 @@ from mailauth import authres
 from mailauth.aio import Authenticator
 from mailauth.dkim import MessageSigner, SigningError, SigningKey, SigningTable
 from mailauth.dmarc import Policy as DmarcWish
+from mailauth.dmarc.reports import Published, Row
 from mailauth.mail import names
 from mailauth.mail.author import author_address
 from mailauth.mail.header import MAX_HEADER_FIELDS, MAX_HEADER_OCTETS, Header, split
@@ -110,6 +111,13 @@ class MailFilter:
         listed = any("rbl" in restriction.name for restriction in self.restrictions.data)
         policy = authenticator.policy
         self.policy = replace(policy, rbl=policy.rbl if listed else (), greylist=None)
+        if self.settings.quarantine:
+            # What is put aside is reported so, whichever of the two settings asks for it.
+            self.policy = replace(
+                self.policy,
+                dmarc_policy=replace(policy.dmarc_policy, quarantine=True),
+                dmarc_reports=None if policy.dmarc_reports is None else partial(_held, policy.dmarc_reports),
+            )
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection of a mail server until it ends."""
@@ -118,6 +126,13 @@ class MailFilter:
     def finish(self) -> None:
         """End each connection as soon as no message is on its way."""
         self.server.finish()
+
+
+def _held(add: Callable[..., Any], day: int, published: Published, row: Row) -> Any:
+    """Report a message that DMARC would have rejected as what became of it: it went to the hold queue."""
+    if row.disposition == "reject":
+        row = replace(row, disposition="quarantine", reasons=(*row.reasons, ("local_policy", "")))
+    return add(day, published, row)
 
 
 class _Session(Milter):
@@ -346,15 +361,16 @@ class _Session(Milter):
     def _judged(self, report: Report) -> Iterator[Response]:
         settings, count = self.filter.settings, self.filter.count
         count("verified")
-        decision, why = report.decision, ""
+        decision, dmarc, why = report.decision, report.dmarc, ""
+        aside = self.filter.policy.dmarc_policy.quarantine
         if report.reply is not None:
             if not (settings.quarantine and report.reply.permanent):
                 count("rejected" if report.reply.permanent else "deferred")
                 yield Refuse(report.reply)
                 return
             why = f"{decision.restriction} ({decision.reason})"
-        elif settings.quarantine and report.dmarc is not None and report.dmarc.disposition is not DmarcWish.NONE:
-            why = f"DMARC of {report.dmarc.author_domain} asks for {report.dmarc.disposition}"
+        elif aside and dmarc is not None and dmarc.disposition is not DmarcWish.NONE:
+            why = f"DMARC of {dmarc.author_domain} asks for {dmarc.disposition}"
         if why:
             count("quarantined")
             yield Quarantine(printable(why, 200))
