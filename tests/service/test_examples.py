@@ -1,0 +1,58 @@
+"""examples/postfix: the configuration, main.cf and unit files that the documentation tells people to copy."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from mailauth.dkim import generate_key
+from tests.postfix import Postfix
+from tests.servers import need
+from tests.service.program import serving
+
+EXAMPLES = Path(__file__).parents[2] / "examples/postfix"
+
+
+def settings_of(text: str) -> dict[str, str]:
+    """main.cf(5): lines that begin with a blank go on with the one before."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    joined = re.sub(r"\n[ \t]+", " ", "\n".join(lines))
+    return {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in joined.splitlines())}
+
+
+@pytest.mark.server
+def test_a_postfix_by_the_example_checks_and_signs(tmp_path: Path) -> None:
+    mta = Postfix(settings=settings_of((EXAMPLES / "main.cf").read_text()))
+    config = (EXAMPLES / "mailauth.toml").read_text()
+    config = re.sub(r"^hostname = .*\n", "", config, flags=re.MULTILINE)
+    config = config.replace("/var/spool/postfix", f"{mta.folder}/queue").replace("/var/lib/mailauth", str(tmp_path))
+    config = config.replace('"example.net"]', '"mailbox.test"]', 1).replace('delay = "5m"', 'delay = "1s"')
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys/2026a.pem").write_bytes(generate_key("ed25519").pem())
+    with mta, serving("serve", tmp_path, config):
+        text = "From: {0}\r\nTo: bob@mailbox.test\r\nSubject: x\r\nDate: Mon, 2 Nov 2026 10:00:00 +0000\r\n\r\nbody\r\n"
+        assert mta.rcpt(client="198.51.100.1", name="client.test", sender="ann@none.test").code == 450
+        time.sleep(1.1)
+        with mta.session(client="198.51.100.1", name="client.test") as smtp:
+            smtp.sendmail("ann@none.test", [mta.mailbox], text.format("ann@none.test").encode())
+        (message,) = mta.messages(1)
+        assert b"Received-SPF: none" in message
+        assert b"Authentication-Results: mx.mailbox.test;" in message
+
+
+def test_the_unit_files_are_understood(tmp_path: Path) -> None:
+    verify = need("systemd-analyze", "systemd")
+    for unit in ("mailauth.service", "mailauth-policyd.socket"):
+        text = (EXAMPLES / unit).read_text().replace("/opt/mailauth/bin/mailauth", "/bin/true")
+        (tmp_path / unit).write_text(text)
+        done = subprocess.run([verify, "verify", str(tmp_path / unit)], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_unit_starts_what_there_is() -> None:
+    started = re.findall(r"^Exec\w+=\S*/mailauth (.*)$", (EXAMPLES / "mailauth.service").read_text(), re.MULTILINE)
+    assert started == ["serve --config /etc/mailauth/mailauth.toml", "config check /etc/mailauth/mailauth.toml"]
