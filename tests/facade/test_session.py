@@ -623,3 +623,38 @@ def test_spf_and_the_restrictions_read_a_sender_alike(facade: Facade) -> None:
     facade.run(session.rcpt(BOB))
     assert session.transaction.spf is not None
     assert session.transaction.spf.domain == session.transaction.sender_domain == "example.org"
+
+
+# --- all at once, when RCPT comes -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("helo", ["mx.example.org", "no name", None])
+@pytest.mark.parametrize("sender", ["ann@example.org", "", "ann@slow.example", "x"])
+@pytest.mark.parametrize("ip", [GOOD, LISTED, STRANGER])
+def test_begun_at_rcpt_the_decision_is_the_same(facade: Facade, ip: str, sender: str, helo: str | None) -> None:
+    restrictions = lists(
+        client=[r.reject_rbl("bl.example")],
+        helo=[r.reject_invalid_helo_hostname()],
+        sender=[r.reject_non_fqdn_sender()],
+        recipient=[OURS, r.check_spf()],
+    )
+    phases, begun = (session_of(facade, ip, restrictions=restrictions) for _ in range(2))
+    facade.run(phases.connect())
+    if helo is not None:
+        facade.run(phases.helo(helo))
+    facade.run(phases.mail(sender))
+    begun.begin(helo, sender)
+    for recipient in (BOB, "x@elsewhere.example", EVE):
+        assert facade.run(begun.rcpt(recipient)) == facade.run(phases.rcpt(recipient))
+    assert begun.report().to_dict() | {"time": 0} == phases.report().to_dict() | {"time": 0}
+
+
+def test_begun_again_it_is_another_transaction(facade: Facade) -> None:
+    session = session_of(facade)
+    session.begin("mx.example.org", "ann@example.org")
+    assert not facade.run(session.rcpt(BOB)).refused
+    session.begin("mx.example.org", "ann@slow.example")
+    assert facade.run(session.rcpt(EVE)).reply.code == 451
+    assert session.report().mail_from == "ann@slow.example"
+    with pytest.raises(TypeError):
+        session.begin("mx.example.org", b"ann@example.org")

@@ -57,17 +57,35 @@ def test_any_cut_and_any_order(cuts: list[int], lines: list[bytes]) -> None:
         b"protocol_state=RCPT\n\n",
         b"request=junk\n\n",
         b"request=smtpd_access_policy\nnonsense\n\n",
-        b"=x\n",
-        b"\xff\xfe=x\n",
-        b"GET / HTTP/1.1\r\n",
+        b"=x\n\n",
+        b"\xff\xfe=x\n\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"request=smtpd_access_policy\n\n\n",
         b"a=" + b"x" * MAX_REQUEST_OCTETS,
         b"a=x\n" * (MAX_REQUEST_OCTETS // 4 + 1),
-        b"".join(b"a%d=x\n" % number for number in range(MAX_ATTRIBUTES + 1)),
+        b"a=" + b"x" * MAX_REQUEST_OCTETS + b"\n\n",
+        b"".join(b"a%d=x\n" % number for number in range(MAX_ATTRIBUTES + 1)) + b"\n",
     ],
 )
 def test_anything_else_is_an_error(octets: bytes) -> None:
     with pytest.raises(ProtocolError):
         list(RequestParser().feed(octets))
+
+
+def test_line_ends_of_hand_made_requests() -> None:
+    stream = REQUEST.replace(b"\n", b"\r\n") * 2
+    parser, requests = RequestParser(), []
+    for octet in stream:
+        requests += parser.feed(bytes([octet]))
+    assert [request.instance for request in requests] == ["123.456.7"] * 2
+    assert parser.idle
+
+
+def test_many_requests_at_once_and_the_ones_before_a_mistake() -> None:
+    requests = RequestParser().feed(REQUEST * 100 + b"nonsense\n\n" + REQUEST)
+    assert len([next(requests) for _ in range(100)]) == 100
+    with pytest.raises(ProtocolError):
+        next(requests)
 
 
 @given(st.lists(st.binary(max_size=60), max_size=20))

@@ -10,9 +10,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mailauth import aio
 from mailauth import restrictions as r
@@ -45,11 +48,11 @@ def service(settings: PolicySettings | None = None, **options: Any) -> PolicySer
     return PolicyService(aio.Authenticator(HOSTNAME, **options), settings, networks)
 
 
-def request(state: str = "RCPT", ip: str = GOOD, **attributes: str) -> Request:
+def request(protocol_state: str = "RCPT", client_address: str = GOOD, **attributes: str) -> Request:
     values = {
         "request": "smtpd_access_policy",
-        "protocol_state": state,
-        "client_address": ip,
+        "protocol_state": protocol_state,
+        "client_address": client_address,
         "helo_name": "mx.example.org",
         "sender": "ann@example.org",
         "recipient": BOB,
@@ -72,9 +75,9 @@ def greylist(clock: Any) -> Any:
 
 def test_accepted_rejected_and_deferred() -> None:
     assert actions(service(PolicySettings(fields=())), request()) == ["DUNNO"]
-    (listed,) = actions(service(), request(ip=LISTED))
+    (listed,) = actions(service(), request(client_address=LISTED))
     assert listed.startswith("554 5.7.1 Service unavailable; Client host [192.0.2.10] blocked using bl.example")
-    (failed,) = actions(service(), request(ip=STRANGER))
+    (failed,) = actions(service(), request(client_address=STRANGER))
     assert failed.startswith("550 5.7.23 ")
     (slow,) = actions(service(), request(sender="ann@slow.example"))
     assert slow.startswith("DEFER_IF_PERMIT 4.4.3 ")
@@ -121,8 +124,8 @@ def test_whom_the_white_lists_of_postgrey_name_is_not_greylisted(
 
 def test_white_lists_exempt_from_greylisting_only(tmp_path: Path) -> None:
     exempt, others = whitelisted(tmp_path), {"client_name": "mx.example.org"}
-    assert actions(exempt, request(ip=LISTED, **others))[0].startswith("554 5.7.1 Service unavailable")
-    assert actions(exempt, request(ip=STRANGER, instance="2", **others))[0].startswith("550 5.7.23 ")
+    assert actions(exempt, request(client_address=LISTED, **others))[0].startswith("554 5.7.1 Service unavailable")
+    assert actions(exempt, request(client_address=STRANGER, instance="2", **others))[0].startswith("550 5.7.23 ")
 
 
 def test_another_recipient_of_the_same_mail_is_greylisted(tmp_path: Path) -> None:
@@ -182,7 +185,7 @@ def test_phases_in_other_lists() -> None:
 def test_our_own_clients_and_unknown_addresses_are_not_judged(attributes: dict[str, str]) -> None:
     policy = service(networks=[ip_network("10.0.0.0/8")], restrictions=Restrictions(recipient=[refuse_all]))
     assert actions(policy, request(**attributes)) == ["DUNNO"]
-    assert actions(policy, request(ip=LISTED))[0].startswith("550")
+    assert actions(policy, request(client_address=LISTED))[0].startswith("550")
 
 
 def refuse_all(tx: Any) -> Decision:
@@ -233,8 +236,128 @@ def test_the_mails_that_are_known_are_bounded() -> None:
 
 def test_an_instance_of_another_client_is_another_mail() -> None:
     policy = service()
-    first, second = actions(policy, request(), request(ip=STRANGER))
+    first, second = actions(policy, request(), request(client_address=STRANGER))
     assert (first[:7], second[:3]) == ("PREPEND", "550")
+
+
+def test_another_sender_under_the_same_instance_is_judged_for_itself() -> None:
+    """After a refused MAIL the client may name another sender, and Postfix keeps the instance."""
+    policy = service(PolicySettings(fields=()), restrictions=Restrictions(sender=[r.check_spf()]), delay_reject=False)
+    good, bad = {"recipient": ""}, {"sender": "ann@mx.example.org", "recipient": ""}
+    assert actions(policy, request("MAIL", **good)) == ["DUNNO"]
+    assert actions(policy, request("MAIL", STRANGER, **good))[0].startswith("550 5.7.23")
+    assert actions(policy, request("MAIL", **good), request("RCPT", sender="ann@slow.example"))[1].startswith("DEFER")
+    assert actions(policy, request("RCPT", helo="other.example", sender="ann@example.org")) == ["DUNNO"]
+    assert actions(policy, request("MAIL", **bad), request("MAIL", **good), request())[-2:] == ["DUNNO", "DUNNO"]
+
+
+def test_asked_behind_rcpt_only_it_judges_there() -> None:
+    policy = service(PolicySettings(fields=("received-spf",)), greylist=greylist(lambda: 1_800_000_000.0))
+    assert actions(policy, request("DATA", STRANGER))[0].startswith("550 5.7.23")
+    assert actions(policy, request("DATA", instance="2"))[0].startswith("DEFER_IF_PERMIT 4.7.1 Greylisted")
+    # Several recipients: the client and the sender are judged; there is no triplet to greylist.
+    assert actions(policy, request("DATA", LISTED, instance="3", recipient=""))[0].startswith("554 5.7.1")
+    several = [request(state, instance="4", recipient="") for state in ("DATA", "END-OF-MESSAGE")]
+    assert [action.split(":")[0] for action in actions(policy, *several)] == ["PREPEND Received-SPF", "DUNNO"]
+    assert actions(policy, request("END-OF-MESSAGE", STRANGER, instance="5"))[0].startswith("550 5.7.23")
+
+
+def test_the_delay_field_comes_with_the_recipient_that_waited() -> None:
+    now = [1_800_000_000.0]
+    policy = service(PolicySettings(fields=("x-greylist",)), greylist=greylist(lambda: now[0]), clock=lambda: now[0])
+    actions(policy, request(recipient=EVE))
+    now[0] += 600
+    first, second = actions(policy, request(instance="2", recipient=BOB), request(instance="2", recipient=EVE))
+    assert first.startswith("DEFER_IF_PERMIT 4.7.1")
+    assert second.startswith("PREPEND X-Greylist: delayed 600 seconds")
+    actions(policy, request(instance="3", recipient=BOB))
+    now[0] += 600
+    known, waited = actions(policy, request(instance="4", recipient=EVE), request(instance="4", recipient=BOB))
+    assert known == "DUNNO"
+    assert waited.startswith("PREPEND X-Greylist: delayed 600 seconds")
+
+
+def test_ok_goes_before_a_field() -> None:
+    restrictions = Restrictions(recipient=[r.check_spf(), r.permit_mynetworks("192.0.2.0/24")])
+    policy = service(PolicySettings(ok=True), restrictions=restrictions)
+    assert actions(policy, request(), request("DATA"))[0] == "OK"
+
+
+def test_a_field_that_is_too_long_for_a_line_is_left_out_whole(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("mailauth.policyd.service.MAX_FIELD_OCTETS", 60)
+    policy = service(PolicySettings(fields=("received-spf", "authentication-results")))
+    assert actions(policy, request(queue_id="4F2A")) == ["DUNNO"]
+    assert "4F2A: left out, since it is too long for a line: received-spf" in caplog.text
+
+
+def test_one_deadline_for_all_phases() -> None:
+    """Name servers that never answer, in each phase: the mail is deferred, and not let in by `on_error`."""
+
+    class Silent:
+        async def lookup_async(self, question: Question) -> Answer:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    restrictions = Restrictions(
+        client=[r.reject_rbl("bl.example"), r.reject_unknown_client_hostname()],
+        helo=[r.reject_rhsbl("bl.example", of="helo")],
+        sender=[r.reject_unknown_sender_domain()],
+        recipient=[r.check_spf()],
+    )
+    policy = service(PolicySettings(time_limit=0.5), restrictions=restrictions, resolver=Silent(), time_limit=0.2)
+    assert actions(policy, request())[0].startswith("DEFER_IF_PERMIT 4")
+
+
+def test_what_is_kept_of_mails_is_bounded_in_octets_and_recipients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailauth.policyd.service.MAIL_OCTETS", 100)
+    policy = service(PolicySettings(max_mails=100, fields=()), restrictions=Restrictions(recipient=[]))
+    actions(policy, *[request(instance=str(number), sender="x" * 1000) for number in range(50)])
+    assert len(policy._mails) == 9
+    assert policy._octets == sum(mail.octets for mail in policy._mails.values()) <= 100 * 100
+    monkeypatch.setattr("mailauth.policyd.service.MAX_RECIPIENTS", 10)
+    actions(policy, *[request(recipient=f"r{number}@mailbox.test") for number in range(25)])
+    assert len(policy._mails["1.2.3"].answers) == 5
+    assert policy._octets == sum(mail.octets for mail in policy._mails.values())
+
+
+TEXT = st.binary(max_size=60).map(lambda octets: octets.replace(b"\n", b"").decode("utf-8", "surrogateescape"))
+WORDS = st.sampled_from(
+    ["ann@example.org", "<>", "", "mx.example.org", "unknown", "\u00fc@b\u00fccher.example", "a" * 3000]
+)
+
+
+@settings(max_examples=80)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "protocol_state": st.sampled_from(["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "END-OF-MESSAGE", "x"]),
+                "client_address": st.sampled_from([GOOD, LISTED, STRANGER, "::ffff:192.0.2.1", "2001:db8::1%1", "x"]),
+                "instance": st.sampled_from(["", "1", "2"]),
+            },
+            optional=dict.fromkeys(("helo_name", "sender", "recipient", "client_name", "queue_id"), TEXT | WORDS),
+        ),
+        max_size=8,
+    )
+)
+def test_whatever_the_attributes_hold_each_request_has_its_answer(requests: list[dict[str, str]]) -> None:
+    """Any octets in any attribute: an action that Postfix knows, on one line, and no failure of our own."""
+    restrictions = Restrictions(
+        client=[r.reject_rbl("bl.example"), r.reject_unknown_client_hostname()],
+        helo=[r.reject_invalid_helo_hostname(), r.reject_rhsbl("bl.example", of="helo")],
+        sender=[r.reject_unknown_sender_domain()],
+        recipient=[r.check_spf(), r.greylist()],
+    )
+    chosen = PolicySettings(fields=("received-spf", "x-greylist", "authentication-results"), on_error="disconnect")
+    with TemporaryDirectory() as folder:
+        store = aio.Greylist(f"sqlite:{folder}/greylist.db", clock=lambda: 1_800_000_000.0)
+        policy = service(chosen, restrictions=restrictions, greylist=store)
+        for action in actions(policy, *[request(**attributes) for attributes in requests]):
+            assert action.split(" ")[0] in ("DUNNO", "PREPEND", "DEFER_IF_PERMIT", "550", "554", "501", "504"), action
+            assert action.isprintable()
+        asyncio.run(store.close())
 
 
 def test_slow_senders_do_not_stop_others() -> None:
@@ -280,7 +403,7 @@ def test_a_connection_carries_many_requests_and_ends_at_nonsense() -> None:
         for number in range(3):
             lines = [f"{name}={value}" for name, value in request(instance=str(number)).attributes.items()]
             writer.write("\n".join([*lines, "", ""]).encode())
-        writer.write(b"nonsense\n")
+        writer.write(b"nonsense\n\n")
         octets = await reader.read(-1)
         writer.close()
         server.close()

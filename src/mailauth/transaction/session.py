@@ -129,6 +129,17 @@ class Dialogue:
         self._in_transaction = not decision.refused
         return decision
 
+    def begin(self, helo: str | None, sender: str) -> None:
+        """HELO and MAIL at once, without a decision: the first `rcpt` judges by all of it."""
+        sender = bare_address(sender)
+        if helo is not None:
+            self.transaction.helo = text_of("a HELO name", helo)
+            self.transaction.forget("helo")
+            self._decisions.forget("helo")
+        self.reset()
+        self.transaction.mail_from = sender
+        self._in_transaction = True
+
     def rcpt(self, address: str) -> Plan[Decision]:
         """RCPT TO, once for each recipient; unless a refusal was spoken, the recipient belongs to the message."""
         address = bare_address(address)
@@ -230,6 +241,13 @@ class SessionBase:
         """The client proved this identity by SMTP AUTH. Decisions that were not spoken yet are found anew."""
         self.transaction.authenticated = text_of("an identity", identity)
         self._dialogue.client_changed()
+
+    def begin(self, helo: str | None, sender: str) -> None:
+        """HELO and MAIL, for a server that hears of both when RCPT comes: the first `rcpt` judges by all of it.
+
+        `helo` is None where the client did not say it; ``""`` is the null sender.
+        """
+        self._dialogue.begin(helo, sender)
 
     def note_pipelining(self) -> None:
         """The server saw octets waiting before it sent a reply that the client had to wait for (RFC 2920).
