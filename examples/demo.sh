@@ -41,6 +41,13 @@ football="--zone demo.zone --ip 192.0.2.1 --helo mail.football.example.com --mai
         check --zone demo.zone --ip 203.0.113.99 --helo pool-99.example.org --mail-from joe@football.example.com \
         --rcpt-to suzie@shopping.example.net --rbl bl.example.org --hostname mx.shopping.example.net rfc8463-a3.eml
 
+    show 'The changed message from a stranger: DMARC fails, which alone rejects nothing (RFC 9989 section 7.4)' 0 \
+        check --zone demo.zone --ip 198.51.100.99 --helo stranger.example.net --mail-from eve@stranger.example.net \
+        --rcpt-to suzie@shopping.example.net --hostname mx.shopping.example.net "$scratch/changed.eml"
+
+    show 'Where that policy was found, question by question, and what would be aligned' 0 \
+        dmarc explain football.example.com --spf stranger.example.net --dkim example.com --zone demo.zone
+
     show 'Greylisting: the first attempt is deferred' 75 \
         check $football --greylist "sqlite:///$scratch/greylist.db" --now 2026-11-01T12:00:00Z rfc8463-a3.eml
 

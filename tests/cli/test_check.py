@@ -266,8 +266,11 @@ def test_the_demo_shows_what_it_promises(tmp_path: Path) -> None:
     script = ["sh", str(EXAMPLES / "demo.sh")]
     done = subprocess.run(script, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("\n=== ") == 6
+    assert done.stdout.count("\n=== ") == 8
     assert not done.stderr
+    assert "DMARC         pass        spf passed for football.example.com: the same domain\n" in done.stdout
+    assert "example.com asks for sp=quarantine; disposition quarantine\n" in done.stdout
+    assert "<- policy, organizational domain\n" in done.stdout
 
 
 def test_a_message_larger_than_memory_would_like_is_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,7 @@ def _spf_details(found: SpfResult, verbose: bool) -> Iterator[str]:
 
 def _dmarc_details(found: DmarcResult, verbose: bool) -> Iterator[str]:
     if found.policy is not None and found.result == "fail":
-        yield f"{found.author_domain} asks for {found.policy_tag}={found.policy}; disposition {found.disposition}"
+        yield f"{found.policy_domain} asks for {found.policy_tag}={found.policy}; disposition {found.disposition}"
     if verbose:
         for visit in found.trace:
             yield f"_dmarc.{visit.name}: {one_line(visit.words)}"
