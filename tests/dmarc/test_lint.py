@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailauth.dmarc import DmarcRecord, build_record, lint, verify_destinations, zone_line
+from mailauth.dmarc.destinations import mailto_address
 from mailauth.plan import run
 from mailauth.resolvers import ZoneResolver
 from tests.dmarc.world import zone
@@ -112,6 +113,21 @@ def test_a_destination_of_another_organization_must_agree() -> None:
     assert codes("blue.example.com", failing) == {"dns-error": "warning"}
 
 
+def test_a_host_below_the_domain_may_be_of_another_organization() -> None:
+    """Section 4 compares organizational domains, not names: psd=n below makes another one."""
+    records = {
+        ("_dmarc.example.com", "TXT"): ["v=DMARC1; p=none; rua=mailto:r@sub.example.com"],
+        ("_dmarc.sub.example.com", "TXT"): ["v=DMARC1; p=none; psd=n"],
+    }
+    assert codes("example.com", ZoneResolver(records)) == {"not-authorised": "error"}
+    permit = ("example.com._report._dmarc.sub.example.com", "TXT")
+    assert codes("example.com", ZoneResolver({**records, permit: ["v=DMARC1"]})) == {}
+
+
+def test_a_destination_without_a_host() -> None:
+    assert codes("example.com", zone({"example.com": "v=DMARC1; p=none; rua=urn:x,https:///a"})) == {"no-host": "error"}
+
+
 def test_a_destination_of_the_same_organization_needs_no_permit() -> None:
     resolver = zone({"example.com": "v=DMARC1; p=none"})
     found = run(verify_destinations("a.example.com", ["mail.example.com", "example.net"]), resolver)
@@ -143,9 +159,19 @@ def test_build() -> None:
         {"rua": ["not an address"]},
         {"psd": "x"},
         {"sp": "x", "rua": ["a@b.c"]},
+        {"p": "none; sp=reject"},
+        {"rua": ["a@b.c; sp=reject"]},
+        {"rua": ["a b@example.org"]},
     ):
         with pytest.raises(ValueError, match=r"\S"):
             build_record(**wrong)  # type: ignore[arg-type]
+
+
+def test_build_writes_an_address_so_that_it_is_read_as_it_was() -> None:
+    """RFC 9989 section 4.8: "," and "!" are encoded."""
+    record = build_record(rua=["dmarc!10m+x@bücher.example", "a%b@example.org"])
+    assert record.rua == ("mailto:dmarc%2110m+x@xn--bcher-kva.example", "mailto:a%25b@example.org")
+    assert [mailto_address(uri) for uri in record.rua] == ["dmarc!10m+x@xn--bcher-kva.example", "a%b@example.org"]
 
 
 def test_a_zone_line_cuts_long_records() -> None:

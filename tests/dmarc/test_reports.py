@@ -479,6 +479,7 @@ def test_an_authenticator_adds_up(facade: Facade, tmp_path: Path) -> None:
     facade.run(reporting.check(signed(), **facts))
     facade.run(reporting.check(PLAIN, **facts))
     facade.run(rejecting.check(PLAIN, **facts))
+    facade.run(reporting.check(PLAIN, **facts, authenticated="ann"))  # her own mail, from her own address
     session = rejecting.session(STRANGER)
     for step in (session.helo("mx.example.org", now=NOW), session.mail("ann@example.org", now=NOW)):
         facade.run(step) if facade.name != "sync" else None

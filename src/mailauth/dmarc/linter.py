@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from urllib.parse import quote
 
-from mailauth.dmarc.destinations import host_of, verify_destinations
+from mailauth.dmarc.destinations import host_of, plain_address, verify_destinations
 from mailauth.dmarc.record import Alignment, DmarcRecord, DmarcRecordError, Policy, Psd, parse_record
 from mailauth.dmarc.walk import Walk, question_at, visit, walk_from, walk_names
-from mailauth.mail.names import is_fqdn, is_within, to_ascii
+from mailauth.mail.names import is_fqdn, to_ascii
 from mailauth.mail.text import printable
 from mailauth.plan import Plan, Question, ask_all
 
@@ -220,15 +221,20 @@ def _of_inheritance(record: DmarcRecord, found: Walk) -> Iterator[Finding]:
 def _destinations(record: DmarcRecord, found: Walk) -> Plan[list[Finding]]:
     """RFC 9990 section 4: receivers send no reports to another organization that did not agree."""
     hosts = {uri: host_of(uri) for uri in (*record.rua, *record.ruf)}
-    outside = [host for host in hosts.values() if host is not None and not is_within(host, found.start)]
-    if not outside:
-        return []
-    verified = yield from verify_destinations(found.start, outside, found)
-    findings = []
+    findings = [
+        Finding(Severity.ERROR, "no-host", f"{printable(uri, 80)} names no host that reports could go to")
+        for uri, host in hosts.items()
+        if host is None
+    ]
+    others = [host for host in hosts.values() if host not in (None, found.start)]
+    if not others:
+        return findings
+    verified = yield from verify_destinations(found.start, others, found)
     for host, destination in verified.items():
         name = f"{found.start}._report._dmarc.{host}"
         if destination.agreed is None:
-            findings.append(Finding(Severity.WARNING, "dns-error", f"{name} could not be looked up"))
+            words = f"a DNS error hides whether {host} takes reports about {found.start} ({name})"
+            findings.append(Finding(Severity.WARNING, "dns-error", words))
         elif not destination.agreed:
             words = f"{host} has not agreed to take reports about {found.start}: receivers send none there"
             findings.append(Finding(Severity.ERROR, "not-authorised", words, f'{name}. TXT "v=DMARC1"'))
@@ -251,15 +257,26 @@ def build_record(
     """A valid record from its parts; an address in `rua` or `ruf` becomes a mailto URI. Raises `ValueError`."""
     tags = {"p": p, "sp": sp, "np": np, "adkim": adkim, "aspf": aspf, "psd": psd, "t": "y" if t else "n"}
     for name, uris in (("rua", rua), ("ruf", ruf)):
-        tags[name] = ",".join(uri if ":" in uri else f"mailto:{uri}" for uri in uris) or None
+        tags[name] = ",".join(uri if ":" in uri else _mailto(uri) for uri in uris) or None
     if ruf:
         tags["fo"] = fo
     elif fo != "0":
         raise ValueError("fo= does nothing without ruf=")
+    for name, value in tags.items():
+        if value is not None and ";" in value:
+            raise ValueError(f"{name}= cannot hold ';': {printable(value, 80)!r}")
     record = DmarcRecord.parse("; ".join(["v=DMARC1", *[f"{name}={value}" for name, value in tags.items() if value]]))
     if record.problems:
         raise ValueError("; ".join(problem.words for problem in record.problems))
     return record
+
+
+def _mailto(text: str) -> str:
+    """The URI of an address; what would end it in a record is written as %XX (RFC 9989 section 4.8, RFC 6068)."""
+    address = plain_address(text)
+    if address is None:
+        raise ValueError(f"neither an address nor a URI: {printable(text, 80)!r}")
+    return f"mailto:{quote(address, safe='@+')}"
 
 
 def zone_line(domain: str, record: DmarcRecord, ttl: int = 3600) -> str:

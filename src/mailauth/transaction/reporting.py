@@ -10,9 +10,12 @@ from mailauth.transaction.decision import Action, Decision
 
 
 def add_to_reports(tx: Transaction, decision: Decision) -> Plan[None]:
-    """Count the message, unless it is to come again. What the store raises is the caller's function's affair."""
+    """Count the message, unless it is to come again. What the store raises is the caller's function's affair.
+
+    What a client that authenticated hands in is not received from anybody: no other domain's owner learns its address.
+    """
     result, add = tx.dmarc, tx.policy.dmarc_reports
-    if result is None or add is None or decision.action is Action.DEFER:
+    if result is None or add is None or decision.action is Action.DEFER or tx.authenticated is not None:
         return
     published = published_of(result)
     if published is None:
