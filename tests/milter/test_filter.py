@@ -185,6 +185,17 @@ async def test_a_header_without_end() -> None:
         assert inserted(await message(peer)) == [b"Authentication-Results"]
 
 
+@in_loop
+async def test_recipients_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailauth.milter.filter.MAX_RECIPIENTS", 10)
+    async with connected(mail_filter().server) as peer:
+        peer.send(b"M", b"<ann@example.org>\0")
+        for _ in range(10_000):
+            peer.send(b"R", b"<bob@example.net>\0")
+        assert await peer.ask(b"E") == [(b"y", b"452 4.5.3 Too many recipients\0")]
+        assert (await message(peer))[-1] == (b"a", b"")
+
+
 @settings(max_examples=60)
 @given(
     fields=st.lists(

@@ -180,6 +180,7 @@ def test_a_packet_that_is_too_long_is_refused_by_its_length() -> None:
         (offer() + packet(b"H", b"no end"), "malformed"),
         (offer() + packet(b"L", b"Subject\0"), "malformed"),
         (offer() + packet(b"D", b"Mname\0"), "malformed"),
+        (offer() + packet(b"D", b"M" + b"x\0y\0" * 1001), "malformed"),
         (offer() + packet(b"C", b"host\x009"), "malformed"),
         (offer() + packet(b"C", b"host\x004"), "malformed"),
         (offer() + packet(b"B", b"x") + packet(b"R", b"<a@b.c>\0"), "out-of-order"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from mailauth.milter import (
     Accept,
+    Actions,
     AddHeader,
     Body,
     Connect,
@@ -21,6 +23,7 @@ from mailauth.milter import (
     Options,
     Rcpt,
     Reject,
+    ReplaceBody,
     Skip,
 )
 from mailauth.milter.server import Answer
@@ -183,3 +186,48 @@ async def test_what_is_in_hand_is_finished() -> None:
         assert await idle.reader.read() == b""
         assert (await busy.ask(b"E"))[-1] == (b"c", b"")
         assert await busy.reader.read() == b""
+
+
+@in_loop
+async def test_a_message_that_has_come_but_was_not_read_yet_is_finished() -> None:
+    server = MilterServer(Counting)
+    async with connected(server) as peer:
+        peer.send(b"M", b"<>\0")
+        server.finish()
+        assert await peer.read() == (b"c", b"")
+        assert (await peer.ask(b"E"))[-1] == (b"c", b"")
+        assert await peer.reader.read() == b""
+
+
+class Talkative(Milter):
+    actions = Actions.CHANGE_BODY
+
+    async def on_end_of_message(self, event: EndOfMessage) -> Answer:
+        return [ReplaceBody(b"x" * 8_000_000)]
+
+
+@in_loop
+async def test_a_mail_server_that_reads_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailauth.milter.server.WRITE_SECONDS", 0.1)
+    server = MilterServer(Talkative)
+    async with connected(server) as peer:
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        peer.send(b"E")
+        async with asyncio.timeout(10):
+            while server._connections:
+                await asyncio.sleep(0.01)
+        peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await peer.reader.readexactly(8_000_000)
+
+
+@in_loop
+async def test_only_a_socket_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "milter.sock"
+    for _ in range(2):  # the second time there is an old one
+        (await MilterServer(Tag).listen(f"unix:{path}")).close()
+    path.unlink(missing_ok=True)
+    path.write_text("not a socket")
+    with pytest.raises(OSError, match="in use"):
+        await MilterServer(Tag).listen(f"unix:{path}")
+    assert path.read_text() == "not a socket"

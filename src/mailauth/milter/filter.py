@@ -62,7 +62,10 @@ _log = logging.getLogger("mailauth.milter")
 
 MAX_LINE_OCTETS = 998
 """RFC 5322 section 2.1.1; Postfix breaks longer lines when it sends them on (smtp_line_length_limit)."""
+MAX_RECIPIENTS = 10_000
+"""Of one message; Postfix takes a thousand (smtpd_recipient_limit)."""
 _TOO_LONG = Reply(552, "5.3.4", "The header of this message is too large")
+_TOO_MANY = Reply(452, "4.5.3", "Too many recipients")  # RFC 5321 section 4.5.3.1.10
 _NO_ADDRESS = names.parse_ip("0.0.0.0")  # of a client whose address is not known
 
 
@@ -183,7 +186,8 @@ class _Session(Milter):
         self.identity = self.macro("auth_authen") or None
 
     async def on_rcpt(self, event: Rcpt) -> None:
-        self.recipients.append(event.address)
+        if len(self.recipients) <= MAX_RECIPIENTS:
+            self.recipients.append(event.address)
 
     async def on_header(self, event: HeaderEvent) -> None:
         self.octets += len(event.name) + len(event.value) + 3
@@ -196,6 +200,8 @@ class _Session(Milter):
     async def on_end_of_message(self, event: EndOfMessage) -> Answer:
         if self._too_large:
             return Refuse(_TOO_LONG)
+        if len(self.recipients) > MAX_RECIPIENTS:
+            return Refuse(_TOO_MANY)
         self._feed(event.chunk)
         changes: list[Response] = list(self._without_forged()) if self.filter.settings.remove_forged else []
         if self.tx is None:

@@ -39,6 +39,8 @@ MIN_VERSION = 2
 MAX_PACKET_OCTETS = 1024 * 1024 + 64
 """The largest that can be negotiated (MDS_1M) and the names before it. Postfix sends whole fields of up to 102,400
 octets (header_size_limit), and chunks of the body of 65,535."""
+MAX_MACROS = 1000
+"""In one packet; mail servers send a few dozen."""
 MAX_CHUNK_OCTETS = 65_535
 """Of a new body, in one packet."""
 
@@ -644,8 +646,8 @@ def _read_macros(data: bytes) -> Macros:
     if not data:
         raise _BadPacketError("malformed", "macros for no command")
     strings = _strings(data[1:], 1) if data[1:] else []
-    if len(strings) % 2:
-        raise _BadPacketError("malformed", "a macro without its value")
+    if len(strings) % 2 or len(strings) > 2 * MAX_MACROS:
+        raise _BadPacketError("malformed", "a macro without its value, or too many")
     names = [_decoded(name) for name in strings[::2]]
     names = [name[1:-1] if name.startswith("{") and name.endswith("}") else name for name in names]
     return Macros(_STAGE_OF.get(data[:1]), dict(zip(names, map(_decoded, strings[1::2]), strict=True)))

@@ -21,7 +21,8 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeAlias
 
 from mailauth.milter.protocol import (
@@ -70,6 +71,10 @@ PROGRESS_SECONDS = 30.0
 """How often a mail server that waits for the end of a message hears that we are at work; Postfix waits 300 s."""
 IDLE_SECONDS = 7210.0
 """How long a mail server may say nothing, as long as libmilter waits: a session of SMTP may be idle in between."""
+WRITE_SECONDS = 60.0
+"""How long a mail server may leave replies unread."""
+FINISH_SECONDS = 0.05
+"""At the end: for a message that has begun to come, but has not been read yet."""
 
 
 class Milter:
@@ -211,8 +216,10 @@ class MilterServer:
         """Begin to listen. Raises `ValueError` for what is no address, and `OSError`."""
         kind, _, rest = address.partition(":")
         if kind == "unix" and rest:
+            # What an earlier run left behind; a file that is no socket is in the way, and stays.
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(rest)
+                if stat.S_ISSOCK(os.stat(rest).st_mode):
+                    os.unlink(rest)
             return await asyncio.start_unix_server(self.handle, rest)
         host, colon, port = rest.rpartition(":")
         if kind != "inet" or not colon or not port.isdecimal():
@@ -222,6 +229,9 @@ class MilterServer:
     def finish(self) -> None:
         """End each connection as soon as no message is on its way; those between two messages at once."""
         self._finishing = True
+        asyncio.get_running_loop().call_later(FINISH_SECONDS, self._finish)
+
+    def _finish(self) -> None:
         for connection in list(self._connections):
             connection.finish()
 
@@ -242,7 +252,19 @@ class MilterServer:
             finally:
                 writer.close()
                 with contextlib.suppress(OSError):
-                    await writer.wait_closed()
+                    async with _or_abort(writer):
+                        await writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def _or_abort(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    """Wait until the other side has read what was written; if it does not, the connection ends there and then."""
+    try:
+        async with asyncio.timeout(WRITE_SECONDS):
+            yield
+    except TimeoutError:
+        writer.transport.abort()
+        raise
 
 
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
@@ -370,7 +392,9 @@ class _Connection:
 
     async def _write(self, octets: bytes) -> None:
         self.writer.write(octets)
-        await self.writer.drain()
+        if self.writer.transport.get_write_buffer_size():
+            async with _or_abort(self.writer):
+                await self.writer.drain()
 
     def _reset(self) -> None:
         self.failed = self.session_failed
