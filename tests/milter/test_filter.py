@@ -93,7 +93,7 @@ async def test_the_log_says_which_line_of_main_cf_to_change(caplog: pytest.LogCa
 def test_what_dmarc_has_put_aside_is_reported_so(
     tmp_path: Path, milter: bool, dmarc: bool, reject: bool, held: bool, reported: tuple[str, object]
 ) -> None:
-    """milter.quarantine and dmarc.quarantine agree, and so do the message and its report (RFC 9990 section 3.1.1.6)."""
+    """milter.quarantine and dmarc.quarantine agree, and so do the message and its report (RFC 9990 section 3.1.6)."""
     policy = "reject" if reject else "quarantine"
     records = {**ZONE, ("_dmarc.example.org", "TXT"): [f"v=DMARC1; p={policy}; rua=mailto:agg@example.org"]}
     store = open_report_store(f"sqlite:{tmp_path}/results.db")

@@ -131,7 +131,7 @@ def row_of(result: DmarcResult, ip: IPAddress, *, applied: Policy | None = None)
     """What a report says of one message.
 
     `applied` is what was done with a message that failed; None: what its `disposition` asks for. Where that is not what
-    the policy says, and nothing else explains it, the reason is local policy (RFC 9990 section 3.1.1.6).
+    the policy says, and nothing else explains it, the reason is local policy (RFC 9990 section 3.1.6).
     """
     done, reasons = result.disposition if applied is None else applied, list(result.overrides)
     if result.result is Result.FAIL and done is not result.disposition:

@@ -50,7 +50,7 @@ RESULT_OF: dict[Reason, Result] = {
 
 
 class OverrideType(StrEnum):
-    """Why a receiver did other than the policy asks (RFC 9990 section 3.1.1.6)."""
+    """Why a receiver did other than the policy asks (RFC 9990 section 3.1.6)."""
 
     LOCAL_POLICY = "local_policy"
     MAILING_LIST = "mailing_list"
