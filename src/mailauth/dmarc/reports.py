@@ -35,7 +35,7 @@ FOLD = "\r\n "
 MAX_SIGNATURES = 100
 """Signatures in one row (RFC 9990 section 3.1.3)."""
 
-MAX_SIGNATURE_CHARACTERS = 4096
+MAX_SIGNATURE_CHARACTERS = 2048
 """Of domains and selectors of the signatures in one row, which a peer chooses; a signature has some forty."""
 
 MAX_ROWS = 10_000
