@@ -44,6 +44,15 @@ def test_check(capsys: pytest.CaptureFixture[str], zone_file: str) -> None:
     assert (status, json.loads(out)["result"], json.loads(out)["disposition"]) == (1, "fail", "reject")
 
 
+@pytest.mark.parametrize(
+    "words", [["ann@example.org"], ["_dmarc.example.org"], ["example.org", "--spf", "ann@example.org"]]
+)
+def test_an_address_is_no_domain(capsys: pytest.CaptureFixture[str], words: list[str], zone_file: str) -> None:
+    status, out, err = run(capsys, "check", *words, "--zone", zone_file)
+    assert (status, out) == (2, "")
+    assert err.startswith("mailauth: a domain alone is asked for: example.org, not ")
+
+
 def test_explain_shows_the_walk_as_a_tree(capsys: pytest.CaptureFixture[str], zone_file: str) -> None:
     status, out, _ = run(capsys, "explain", "a.b.example.org", "--dkim", "example.org", "--zone", zone_file)
     assert status == 0

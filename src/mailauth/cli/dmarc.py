@@ -147,6 +147,11 @@ def _evaluate(options: argparse.Namespace) -> DmarcResult:
     from mailauth.dmarc import check
     from mailauth.plan import run
 
+    # In a message these would be the sender's mistake, which has a result; here it is a slip of whoever asks.
+    for text in filter(None, (options.domain, options.spf, *options.dkim)):
+        plain = text.rpartition("@")[2].removeprefix("_dmarc.")
+        if plain != text:
+            raise UsageError(f"a domain alone is asked for: {one_line(plain)}, not {one_line(text)}")
     spf = None if options.spf is None else _Given(options.spf)
     plan = check(options.domain, spf=spf, dkim=[_Given(domain) for domain in options.dkim])
     return run(plan, resolver_of(options), time_limit=options.time_limit)
