@@ -24,7 +24,8 @@ LAYERS = {
     "foundation": {"plan", "mail"},
     "protocols": {"spf", "dkim", "dmarc", "rbl", "iprev", "greylist", "authres"},
     "adapters": {"resolvers", "stores"},
-    "transaction": {"transaction", "restrictions", "trust"},
+    "above protocols": {"arc", "trust"},
+    "transaction": {"transaction", "restrictions"},
     "front doors": {"sync", "aio"},
     "programs": {"config", "cli", "policyd", "milter", "service", "aiosmtpd", "page", "__main__"},
 }

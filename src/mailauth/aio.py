@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mailauth import dkim, dmarc, iprev, rbl, spf
+from mailauth import arc, dkim, dmarc, iprev, rbl, spf
 from mailauth.dmarc.reports import Published, ReportStore, Row
 from mailauth.greylist import Action as GreylistAction
 from mailauth.greylist import AsyncGreylist as _Greylist
@@ -41,6 +41,7 @@ __all__ = [
     "check_spf",
     "query_rbl",
     "sign_dkim",
+    "verify_arc",
     "verify_author",
     "verify_dkim",
 ]
@@ -154,6 +155,23 @@ async def in_thread(function: Callable[[], T]) -> T:
     return await asyncio.to_thread(function)
 
 
+async def verify_arc(
+    message: MessageSource,
+    *,
+    policy: dkim.DkimPolicy | None = None,
+    now: float | None = None,
+    resolver: AsyncResolver | None = None,
+    time_limit: float | None = DEFAULT_TIME_LIMIT,
+) -> arc.ArcResult:
+    """Verify the chain of ARC sets of a message (RFC 8617); "none" where nobody sealed it.
+
+    `policy` says which keys are accepted, as for DKIM; `now` is in seconds since the epoch.
+    """
+    verifier = arc.Verifier(now=time.time() if now is None else now, policy=policy or _DKIM_POLICY)
+    await _read(message, verifier.feed)
+    return await run_async(verifier.finish(), _given(resolver), time_limit=time_limit)
+
+
 async def sign_dkim(
     message: MessageSource,
     key: Any,
@@ -181,6 +199,7 @@ async def check_dmarc(
     message: MessageSource | None = None,
     spf: spf.SpfResult | None = None,
     dkim: Sequence[dkim.Signature] = (),
+    arc: arc.ArcResult | None = None,
     policy: dmarc.DmarcPolicy | None = None,
     resolver: AsyncResolver | None = None,
     time_limit: float | None = DEFAULT_TIME_LIMIT,
@@ -188,8 +207,9 @@ async def check_dmarc(
     """Evaluate DMARC (RFC 9989) for the author's domain, from results of SPF and DKIM that were found before.
 
     `author_domain` is the domain in From; or give the `message` (octets or a binary file), whose From is read. `spf` is
-    the result for MAIL FROM, `dkim` every signature. What decides the result, each identifier and each question that
-    was asked stand in it. Raises `TypeError` unless exactly one of `author_domain` and `message` is given.
+    the result for MAIL FROM, `dkim` every signature, `arc` the chain (for the policy's `trusted_sealers`). What decides
+    the result, each identifier and each question that was asked stand in it. Raises `TypeError` unless exactly one of
+    `author_domain` and `message` is given.
     """
     if (author_domain is None) is (message is None):
         raise TypeError("give either the author's domain or the message")
@@ -201,7 +221,7 @@ async def check_dmarc(
     else:
         assert author_domain is not None
         author = author_domain
-    plan = dmarc.check(author, spf=spf, dkim=dkim, policy=policy or _DMARC_POLICY)
+    plan = dmarc.check(author, spf=spf, dkim=dkim, arc=arc, policy=policy or _DMARC_POLICY)
     return await run_async(plan, _given(resolver), time_limit=time_limit)
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mailauth import dkim, dmarc, iprev, rbl, spf
+from mailauth import arc, dkim, dmarc, iprev, rbl, spf
 from mailauth.greylist import Action as GreylistAction
 from mailauth.greylist import Greylist as _Greylist
 from mailauth.greylist import GreylistPolicy, SettingsSource, Store
@@ -40,6 +40,7 @@ __all__ = [
     "check_spf",
     "query_rbl",
     "sign_dkim",
+    "verify_arc",
     "verify_author",
     "verify_dkim",
 ]
@@ -116,6 +117,23 @@ def verify_dkim(
     return run(plan, _given(resolver), time_limit=time_limit)
 
 
+def verify_arc(
+    message: MessageSource,
+    *,
+    policy: dkim.DkimPolicy | None = None,
+    now: float | None = None,
+    resolver: Resolver | None = None,
+    time_limit: float | None = DEFAULT_TIME_LIMIT,
+) -> arc.ArcResult:
+    """Verify the chain of ARC sets of a message (RFC 8617); "none" where nobody sealed it.
+
+    `policy` says which keys are accepted, as for DKIM; `now` is in seconds since the epoch.
+    """
+    verifier = arc.Verifier(now=time.time() if now is None else now, policy=policy or _DKIM_POLICY)
+    _read(message, verifier.feed)
+    return run(verifier.finish(), _given(resolver), time_limit=time_limit)
+
+
 def sign_dkim(
     message: MessageSource,
     key: Any,
@@ -141,6 +159,7 @@ def check_dmarc(
     message: MessageSource | None = None,
     spf: spf.SpfResult | None = None,
     dkim: Sequence[dkim.Signature] = (),
+    arc: arc.ArcResult | None = None,
     policy: dmarc.DmarcPolicy | None = None,
     resolver: Resolver | None = None,
     time_limit: float | None = DEFAULT_TIME_LIMIT,
@@ -148,8 +167,9 @@ def check_dmarc(
     """Evaluate DMARC (RFC 9989) for the author's domain, from results of SPF and DKIM that were found before.
 
     `author_domain` is the domain in From; or give the `message` (octets or a binary file), whose From is read. `spf` is
-    the result for MAIL FROM, `dkim` every signature. What decides the result, each identifier and each question that
-    was asked stand in it. Raises `TypeError` unless exactly one of `author_domain` and `message` is given.
+    the result for MAIL FROM, `dkim` every signature, `arc` the chain (for the policy's `trusted_sealers`). What decides
+    the result, each identifier and each question that was asked stand in it. Raises `TypeError` unless exactly one of
+    `author_domain` and `message` is given.
     """
     if (author_domain is None) is (message is None):
         raise TypeError("give either the author's domain or the message")
@@ -161,7 +181,7 @@ def check_dmarc(
     else:
         assert author_domain is not None
         author = author_domain
-    plan = dmarc.check(author, spf=spf, dkim=dkim, policy=policy or _DMARC_POLICY)
+    plan = dmarc.check(author, spf=spf, dkim=dkim, arc=arc, policy=policy or _DMARC_POLICY)
     return run(plan, _given(resolver), time_limit=time_limit)
 
 

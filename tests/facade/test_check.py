@@ -127,6 +127,7 @@ def test_a_session_says_what_it_has_not_evaluated_yet(facade: Facade) -> None:
         "spf_helo": "no HELO name is known",
         "spf": "MAIL FROM is not known",
         "dkim": "there is no message",
+        "arc": "there is no message",
         "dmarc": "there is no message",
         "greylist": "no store is named",
     }

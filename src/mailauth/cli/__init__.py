@@ -25,6 +25,7 @@ _COMMANDS = {
     "spf": "evaluate, explain, check and write SPF records",
     "dkim": "verify and sign messages, make and test keys",
     "dmarc": "evaluate, explain, check and write DMARC records",
+    "arc": "verify the chain of ARC seals of a message",
     "whowrote": "say who wrote a message, and whether that is proven",
     "rbl": "ask block lists about an address or a domain",
     "greylist": "look into a greylist store and change it",

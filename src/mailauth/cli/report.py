@@ -80,6 +80,16 @@ def _rows(report: Report, verbose: bool) -> Iterator[Row]:
         yield "DKIM", "none", "the message has no signature", []
     for signature in report.dkim:
         yield "DKIM", signature.result.value, _dkim_words(signature), list(_dkim_details(signature, verbose))
+    if report.arc is not None and report.arc.sets:
+        chain = " then ".join(report.arc.chain)
+        yield (
+            "ARC",
+            report.arc.result.value,
+            f"{report.arc.detail}, sealed by {chain}",
+            list(_arc_details(report, verbose)),
+        )
+    elif report.arc is not None and report.arc.result != "none":
+        yield "ARC", report.arc.result.value, report.arc.detail, []
     if report.dmarc is not None:
         yield "DMARC", report.dmarc.result.value, report.dmarc.detail, list(_dmarc_details(report.dmarc, verbose))
     for decision in report.greylist:
@@ -94,6 +104,7 @@ _NAMES = {
     "spf": "SPF MAIL FROM",
     "spf_helo": "SPF HELO",
     "dkim": "DKIM",
+    "arc": "ARC",
     "dmarc": "DMARC",
 }
 
@@ -112,6 +123,12 @@ def _dmarc_details(found: DmarcResult, verbose: bool) -> Iterator[str]:
     if verbose:
         for visit in found.trace:
             yield f"_dmarc.{visit.name}: {one_line(visit.words)}"
+
+
+def _arc_details(report: Report, verbose: bool) -> Iterator[str]:
+    for each in report.arc.sets if verbose and report.arc is not None else ():
+        found = [] if each.results is None else [f"{one.method}={one.result}" for one in each.results.results]
+        yield f"set {each.instance} by {each.sealer}: {', '.join(found) or 'no results'}"
 
 
 def _dkim_words(signature: Signature) -> str:

@@ -20,6 +20,7 @@ class MessageReader:
 
     _bodies: Iterable[BodyHash] = ()
     _begun = False  # the header is complete, and `_begin` had no objection
+    _ended = False
     _finished = False
 
     def __init__(self, max_header_octets: int = MAX_HEADER_OCTETS) -> None:
@@ -36,7 +37,7 @@ class MessageReader:
         To sign, a message that cannot be signed raises `SigningError` from the moment when its header is complete.
         """
         octets, start = data if isinstance(data, bytes) else bytes(memoryview(data)), 0
-        if self._finished:
+        if self._finished or self._ended:
             raise ValueError("the message was finished before")
         if not self._begun:
             if self._splitter.header is None:
@@ -50,17 +51,24 @@ class MessageReader:
     def _begin(self, header: Header) -> None:
         raise NotImplementedError
 
-    def _end(self) -> Header:
-        """The message is at its end. Raises `ValueError` if it was before."""
-        if self._finished:
-            raise ValueError("the message was finished before")
-        self._finished = True
+    def end_of_message(self) -> Header:
+        """No more pieces come: the body is hashed to its end. It may be said again."""
         rest = self._splitter.close()
         header = self._splitter.header
         assert header is not None
         if not self._begun:
             self._begin(header)
-        for body in self._bodies:
-            body.feed(rest)
-            body.close()
+            self._begun = True
+        if not self._ended:
+            self._ended = True
+            for body in self._bodies:
+                body.feed(rest)
+                body.close()
         return header
+
+    def _end(self) -> Header:
+        """The message is at its end, and finished. Raises `ValueError` if it was before."""
+        if self._finished:
+            raise ValueError("the message was finished before")
+        self._finished = True
+        return self.end_of_message()

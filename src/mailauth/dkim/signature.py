@@ -20,7 +20,9 @@ from __future__ import annotations
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 from mailauth.dkim.header import Places, places
@@ -62,6 +64,8 @@ _QUOTED = re.compile(rb"(?:[^=]++|=[0-9A-F]{2})*+")
 class Refusal(Exception):
     """The signature goes no further: the reason, in code and words. Never leaves the package."""
 
+    found: Mapping[str, Any] = MappingProxyType({})  # what is known of the key that got furthest
+
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(reason, detail)
         self.reason = reason
@@ -98,27 +102,30 @@ class SignatureField(NamedTuple):
     expires_at: int | None
 
 
-_Tags: TypeAlias = dict[bytes, bytes]
+Tags: TypeAlias = dict[bytes, bytes]
 
 
-def parse(raw: bytes, line_end: LineEnd, details: dict[str, Any]) -> SignatureField:
+def parse(
+    raw: bytes, line_end: LineEnd, details: dict[str, Any], adapt: Callable[[Tags], Tags] | None = None
+) -> SignatureField:
     """Read the octets of a field; what is found on the way goes into `details`, named as in `result.Signature`.
 
-    Raises `Refusal` where RFC 6376 section 6.1.1 says PERMFAIL.
+    `adapt` makes the tags of a field that is akin those of a DKIM-Signature. Raises `Refusal` where RFC 6376 section
+    6.1.1 says PERMFAIL.
     """
     start, end = raw.index(b":") + 1, end_of_text(raw, line_end)
-    tags = _tags(raw[start:end], line_end)
+    tags = read_tags(raw[start:end], line_end)
+    if adapt is not None:
+        tags = adapt(tags)
     try:
         terms = _terms(tags, len(raw), details)
     except Refusal:
         _note_the_rest(tags, details)
         raise
-    # Most signers put it last.
-    last = _B_LATER.match(raw, raw.rfind(b";"), end)
-    b_place = last or _B_LATER.search(raw, start, end) or _B_FIRST.match(raw, start, end)
+    b_place = place_of_b(raw, start, end)
     if b_place is None or b"bh" not in tags:
         raise Refusal(Reason.MISSING_TAG, f"{'b' if b_place is None else 'bh'}= is missing")
-    signature = _signature(tags[b"b"], details)
+    signature = read_signature(tags[b"b"], details)
     length, signed_at, expires_at = _numbers(tags, details) if not _NUMBERED.isdisjoint(tags) else (None, None, None)
     body_hash = decode_base64(tags[b"bh"], MAX_BODY_HASH_OCTETS)
     if not body_hash:
@@ -131,10 +138,16 @@ def parse(raw: bytes, line_end: LineEnd, details: dict[str, Any]) -> SignatureFi
     return tuple.__new__(SignatureField, values)  # NamedTuple's own constructor is slow
 
 
-def _note_the_rest(tags: _Tags, details: dict[str, Any]) -> None:
+def place_of_b(raw: bytes, start: int, end: int) -> re.Match[bytes] | None:
+    """Where the value of b= stands; most signers put it last."""
+    last = _B_LATER.match(raw, raw.rfind(b";"), end)
+    return last or _B_LATER.search(raw, start, end) or _B_FIRST.match(raw, start, end)
+
+
+def _note_the_rest(tags: Tags, details: dict[str, Any]) -> None:
     """What stands beside terms that are refused: with several signatures, `signature_data` tells which one it was."""
     with suppress(Refusal):
-        _signature(tags.get(b"b", b""), details)
+        read_signature(tags.get(b"b", b""), details)
     with suppress(Refusal):
         _numbers(tags, details)
 
@@ -156,7 +169,8 @@ def shown(value: bytes) -> str:
     return ascii(value[:40].decode("utf-8", "replace"))
 
 
-def _tags(text: bytes, line_end: LineEnd) -> _Tags:
+def read_tags(text: bytes, line_end: LineEnd) -> Tags:
+    """The tags of a field's value."""
     # Whatever ends a line within a field is a fold; a CR or LF that is left over is data, and wrong here.
     text = b"".join(text.split(b"\r\n"))  # quicker than replace()
     tags = parse_tags(text if line_end is not _LF else text.replace(b"\n", b""))
@@ -175,7 +189,7 @@ class _Reading(NamedTuple):
     details: dict[str, Any]
 
 
-def _terms(tags: _Tags, octets: int, details: dict[str, Any]) -> Terms:
+def _terms(tags: Tags, octets: int, details: dict[str, Any]) -> Terms:
     values = tuple(map(tags.get, _TERMS))
     # A busy sender's are always the same.
     reading = _known_terms.get(values)
@@ -205,9 +219,9 @@ def _read_terms(values: tuple[bytes | None, ...]) -> _Reading:
     tags = {name: value for name, value in zip(_TERMS, values, strict=True) if value is not None}
     details: dict[str, Any] = {}
     try:
-        domain, selector = _key_place(tags, details)
+        domain, selector = read_key_place(tags, details)
         _require_tags(tags)
-        algorithm = _algorithm(tags[b"a"], details)
+        algorithm = read_algorithm(tags[b"a"], details)
         canonicalizations = _canonicalizations(tags, details)
         names = details["signed_fields"] = _names(tags[b"h"])
         _query_methods(tags)
@@ -230,7 +244,7 @@ def _read_terms(values: tuple[bytes | None, ...]) -> _Reading:
     return _Reading(terms, None, details)
 
 
-def _require_tags(tags: _Tags) -> None:
+def _require_tags(tags: Tags) -> None:
     version = tags.get(b"v")
     if version is not None and version != b"1":
         raise Refusal(Reason.UNSUPPORTED_VERSION, f"v={shown(version)} is not 1")
@@ -239,7 +253,7 @@ def _require_tags(tags: _Tags) -> None:
             raise Refusal(Reason.MISSING_TAG, f"{name.decode()}= is missing")
 
 
-def _signature(tag: bytes, details: dict[str, Any]) -> bytes:
+def read_signature(tag: bytes, details: dict[str, Any]) -> bytes:
     """b=."""
     text = without_blanks(tag)
     signature = decode_base64(text, MAX_SIGNATURE_OCTETS)
@@ -249,7 +263,7 @@ def _signature(tag: bytes, details: dict[str, Any]) -> bytes:
     return signature
 
 
-def _numbers(tags: _Tags, details: dict[str, Any]) -> tuple[int | None, int | None, int | None]:
+def _numbers(tags: Tags, details: dict[str, Any]) -> tuple[int | None, int | None, int | None]:
     """l=, t= and x=."""
     length = details["body_length"] = _number(tags, b"l", _MAX_LENGTH_DIGITS)
     signed_at = details["signed_at"] = _number(tags, b"t", _MAX_TIME_DIGITS)
@@ -262,7 +276,7 @@ def _numbers(tags: _Tags, details: dict[str, Any]) -> tuple[int | None, int | No
 _NUMBERED = frozenset((b"l", b"t", b"x"))
 
 
-def _key_place(tags: _Tags, details: dict[str, Any]) -> tuple[str, str]:
+def read_key_place(tags: Tags, details: dict[str, Any]) -> tuple[str, str]:
     """d= and s=, first of all, so that every later refusal can name them."""
     domain, selector = "", ""
     if b"d" in tags:
@@ -304,7 +318,8 @@ def is_selector(text: str) -> bool:
     return _SELECTOR.match(text) is not None
 
 
-def _algorithm(value: bytes, details: dict[str, Any]) -> str:
+def read_algorithm(value: bytes, details: dict[str, Any]) -> str:
+    """a=."""
     algorithm = value.lower()
     # Whether it may be used is the policy's business: rsa-sha1 is known, so that the result can say what it was.
     if algorithm not in _ALGORITHMS:
@@ -316,7 +331,7 @@ def _algorithm(value: bytes, details: dict[str, Any]) -> str:
 _ALGORITHMS = frozenset({b"rsa-sha256", b"ed25519-sha256", b"rsa-sha1"})
 
 
-def _canonicalizations(tags: _Tags, details: dict[str, Any]) -> tuple[str, str]:
+def _canonicalizations(tags: Tags, details: dict[str, Any]) -> tuple[str, str]:
     tag = tags.get(b"c")
     value = tag.lower() if tag is not None else b"simple/simple"
     both = _CANONICALIZATIONS.get(value)
@@ -364,7 +379,7 @@ def _names(value: bytes) -> tuple[str, ...]:
     return tuple(names.lower().decode("ascii").split(":"))
 
 
-def _identity(tags: _Tags, domain: str, details: dict[str, Any]) -> str:
+def _identity(tags: Tags, domain: str, details: dict[str, Any]) -> str:
     """The domain of i=, which must be d= or below it, compared by labels."""
     tag = tags.get(b"i")
     if tag is None:
@@ -409,7 +424,7 @@ def _unquoted(value: bytes) -> str:
         raise Refusal(Reason.MALFORMED_TAG, "i= is not UTF-8") from None
 
 
-def _number(tags: _Tags, name: bytes, digits: int) -> int | None:
+def _number(tags: Tags, name: bytes, digits: int) -> int | None:
     tag = tags.get(name)
     if tag is None:
         return None
@@ -418,7 +433,7 @@ def _number(tags: _Tags, name: bytes, digits: int) -> int | None:
     return int(tag)
 
 
-def _query_methods(tags: _Tags) -> None:
+def _query_methods(tags: Tags) -> None:
     """Unknown methods are passed over; dns/txt must be among them (RFC 6376 section 3.5, q=)."""
     tag = tags.get(b"q")
     if tag is not None and tag.lower() != b"dns/txt":

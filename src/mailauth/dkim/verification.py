@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -24,7 +24,7 @@ from mailauth.dkim.policy import DkimPolicy
 from mailauth.dkim.reader import MessageReader
 from mailauth.dkim.record import BadRecord, KeyRecord, parse_record
 from mailauth.dkim.result import RESULT_OF, AuthorMatch, Reason, Result, Signature
-from mailauth.dkim.signature import Refusal, SignatureField, parse, shown
+from mailauth.dkim.signature import Refusal, SignatureField, Terms, parse, shown
 from mailauth.mail.addresses import address_domains
 from mailauth.mail.header import Header
 from mailauth.mail.lines import MessageSource, blocks, message_source
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 VerifyPlan: TypeAlias = Plan[list[Signature]]
 """A plan that ends in one result for each signature of a message, top first."""
+
+WantBodies: TypeAlias = Callable[[Header, dict[str, BodyHash]], object]
+"""Adds what it wants hashed to the bodies, by the name of their canonicalisation."""
 
 _DEFAULT_POLICY = DkimPolicy()
 _FAIL, _SAME = Result.FAIL, AuthorMatch.SAME
@@ -72,16 +75,18 @@ class Verifier(MessageReader):
             verifier.feed(piece)
         signatures = run(verifier.finish(), resolver)
 
-    The result does not depend on how the message was cut. Raises `ValueError` for a `now` that is no time.
+    The result does not depend on how the message was cut. `also` is called when the header is complete: it may want
+    more of the same pass over the body. Raises `ValueError` for a `now` that is no time.
     """
 
-    def __init__(self, *, now: float, policy: DkimPolicy = _DEFAULT_POLICY) -> None:
+    def __init__(self, *, now: float, policy: DkimPolicy = _DEFAULT_POLICY, also: WantBodies | None = None) -> None:
         if not isfinite(now):
             # No comparison with it would be true, so nothing would ever expire.
             raise ValueError("now is in seconds since the epoch")
         super().__init__(policy.max_header_octets)
         self._now = now
         self._policy = policy
+        self._also = also
         self._checks: list[_Check] = []
 
     @property
@@ -96,6 +101,14 @@ class Verifier(MessageReader):
 
     def _begin(self, header: Header) -> None:
         """The header is complete: judge the signatures by what they say, and see what must be hashed."""
+        # One pass over the body for all signatures with the same canonicalisation.
+        bodies: dict[str, BodyHash] = {}
+        self._begin_checks(header, bodies)
+        if self._also is not None:
+            self._also(header, bodies)
+        self._bodies = bodies.values()
+
+    def _begin_checks(self, header: Header, bodies: dict[str, BodyHash]) -> None:
         fields = header.octets_by_name.get("dkim-signature", ())
         if not fields:
             return
@@ -109,8 +122,6 @@ class Verifier(MessageReader):
         tried: Sequence[int] = range(len(fields))
         if len(fields) > most:
             tried = sorted(tried, key=lambda index: (_quick_match(fields[index], author), index))[:most]
-        # One pass over the body for all signatures with the same canonicalisation.
-        bodies: dict[str, BodyHash] = {}
         for index, raw in enumerate(fields):
             check = _Check(header, index, self._policy)
             self._checks.append(check)
@@ -119,13 +130,7 @@ class Verifier(MessageReader):
                 continue
             check.read(raw, author, self._now)
             if check.parsed is not None:
-                name = check.parsed.terms.body_canonicalization
-                if name not in bodies:
-                    bodies[name] = BodyHash(name, header.line_end)
-                check.body = bodies[name]
-                if check.parsed.body_length is not None:
-                    check.body.want(check.parsed.body_length)
-        self._bodies = bodies.values()
+                check.body = want_body(check.parsed, header, bodies)
 
     def _ask(self) -> VerifyPlan:
         waiting = [(check, check.parsed.terms.question) for check in self._checks if check.parsed is not None]
@@ -137,6 +142,16 @@ class Verifier(MessageReader):
         for (check, _), answer in zip(waiting, answers, strict=True):
             check.judge(answer)
         return [check.result() for check in self._checks]
+
+
+def want_body(parsed: SignatureField, header: Header, bodies: dict[str, BodyHash]) -> BodyHash:
+    """What the body hash of a signature is compared with; only before the body comes."""
+    name = parsed.terms.body_canonicalization
+    if name not in bodies:
+        bodies[name] = BodyHash(name, header.line_end)
+    if parsed.body_length is not None:
+        bodies[name].want(parsed.body_length)
+    return bodies[name]
 
 
 def _quick_match(raw: bytes, author: str | None) -> int:
@@ -187,7 +202,7 @@ class _Check:
                 raise Refusal(Reason.HEADER_TOO_LARGE, "the header is over the bound and was not read to its end")
             parsed = parse(raw, self.header.line_end, self.details)
             self.details["author_match"] = _author_match(parsed.terms.domain, author)
-            _require_acceptable(parsed, self.header, self.policy, now)
+            require_acceptable(parsed, self.header, self.policy, now)
             self.parsed = parsed
         except Refusal as refusal:
             self.refuse(refusal.reason, refusal.detail)
@@ -195,26 +210,10 @@ class _Check:
     def judge(self, answer: Answer) -> None:
         """RFC 6376 sections 6.1.2 and 6.1.3: the key, the body hash, the signature."""
         try:
-            self._verify(_records(answer, self.policy.max_keys))
+            self.details.update(try_keys(records_of(answer, self.policy.max_keys), self._verify_with))
         except Refusal as refusal:
+            self.details.update(refusal.found)
             self.refuse(refusal.reason, refusal.detail)
-
-    def _verify(self, records: list[KeyRecord | BadRecord]) -> None:
-        """One key after the other, until one fits; if none does, the key that got furthest says why."""
-        furthest: tuple[Refusal, dict[str, Any]] | None = None
-        for record in records:
-            found: dict[str, Any] = {}
-            try:
-                self._verify_with(record, found)
-            except Refusal as refusal:
-                if furthest is None or len(found) > len(furthest[1]):
-                    furthest = refusal, found
-            else:
-                self.details.update(found)
-                return
-        assert furthest is not None
-        self.details.update(furthest[1])
-        raise furthest[0]
 
     def _verify_with(self, record: KeyRecord | BadRecord, details: dict[str, Any]) -> None:
         """Steps 5 to 8 of RFC 6376 section 6.1.2 and all of 6.1.3, with one key."""
@@ -224,8 +223,8 @@ class _Check:
         if isinstance(record, BadRecord):
             raise Refusal(record.reason, record.detail)
         details["key_flags"] = record.flags
-        _require_suitable(record, parsed)
-        key = _key(record, policy, details)
+        require_suitable(record, parsed.terms)
+        key = usable_key(record, policy, details)
         body_hash, length = self.body.digest(parsed.body_length), parsed.body_length
         if body_hash is None:
             # RFC 6376 section 3.5, l=: MUST NOT be larger than the body.
@@ -255,7 +254,7 @@ class _Check:
 # --- RFC 6376 section 6.1.1: what can be said without the key -------------------------------------------------
 
 
-def _require_acceptable(parsed: SignatureField, header: Header, policy: DkimPolicy, now: float) -> None:
+def require_acceptable(parsed: SignatureField, header: Header, policy: DkimPolicy, now: float) -> None:
     terms = parsed.terms
     # RFC 6376 section 3.8. Whoever takes away the empty line changes nothing that is signed, but a reader that passes
     # over the odd line finds fields in the body, among them, perhaps, another From.
@@ -282,7 +281,7 @@ def _require_acceptable(parsed: SignatureField, header: Header, policy: DkimPoli
 # --- RFC 6376 section 6.1.2: the key --------------------------------------------------------------------------
 
 
-def _records(answer: Answer, most: int) -> list[KeyRecord | BadRecord]:
+def records_of(answer: Answer, most: int) -> list[KeyRecord | BadRecord]:
     """The key records to try: those that are no DKIM records are passed over, sound ones come first.
 
     RFC 6376 section 3.6.2.2 leaves several records undefined, section 6.1.2 step 4 allows to try each. The order of a
@@ -305,23 +304,45 @@ def _records(answer: Answer, most: int) -> list[KeyRecord | BadRecord]:
 _MAX_RECORDS = 100
 
 
-def _require_suitable(record: KeyRecord, parsed: SignatureField) -> None:
-    if record.hash_names is not None and parsed.terms.hash_name not in record.hash_names:
-        raise Refusal(Reason.KEY_HASH_NOT_ALLOWED, f"h= of the key does not allow {parsed.terms.hash_name}")
+def try_keys(
+    records: list[KeyRecord | BadRecord], attempt: Callable[[KeyRecord | BadRecord, dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Try one key after the other, until one fits; what was found with it.
+
+    If none does, the `Refusal` of the key that got furthest is raised, with what was found as its `found`.
+    """
+    furthest: tuple[Refusal, dict[str, Any]] | None = None
+    for record in records:
+        found: dict[str, Any] = {}
+        try:
+            attempt(record, found)
+        except Refusal as refusal:
+            if furthest is None or len(found) > len(furthest[1]):
+                furthest = refusal, found
+        else:
+            return found
+    assert furthest is not None
+    furthest[0].found = furthest[1]
+    raise furthest[0]
+
+
+def require_suitable(record: KeyRecord, terms: Terms) -> None:
+    if record.hash_names is not None and terms.hash_name not in record.hash_names:
+        raise Refusal(Reason.KEY_HASH_NOT_ALLOWED, f"h= of the key does not allow {terms.hash_name}")
     if not record.key:
         raise Refusal(Reason.KEY_REVOKED, "p= of the key is empty")
-    if record.key_type != parsed.terms.key_type:
-        words = f"the key is of type {shown(record.key_type.encode())}, the signature of type {parsed.terms.key_type}"
+    if record.key_type != terms.key_type:
+        words = f"the key is of type {shown(record.key_type.encode())}, the signature of type {terms.key_type}"
         raise Refusal(Reason.KEY_TYPE_DIFFERS, words)
     # RFC 6376 section 3.6.1, s=
     if "*" not in record.services and "email" not in record.services:
         raise Refusal(Reason.KEY_NOT_FOR_EMAIL, "s= of the key does not allow email")
     # RFC 6376 section 3.6.1, t=s
-    if "s" in record.flags and parsed.terms.identity_domain != parsed.terms.domain:
-        raise Refusal(Reason.KEY_FORBIDS_SUBDOMAINS, f"t=s of the key forbids i= in {parsed.terms.identity_domain}")
+    if "s" in record.flags and terms.identity_domain != terms.domain:
+        raise Refusal(Reason.KEY_FORBIDS_SUBDOMAINS, f"t=s of the key forbids i= in {terms.identity_domain}")
 
 
-def _key(record: KeyRecord, policy: DkimPolicy, details: dict[str, Any]) -> PublicKey:
+def usable_key(record: KeyRecord, policy: DkimPolicy, details: dict[str, Any]) -> PublicKey:
     """The key itself, measured before any arithmetic is done with it."""
     # Imported when the first key is used: it takes more time than all else here.
     from mailauth.dkim import crypto

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar, cast
 
-from mailauth import dmarc, iprev, spf
+from mailauth import arc, dmarc, iprev, spf
+from mailauth.arc import ArcResult
 from mailauth.dkim import Result as DkimResult
 from mailauth.dkim import Signature, Verifier
+from mailauth.dkim.body import BodyHash
 from mailauth.dmarc import DmarcResult, Walk
 from mailauth.greylist import Decision as GreylistDecision
 from mailauth.iprev import IprevResult
@@ -59,6 +61,7 @@ class Transaction(Facts):
 
     policy: Policy = field(kw_only=True)
     verifier: Verifier | None = None
+    chain: arc.Chain | None = None
     greylisted: dict[str, GreylistDecision] = field(default_factory=dict)
     _results: dict[Check[Any], Any] = field(default_factory=dict)
     _author: tuple[Header, Author] | None = None
@@ -116,6 +119,11 @@ class Transaction(Facts):
         return self._results.get(DKIM)
 
     @property
+    def arc(self) -> ArcResult | None:
+        """The chain of ARC sets."""
+        return self._results.get(ARC)
+
+    @property
     def dmarc(self) -> DmarcResult | None:
         """DMARC of the author's domain."""
         return self._results.get(DMARC)
@@ -136,7 +144,7 @@ class Transaction(Facts):
 
     def forget_transaction(self) -> None:
         """Drop all that belongs to one transaction; the client and its HELO name stay."""
-        self.mail_from = self.recipient = self.message = self.verifier = None
+        self.mail_from = self.recipient = self.message = self.verifier = self.chain = None
         self.recipients = []
         self.greylisted = {}
         self.forget("transaction")
@@ -153,8 +161,14 @@ class Transaction(Facts):
 
     def begin_message(self) -> Verifier:
         """The verifier to feed the message to, before the check of DKIM is made."""
-        self.verifier = Verifier(now=self.now, policy=self.policy.dkim_policy)
+        self.verifier = Verifier(now=self.now, policy=self.policy.dkim_policy, also=self._begin_chain)
         return self.verifier
+
+    def _begin_chain(self, header: Header, bodies: dict[str, BodyHash]) -> None:
+        """The header is complete; few messages have a chain."""
+        if not header.octets_by_name.keys().isdisjoint(arc.FIELD_NAMES):
+            self.chain = arc.Chain(now=self.now, policy=self.policy.dkim_policy)
+            self.chain.begin(header, bodies)
 
 
 def _spf(tx: Transaction) -> Plan[SpfResult]:
@@ -184,6 +198,12 @@ def _dkim(tx: Transaction) -> Plan[list[Signature]]:
     return verifier.finish()
 
 
+def _arc(tx: Transaction) -> Plan[ArcResult]:
+    verifier = tx.begin_message() if tx.verifier is None else tx.verifier
+    verifier.end_of_message()  # what DKIM's plan says as well, if there is one
+    return arc.NO_CHAIN if tx.chain is None else (yield from tx.chain.finish())
+
+
 def _author_walk(tx: Transaction) -> Plan[Walk | None]:
     # From is known before the keys are: the walk costs no round of its own.
     author = tx.author
@@ -192,7 +212,14 @@ def _author_walk(tx: Transaction) -> Plan[Walk | None]:
 
 def _dmarc(tx: Transaction) -> Plan[DmarcResult]:
     author = tx.author or Author(AuthorReason.NO_FROM)
-    return dmarc.check(author, spf=tx.spf, dkim=tx.dkim or (), policy=tx.policy.dmarc_policy, walk=tx[AUTHOR_WALK])
+    return dmarc.check(
+        author,
+        spf=tx.spf,
+        dkim=tx.dkim or (),
+        arc=tx.arc,
+        policy=tx.policy.dmarc_policy,
+        walk=tx[AUTHOR_WALK],
+    )
 
 
 IPREV: Check[IprevResult] = Check("iprev", lambda tx: iprev.check(tx.ip), "session")
@@ -211,7 +238,8 @@ def _client_organization(tx: Transaction) -> Plan[str | None]:
 CLIENT_ORGANIZATION: Check[str | None] = Check("client-organization", _client_organization, "session", after=(IPREV,))
 DKIM: Check[list[Signature]] = Check("dkim", _dkim)
 AUTHOR_WALK: Check[Walk | None] = Check("author-walk", _author_walk)
-DMARC: Check[DmarcResult] = Check("dmarc", _dmarc, after=(DKIM, AUTHOR_WALK))
+ARC: Check[ArcResult] = Check("arc", _arc)
+DMARC: Check[DmarcResult] = Check("dmarc", _dmarc, after=(DKIM, ARC, AUTHOR_WALK))
 
 
 class Lists(NamedTuple):
@@ -330,7 +358,7 @@ def checks_for_report(tx: Transaction) -> list[Check[Any]]:
         if lists.email:
             checks.append(sender_listings(lists.email))
     if tx.message is not None:
-        checks += (DKIM, DMARC)
+        checks += (DKIM, ARC, DMARC)
         if lists.dkim:
             checks.append(dkim_listings(lists.dkim))
         if lists.email:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mailauth.arc import ArcResult, ChainStatus
 from mailauth.dkim import Result as DkimResult
 from mailauth.dkim import Signature
 from mailauth.dmarc import DmarcResult
@@ -24,6 +25,7 @@ from mailauth.transaction.checks import Transaction
 from mailauth.transaction.decision import Action, Decision
 
 if TYPE_CHECKING:
+    from mailauth.authres import MethodResult
     from mailauth.trust import AuthorVerdict
 
 
@@ -50,6 +52,7 @@ class Report:
     spf: SpfResult | None = None
     spf_helo: SpfResult | None = None
     dkim: tuple[Signature, ...] = ()
+    arc: ArcResult | None = None
     dmarc: DmarcResult | None = None
     author: Author | None = None
     greylist: tuple[GreylistDecision, ...] = ()
@@ -96,6 +99,8 @@ class Report:
                 reason=None if signature.result is DkimResult.PASS else signature.detail,
             )
             methods.append(method)
+        if self.arc is not None and self.arc.result is not ChainStatus.NONE:
+            methods.append(self._arc_method(self.arc))
         if self.dmarc is not None:
             found = self.dmarc
             # RFC 9989 section 9.1: policy.dmarc is the policy that is to be applied after all options.
@@ -110,6 +115,19 @@ class Report:
         if self.authenticated is not None:
             methods.append(authres.auth("pass", identity=self.authenticated))
         return authres.AuthenticationResults(self.hostname, tuple(methods)).to_bytes()
+
+    def _arc_method(self, found: ArcResult) -> MethodResult:
+        from mailauth import authres
+
+        chain = ":".join(found.chain)
+        return authres.arc(
+            found.result.value,
+            remote_ip=self.ip,
+            oldest_pass=found.oldest_pass,
+            # RFC 8617 section 10.2 registers no property for it, and readers ignore results with others.
+            comment=f"i={len(found.sets)} chain={chain}" if chain else "",
+            reason=None if found.result is ChainStatus.PASS else found.detail,
+        )
 
     @property
     def author_verdict(self) -> AuthorVerdict | None:
@@ -146,6 +164,7 @@ class Report:
             "spf": self.spf.to_dict() if self.spf else None,
             "spf_helo": self.spf_helo.to_dict() if self.spf_helo else None,
             "dkim": [signature.to_dict() for signature in self.dkim],
+            "arc": None if self.arc is None else self.arc.to_dict(),
             "dmarc": None if self.dmarc is None else self.dmarc.to_dict(),
             "author": self.author.to_dict() if self.author else None,
             "greylist": [decision.to_dict() for decision in self.greylist],
@@ -179,6 +198,7 @@ def make_report(
         spf=tx.spf,
         spf_helo=tx.spf_helo,
         dkim=tuple(tx.dkim or ()),
+        arc=tx.arc,
         dmarc=tx.dmarc,
         author=tx.author,
         greylist=tuple(tx.greylisted[recipient] for recipient in spoken if recipient in tx.greylisted),
@@ -205,6 +225,8 @@ def _not_evaluated(
         reasons["spf"] = "MAIL FROM is not known" if tx.mail_from is None else unwanted
     if tx.dkim is None:
         reasons["dkim"] = "there is no message" if tx.message is None else unwanted
+    if tx.arc is None:
+        reasons["arc"] = "there is no message" if tx.message is None else unwanted
     if tx.dmarc is None:
         reasons["dmarc"] = "there is no message" if tx.message is None else unwanted
     if tx.policy.greylist is None:

@@ -1,0 +1,326 @@
+"""Verifying chains: each rule of RFC 8617 sections 4 and 5.2 as a numbered case, chains by dkimpy, and any octets."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+import dkim
+from mailauth.arc import Chain, ChainStatus, Verifier, verify
+from mailauth.dkim import DkimPolicy
+from mailauth.dkim import Verifier as DkimVerifier
+from mailauth.plan import Answer, Question, run
+from tests.arc.makers import chain_of, check, sealed, sets_of, zone
+from tests.dkim.makers import MESSAGE, NOW, ed_key, ed_record, rsa_key, rsa_record, signed
+
+ONE, TWO, THREE = chain_of("one.example"), chain_of("one.example", "two.example"), chain_of(
+    "one.example", "two.example", "three.example"
+)  # fmt: skip
+
+
+def without(message: bytes, name: bytes, instance: int) -> bytes:
+    [field] = [field for field in sets_of(message)[instance] if field.startswith(name)]
+    return message.replace(field, b"")
+
+
+def changed(message: bytes, old: bytes, new: bytes) -> bytes:
+    assert old in message
+    return message.replace(old, new)
+
+
+def test_5_2_chains_that_pass() -> None:
+    for number, message in enumerate((ONE, TWO, THREE), start=1):
+        found = check(message)
+        assert (found.result, found.reason, found.oldest_pass) == ("pass", "verified", 0)
+        assert found.chain == ("one.example", "two.example", "three.example")[:number]
+    newest = check(THREE).sets[-1]
+    assert (newest.instance, newest.sealer, newest.selector, newest.cv) == (3, "three.example", "arc", "pass")
+    assert (newest.signer, newest.sealed_at) == ("three.example", NOW)
+    assert newest.results is not None
+    assert newest.results.of("dmarc")[0].result == "pass"
+    with pytest.raises(TypeError):
+        bool(check(ONE))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [MESSAGE, b"", signed(), changed(ONE, b"ARC-", b"X-ARC-")],
+)
+def test_5_2_1_no_field_no_chain(message: bytes) -> None:
+    found = check(message)
+    assert (found.result, found.reason, found.sets) == ("none", "no-sets", ())
+
+
+CASES: dict[str, tuple[bytes, str, int | None]] = {
+    # 4.1.1 ARC-Authentication-Results
+    "01-aar-without-instance": (changed(ONE, b"Results: i=1; ", b"Results: "), "malformed-field", None),
+    "02-aar-instance-0": (changed(ONE, b"Results: i=1;", b"Results: i=0;"), "malformed-field", None),
+    "03-aar-instance-51": (changed(ONE, b"Results: i=1;", b"Results: i=51;"), "malformed-field", None),
+    "04-aar-changed": (changed(ONE, b"dmarc=pass", b"dmarc=fail"), "seal", 1),
+    # 4.1.2 ARC-Message-Signature
+    "05-ams-without-instance": (sealed(signature={"i": None}), "malformed-field", None),
+    "06-ams-instance-of-three-digits": (sealed(signature={"i": "001"}), "malformed-field", None),
+    "07-ams-without-h": (changed(ONE, b"h=from:to:subject:date; ", b""), "malformed-field", 1),
+    "08-ams-without-from": (sealed(signature={"h": "to:subject"}), "signature", 1),
+    "09-ams-lists-a-seal": (sealed(signature={"h": "from:arc-seal"}), "malformed-field", 1),
+    "10-ams-lists-results": (sealed(signature={"h": "from:ARC-Authentication-Results"}), "malformed-field", 1),
+    "11-ams-without-bh": (sealed(signature={"bh": None}), "malformed-field", 1),
+    "12-ams-bh-of-another-body": (changed(ONE, b"bye", b"buy"), "signature", 1),
+    "13-ams-header-changed": (changed(ONE, b"lines  of", b"lines to"), "signature", 1),
+    "14-ams-unknown-algorithm": (sealed(signature={"a": "rsa-md5"}), "malformed-field", 1),
+    "15-ams-rsa-sha1": (sealed(signature={"a": "rsa-sha1", "bh": "A" * 27 + "="}), "signature", 1),
+    "16-ams-unknown-canonicalization": (changed(ONE, b"relaxed/relaxed", b"nofws/nofws"), "malformed-field", 1),
+    "17-ams-duplicate-tag": (changed(ONE, b"c=relaxed/", b"a=rsa-sha256; c=relaxed/"), "malformed-field", None),
+    "18-ams-no-base64": (re.sub(rb"(?<=; b=)[^\r]+", b"#", ONE, count=2), "malformed-field", 1),
+    "19-ams-expired": (sealed(signature={"t": str(NOW - 9000), "x": str(NOW - 5000)}), "signature", 1),
+    "20-ams-text-behind-l": (sealed(signature={"l": "5"}), "signature", 1),
+    "21-ams-l-too-long": (sealed(signature={"l": "9999"}), "signature", 1),
+    "22-ams-no-domain": (sealed(signature={"d": "a..b"}), "malformed-field", 1),
+    "23-ams-key-missing": (sealed(signature={"d": "nokey.example"}), "signature", 1),
+    # 4.1.3 ARC-Seal
+    "24-as-without-instance": (sealed(seal={"i": None}), "malformed-field", None),
+    "25-as-with-h": (sealed(seal={"h": "from"}), "malformed-field", 1),
+    "26-as-without-cv": (sealed(seal={"cv": None}), "malformed-field", 1),
+    "27-as-unknown-cv": (sealed(seal={"cv": "maybe"}), "malformed-field", 1),
+    "28-as-without-d": (sealed(seal={"d": None}), "malformed-field", 1),
+    "29-as-without-s": (sealed(seal={"s": None}), "malformed-field", 1),
+    "30-as-without-a": (sealed(seal={"a": None}), "malformed-field", 1),
+    "31-as-bad-time": (sealed(seal={"t": "now"}), "malformed-field", 1),
+    "32-as-rsa-sha1": (sealed(seal={"a": "rsa-sha1"}), "seal", 1),
+    "33-as-key-missing": (sealed(seal={"d": "nokey.example"}), "seal", 1),
+    "34-as-of-another-chain": (sealed(ONE, "two.example", alone=True), "seal", 2),
+    "35-as-older-one-changed": (changed(TWO, f"i=1; a=rsa-sha256; d=one.example; s=arc; t={NOW}".encode(),
+                                        f"i=1; a=rsa-sha256; d=one.example; s=arc; t={NOW + 1}".encode()), "seal", 2),
+    # 4.2 and 5.2 step 3: sets and their order
+    "36-set-without-aar": (without(TWO, b"ARC-Auth", 1), "incomplete-set", 1),
+    "37-set-without-ams": (without(TWO, b"ARC-Mess", 2), "incomplete-set", 2),
+    "38-set-without-as": (without(ONE, b"ARC-Seal", 1), "incomplete-set", 1),
+    "39-gap": (b"".join([*reversed(sets_of(THREE)[3]), *reversed(sets_of(THREE)[1]), MESSAGE]), "incomplete-set", 2),
+    "40-aar-twice": (sets_of(ONE)[1][0] + ONE, "repeated-field", 1),
+    "41-ams-twice": (sets_of(ONE)[1][1] + ONE, "repeated-field", 1),
+    "42-as-twice": (sets_of(ONE)[1][2] + ONE, "repeated-field", 1),
+    "43-begins-with-2": (b"".join([*reversed(sets_of(TWO)[2]), MESSAGE]), "incomplete-set", 1),
+    # 5.2 steps 2 and 3C: cv
+    "44-marked-fail": (sealed(ONE, "two.example", seal={"cv": "fail"}, alone=True), "marked-fail", 2),
+    "45-first-marked-pass": (sealed(seal={"cv": "pass"}), "wrong-cv", 1),
+    "46-second-marked-none": (sealed(ONE, "two.example", seal={"cv": "none"}), "wrong-cv", 2),
+    "47-older-marked-fail": (sealed(sealed(ONE, "two.example", seal={"cv": "fail"}), "three.example"), "wrong-cv", 2),
+    # what DKIM refuses as well
+    "48-two-from": (b"From: eve@attacker.example\r\n" + ONE, "signature", 1),
+    "49-no-empty-line": (changed(ONE, b"Date: Mon", b"no field\r\nDate: Mon"), "signature", 1),
+    "50-header-too-large": (b"X: " + b"x" * (5 << 20) + b"\r\n" + ONE, "header-too-large", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_faults(name: str) -> None:
+    message, reason, instance = CASES[name]
+    if name == "50-header-too-large":
+        message = ONE.replace(b"\r\n\r\n", b"\r\nX: " + b"x" * (5 << 20) + b"\r\n\r\n")
+    found = check(message)
+    assert (found.result, found.reason, found.instance) == ("fail", reason, instance), found
+    assert found.detail
+    assert found.oldest_pass is None
+    assert found.vouch("example.org", ["one.example", "two.example", "three.example"]) is None
+
+
+def test_4_2_1_fifty_sets_and_no_more() -> None:
+    """The work is bounded: a chain of 50 is verified, of 51 nothing is asked."""
+    message = MESSAGE
+    for _ in range(50):
+        message = sealed(message, "one.example")
+    found = check(message)
+    assert (found.result, len(found.sets)) == ("pass", 50)
+    more = message.replace(b"ARC-Seal: i=1;", b"ARC-Seal: i=1;x=y;\r\nARC-Seal: i=1;", 1)
+    asked: list[Question] = []
+    found = check(more, Counting(asked))
+    assert (found.reason, asked) == ("too-many-sets", [])
+
+
+class Counting:
+    def __init__(self, asked: list[Question], dns: Any = None) -> None:
+        self.asked, self.dns = asked, dns or zone()
+
+    def lookup(self, question: Question, time_limit: float | None) -> Answer:
+        self.asked.append(question)
+        answer: Answer = self.dns.lookup_now(question)
+        return answer
+
+
+def test_older_keys_are_asked_for_only_where_the_newest_set_passes() -> None:
+    asked: list[Question] = []
+    check(THREE.replace(b"bye", b"buy"), Counting(asked))
+    assert {question.name for question in asked} == {"arc._domainkey.three.example"}
+    check(THREE, Counting(asked))
+    assert {question.name for question in asked} >= {"arc._domainkey.one.example", "arc._domainkey.two.example"}
+
+
+def test_5_2_5_the_oldest_signature_that_still_verifies() -> None:
+    """The second forwarder changed the subject; the third changed nothing."""
+    second = sealed(ONE.replace(b"Subject: two", b"Subject: [list] two"), "two.example")
+    assert check(second).oldest_pass == 2
+    assert check(sealed(second, "three.example")).oldest_pass == 2
+    assert check(sealed(second, "three.example")).result is ChainStatus.PASS
+
+
+def test_5_2_1_dns_errors_are_permanent() -> None:
+    for name in ("one.example", "two.example"):
+        found = check(TWO, zone(failures={(f"arc._domainkey.{name}", "TXT"): "timeout"}))
+        assert (found.result, found.reason) == ("fail", "dns-error")
+
+
+@pytest.mark.parametrize("record", [rsa_record(extra="h=sha1; "), rsa_record(extra="s=tlsrpt; "), "v=DKIM1; p=", "x"])
+def test_keys_are_those_of_dkim(record: str) -> None:
+    assert check(ONE, zone(record=record)).reason == "signature"
+
+
+def test_ed25519_and_line_ends() -> None:
+    message = sealed(key=ed_key())
+    assert check(message, zone(record=ed_record())).result is ChainStatus.PASS
+    assert check(TWO.replace(b"\r\n", b"\n")).result is ChainStatus.PASS
+    assert check(ONE, policy=DkimPolicy(algorithms=("ed25519-sha256",))).reason == "signature"
+
+
+def test_fields_written_otherwise() -> None:
+    """Case of names, order of tags, folds; simple canonicalization of the message signature."""
+    message = sealed(signature={"c": "simple/simple"})
+    assert check(message).result is ChainStatus.PASS
+    folded = ONE.replace(b"ARC-Seal: i=1; a=", b"arc-seal:\r\n\ti=1;\r\n a=")
+    assert check(folded).result is ChainStatus.PASS
+    assert check(sealed(signature={"v": "7"})).result is ChainStatus.PASS  # section 4.1.2: ignored
+    assert check(sealed(results="what ever it is")).result is ChainStatus.PASS  # section 3.4
+    assert check(sealed(seal={"z": "1"})).result is ChainStatus.PASS  # RFC 6376 section 3.2: unknown tags are ignored
+
+
+# --- who is believed ------------------------------------------------------------------------------------------------
+
+TRUSTED = ["one.example", "two.example", "three.example"]
+
+
+@pytest.mark.parametrize(
+    ("message", "sealers", "vouches"),
+    [
+        (ONE, ["one.example"], True),
+        (ONE, ["ONE.example."], True),
+        (chain_of("mx.one.example"), ["one.example"], True),
+        (ONE, ["mx.one.example"], False),
+        (ONE, ["two.example"], False),
+        (ONE, [], False),
+        (TWO, ["one.example"], False),  # an unknown sealer came last, and may have changed everything
+        (TWO, ["two.example"], True),  # it says itself that DMARC passed
+        (sealed(ONE, "two.example", results="mx; dmarc=fail header.from=example.org"), ["two.example"], False),
+        (sealed(ONE, "two.example", results="mx; dmarc=fail header.from=example.org"), TRUSTED, True),
+        (sealed(results="mx; dmarc=pass header.from=other.example"), TRUSTED, False),
+        (sealed(results="mx; dmarc=pass"), TRUSTED, False),
+        (sealed(results="mx; dmarc=pass header.from=example.org header.from=x.example"), TRUSTED, False),
+        (sealed(results="mx; dmarc=pass header.from=example.org; dmarc=fail"), TRUSTED, False),
+        (sealed(results="mx; dmarc=none; dkim=pass header.d=Example.org"), TRUSTED, True),
+        (sealed(results="mx; dmarc=permerror; dkim=pass header.d=example.org"), TRUSTED, False),
+        (sealed(results="mx; dkim=fail header.d=example.org"), TRUSTED, False),
+        (sealed(results="mx; spf=pass smtp.mailfrom=example.org"), TRUSTED, False),
+        (ONE.replace(b"bye", b"buy"), TRUSTED, False),
+        (MESSAGE, TRUSTED, False),
+    ],
+)  # fmt: skip
+def test_only_trusted_sealers_vouch(message: bytes, sealers: list[str], vouches: bool) -> None:
+    names = ("one.example", "mx.one.example", "two.example")
+    words = check(message, zone(*names)).vouch("example.org", sealers)
+    assert (words is not None) is vouches
+
+
+def test_7_2_2_the_words_for_a_report() -> None:
+    first = sealed(results="mx; arc=none smtp.remote-ip=2001:db8::1a; dmarc=pass header.from=example.org")
+    words = check(sealed(first, "two.example")).vouch("example.org", TRUSTED)
+    assert words == (
+        "arc=pass as[2].d=two.example as[2].s=arc as[1].d=one.example as[1].s=arc remote-ip[1]=2001:db8::1a"
+    )
+
+
+# --- others' chains -------------------------------------------------------------------------------------------------
+
+
+def test_chains_by_dkimpy_verify_here_and_ours_there() -> None:
+    pem = rsa_key().private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    key = rsa_record().encode()
+
+    def dns(name: bytes, timeout: int = 5) -> bytes:
+        return key
+
+    message = b"Authentication-Results: one.example; dmarc=pass header.from=example.org\r\n" + MESSAGE
+    for number, domain in enumerate((b"one.example", b"two.example", b"three.example"), start=1):
+        fields = b"".join(dkim.arc_sign(message, b"arc", domain, pem, domain, timestamp=NOW))
+        message = fields + message
+        found = check(message)
+        assert (found.result, len(found.sets), found.oldest_pass) == ("pass", number, 0), found
+        assert dkim.arc_verify(message, dnsfunc=dns)[0] == b"pass"
+        following = (b"two.example", b"three.example", b"four.example")[number - 1]
+        message = b"Authentication-Results: " + following + b"; arc=pass\r\n" + message
+    assert found.vouch("example.org", TRUSTED)
+    assert check(message.replace(b"bye", b"buy")).reason == "signature"
+    for ours in (ONE, TWO, THREE):
+        assert dkim.arc_verify(ours, dnsfunc=dns)[0] == b"pass"
+    # What both refuse.
+    for name in (
+        "04-aar-changed",
+        "12-ams-bh-of-another-body",
+        "34-as-of-another-chain",
+        "39-gap",
+        "45-first-marked-pass",
+    ):
+        assert dkim.arc_verify(CASES[name][0], dnsfunc=dns)[0] == b"fail", name
+
+
+# --- pieces and octets ----------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=20))
+def test_how_the_message_is_cut_does_not_matter(sizes: list[int]) -> None:
+    verifier, start = Verifier(now=NOW), 0
+    for size in sizes:
+        verifier.feed(TWO[start : start + size])
+        start += size
+    verifier.feed(TWO[start:])
+    assert run(verifier.finish(), zone()) == check(TWO)
+
+
+def test_one_pass_over_the_body_serves_dkim_and_arc() -> None:
+    message = sealed(signed())
+    chain = Chain(now=NOW)
+    verifier = DkimVerifier(now=NOW, also=chain.begin)
+    verifier.feed(message)
+    dns = zone("one.example", "example.org")
+    dns = type(dns)(
+        {("arc._domainkey.one.example", "TXT"): [rsa_record()], ("sel._domainkey.example.org", "TXT"): [rsa_record()]}
+    )
+    [signature] = run(verifier.finish(), dns)
+    assert (signature.result, run(chain.finish(), dns).result) == ("pass", "pass")
+    assert run(verify(io.BytesIO(message), now=NOW), dns) == check(message, dns)
+
+
+PIECES = st.sampled_from(
+    [field for fields in sets_of(THREE).values() for field in fields]
+    + [b"ARC-Seal: i=", b"ARC-Message-Signature: ", b"ARC-Authentication-Results: i=", b"1", b"; ", b"cv=pass",
+       b"h=from", b"\r\n", b"i=99;", b"b=", b"\xff", b"From: a@example.org\r\n", b"(", b"\r\n\r\n"]
+)  # fmt: skip
+
+
+@given(st.lists(PIECES | st.binary(max_size=8), max_size=15).map(b"".join))
+def test_any_octets_have_a_result(octets: bytes) -> None:
+    """No exception, and never a pass: no body of the message that was sealed is behind them."""
+    for message in (octets, octets + b"\r\n\r\nother body"):
+        found = check(message)
+        assert found.result is not ChainStatus.PASS
+        assert found.to_dict()["detail"]
+
+
+def test_the_callers_mistakes() -> None:
+    with pytest.raises(ValueError, match="seconds"):
+        verify(b"", now=float("nan"))
+    with pytest.raises(TypeError):
+        verify("text", now=NOW)  # type: ignore[arg-type]
