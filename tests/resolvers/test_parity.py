@@ -77,7 +77,7 @@ back\\slash   A     192.0.2.94
     "2.0.192.in-addr.arpa": HEAD.format("2.0.192.in-addr.arpa")
     + "1 PTR mx1.example.test.\n2 CNAME 2.0-25\n2.0-25 PTR classless.example.test.\n",
 }
-TYPES = ("A", "AAAA", "MX", "PTR", "TXT")
+TYPES = ("A", "AAAA", "CNAME", "MX", "PTR", "TXT")
 LABELS = sorted(
     {
         label

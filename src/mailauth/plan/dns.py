@@ -12,8 +12,8 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
-RecordType: TypeAlias = Literal["A", "AAAA", "MX", "PTR", "TXT"]
-"""The record types that mail authentication asks for."""
+RecordType: TypeAlias = Literal["A", "AAAA", "CNAME", "MX", "PTR", "TXT"]
+"""The record types that mail authentication asks for. CNAME asks whether a name is an alias; all others follow it."""
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 
@@ -73,7 +73,7 @@ class Answer:
     """What the DNS said to one `Question`.
 
     `records` holds data of the asked type only: addresses for A and AAAA, `Exchange` for MX, names (text) for
-    PTR, and for TXT the octets of each record, its strings joined (RFC 7208 section 3.3, RFC 6376 section
+    CNAME and PTR, and for TXT the octets of each record, its strings joined (RFC 7208 section 3.3, RFC 6376 section
     3.6.2.2). Names in answers are lower-case text without the final dot; octets in them that are no plain
     printable ASCII stand as ``\\DDD`` (RFC 1035 section 5.1), so they never pass for a host name.
     `ttl` is in seconds. `detail` says in words what the outcome leaves open, for logs and traces. `exists` is set where
@@ -125,7 +125,7 @@ class Answer:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The records of an answer to PTR."""
+        """The records of an answer to CNAME or PTR."""
         return cast("tuple[str, ...]", self.records)
 
     @property

@@ -23,7 +23,7 @@ _FAILURES = {
     "servfail": Answer(Outcome.SERVER_FAILURE, detail="the zone says: SERVFAIL"),
     "refused": Answer(Outcome.REFUSED, detail="the zone says: REFUSED"),
 }
-_ASKED_TYPES = frozenset({"A", "AAAA", "MX", "PTR", "TXT"})
+_ASKED_TYPES = frozenset({"A", "AAAA", "CNAME", "MX", "PTR", "TXT"})
 
 
 class ZoneResolver:
