@@ -25,7 +25,7 @@ LAYERS = {
     "protocols": {"spf", "dkim", "dmarc", "rbl", "iprev", "greylist", "authres"},
     "adapters": {"resolvers", "stores"},
     "above protocols": {"arc", "trust"},
-    "transaction": {"transaction", "restrictions"},
+    "transaction": {"transaction", "restrictions", "domain"},
     "front doors": {"sync", "aio"},
     "programs": {"config", "cli", "policyd", "milter", "service", "aiosmtpd", "page", "__main__"},
 }

@@ -29,6 +29,7 @@ from mailauth.transaction.report import Report
 from mailauth.transaction.session import SessionBase
 
 if TYPE_CHECKING:
+    from mailauth.domain import DomainReport
     from mailauth.trust import AuthorVerdict, TrustPolicy
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Session",
     "believe",
     "check_dmarc",
+    "check_domain",
     "check_iprev",
     "check_spf",
     "query_rbl",
@@ -288,6 +290,49 @@ async def query_rbl(
     """
     plan = rbl.query(subject, zones, policy=policy or _RBL_POLICY)
     return await run_async(plan, _given(resolver), time_limit=time_limit)
+
+
+async def check_domain(
+    domain: str,
+    *,
+    selectors: Sequence[str] = (),
+    clients: Sequence[str | IPAddress] = (),
+    lists: Iterable[str | rbl.Rule] = (),
+    guess: bool = True,
+    message: MessageSource | None = None,
+    helo: str | None = None,
+    mail_from: str | None = None,
+    bimi_selector: str = "default",
+    rbl_policy: rbl.RblPolicy | None = None,
+    now: float | None = None,
+    resolver: AsyncResolver | None = None,
+    time_limit: float | None = DEFAULT_TIME_LIMIT,
+) -> DomainReport:
+    """Check a domain: MX, reverse names, lists, SPF, DKIM keys, DMARC, TLS-RPT, MTA-STS and BIMI records.
+
+    `selectors` are those of its DKIM keys; with `guess`, usual ones are tried as well. `clients` are the addresses that
+    send its mail. `lists` are asked about the domain, the clients and the hosts that take its mail. A `message`, sent
+    by the first of the clients with `helo` and `mail_from`, is checked for what the large providers demand of senders.
+    `now` is in seconds since the epoch. Raises `ValueError` for what is no domain, selector, address or list, and for a
+    message without a client.
+    """
+    from mailauth import domain as check  # loaded when first used
+
+    asked = check.DomainQuery(
+        domain,
+        selectors,
+        clients,
+        lists,
+        guess,
+        bimi_selector,
+        helo,
+        mail_from,
+        rbl_policy or _RBL_POLICY,
+        time.time() if now is None else now,
+    )
+    if message is not None:
+        await _read(message, asked.begin_message().feed)
+    return await run_async(check.check(asked), _given(resolver), time_limit=time_limit)
 
 
 async def check_iprev(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.browser import Browser, chromium
 from tests.page import samples
+from tests.page.test_domain_page import broken
 
 pytestmark = pytest.mark.server
 
@@ -59,9 +60,10 @@ def test_the_policy_stops_what_would_run(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 400, 700, 1280])
-@pytest.mark.parametrize("which", ["sample", "hostile"])
+@pytest.mark.parametrize("which", ["sample", "hostile", "domain"])
 def test_nothing_overflows(browser: Browser, width: int, which: str) -> None:
-    browser.open(samples.sample() if which == "sample" else samples.hostile("W" * 200 + "<" * 300), width=width)
+    pages = {"sample": samples.sample, "hostile": lambda: samples.hostile("W" * 200 + "<" * 300), "domain": broken}
+    browser.open(pages[which](), width=width)
     browser.run("document.querySelectorAll('details').forEach(e => e.open = true)")
     assert browser.run("return document.documentElement.scrollWidth") <= width
     outside = browser.run(
@@ -102,10 +104,11 @@ return low;
 """
 
 
+@pytest.mark.parametrize("page", [samples.sample, broken], ids=["message", "domain"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_everything_can_be_read(browser: Browser, dark: bool) -> None:
+def test_everything_can_be_read(browser: Browser, dark: bool, page: Callable[[], str]) -> None:
     """WCAG 2.2 success criterion 1.4.3: a contrast of 4.5 to 1, in both colour schemes."""
-    browser.open(samples.sample(), dark=dark)
+    browser.open(page(), dark=dark)
     paper = browser.run("return getComputedStyle(document.querySelector('section')).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") is not dark
     browser.run("document.querySelectorAll('details').forEach(e => e.open = true)")

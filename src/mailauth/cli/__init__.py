@@ -27,6 +27,7 @@ _COMMANDS = {
     "dmarc": "evaluate, explain, check and write DMARC records",
     "arc": "verify the chain of ARC seals of a message",
     "whowrote": "say who wrote a message, and whether that is proven",
+    "domain": "check a domain: MX, reverse DNS, lists, SPF, DKIM keys, DMARC, TLS-RPT, MTA-STS, BIMI",
     "rbl": "ask block lists about an address or a domain",
     "greylist": "look into a greylist store and change it",
     "policyd": "serve Postfix's check_policy_service: SPF, block lists, greylisting",

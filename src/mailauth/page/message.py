@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 
@@ -30,7 +30,7 @@ from mailauth.page.parts import (
     table,
     tone_of,
 )
-from mailauth.page.questions import questions_section
+from mailauth.page.questions import masking, questions_section
 from mailauth.page.spf import spf_section
 from mailauth.page.way import way_section
 from mailauth.resolvers.recording import Asked
@@ -71,7 +71,7 @@ def render_report(
         dkim_section(report.dkim, explanations or {}, missing.get("dkim", "")),
         dmarc_section(report.dmarc, missing.get("dmarc", "")),
         _recipients(report),
-        questions_section(asked, _hide(report)),
+        questions_section(asked, masking(report.rbl)),
         _record(report, header),
     ]
     subject = _decoded(header.first("subject")) if header is not None else ""
@@ -188,18 +188,6 @@ def _recipients(report: Report) -> Html | None:
         )
     heads = ("Recipient", "Decision", "Greylist", "SMTP reply")
     return section("recipients", "Recipients", None, table("Recipients", heads, rows), left_out(len(report.recipients)))
-
-
-def _hide(report: Report) -> Callable[[str], str]:
-    """What masks the keys of the lists that were asked."""
-    rules = {listing.rule for listing in report.rbl}
-
-    def hide(text: str) -> str:
-        for rule in rules:
-            text = rule.hide(text)
-        return text
-
-    return hide
 
 
 def _record(report: Report, header: Header | None) -> Html:

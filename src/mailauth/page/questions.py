@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from mailauth.page.html import Child, Html, element
 from mailauth.page.parts import MAX_ITEMS, code, fold, left_out, mark, milliseconds, paragraph, section, table
 from mailauth.plan import Answer, Question
+from mailauth.rbl import Listing
 from mailauth.resolvers.recording import Asked
 
 _MAX_RECORDS = 8
@@ -53,6 +54,18 @@ def questions_section(asked: Sequence[Asked], hide: Callable[[str], str]) -> Htm
         paragraph(note, class_="dim"),
     )
     return section("dns", "Questions to the DNS", badge, *rows_and_notes)
+
+
+def masking(listings: Iterable[Listing]) -> Callable[[str], str]:
+    """What masks the keys of the lists that were asked."""
+    rules = {listing.rule for listing in listings}
+
+    def hide(text: str) -> str:
+        for rule in rules:
+            text = rule.hide(text)
+        return text
+
+    return hide
 
 
 def _answer(answer: Answer, hide: Callable[[str], str]) -> Child:

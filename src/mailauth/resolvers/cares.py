@@ -44,7 +44,14 @@ TRIES = 2
 _ASKABLE = re.compile(r"[A-Za-z0-9_./*-]+")
 
 _IN, _CNAME, _SOA = 1, 5, 6
-_TYPES = {"A": 1, "CNAME": 5, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28}  # RFC 1035 section 3.2.2, RFC 3596 section 2.1
+_TYPES = {
+    "A": 1,
+    "CNAME": 5,
+    "PTR": 12,
+    "MX": 15,
+    "TXT": 16,
+    "AAAA": 28,
+}  # RFC 1035 section 3.2.2, RFC 3596 section 2.1
 _GREATEST_TTL = 2**31 - 1
 _CLOSED = Answer(Outcome.SERVER_FAILURE, detail="the resolver was closed")
 

@@ -39,7 +39,8 @@ class Asked(NamedTuple):
 class RecordingResolver:
     """A resolver around another one, with the methods that the other one has: for sync or async callers, or both.
 
-    `clock` gives seconds. May be shared between threads. Raises `TypeError` for what is no resolver.
+    `clock` gives seconds; `note` is called with each question and its answer, one at a time. May be shared between
+    threads. Raises `TypeError` for what is no resolver.
     """
 
     lookup: Callable[[Question, float | None], Answer]
@@ -47,12 +48,19 @@ class RecordingResolver:
     lookup_now: Callable[[Question], Answer | None]
     lookup_async: Callable[[Question], Any]
 
-    def __init__(self, resolver: object, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        resolver: object,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        note: Callable[[Question, Answer], object] | None = None,
+    ) -> None:
         methods = [name for name in ("lookup", "submit", "lookup_now", "lookup_async") if hasattr(resolver, name)]
         if "lookup" not in methods and "lookup_async" not in methods:
             raise TypeError(f"{type(resolver).__name__} is no resolver: it has neither lookup() nor lookup_async()")
         self._resolver: Any = resolver
         self._clock = clock
+        self._told = note
         self._start = clock()
         self._lock = threading.Lock()
         self._asked: list[Asked] = []
@@ -71,6 +79,8 @@ class RecordingResolver:
         with self._lock:
             if len(self._asked) < MAX_RECORDED:
                 self._asked.append(Asked(question, answer, started - self._start, took))
+            if self._told is not None:
+                self._told(question, answer)
         return answer
 
     def _lookup(self, question: Question, time_limit: float | None = None) -> Answer:

@@ -1,0 +1,113 @@
+"""`Finding`: one fact about a domain, how bad it is, what says so, and what to do. Values only."""
+
+# SECURITY: words hold names and records of whoever runs the zone. Each is made fit to be shown once, where it is made.
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from mailauth.mail.text import printable
+
+MAX_CHARACTERS = 1000
+"""Of each text; records may have 64 KiB."""
+
+
+class Severity(StrEnum):
+    """How bad it is, the worst first."""
+
+    ERROR = "error"  # mail is lost or refused, or a record is ignored
+    UNKNOWN = "unknown"  # the DNS did not answer: ask again
+    WARNING = "warning"  # it works, but not as it should
+    NOTE = "note"  # good to know; nothing needs to be done
+
+
+_RANK = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+class Area(StrEnum):
+    """What a finding is about, in the order of the report."""
+
+    DOMAIN = "domain"
+    MX = "mx"
+    REVERSE = "reverse"
+    LISTS = "lists"
+    SPF = "spf"
+    DKIM = "dkim"
+    DMARC = "dmarc"
+    TLS_RPT = "tls-rpt"
+    MTA_STS = "mta-sts"
+    BIMI = "bimi"
+    SENDER = "sender"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fact. `code` is stable, for programs: the area, a dot, and a word.
+
+    `subject` is the name, address or record that it is about; `source` says which document asks for it, and where;
+    `advice` is what to do. Everything in it may be shown: what cannot be printed was replaced.
+    """
+
+    severity: Severity
+    code: str
+    subject: str
+    words: str
+    source: str
+    advice: str
+
+    def __post_init__(self) -> None:
+        for name in ("subject", "words", "advice"):
+            object.__setattr__(self, name, printable(getattr(self, name), MAX_CHARACTERS))
+
+    @property
+    def area(self) -> Area:
+        """The part of the report that it belongs to."""
+        return Area(self.code.partition(".")[0])
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return {
+            "severity": self.severity.value,
+            "code": self.code,
+            "subject": self.subject,
+            "words": self.words,
+            "source": self.source,
+            "advice": self.advice,
+        }
+
+
+def error(code: str, subject: str, words: str, source: str, advice: str) -> Finding:
+    """A finding because of which mail is lost or refused, or a record is ignored."""
+    return Finding(Severity.ERROR, code, subject, words, source, advice)
+
+
+def warning(code: str, subject: str, words: str, source: str, advice: str) -> Finding:
+    """A finding about what works, but not as it should."""
+    return Finding(Severity.WARNING, code, subject, words, source, advice)
+
+
+def note(code: str, subject: str, words: str, source: str, advice: str = "nothing needs to be done") -> Finding:
+    """A finding that is good to know."""
+    return Finding(Severity.NOTE, code, subject, words, source, advice)
+
+
+def unknown(area: Area, subject: str, outcome: object, what: str = "") -> Finding:
+    """The DNS did not answer."""
+    words = f"{what or 'it'} could not be looked up: {str(outcome).replace('-', ' ')}"
+    advice = "ask again; if it stays so, see to the name servers of the zone"
+    return Finding(Severity.UNKNOWN, f"{area}.dns-error", subject, words, "RFC 1035 section 4.1.1", advice)
+
+
+def worst(findings: Iterable[Finding]) -> Severity | None:
+    """The worst severity; None without findings."""
+    return min((finding.severity for finding in findings), key=_RANK.__getitem__, default=None)
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """By area, in each the worst first; those that say the same once."""
+    areas = list(Area)
+    unique = dict.fromkeys(findings)
+    return tuple(sorted(unique, key=lambda each: (areas.index(each.area), _RANK[each.severity])))

@@ -1,0 +1,80 @@
+"""The page about a domain: what to do first, and nothing that the DNS says makes it anything else."""
+
+from __future__ import annotations
+
+import pytest
+
+from mailauth import sync
+from mailauth.domain import DomainReport
+from mailauth.page import render_domain
+from mailauth.page.html import ELEMENTS
+from mailauth.resolvers import RecordingResolver, ZoneResolver
+from tests.domain.test_findings import CASES, SOUND, check
+from tests.page.samples import ATTACKS
+from tests.page.test_html import Reader
+from tests.page.test_message_page import FRAME
+
+
+def page_of(records: dict[tuple[str, str], list[str | bytes]], **arguments: object) -> tuple[str, DomainReport]:
+    recorder = RecordingResolver(ZoneResolver(records))
+    report = sync.check_domain("example.org", resolver=recorder, now=0.0, **arguments)  # type: ignore[arg-type]
+    return render_domain(report, asked=recorder.asked, now=0.0), report
+
+
+def broken() -> str:
+    """A domain with a bit of everything."""
+    records = {
+        **SOUND,
+        ("example.org", "TXT"): ["v=spf1 a:gone.example.org include:_spf.example.net ip4:192.0.2.0/24 ?all"],
+        ("_spf.example.net", "TXT"): ["v=spf1 ip4:198.51.100.0/24 -all"],
+        ("example.org", "MX"): ["10 mx.example.org", "20 backup.example.org"],
+        ("_dmarc.example.org", "TXT"): ["v=DMARC1; p=none; rua=mailto:d@reports.example.net"],
+        ("25.2.0.192.bl.example", "A"): ["127.0.0.2"],
+    }
+    page, _ = page_of(records, selectors=["s2026"], clients=["192.0.2.25", "203.0.113.9"], lists=["bl.example"])  # type: ignore[arg-type]
+    return page
+
+
+def test_what_to_do_comes_first() -> None:
+    page = broken()
+    text = " ".join(Reader(page).text.split())
+    assert page.index("<h1>") < page.index("<nav") < page.index('id="findings"') < page.index('id="mx"')
+    findings = text[text.index("What to do") : text.index("Where its mail goes")]
+    assert findings.index("error") < findings.index("warning") < findings.index("notes")
+    assert "backup.example.org has no address" in findings
+    assert "→ publish its address" in findings
+    assert "mx.unresolvable · RFC 5321 section 5.1" in findings
+    assert "2 of 10 lookups" in text
+
+
+@pytest.mark.parametrize("code", CASES)
+def test_every_finding_has_its_card(code: str) -> None:
+    report = check(CASES[code][1])
+    page = render_domain(report)
+    seen = Reader(page)
+    assert all(finding.code in seen.text for finding in report.findings)
+    ids = [value for name, value in seen.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    links = {value for name, value in seen.attributes if name == "href"}
+    assert {f"#{each}" for each in ids} >= {link for link in links if link and link.startswith("#")}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_hostile_records_add_no_element(attack: str) -> None:
+    octets = attack.encode()
+    names = ["example.org", "_dmarc.example.org", "s._domainkey.example.org", "_smtp._tls.example.org",
+             "_mta-sts.example.org", "default._bimi.example.org"]  # fmt: skip
+    for prefix in (
+        b"",
+        b"v=spf1 include:",
+        b"v=DMARC1; p=",
+        b"v=DKIM1; n=",
+        b"v=TLSRPTv1; rua=",
+        b"v=STSv1; id=",
+        b"v=BIMI1; l=",
+    ):
+        page, _ = page_of({(name, "TXT"): [prefix + octets] for name in names}, selectors=["s"])
+        seen = Reader(page)
+        assert set(seen.elements) <= ELEMENTS | FRAME
+        assert seen.elements.count("meta") == 7
+        assert all((value or "").startswith("#") for name, value in seen.attributes if name == "href")
