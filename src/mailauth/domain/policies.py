@@ -7,7 +7,7 @@ from typing import Any
 
 from mailauth import dmarc, spf
 from mailauth.dmarc import Policy, Visit
-from mailauth.dmarc.linter import MAX_DESTINATIONS, destination
+from mailauth.dmarc.destinations import MAX_HOSTS, host_of
 from mailauth.domain.finding import Area, Finding, Severity, error, note, unknown, warning
 from mailauth.mail.text import printable
 from mailauth.plan import IPAddress, Outcome, Plan, Question, ask_all, run_all
@@ -88,6 +88,7 @@ _DMARC: dict[str, tuple[str, str]] = {
     "inherited": ("RFC 9989 section 4.10.1", "nothing needs to be done"),
     "inherited-from-suffix": ("RFC 9989 section 4.10.1", "publish a record of your own"),
     "not-authorised": ("RFC 9990 section 4", "have the destination agree, or send reports elsewhere"),
+    "no-host": ("RFC 9990 section 4", "write mailto: and an address with a domain"),
     "weaker-subdomains": ("RFC 9989 section 4.7, sp= and np=", "make it as strict as p=, or take it out"),
     "weaker-domain": ("RFC 9989 section 4.7, p=", "make p= as strict as sp="),
     "not-inherited": ("RFC 9989 section 4.10.1", "take it out here, and set it at the organizational domain"),
@@ -176,13 +177,13 @@ def report_destinations(found: dmarc.LintReport) -> Plan[list[Finding]]:
             findings.append(note("dmarc.many-destinations", name, words, "RFC 7489 section 6.2", "name two at most"))
         for uri in uris:
             if uri.lower().startswith("mailto:"):
-                hosts.setdefault(destination(uri) or "", f"{tag}={printable(uri, 80)}")
+                hosts.setdefault(host_of(uri) or "", f"{tag}={printable(uri, 80)}")
             else:
                 words = f"{tag}= has {printable(uri, 80)}; receivers need to support mailto: only"
                 source = "RFC 9989 section 4.7, rua="
                 findings.append(note("dmarc.not-mailto", name, words, source, "add a mailto: address"))
     hosts.pop("", None)
-    asked = list(hosts)[:MAX_DESTINATIONS]
+    asked = list(hosts)[:MAX_HOSTS]
     questions = [Question(host, rtype) for host in asked for rtype in ("MX", "A", "AAAA")]
     answers = (yield from ask_all(questions)) if questions else []
     for index, host in enumerate(asked):
