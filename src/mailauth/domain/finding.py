@@ -96,7 +96,11 @@ def note(code: str, subject: str, words: str, source: str, advice: str = "nothin
 
 def unknown(area: Area, subject: str, outcome: object, what: str = "") -> Finding:
     """The DNS did not answer."""
-    words = f"{what or 'it'} could not be looked up: {str(outcome).replace('-', ' ')}"
+    return not_answered(area, subject, f"{what or 'it'} could not be looked up: {str(outcome).replace('-', ' ')}")
+
+
+def not_answered(area: Area, subject: str, words: str) -> Finding:
+    """The same, in the words of whoever asked."""
     advice = "ask again; if it stays so, see to the name servers of the zone"
     return Finding(Severity.UNKNOWN, f"{area}.dns-error", subject, words, "RFC 1035 section 4.1.1", advice)
 

@@ -8,7 +8,7 @@ from typing import Any
 from mailauth import dmarc, spf
 from mailauth.dmarc import Policy, Visit
 from mailauth.dmarc.destinations import MAX_HOSTS, host_of
-from mailauth.domain.finding import Area, Finding, Severity, error, note, unknown, warning
+from mailauth.domain.finding import Area, Finding, Severity, error, not_answered, note, unknown, warning
 from mailauth.mail.text import printable
 from mailauth.plan import IPAddress, Outcome, Plan, Question, ask_all, run_all
 from mailauth.spf import SpfResult
@@ -53,8 +53,7 @@ def spf_findings(found: spf.LintReport) -> Iterator[Finding]:
     for each in found.findings:
         subject = each.domain or found.domain
         if each.code == "dns-error":
-            outcome = each.words.rpartition(": ")[2]
-            yield unknown(Area.SPF, subject, outcome, each.words.rpartition(": ")[0].removesuffix(" cannot be asked"))
+            yield not_answered(Area.SPF, subject, each.words)
             continue
         source, advice = _SPF.get(each.code, _SPF_ANY)
         advice = f"write {each.proposal}" if each.proposal else advice
@@ -113,7 +112,7 @@ def dmarc_findings(domain: str, found: dmarc.LintReport) -> Iterator[Finding]:
     for each in found.findings:
         name = f"_dmarc.{domain}"
         if each.code == "dns-error":
-            yield unknown(Area.DMARC, name, each.words.rpartition(": ")[2], each.words.partition(" could not")[0])
+            yield not_answered(Area.DMARC, name, each.words)
             continue
         source, advice = _DMARC.get(each.code, _DMARC_ANY)
         severity = Severity(each.severity.value)
