@@ -70,10 +70,10 @@ def test_the_page(tmp_path: Path) -> None:
 
 def test_with_a_message(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--zone", str(EXAMPLES / "demo.zone"), "--ip", "192.0.2.1", "--message", str(SIGNED_TWICE)]
-    assert main(["domain", "football.example.com", *words, "--mail-from", "joe@football.example.com"]) == 1
+    assert main(["domain", "football.example.com", *words, "--mail-from", "joe@football.example.com"]) == 3
     out = capsys.readouterr().out
-    assert "SPF pass; DKIM football.example.com pass, football.example.com pass; DMARC none" in out
-    assert "sender.no-dmarc; Gmail, Yahoo and Microsoft, of bulk senders; RFC 9989 section 4.7" in out
+    assert "SPF pass; DKIM football.example.com pass, football.example.com pass; DMARC pass" in out
+    assert "sender.no-unsubscribe; Gmail and Yahoo, of marketing and subscribed mail; RFC 8058 section 3" in out
 
 
 def test_every_list_of_the_catalogue_offline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -108,7 +108,7 @@ CASES: dict[str, tuple[str, Change]] = {
     "dkim.no-key": ("error", {("s2026._domainkey.example.org", "TXT"): None}),
     "dkim.revoked": ("error", {("s2026._domainkey.example.org", "TXT"): ["v=DKIM1; p="]}),
     "dkim.malformed": ("error", {("s2026._domainkey.example.org", "TXT"): ["v=DKIM1; p=%%%"]}),
-    "dkim.test-mode": ("warning", {("s2026._domainkey.example.org", "TXT"): [KEY.replace("k=", "t=y; k=")]}),
+    "dkim.test-mode": ("warning", {("s2026._domainkey.example.org", "TXT"): [KEY.replace("; k=", "; t=y; k=")]}),
     "dkim.several-records": ("warning", {("s2026._domainkey.example.org", "TXT"): [KEY, "v=DKIM1; p="]}),
     "dkim.no-version": ("note", {("s2026._domainkey.example.org", "TXT"): [KEY.replace("v=DKIM1; ", "")]}),
     # RFC 9989, RFC 9990
