@@ -59,8 +59,10 @@ def serving(addresses: Sequence[tuple[str, MailFilter]]) -> Iterator[None]:
                     Path(address.removeprefix("unix:")).chmod(0o666)
             ready.set()
             await stop.wait()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()

@@ -2,7 +2,8 @@
 
 A store keeps records and swaps one for another; it decides nothing. `open_store` and `open_async_store` choose it by
 its URL, and import its driver when the first store of its kind is opened. Reading order: urls.py, memory.py (the
-shortest store), sqlite.py, redis.py, postgres.py, threads.py (synchronous stores for asynchronous callers), reports.py
+shortest store), sqlite.py, redis.py, postgres.py, threads.py (synchronous stores for asynchronous callers),
+batches.py (SQLite under asyncio), reports.py
 (DMARC results for aggregate reports).
 """
 
@@ -15,6 +16,7 @@ from mailauth.stores.urls import StoreUrl, parse_url
 if TYPE_CHECKING:
     from mailauth.dmarc.reports import ReportStore
     from mailauth.greylist import AsyncStore, Store
+    from mailauth.stores.sqlite import SqliteStore
 
 __all__ = ["open_async_store", "open_report_store", "open_store"]
 
@@ -50,7 +52,8 @@ def open_store(url: str, *, time_limit: float | None = None) -> Store:
 def open_async_store(url: str, *, time_limit: float | None = None) -> AsyncStore:
     """The store at `url`, for asynchronous callers; the same URLs as `open_store`.
 
-    asyncio: Redis and PostgreSQL by their asyncio drivers, SQLite in worker threads. trio: all of them; those drivers
+    asyncio: Redis and PostgreSQL by their asyncio drivers, SQLite in worker threads, concurrent decisions in one
+    transaction. trio: all of them; those drivers
     know only asyncio, so Redis and PostgreSQL run in worker threads, too. Memory needs no waiting anywhere.
     """
     parsed = parse_url(url, time_limit)
@@ -61,7 +64,9 @@ def open_async_store(url: str, *, time_limit: float | None = None) -> AsyncStore
     from mailauth.stores.threads import NativeUnderAsyncio, ThreadedStore
 
     if parsed.kind == "sqlite":
-        return ThreadedStore(_sqlite(parsed))
+        from mailauth.stores.batches import AsyncSqliteStore
+
+        return AsyncSqliteStore(_sqlite(parsed))
     if parsed.kind == "redis":
         from mailauth.stores.redis import AsyncRedisStore
 
@@ -85,7 +90,7 @@ def open_report_store(url: str) -> ReportStore:
     return open_at(url)
 
 
-def _sqlite(parsed: StoreUrl) -> Store:
+def _sqlite(parsed: StoreUrl) -> SqliteStore:
     from mailauth.stores.sqlite import SqliteStore
 
     return SqliteStore(parsed.rest, durability=parsed.option("durability"), time_limit=parsed.time_limit)

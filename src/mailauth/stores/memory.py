@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
+from typing import TypeVar
 
 from mailauth.greylist import AsyncStore, Entry, Page, Record, Store, StoreError, StoreErrorReason
+from mailauth.greylist.service import NO_RESOLVER
+from mailauth.plan import Plan, run
+
+T = TypeVar("T")
 
 MAX_RECORDS = 1_000_000
 """About 600 MB."""
@@ -75,6 +80,10 @@ class AsyncMemoryStore(AsyncStore):
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
+
+    async def perform(self, plan: Callable[[Store], Plan[T]]) -> T:
+        """Make a plan with this store and run it."""
+        return run(plan(self._store), NO_RESOLVER, time_limit=None)
 
     async def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
         return self._store.get(keys)

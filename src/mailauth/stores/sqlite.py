@@ -127,25 +127,23 @@ class SqliteStore(Store):
     # --- the operations ---
 
     def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
-        return self._with_connection(None, _read, keys)
+        return self.with_connection(None, read, keys)
 
     def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
         if expected is None and record is None:
             return self.get((key,))[0] is None
-        statement, values = _swap(key, expected, record)
-        return self._write(_change, statement, values)
+        statement, values = swap(key, expected, record)
+        return self._write(change, statement, values)
 
     def expire(self, now: float, limit: int) -> Sequence[Entry]:
         # Read before write: nearly always there is nothing to do, and nobody need be kept waiting for that.
-        if not self._with_connection(None, _rows, _ANY_DUE, (now,)):
+        if not self.with_connection(None, any_due, now):
             return []
-        rows = self._write(_rows, _EXPIRE, (now, limit))
-        # Rows that are not records were removed with the others; they are not reported.
-        return list(_readable(rows))
+        return self._write(expire, now, limit)
 
     def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
         """See `mailauth.greylist.Store`; the order is that of the keys."""
-        entries = self._with_connection(None, _entries, _SCAN, (cursor, prefix, prefix + "\x7f", limit))
+        entries = self.with_connection(None, _entries, _SCAN, (cursor, prefix, prefix + "\x7f", limit))
         return Page(entries, entries[-1][0] if len(entries) == limit else "")
 
     def close(self) -> None:
@@ -161,7 +159,7 @@ class SqliteStore(Store):
         if not self._writes and self._write_lock.acquire(blocking=False):
             # Nobody else has anything to write. What comes meanwhile is written by the next that gets the lock.
             try:
-                return self._with_connection(None, work, *arguments)
+                return self.with_connection(None, work, *arguments)
             finally:
                 self._write_lock.release()
         mine = _Write(time.monotonic() + self._time_limit, work, arguments)
@@ -186,7 +184,7 @@ class SqliteStore(Store):
             if not write.abandoned:
                 batch.append(write)
         try:
-            results = self._with_connection(deadline, _transaction, batch)
+            results = self.with_connection(deadline, _transaction, batch)
             for write, result in zip(batch, results, strict=True):
                 write.result = result
         except BaseException as error:
@@ -217,13 +215,13 @@ class SqliteStore(Store):
                 return work(connection, *arguments)
             except sqlite3.OperationalError as error:
                 remaining = deadline - time.monotonic()
-                if _code(error) != sqlite3.SQLITE_BUSY or remaining <= 0:
+                if not is_busy(error) or remaining <= 0:
                     raise
             time.sleep(min(random.uniform(0, 2 * LOCK_INTERVAL), remaining))
 
     # --- connections ---
 
-    def _with_connection(self, deadline: float | None, work: Callable[..., T], *arguments: Any) -> T:
+    def with_connection(self, deadline: float | None, work: Callable[..., T], *arguments: Any) -> T:
         """Do something with an idle connection or a new one; one that fails is not used again.
 
         `deadline` is for all waiting; None: the time begins now.
@@ -407,11 +405,24 @@ def _entries(connection: sqlite3.Connection, statement: str, values: tuple[Any, 
     return [_entry(row) for row in _rows(connection, statement, values)]
 
 
-def _change(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> bool:
+def any_due(connection: sqlite3.Connection, now: float) -> bool:
+    """Whether a record has run out."""
+    return bool(_rows(connection, _ANY_DUE, (now,)))
+
+
+def expire(connection: sqlite3.Connection, now: float, limit: int) -> list[Entry]:
+    """Remove and return records that have run out."""
+    # Rows that are not records were removed with the others; they are not reported.
+    return list(_readable(_rows(connection, _EXPIRE, (now, limit))))
+
+
+def change(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> bool:
+    """Carry out what `swap` says; whether the record was what was expected."""
     return connection.execute(statement, values).rowcount == 1
 
 
-def _read(connection: sqlite3.Connection, keys: Sequence[str]) -> list[Record | None]:
+def read(connection: sqlite3.Connection, keys: Sequence[str]) -> list[Record | None]:
+    """The records of the keys. Raises `ValueError` for what is none."""
     if len(keys) == 2:
         # The keys of a check: one statement takes one lock.
         records: list[Record | None] = [None, None]
@@ -422,7 +433,7 @@ def _read(connection: sqlite3.Connection, keys: Sequence[str]) -> list[Record | 
     return [None if row is None else _record(row) for row in rows]
 
 
-def _swap(key: str, expected: Record | None, record: Record | None) -> tuple[str, tuple[Any, ...]]:
+def swap(key: str, expected: Record | None, record: Record | None) -> tuple[str, tuple[Any, ...]]:
     """The statement that changes exactly one row if the key holds what is expected."""
     if record is None:
         assert expected is not None
@@ -456,6 +467,11 @@ def _code(error: sqlite3.Error) -> int:
     """SQLite's error code. An `OperationalError` of the driver itself has none: it met text that is not UTF-8."""
     own = sqlite3.SQLITE_CORRUPT if isinstance(error, sqlite3.OperationalError) else sqlite3.SQLITE_ERROR
     return getattr(error, "sqlite_errorcode", own) & 0xFF
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another connection has the lock."""
+    return _code(error) == sqlite3.SQLITE_BUSY
 
 
 def _store_error(path: str, error: Exception) -> StoreError:
