@@ -9,6 +9,9 @@ from hypothesis import HealthCheck, settings
 
 from tests.dbservers import PostgresServer, RedisServer, Server, running_server
 
+# There by installation as well; named here, they are those of this source.
+pytest_plugins = ["mailauth.testing.plugin"]
+
 # A machine that does other things, too, is slow at times; that is nothing to fail for.
 settings.register_profile("no-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no-clock")

@@ -1,36 +1,54 @@
-"""DNS servers on loopback for tests.
-
-`nsd` serves master files; `ScriptedServer` does what its script says, octet by octet; `DnsServer` and `ZoneServer` are
-such servers with the records of a zone, the first with the faults that real servers have.
-"""
+"""DNS servers on loopback for tests: `nsd`, which serves master files, and those of `mailauth.testing`."""
 
 from __future__ import annotations
 
 import contextlib
-import heapq
-import selectors
-import socket
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self, TypeAlias, cast
+from typing import Any
 
 import dns.asyncresolver
-import dns.exception
-import dns.flags
-import dns.message
-import dns.name
-import dns.rcode
-import dns.rdata
-import dns.rdataclass
-import dns.rdatatype
 import dns.resolver
-import dns.rrset
 
-from mailauth.plan import Answer, Exchange, Outcome, Question, RecordType
-from mailauth.resolvers import ZoneResolver
+from mailauth.testing.dnsserver import (
+    DnsServer,
+    Fault,
+    Reply,
+    Script,
+    ScriptedServer,
+    ZoneServer,
+    delay,
+    drop,
+    forge,
+    rcode,
+    response_to,
+    truncate,
+    truncated,
+    twice,
+    wrong_zone,
+)
 from tests.servers import free_port, need, running, wait_for_tcp
+
+__all__ = [
+    "DnsServer",
+    "Fault",
+    "Reply",
+    "Script",
+    "ScriptedServer",
+    "ZoneServer",
+    "async_configuration",
+    "delay",
+    "drop",
+    "forge",
+    "nsd",
+    "rcode",
+    "response_to",
+    "sync_configuration",
+    "truncate",
+    "truncated",
+    "twice",
+    "wrong_zone",
+]
 
 _CONFIGURATION = """
 server:
@@ -84,261 +102,3 @@ def _configure(resolver: Any, port: int, options: Mapping[str, Any]) -> Any:
     for name, value in options.items():
         setattr(resolver, name, value)
     return resolver
-
-
-# --- a server with a script --------------------------------------------------------------------------------------
-
-Reply = tuple[float, bytes]
-"""Seconds to wait, and the octets to send; over TCP an empty reply closes the connection."""
-Script = Callable[[bytes, bool], list[Reply]]
-"""What to send for a query's octets; the second argument says whether it came over TCP."""
-
-
-class ScriptedServer:
-    """A UDP and TCP server on one port of loopback that answers as its script says; it notes what it was asked."""
-
-    def __init__(self, script: Script, address: str = "127.0.0.1", port: int = 0) -> None:
-        self.queries: list[tuple[bytes, bool]] = []
-        self._script = script
-        self.address, self.port = address, port or free_port()
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self._udp = socket.socket(family, socket.SOCK_DGRAM)
-        self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self._udp.bind((address, self.port))
-        self._tcp = socket.create_server((address, self.port), family=family, backlog=100)
-        self._wake, self._woken = socket.socketpair()
-        self._later: list[tuple[float, int, Callable[[], object]]] = []
-        self._number = 0
-        self._streams: dict[socket.socket, bytes] = {}
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._wake.send(b"x")
-        self._thread.join()
-        for sock in (self._udp, self._tcp, self._wake, self._woken, *self._streams):
-            sock.close()
-
-    def _serve(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            for sock in (self._udp, self._tcp, self._woken):
-                sock.setblocking(False)
-                selector.register(sock, selectors.EVENT_READ)
-            while True:
-                wait = max(0.0, self._later[0][0] - time.monotonic()) if self._later else None
-                for key, _ in selector.select(wait):
-                    if key.fileobj is self._woken:
-                        return
-                    with contextlib.suppress(OSError):
-                        self._read(key.fileobj, selector)
-                while self._later and self._later[0][0] <= time.monotonic():
-                    _, _, send = heapq.heappop(self._later)
-                    with contextlib.suppress(OSError):
-                        send()
-
-    def _read(self, sock: Any, selector: selectors.BaseSelector) -> None:
-        if sock is self._udp:
-            for _ in range(100):
-                query, peer = sock.recvfrom(65_535)
-                self._answer(query, False, lambda reply, peer=peer: self._udp.sendto(reply, peer))
-        elif sock is self._tcp:
-            stream, _ = sock.accept()
-            stream.setblocking(True)
-            self._streams[stream] = b""
-            selector.register(stream, selectors.EVENT_READ)
-        else:
-            octets = sock.recv(65_535)
-            self._streams[sock] += octets
-            received = self._streams[sock]
-            if not octets or len(received) < 2 + int.from_bytes(received[:2], "big"):
-                if not octets:
-                    self._hang_up(sock, selector)
-                return
-            self._streams[sock] = b""
-            self._answer(received[2:], True, lambda reply: self._send_stream(sock, reply, selector))
-
-    def _answer(self, query: bytes, tcp: bool, send: Callable[[bytes], object]) -> None:
-        self.queries.append((query, tcp))
-        for delay, reply in self._script(query, tcp):
-            if delay:
-                self._number += 1
-                when = time.monotonic() + delay
-                heapq.heappush(self._later, (when, self._number, lambda reply=reply: send(reply)))
-            else:
-                send(reply)
-
-    def _send_stream(self, sock: socket.socket, reply: bytes, selector: selectors.BaseSelector) -> None:
-        if reply:
-            sock.sendall(len(reply).to_bytes(2, "big") + reply)
-        else:
-            self._hang_up(sock, selector)
-
-    def _hang_up(self, sock: socket.socket, selector: selectors.BaseSelector) -> None:
-        with contextlib.suppress(KeyError):
-            selector.unregister(sock)
-        self._streams.pop(sock, None)
-        sock.close()
-
-
-def response_to(query: bytes, *records: str, rcode: int = 0, authority: tuple[str, ...] = ()) -> dns.message.Message:
-    """A well-formed response with the given records, each as a master file writes it, "@" for the asked name."""
-    message = dns.message.from_wire(query)
-    response = dns.message.make_response(message, recursion_available=True)
-    response.set_rcode(rcode)
-    for section, lines in ((response.answer, records), (response.authority, authority)):
-        for line in lines:
-            _add(section, line, message.question[0].name)
-    return response
-
-
-def _add(section: list[Any], line: str, asked: Any) -> None:
-    name, ttl, rtype, data = line.split(" ", 3)
-    owner = asked if name == "@" else dns.name.from_text(name)
-    rrset = dns.rrset.from_text(owner, int(ttl), dns.rdataclass.IN, dns.rdatatype.from_text(rtype), data)
-    section.append(rrset)
-
-
-def truncated(query: bytes) -> bytes:
-    """An answer that says: ask over TCP."""
-    response = response_to(query)
-    response.flags |= dns.flags.TC
-    return response.to_wire()
-
-
-# --- servers with records ------------------------------------------------------------------------------------
-
-MAX_UDP = 1232
-_RCODES = {
-    Outcome.NO_SUCH_NAME: dns.rcode.NXDOMAIN,
-    Outcome.SERVER_FAILURE: dns.rcode.SERVFAIL,
-    Outcome.REFUSED: dns.rcode.REFUSED,
-}
-
-
-class ZoneServer(ScriptedServer):
-    """Serves the very data of a `ZoneResolver`, so that other programs see what we see; `asked` are the questions.
-
-    What the zone answers with "timed out" gets no reply at all.
-    """
-
-    def __init__(self, zone: ZoneResolver, address: str = "127.0.0.1", port: int = 0) -> None:
-        super().__init__(self._replies, address, port)
-        self.asked: list[Question] = []
-        self._zone = zone
-
-    def _replies(self, octets: bytes, tcp: bool) -> list[Reply]:
-        response = self.response(dns.message.from_wire(octets))
-        return [] if response is None else [(0.0, _packed(response, tcp))]
-
-    def response(self, query: dns.message.Message) -> dns.message.Message | None:
-        """What the zone has for a query."""
-        asked = query.question[0]
-        name = asked.name.to_text(omit_final_dot=True).lower()
-        question = Question(name, cast("RecordType", dns.rdatatype.to_text(asked.rdtype)))
-        self.asked.append(question)
-        answer = self._zone.lookup_now(question)
-        if answer.outcome is Outcome.TIMED_OUT:
-            return None
-        response = dns.message.make_response(query, recursion_available=True)
-        response.set_rcode(_RCODES.get(answer.outcome, dns.rcode.NOERROR))
-        if answer.found:
-            response.answer.append(_records(asked, answer))
-        return response
-
-
-def _packed(response: dns.message.Message, tcp: bool) -> bytes:
-    try:
-        # dnspython would shuffle the records; some cases are about their order.
-        return response.to_wire(max_size=65_535 if tcp else MAX_UDP, want_shuffle=False)
-    except dns.exception.TooBig:
-        response.answer.clear()
-        response.flags |= dns.flags.TC
-        return response.to_wire()
-
-
-def _records(asked: Any, answer: Answer) -> Any:
-    rrset = dns.rrset.RRset(asked.name, dns.rdataclass.IN, asked.rdtype)
-    for record in answer.records:
-        rrset.add(dns.rdata.from_text(dns.rdataclass.IN, asked.rdtype, _text(record)), answer.ttl)
-    return rrset
-
-
-def _text(record: Any) -> str:
-    match record:
-        case Exchange(preference, host):
-            return f"{preference} {host}."
-        case bytes():
-            escaped = record.decode("latin-1").replace("\\", "\\\\").replace('"', '\\"')
-            return " ".join(f'"{escaped[start : start + 200]}"' for start in range(0, len(escaped) or 1, 200))
-        case str():
-            return f"{record}."
-    return str(record)
-
-
-Fault: TypeAlias = Callable[[bytes, dns.message.Message, bool], list[Reply]]
-"""A way in which servers go wrong: what is sent for a query instead of the right response."""
-
-
-def delay(seconds: float) -> Fault:
-    """Answer so many seconds late."""
-    return lambda query, response, tcp: [(seconds, _packed(response, tcp))]
-
-
-def drop(query: bytes, response: dns.message.Message, tcp: bool) -> list[Reply]:
-    """Never answer."""
-    return []
-
-
-def truncate(query: bytes, response: dns.message.Message, tcp: bool) -> list[Reply]:
-    """Answer by UDP without records and with the truncation bit, in full by TCP."""
-    return [(0.0, response.to_wire() if tcp else truncated(query))]
-
-
-def twice(query: bytes, response: dns.message.Message, tcp: bool) -> list[Reply]:
-    """Answer everything twice."""
-    return [(0.0, _packed(response, tcp))] * 2
-
-
-def forge(query: bytes, response: dns.message.Message, tcp: bool) -> list[Reply]:
-    """Before the answer, send one with another id, one about another name and one of rubbish, all of them listing."""
-    other_id = response_to(query, "@ 60 A 127.0.0.66")
-    other_id.id ^= 1
-    other_name = dns.message.make_query("other.example.", "A")
-    other_name.id = response.id
-    forged = response_to(other_name.to_wire(), "@ 60 A 127.0.0.66")
-    packets = [other_id.to_wire(), forged.to_wire(), b"\0" * 7, _packed(response, tcp)]
-    return [(0.0, packet) for packet in packets]
-
-
-def rcode(code: dns.rcode.Rcode) -> Fault:
-    """Answer with this response code."""
-    return lambda query, response, tcp: [(0.0, response_to(query, rcode=code).to_wire())]
-
-
-def wrong_zone(owner: str) -> Fault:
-    """Answer with a record whose owner is another name, and with none of the name that was asked."""
-    return lambda query, response, tcp: [(0.0, response_to(query, f"{owner}. 60 A 127.0.0.2").to_wire())]
-
-
-class DnsServer(ZoneServer):
-    """Serves records; the names at or below a name in `faults` get what the fault makes of them."""
-
-    def __init__(
-        self,
-        records: Mapping[tuple[str, str], Sequence[str]],
-        faults: Mapping[str, Fault] | None = None,
-        address: str = "127.0.0.1",
-        port: int = 0,
-    ) -> None:
-        super().__init__(ZoneResolver(records), address, port)
-        self._faults = {dns.name.from_text(name): fault for name, fault in (faults or {}).items()}
-
-    def _replies(self, octets: bytes, tcp: bool) -> list[Reply]:
-        query = dns.message.from_wire(octets)
-        name, response = query.question[0].name, self.response(query)
-        assert response is not None
-        fault = next((fault for owner, fault in self._faults.items() if name.is_subdomain(owner)), None)
-        return [(0.0, _packed(response, tcp))] if fault is None else fault(octets, response, tcp)

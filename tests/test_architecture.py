@@ -27,7 +27,7 @@ LAYERS = {
     "above protocols": {"arc", "trust"},
     "transaction": {"transaction", "restrictions", "domain"},
     "front doors": {"sync", "aio"},
-    "programs": {"config", "cli", "policyd", "milter", "service", "aiosmtpd", "page", "__main__"},
+    "programs": {"config", "cli", "policyd", "milter", "service", "aiosmtpd", "page", "testing", "__main__"},
 }
 # Protocols never import each other; adapters implement what the layers below define.
 SIBLINGS = {"foundation", "transaction", "programs"}
@@ -47,9 +47,11 @@ def allowed(part: str) -> set[str]:
 
 # Third-party and heavy modules, and the only places that may import them.
 CONFINED = {
-    "dns": ("resolvers/",),
+    "dns": ("resolvers/", "testing/dnsserver.py"),
     "pycares": ("resolvers/",),
     "cryptography": ("dkim/crypto.py",),
+    "hypothesis": ("testing/strategies.py",),
+    "pytest": ("testing/plugin.py",),
     "idna": ("mail/names.py",),
     "sqlite3": ("stores/",),
     "redis": ("stores/",),

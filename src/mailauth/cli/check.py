@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mailauth.mail.lines import MessageSource
     from mailauth.plan import IPAddress
     from mailauth.rbl import RblPolicy
+    from mailauth.resolvers import RecordingResolver
     from mailauth.sync import Authenticator, Greylist
     from mailauth.transaction.report import Report
 
@@ -67,6 +68,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_dns_options(parser)
     add_json_option(parser)
     add_html_option(parser)
+    parser.add_argument(
+        "--record", metavar="FILE", help="write what the DNS said as a master file, for --zone to answer the same later"
+    )
     parser.set_defaults(run=run)
 
 
@@ -90,14 +94,23 @@ def _iso_8601(text: str) -> float:
 
 def run(options: argparse.Namespace) -> int:
     """Check the message and print the report; the exit status is the verdict."""
+    from mailauth.resolvers import RecordingResolver, zone_text
+
     ip = ip_of(options.ip)
     if options.now is None:
         options.now = time.time()
     with ExitStack() as stack:
         message = stack.enter_context(open_input(options.message))
         authenticator = _configured(options, stack) if options.config else _authenticator(options, stack)
-        check = _check_for_page if options.html is not None else _check
-        report = check(options, authenticator, _not_empty(message, options.message), ip)
+        recorder = authenticator.resolver = RecordingResolver(authenticator.resolver)
+        message = _not_empty(message, options.message)
+        if options.html is None:
+            report = _check(options, authenticator, message, ip)
+        else:
+            report = _check_for_page(options, authenticator, message, ip, recorder)
+    if options.record is not None:
+        with open(options.record, "w", encoding="ascii") as file:
+            file.write(zone_text(recorder.asked))
     if options.json:
         print_json(report.to_dict())
     else:
@@ -120,15 +133,17 @@ def _check(options: argparse.Namespace, authenticator: Authenticator, message: M
 
 
 def _check_for_page(
-    options: argparse.Namespace, authenticator: Authenticator, message: BinaryIO, ip: IPAddress
+    options: argparse.Namespace,
+    authenticator: Authenticator,
+    message: BinaryIO,
+    ip: IPAddress,
+    recorder: RecordingResolver,
 ) -> Report:
     """Check the message, write its page, and return the report."""
     from mailauth.mail.header import split
     from mailauth.page import render_report
-    from mailauth.resolvers import RecordingResolver
 
     octets = message.read()
-    recorder = authenticator.resolver = RecordingResolver(authenticator.resolver)
     report = _check(options, authenticator, octets, ip)
     page = render_report(report, header=split(octets).header, asked=recorder.asked, now=options.now)
     write_page(options.html, page)

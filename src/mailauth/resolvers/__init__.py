@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mailauth.resolvers.cares import CaresResolver
     from mailauth.resolvers.errors import ZoneError
     from mailauth.resolvers.recording import Asked, RecordingResolver
+    from mailauth.resolvers.replay import zone_text
     from mailauth.resolvers.system import AsyncDnspythonResolver, DnspythonResolver
     from mailauth.resolvers.zone import ZoneResolver
 
@@ -26,6 +27,7 @@ __all__ = [
     "RecordingResolver",
     "ZoneError",
     "ZoneResolver",
+    "zone_text",
 ]
 
 _HOME = {
@@ -38,6 +40,7 @@ _HOME = {
     "DnspythonResolver": "system",
     "ZoneError": "errors",
     "ZoneResolver": "zone",
+    "zone_text": "replay",
 }
 
 

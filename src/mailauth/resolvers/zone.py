@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mailauth.plan.dns import MAX_CHAIN, Answer, Exchange, Outcome, Question, not_asked, unaskable
 from mailauth.resolvers.errors import DEFAULT_TTL, ZoneError
+from mailauth.resolvers.replay import Failure, failures_in
 
 if TYPE_CHECKING:
     from os import PathLike
-
-Failure: TypeAlias = Literal["timeout", "servfail", "refused"]
 
 _FAILURES = {
     "timeout": Answer(Outcome.TIMED_OUT, detail="the zone says: timeout"),
@@ -67,6 +66,7 @@ class ZoneResolver:
     ) -> ZoneResolver:
         """From an RFC 1035 master file, parsed by dnspython. Several zones may stand in one file.
 
+        A comment such as ``;!timeout example.org TXT`` (or servfail, refused; ``*`` for every type) is a failure.
         Raises `ZoneError`, with the line, for a file that cannot be parsed.
         """
         return cls._from_master_file(text, "<text>", failures, origin)
@@ -92,7 +92,7 @@ class ZoneResolver:
         zone = _Zone()
         read_master_file(text, filename, origin, zone.add)
         resolver = cls.__new__(cls)
-        resolver._set_up(zone, failures)
+        resolver._set_up(zone, {**failures_in(text), **(failures or {})})
         return resolver
 
     def lookup_now(self, question: Question) -> Answer:
