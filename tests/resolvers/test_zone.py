@@ -159,7 +159,7 @@ def test_a_dict_of_records() -> None:
         ({("a.example", "MX"): ["70000 mx.example"]}, "a preference up to 65535 and a host"),
         ({("a.example", "MX"): ["-1 mx.example"]}, "a preference up to 65535 and a host"),
         ({("a.example", "MX"): ["10 "]}, "a preference up to 65535 and a host"),
-        ({("a.example", "SOA"): ["x"]}, "records are A, AAAA, MX, PTR, TXT or CNAME"),
+        ({("a.example", "SOA"): ["x"]}, "records are A, AAAA, MX, PTR, TXT, SPF or CNAME"),
         ({("a..example", "A"): ["192.0.2.1"]}, "empty label"),
         ({("x" * 64, "A"): ["192.0.2.1"]}, "label over 63"),
         ({("bücher.example", "A"): ["192.0.2.1"]}, "not ASCII"),

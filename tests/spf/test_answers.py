@@ -43,20 +43,20 @@ class TestTrace:
             "example.org: fail",
             '  ? example.org TXT: "v=spf1 ip4:10.0.0.0/8 a mx include:b.example redirect=c.example"',
             "  ip4:10.0.0.0/8: no match",
-            "  a: no match",
+            "  a: no match (lookup 1)",
             "    ? example.org A: 10.0.0.1",
-            "  mx: no match",
+            "  mx: no match (lookup 2, void)",
             "    ? example.org MX: no-data",
-            "  include:b.example: no match",
+            "  include:b.example: no match (lookup 3)",
             '    ? b.example TXT: "v=spf1 ip4:192.0.2.0/24 -all"',
             "    b.example: fail",
             "      ip4:192.0.2.0/24: no match",
             "      -all: match",
-            "  redirect=c.example: used",
+            "  redirect=c.example: used (lookup 4)",
             '    ? c.example TXT: "v=spf1 ip4:198.51.100.0/24 exists:%{l}.c.example -all exp=e.example"',
             "    c.example: fail",
             "      ip4:198.51.100.0/24: no match",
-            "      exists:%{l}.c.example: no match",
+            "      exists:%{l}.c.example: no match (lookup 5, void)",
             "        ? ann.c.example A: no-such-name",
             "      -all: match",
             "  explanation",
@@ -69,7 +69,11 @@ class TestTrace:
             ("10.0.0.1", "ann", ["  ip4:10.0.0.0/8: match"]),
             ("192.0.2.1", "ann", ["    b.example: pass", "      ip4:192.0.2.0/24: match"]),
             ("198.51.100.1", "ann", ["    c.example: pass", "      ip4:198.51.100.0/24: match"]),
-            ("203.0.113.1", "bob", ["      exists:%{l}.c.example: match", "        ? bob.c.example A: 127.0.0.2"]),
+            (
+                "203.0.113.1",
+                "bob",
+                ["      exists:%{l}.c.example: match (lookup 5)", "        ? bob.c.example A: 127.0.0.2"],
+            ),
         ],
     )
     def test_it_ends_where_the_evaluation_ends(self, ip: str, sender: str, last: list[str]) -> None:
@@ -81,16 +85,16 @@ class TestTrace:
         result = record("v=spf1 include:b.example -all", more=more, trace=True)
         lines = str(result.trace).splitlines()
         assert lines[0] == "example.org: permerror"
-        assert "  include:b.example: permerror" in lines
-        assert "      include:c.example: permerror" in lines
+        assert "  include:b.example: permerror (lookup 1)" in lines
+        assert "      include:c.example: permerror (lookup 2)" in lines
         assert "    b.example: permerror" in lines
 
     def test_an_include_that_matched_before_an_error_keeps_its_match(self) -> None:
         more = 'b.example. TXT "v=spf1 -all"\n'
         result = record("v=spf1 include:b.example include:gone.example", more=more, trace=True)
         assert "    b.example: fail" in str(result.trace).splitlines()
-        assert "  include:b.example: no match" in str(result.trace).splitlines()
-        assert "  include:gone.example: permerror" in str(result.trace).splitlines()
+        assert "  include:b.example: no match (lookup 1)" in str(result.trace).splitlines()
+        assert "  include:gone.example: permerror (lookup 2, void)" in str(result.trace).splitlines()
 
     def test_nothing_was_asked(self) -> None:
         assert str(helo(world(""), "[192.0.2.1]", trace=True).trace) == "(no domain): none"
@@ -108,6 +112,8 @@ class TestTrace:
         assert terms[3]["record"]["terms"][-1] == {
             "term": "-all",
             "outcome": "match",
+            "number": 0,
+            "void": False,
             "questions": [],
             "record": None,
         }

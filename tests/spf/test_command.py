@@ -75,7 +75,12 @@ def test_explain(capsys: pytest.CaptureFixture[str], zone: str) -> None:
 def test_lint(capsys: pytest.CaptureFixture[str], zone: str) -> None:
     status, out, _ = spf(capsys, "lint", "bad.example", "--zone", zone)
     assert status == 1
-    assert "error: an IPv4 address has four parts\n    ip4:192.0.2\n        ^^^^^^^\n    write: 192.0.2.0/24\n" in out
+    assert (
+        "error: an IPv4 address has four parts (RFC 7208 section 5.6)\n"
+        "    v=spf1 ip4:192.0.2 -all\n"
+        "               ^^^^^^^\n"
+        "    write: ip4:192.0.2.0/24\n"
+    ) in out
     status, out, _ = spf(capsys, "lint", "example.org", "--zone", zone)
     assert status == 0
     assert out.endswith("no errors\n")

@@ -108,6 +108,7 @@ class Chaos:
 
         found = {
             "TXT": texts,
+            "SPF": texts,
             "A": st.lists(st.sampled_from([ip_address("192.0.2.1"), ip_address("10.0.0.1")]), min_size=1, max_size=3),
             "AAAA": st.just([ip_address("2001:db8::1")]),
             "MX": st.lists(

@@ -1,4 +1,4 @@
-"""``mailauth spf check | explain | lint | build``.
+"""``mailauth spf check | explain | lint | flatten | build``.
 
 `mailauth spf`: options in, text or JSON out. What is said is decided in mailauth.spf.
 """
@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+import textwrap
 import time
 from typing import TYPE_CHECKING, Literal
 
@@ -22,10 +24,22 @@ from mailauth.cli.common import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from mailauth.spf import Finding, LintReport, SpfResult
+    from mailauth.spf import Finding, Flattened, LintReport, SpfPolicy, SpfResult, TreeRecord
 
 EXIT_NOT_PASS = 1
-"""check and explain: any result but pass; lint: errors were found."""
+"""check and explain: any result but pass; lint: errors were found; flatten: there is no valid record."""
+
+WIDTH = 100
+"""Columns of a printed line; only what is to be copied may be longer."""
+
+_LIMITS = {
+    "max_lookups": "terms that may ask the DNS",
+    "max_void_lookups": "of them, those that may find nothing",
+    "max_mx_hosts": "MX hosts of one mx",
+    "max_ptr_names": "reverse names that are looked at",
+    "max_explanation": "octets of an explanation",
+}
+"""The limits of `SpfPolicy` that are options."""
 
 _STYLES = {"pass": "good", "fail": "bad", "permerror": "bad", "softfail": "doubt", "temperror": "doubt"}
 _SEVERITIES = {"error": "bad", "warning": "doubt", "note": "dim"}
@@ -37,8 +51,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     check = _check_parser(commands, "check", "check a client against the SPF record of a domain")
     check.add_argument("--received-spf", action="store_true", help="print the Received-SPF header field, too")
     check.set_defaults(run=_check)
-    _check_parser(commands, "explain", "the same, with every step of the evaluation").set_defaults(run=_explain)
+    explain = _check_parser(commands, "explain", "the same, with every step of the evaluation")
+    explain.add_argument(
+        "--all", action="store_true", help="go on past the match and past the limits: the whole tree, with what each"
+        " term says of the client",
+    )  # fmt: skip
+    explain.set_defaults(run=_explain)
     _lint_parser(commands)
+    _flatten_parser(commands)
     _build_parser(commands)
 
 
@@ -51,6 +71,8 @@ def _command(
 def _check_parser(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
 ) -> argparse.ArgumentParser:
+    from mailauth.spf import SpfPolicy
+
     parser = _command(commands, name, summary)
     parser.epilog = "Exit status: 0 for pass, 1 for every other result, 2 for a mistake in the command."
     parser.add_argument("ip", metavar="IP", help="address of the SMTP client")
@@ -65,18 +87,43 @@ def _check_parser(
     )
     parser.add_argument("--receiver", metavar="HOST", help="our own host name, for %%{r} and Received-SPF")
     parser.add_argument("--prefetch", action="store_true", help="ask what a record may need side by side")
+    limits = parser.add_argument_group("limits (RFC 7208 section 4.6.4)")
+    for name, words in _LIMITS.items():
+        default = SpfPolicy.__dataclass_fields__[name].default
+        limits.add_argument(
+            f"--{name.replace('_', '-')}", type=_limit, metavar="N", help=f"{words} (default: {default})"
+        )
+    limits.add_argument("--no-explanation", action="store_true", help="do not ask for the explanation of a fail")
     add_dns_options(parser)
     add_json_option(parser)
     return parser
 
 
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"not a number, zero or more: {text!r}")
+    return int(text)
+
+
 def _lint_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _command(commands, "lint", "find what is wrong or unwise in the record of a domain, or in a record's text")
     parser.epilog = "Exit status: 0 if there are no errors, 1 if there are, 2 for a mistake in the command."
+    _what(parser)
+    parser.set_defaults(run=_lint)
+
+
+def _flatten_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _command(commands, "flatten", "propose a record in which the includes are resolved to networks")
+    parser.epilog = "Exit status: 0, or 1 where there is no valid record, 2 for a mistake in the command."
+    _what(parser)
+    parser.set_defaults(run=_flatten)
+
+
+def _what(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", metavar="DOMAIN|RECORD", help="a domain, or the text of a record")
+    parser.add_argument("--domain", metavar="NAME", help="where the text will stand")
     add_dns_options(parser)
     add_json_option(parser)
-    parser.set_defaults(run=_lint)
 
 
 def _build_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -125,11 +172,18 @@ def _build_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 # --- check and explain ------------------------------------------------------------------------------------
 
 
+def _policy(options: argparse.Namespace) -> SpfPolicy:
+    from mailauth.spf import SpfPolicy
+
+    limits = {name: getattr(options, name) for name in _LIMITS if getattr(options, name) is not None}
+    return SpfPolicy(prefetch=options.prefetch, explain=not options.no_explanation, **limits)
+
+
 def _evaluate(options: argparse.Namespace, trace: bool) -> SpfResult:
     from mailauth.plan import run
-    from mailauth.spf import SpfPolicy, check_helo, check_host
+    from mailauth.spf import check_helo, check_host
 
-    ip, policy = ip_of(options.ip), SpfPolicy(prefetch=options.prefetch)
+    ip, policy = ip_of(options.ip), _policy(options)
     resolver = resolver_of(options)
     if options.identity == "helo":
         plan = check_helo(ip, options.helo, policy=policy, receiver=options.receiver, now=time.time(), trace=trace)
@@ -155,21 +209,44 @@ def _check(options: argparse.Namespace) -> int:
             document["received_spf"] = received_spf(spf, receiver=options.receiver)
         print_json(document)
         return _status(spf)
-    _print_result(spf)
+    _print_result(spf, options)
     if options.received_spf:
         print(received_spf(spf, receiver=options.receiver).replace("\r\n", "\n"), end="")
     return _status(spf)
 
 
 def _explain(options: argparse.Namespace) -> int:
+    if options.all:
+        return _explain_all(options)
     spf = _evaluate(options, trace=True)
     if options.json:
         print_json(spf.to_dict())
         return _status(spf)
     for line in str(spf.trace).splitlines():
-        print(_painted(line))
+        for part in _wrapped(line, len(line) - len(line.lstrip()) + 4):
+            print(_painted(part))
     print()
-    _print_result(spf)
+    _print_result(spf, options)
+    return _status(spf)
+
+
+def _explain_all(options: argparse.Namespace) -> int:
+    from mailauth.plan import run
+    from mailauth.spf.survey import whole
+
+    policy = _policy(options)
+    plan = whole(
+        ip_of(options.ip), helo=options.helo, mail_from=options.mail_from, identity=options.identity,
+        policy=policy, receiver=options.receiver, now=time.time(),
+    )  # fmt: skip
+    spf, tree = run(plan, resolver_of(options), time_limit=options.time_limit)
+    if options.json:
+        print_json(spf.to_dict() | {"tree": None if tree is None else tree.to_dict()})
+        return _status(spf)
+    if tree is not None:
+        _print_tree(tree, policy.max_lookups)
+        print()
+    _print_result(spf, options)
     return _status(spf)
 
 
@@ -178,25 +255,54 @@ def _painted(line: str) -> str:
     if line.lstrip().startswith("? "):
         return paint(line, "dim")
     head, colon, end = line.rpartition(": ")
-    style = "good" if end == "match" else _STYLES.get(end)
-    return f"{head}{colon}{paint(end, style)}" if style else line
+    word, blank, rest = end.partition(" (lookup")
+    style = "good" if word == "match" else _STYLES.get(word)
+    return f"{head}{colon}{paint(word, style)}{blank}{rest}" if style else line
 
 
-def _print_result(spf: SpfResult) -> None:
+def _print_result(spf: SpfResult, options: argparse.Namespace) -> None:
     paint = Paint()
-    print(f"{paint(spf.result.value, _STYLES.get(spf.result.value, 'strong'))}  {one_line(spf.detail)}")
+    head = f"{spf.result.value}  "
+    first, *more = _wrapped(head + one_line(spf.detail), len(head))
+    print(paint(spf.result.value, _STYLES.get(spf.result.value, "strong")) + first[len(spf.result.value) :])
+    for line in more:
+        print(line)
+    policy = _policy(options)
+    lookups, void = policy.max_lookups, policy.max_void_lookups
+    identity = "MAIL FROM" if spf.identity == "mailfrom" else "HELO"
     rows = [
-        (
-            "checked",
-            f"{one_line(spf.sender)} ({'MAIL FROM' if spf.identity == 'mailfrom' else 'HELO'}) from {spf.ip}",
-        ),
+        ("checked", f"{one_line(spf.sender)} ({identity}) from {spf.ip}"),
         ("explanation", f"{spf.domain} says: {spf.explanation}" if spf.explanation else ""),
-        ("lookups", f"{spf.lookups} of 10, {spf.void_lookups} of them void"),
+        ("lookups", f"{spf.lookups} of {lookups}, {spf.void_lookups} of them void (of {void})"),
         ("SMTP reply", str(spf.reply or "")),
     ]
     for name, text in rows:
         if text:
-            print(f"  {name + ':':<13}{text}")
+            print("\n".join(_wrapped(f"  {name + ':':<13}{text}", 15)))
+
+
+def _wrapped(line: str, indent: int) -> list[str]:
+    """The line, broken at blanks where it is wider than `WIDTH`."""
+    if len(line) <= WIDTH:
+        return [line]
+    start = line[: len(line) - len(line.lstrip())]
+    return textwrap.wrap(
+        line.strip(), WIDTH, initial_indent=start, subsequent_indent=" " * min(indent, WIDTH // 2),
+        break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def _print_tree(tree: TreeRecord, max_lookups: int) -> None:
+    paint = Paint()
+    for line in tree.lines(max_lookups=max_lookups):
+        head, gap, words = line.partition("  ") if not line.strip() else _columns(line)
+        print(f"{head}{gap}{paint(words, 'dim')}" if words else line)
+
+
+def _columns(line: str) -> tuple[str, str, str]:
+    """The term with its number, the gap, and the words about it."""
+    match = re.match(r"(.{5} *\S+)(  +)(.*)", line)
+    return (match[1], match[2], match[3]) if match else (line, "", "")
 
 
 # --- lint -------------------------------------------------------------------------------------------------
@@ -207,7 +313,7 @@ def _lint(options: argparse.Namespace) -> int:
     from mailauth.spf import lint
 
     try:
-        plan = lint(options.what)
+        plan = lint(options.what, domain=options.domain or "")
     except ValueError as error:
         raise UsageError(str(error)) from None
     report = run(plan, resolver_of(options), time_limit=options.time_limit)
@@ -221,43 +327,102 @@ def _lint(options: argparse.Namespace) -> int:
 def _print_report(report: LintReport) -> None:
     paint = Paint()
     if report.record is not None:
-        print(f"{report.domain}  {one_line(report.record)}".strip())
+        _print_tree(report.tree, 10)
+        print()
     for finding in report.findings:
-        print(f"{paint(finding.severity.value, _SEVERITIES[finding.severity.value])}: {_finding_text(finding, report)}")
-        if report.record is not None and finding.length and finding.domain == report.domain:
-            # The marked part alone: a record may be wider than the terminal.
-            marked = report.record[finding.start : finding.start + finding.length]
-            print(f"    {one_line(_context(report.record, finding))}")
-            print(f"    {' ' * _offset(report.record, finding)}{paint('^' * len(marked), 'bad')}")
-        if finding.proposal:
-            print(f"    write: {finding.proposal}")
-    void = f"{report.void_lookups_ip4} for IPv4 clients, {report.void_lookups_ip6} for IPv6 clients"
-    print(f"lookups: {report.lookups} of 10; void, of 2: {void}")
-    print(f"authorised: {report.ip4_addresses:,} IPv4 addresses, {report.ip6_networks:,} IPv6 networks of /64")
-    codes = {finding.code for finding in report.findings if finding.domain == report.domain}
-    if report.ok:
-        print(paint("no errors", "good"))
-    elif report.record is None and "no-record" in codes:
-        print(paint("no record: receivers give none", "bad"))
-    elif report.record is None and "dns-error" in codes:
-        print(paint("the record was not found out: receivers give temperror", "doubt"))
+        _print_finding(finding, report)
+    if report.findings:
+        print()
+    if report.record is not None:
+        void = f"{report.void_lookups_ip4} for IPv4 clients, {report.void_lookups_ip6} for IPv6 clients"
+        print(f"lookups: {report.lookups} of 10; void, of 2: {void}")
+        print(f"authorised: {report.ip4_addresses:,} IPv4 addresses, {report.ip6_networks:,} IPv6 networks of /64")
+    style = "good" if report.ok else "doubt" if "temperror" in report.verdict else "bad"
+    print(paint(report.verdict, style))
+
+
+def _print_finding(finding: Finding, report: LintReport) -> None:
+    paint = Paint()
+    severity = finding.severity.value
+    first, *more = _wrapped(f"{severity}: {one_line(finding.words)}", 4)
+    print(paint(severity, _SEVERITIES[severity]) + first[len(severity) :])
+    for line in more:
+        print(line)
+    if finding.record and finding.length:
+        excerpt, mark, length = _excerpt(finding)
+        print(f"    {excerpt}")
+        print(f"    {' ' * mark}{paint('^' * length, 'bad')}")
+    for text in finding.texts:
+        print("\n".join(_wrapped(f"    found: {one_line(text)}", 11)))
+    if finding.path:
+        print("\n".join(_wrapped(f"    in the record of {finding.domain}, {_by(finding)}", 8)))
+    if finding.proposal:
+        ours = not finding.path or finding.domain.endswith("." + report.domain)
+        print(f"    {'write' if ours else 'its owner may write'}: {one_line(finding.proposal)}")
+
+
+def _by(finding: Finding) -> str:
+    """Who includes the record of a finding, and by which term."""
+    return ", ".join(f"by {one_line(term)} of {domain or 'the text'}" for domain, term in reversed(finding.path))
+
+
+def _excerpt(finding: Finding) -> tuple[str, int, int]:
+    """The record around the marked part, cut to the width of a line; where the mark begins, and its length."""
+    room = WIDTH - 8
+    text, start = one_line(finding.record), finding.start
+    length = max(1, min(finding.length, room))
+    begin = max(0, min(start - (room - length) // 2, len(text) - room))
+    head = "... " if begin else ""
+    cut = text[begin + len(head) : begin + room]
+    tail = "" if begin + room >= len(text) else " ..."
+    return head + cut + tail, start - begin, min(length, begin + room - start)
+
+
+# --- flatten ----------------------------------------------------------------------------------------------
+
+
+def _flatten(options: argparse.Namespace) -> int:
+    from mailauth.plan import run
+    from mailauth.spf import flatten
+
+    try:
+        plan = flatten(options.what, domain=options.domain or "")
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    found = run(plan, resolver_of(options), time_limit=options.time_limit)
+    if options.json:
+        print_json(found.to_dict())
+    elif found.record is None:
+        print(f"{found.domain}: {found.problem}")
     else:
-        print(paint("errors: receivers give permerror", "bad"))
+        _print_flattened(found)
+    return EXIT_NOT_PASS if found.record is None else EXIT_OK
 
 
-def _finding_text(finding: Finding, report: LintReport) -> str:
-    where = f"{finding.domain}: " if finding.domain and finding.domain != report.domain else ""
-    return one_line(where + finding.words)
-
-
-def _context(record: str, finding: Finding) -> str:
-    start = record.rfind(" ", 0, finding.start) + 1
-    end = record.find(" ", finding.start + finding.length)
-    return record[start : end if end >= 0 else len(record)]
-
-
-def _offset(record: str, finding: Finding) -> int:
-    return finding.start - (record.rfind(" ", 0, finding.start) + 1)
+def _print_flattened(found: Flattened) -> None:
+    paint = Paint()
+    record = str(found.record)
+    strings = 0 if found.record is None else len(found.record.strings())
+    print(record)
+    print()
+    print(f"lookups: {found.tree.lookups} before, {found.lookups} after")
+    print(f"size:    {len(record)} octets in {strings} string{'s' if strings > 1 else ''}")
+    for term, why in found.kept:
+        print("\n".join(_wrapped(f"kept:    {one_line(term)}: {one_line(why)}", 9)))
+    if not found.ttls:
+        return
+    shown = ", ".join(f"{question} {ttl} s" for question, ttl in found.ttls[:3])
+    more = f", and {len(found.ttls) - 3} more" if len(found.ttls) > 3 else ""
+    print("\n".join(_wrapped(f"stale:   after {found.ttl} s, by the TTLs: {shown}{more}", 9)))
+    words = (
+        "warning: those whom you include change their servers and tell nobody; from then on their mail fails until "
+        f"this record is made anew. Do so every {found.ttl} s by a program, or keep the includes while they cost no "
+        "more than ten lookups."
+    )
+    first, *rest = _wrapped(words, 0)
+    print(paint("warning", "doubt") + first[len("warning") :])
+    for line in rest:
+        print(line)
 
 
 # --- build ------------------------------------------------------------------------------------------------

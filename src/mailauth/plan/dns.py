@@ -12,8 +12,9 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
-RecordType: TypeAlias = Literal["A", "AAAA", "CNAME", "MX", "PTR", "TXT"]
-"""The record types that mail authentication asks for. CNAME asks whether a name is an alias; all others follow it."""
+RecordType: TypeAlias = Literal["A", "AAAA", "CNAME", "MX", "PTR", "TXT", "SPF"]
+"""The record types that mail authentication asks for. CNAME asks whether a name is an alias; all others follow it. SPF (99)
+is asked only to say that nobody else does."""
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 
@@ -130,7 +131,7 @@ class Answer:
 
     @property
     def texts(self) -> tuple[bytes, ...]:
-        """The records of an answer to TXT, the strings of each record joined."""
+        """The records of an answer to TXT or SPF, the strings of each record joined."""
         return cast("tuple[bytes, ...]", self.records)
 
 

@@ -103,7 +103,7 @@ class CaresResolver:
         answer = _not_sent(question)
         if answer is not None:
             return answer
-        if not _ASKABLE.fullmatch(question.name):
+        if not _is_askable(question):
             return self._dnspython().lookup(question, time_limit)
         deadline = None if time_limit is None else time.monotonic() + time_limit
         self._mind_forks()
@@ -119,7 +119,7 @@ class CaresResolver:
     def submit(self, question: Question, time_limit: float | None = None) -> Future[Answer]:
         """Ask one question in the background. It waits while as many as may be are in flight."""
         answer = _not_sent(question)
-        if answer is None and not _ASKABLE.fullmatch(question.name):
+        if answer is None and not _is_askable(question):
             return self._dnspython().submit(question, time_limit)
         future: Future[Answer] = Future()
         self._mind_forks()
@@ -136,7 +136,7 @@ class CaresResolver:
         answer = _not_sent(question)
         if answer is not None:
             return answer
-        if not _ASKABLE.fullmatch(question.name):
+        if not _is_askable(question):
             return await self._dnspython_async().lookup_async(question)
         self._mind_forks()
         if self._turns is None:
@@ -259,9 +259,14 @@ class CaresResolver:
         self.close()
 
 
+def _is_askable(question: Question) -> bool:
+    """Whether c-ares asks it; the type SPF it gives back in another form than its other records."""
+    return question.type != "SPF" and _ASKABLE.fullmatch(question.name) is not None
+
+
 def _not_sent(question: Question) -> Answer | None:
     """The answer to a question that is not sent. Raises `ValueError` for a type that no plan asks for."""
-    if question.type not in _TYPES:
+    if question.type not in _TYPES and question.type != "SPF":
         raise ValueError(f"{question}: records are of type {', '.join(sorted(_TYPES))}")
     return not_asked(question)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _IN = dns.rdataclass.IN
 _CNAME = dns.rdatatype.CNAME
 _SOA = dns.rdatatype.SOA
-_TYPES = {rtype: dns.rdatatype.from_text(rtype) for rtype in ("A", "AAAA", "CNAME", "MX", "PTR", "TXT")}
+_TYPES = {rtype: dns.rdatatype.from_text(rtype) for rtype in ("A", "AAAA", "CNAME", "MX", "PTR", "TXT", "SPF")}
 
 MAX_DETAIL = 300
 """Characters of an exception's text that are kept in `Answer.detail`."""
@@ -69,7 +69,7 @@ def _askable_label(label: bytes) -> str:
 
 
 def record_value(rtype: str, rdata: Any) -> Any:
-    """The value of an A, AAAA, CNAME, MX, PTR or TXT record; None for any other type."""
+    """The value of an A, AAAA, CNAME, MX, PTR, TXT or SPF record; None for any other type."""
     match rtype:
         case "A":
             return IPv4Address(rdata.address)
@@ -79,7 +79,7 @@ def record_value(rtype: str, rdata: Any) -> Any:
             return Exchange(rdata.preference, name_text(rdata.exchange))
         case "CNAME" | "PTR":
             return name_text(rdata.target)
-        case "TXT":
+        case "TXT" | "SPF":
             return b"".join(rdata.strings)
     return None
 

@@ -22,14 +22,15 @@ _FAILURES = {
     "servfail": Answer(Outcome.SERVER_FAILURE, detail="the zone says: SERVFAIL"),
     "refused": Answer(Outcome.REFUSED, detail="the zone says: REFUSED"),
 }
-_ASKED_TYPES = frozenset({"A", "AAAA", "CNAME", "MX", "PTR", "TXT"})
+_ASKED_TYPES = frozenset({"A", "AAAA", "CNAME", "MX", "PTR", "TXT", "SPF"})
 
 
 class ZoneResolver:
     """Answers from memory, for sync and async callers alike. Immutable, so it may be shared between threads.
 
     `records` maps ``(name, type)`` to the data as a master file writes it, one string a record; text of TXT
-    records is given bare, without quotes, as `str` (UTF-8) or `bytes`. Types: A, AAAA, MX, PTR, TXT and CNAME.
+    records is given bare, without quotes, as `str` (UTF-8) or `bytes`, or as a tuple of the strings of one record.
+    Types: A, AAAA, MX, PTR, TXT, SPF and CNAME.
     `failures` maps ``(name, type)`` to ``"timeout"``, ``"servfail"`` or ``"refused"``; the type ``"*"`` stands for
     every type, and a first label ``*`` for every name below. Names may end in a dot and be of any case; among
     the records, a first label ``*`` is a wildcard (RFC 4592). NS and DNAME records are read, but not acted upon.
@@ -40,7 +41,7 @@ class ZoneResolver:
 
     def __init__(
         self,
-        records: Mapping[tuple[str, str], Iterable[str | bytes]] | None = None,
+        records: Mapping[tuple[str, str], Iterable[str | bytes | tuple[str | bytes, ...]]] | None = None,
         *,
         failures: Mapping[tuple[str, str], Failure] | None = None,
         ttl: int = DEFAULT_TTL,
@@ -225,11 +226,14 @@ def _failure_table(failures: Mapping[tuple[str, str], Failure]) -> _Failures:
     return table
 
 
-def _parse_record(name: str, rtype: str, item: str | bytes) -> Any:
+def _parse_record(name: str, rtype: str, item: str | bytes | tuple[str | bytes, ...]) -> Any:
     """One record of a dict, in the words of a master file."""
+    if rtype in ("TXT", "SPF") and isinstance(item, tuple) and item:
+        # RFC 1035 section 3.3.14: one or more strings, which are put together without anything between them.
+        return b"".join(_parse_record(name, rtype, each) for each in item)
     if not isinstance(item, str | bytes):
         raise ZoneError(f"{name} {rtype}: a record is a string, not {item!r}")
-    if rtype == "TXT":
+    if rtype in ("TXT", "SPF"):
         return item if isinstance(item, bytes) else item.encode("utf-8", "surrogateescape")
     if isinstance(item, bytes):
         raise ZoneError(f"{name} {rtype}: only TXT records may be bytes")
@@ -245,7 +249,7 @@ def _parse_record(name: str, rtype: str, item: str | bytes) -> Any:
                 return _canonical(item)
     except ValueError as error:
         raise ZoneError(f"{name} {rtype} {item!r}: {error}") from None
-    raise ZoneError(f"{name} {rtype}: records are A, AAAA, MX, PTR, TXT or CNAME")
+    raise ZoneError(f"{name} {rtype}: records are A, AAAA, MX, PTR, TXT, SPF or CNAME")
 
 
 def _parse_exchange(item: str) -> Exchange:

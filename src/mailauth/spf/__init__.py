@@ -18,13 +18,17 @@ from mailauth.spf.result import Identity, Reason, SpfResult
 from mailauth.spf.terms import Qualifier, Result
 
 if TYPE_CHECKING:
+    from mailauth.spf.advice import Finding, Severity, lint_text
     from mailauth.spf.build import build_record, zone_line
+    from mailauth.spf.flattening import Flattened, flatten
     from mailauth.spf.header import ReceivedSpf, parse_received_spf, received_spf
-    from mailauth.spf.linter import Finding, LintReport, Severity, lint, lint_text
+    from mailauth.spf.linter import LintReport, lint
     from mailauth.spf.trace import TraceQuestion, TraceRecord, TraceTerm
+    from mailauth.spf.tree import TreeRecord, TreeTerm
 
 __all__ = [
     "Finding",
+    "Flattened",
     "Identity",
     "LintReport",
     "Problem",
@@ -40,9 +44,12 @@ __all__ = [
     "TraceQuestion",
     "TraceRecord",
     "TraceTerm",
+    "TreeRecord",
+    "TreeTerm",
     "build_record",
     "check_helo",
     "check_host",
+    "flatten",
     "lint",
     "lint_text",
     "parse_received_spf",
@@ -51,16 +58,20 @@ __all__ = [
 ]
 
 _HOME = {
-    "Finding": "linter",
+    "Finding": "advice",
+    "Flattened": "flattening",
     "LintReport": "linter",
     "ReceivedSpf": "header",
-    "Severity": "linter",
+    "Severity": "advice",
     "TraceQuestion": "trace",
     "TraceRecord": "trace",
     "TraceTerm": "trace",
+    "TreeRecord": "tree",
+    "TreeTerm": "tree",
     "build_record": "build",
+    "flatten": "flattening",
     "lint": "linter",
-    "lint_text": "linter",
+    "lint_text": "advice",
     "parse_received_spf": "header",
     "received_spf": "header",
     "zone_line": "build",

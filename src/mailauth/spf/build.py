@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from mailauth.mail.names import to_ascii
+from mailauth.mail.names import is_hostname, to_ascii
 from mailauth.spf.macros import MacroString, parse_domain_spec
-from mailauth.spf.parse import QUALIFIERS
 from mailauth.spf.policy import MAX_LOOKUPS
 from mailauth.spf.problem import TermError
 from mailauth.spf.record import Record
@@ -32,47 +31,72 @@ from mailauth.spf.terms import (
     Term,
 )  # fmt: skip
 
-Hosts: TypeAlias = bool | Iterable[str | None]
+Hosts: TypeAlias = bool | str | Iterable[str | None]
+Networks: TypeAlias = str | IPv4Network | IPv6Network | Iterable[str | IPv4Network | IPv6Network]
+
+_WORDS = {"fail": Qualifier.FAIL, "softfail": Qualifier.SOFTFAIL, "neutral": Qualifier.NEUTRAL, "pass": Qualifier.PASS}
+_ALL = {member.value: member for member in Qualifier} | _WORDS
 
 
 def build_record(
     *,
-    ip: Iterable[str | IPv4Network | IPv6Network] = (),
+    ip: Networks = (),
     a: Hosts = False,
     mx: Hosts = False,
-    include: Iterable[str] = (),
-    exists: Iterable[str] = (),
+    include: str | Iterable[str] = (),
+    exists: str | Iterable[str] = (),
     redirect: str | None = None,
     explanation: str | None = None,
-    all: Literal["-", "~", "?", "+"] | None = "-",
+    all: Literal["-", "~", "?", "+", "fail", "softfail", "neutral", "pass"] | None = "-",
 ) -> Record:
     """A valid record that authorises these hosts.
 
     `ip`: addresses and networks of both families; those that touch or overlap are put together. `a`, `mx`: True
     for the domain's own, or other domains (None among them: the own). `include`, `exists`, `redirect`,
-    `explanation`: domains, which may hold macros; U-labels become A-labels. `all`: the qualifier for everybody else;
-    a redirect takes its place. What asks nothing comes first (RFC 7208 section 10.1.1).
+    `explanation`: domains, which may hold macros; U-labels become A-labels. A single one needs no list. `all`: the
+    qualifier for everybody else, as a sign or in words; a redirect takes its place. What asks nothing comes first
+    (RFC 7208 section 10.1.1).
 
-    Raises `ValueError` for anything that is not a network or domain, and for a record that alone asks more than ten
-    times.
+    Raises `ValueError` for anything that is not a network, a domain or a qualifier, and for a record that alone asks
+    more than ten times.
     """
+    if all is not None and all not in set(_ALL):
+        raise ValueError(f"all is a qualifier, one of {', '.join(_ALL)}: {all!r}")
     terms: list[Term] = list(_networks(ip))
     terms += [A(domain_spec=spec) for spec in _hosts(a)]
     terms += [Mx(domain_spec=spec) for spec in _hosts(mx)]
-    terms += [Include(Qualifier.PASS, domain_spec(name)) for name in include]
-    terms += [Exists(Qualifier.PASS, domain_spec(name)) for name in exists]
+    terms += [Include(Qualifier.PASS, domain_spec(name)) for name in _items("include", include)]
+    terms += [Exists(Qualifier.PASS, domain_spec(name)) for name in _items("exists", exists)]
     if redirect is not None:
         terms.append(Redirect(domain_spec(redirect)))
     elif all is not None:
-        terms.append(All(QUALIFIERS[all]))
+        terms.append(All(_ALL[all]))
     if explanation is not None:
         terms.append(Explanation(domain_spec(explanation)))
     _require_few_lookups(terms)
     return Record(tuple(dict.fromkeys(terms)))
 
 
-def _networks(given: Iterable[str | IPv4Network | IPv6Network]) -> Iterator[Ip4 | Ip6]:
-    networks = [_unmapped(ip_network(each, strict=False)) for each in given]
+def _items(name: str, given: Any) -> list[Any]:
+    """The items of a list; a single one is a list of itself, and not its characters."""
+    if isinstance(given, str | IPv4Network | IPv6Network):
+        return [given]
+    if isinstance(given, Iterable) and not isinstance(given, bytes):
+        return list(given)
+    raise ValueError(f"{name} is a list, or one item of it: {given!r}")
+
+
+def _network(given: object) -> IPv4Network | IPv6Network:
+    if not isinstance(given, str | IPv4Network | IPv6Network):
+        raise ValueError(f"not an address or network: {given!r}")
+    try:
+        return ip_network(given, strict=False)
+    except ValueError:
+        raise ValueError(f"not an address or network: {str(given)[:60]!r}") from None
+
+
+def _networks(given: Networks) -> Iterator[Ip4 | Ip6]:
+    networks = [_unmapped(_network(each)) for each in _items("ip", given)]
     four = [network for network in networks if isinstance(network, IPv4Network)]
     six = [network for network in networks if isinstance(network, IPv6Network)]
     for network4 in collapse_addresses(four):
@@ -94,17 +118,19 @@ def _hosts(hosts: Hosts) -> Iterator[MacroString | None]:
         if hosts:
             yield None
         return
-    for name in hosts:
+    for name in _items("a host or mx", hosts):
         yield None if name is None else domain_spec(name)
 
 
 def domain_spec(name: str) -> MacroString:
     """A domain, or a text with macros, as a record holds it. Raises `ValueError`."""
+    if not isinstance(name, str):
+        raise ValueError(f"not a domain: {name!r}")
     text = name if "%" in name else to_ascii(name)
     try:
         return parse_domain_spec(text or "")
     except TermError as error:
-        raise ValueError(f"{name!r}: {error.words}") from None
+        raise ValueError(f"{name[:60]!r}: {error.words}") from None
 
 
 def _require_few_lookups(terms: Iterable[Term]) -> None:
@@ -114,6 +140,12 @@ def _require_few_lookups(terms: Iterable[Term]) -> None:
 
 
 def zone_line(domain: str, record: Record) -> str:
-    """The record as a line of a master file (RFC 1035 section 5.1)."""
+    """The record as a line of a master file (RFC 1035 section 5.1); U-labels become A-labels.
+
+    Raises `ValueError` for what is no name of a domain, blanks and line ends among it.
+    """
+    owner = to_ascii(domain)
+    if owner is None or not is_hostname(owner.removeprefix("*.")):
+        raise ValueError(f"not the name of a domain: {domain[:60]!r}")
     quoted = ('"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"' for part in record.strings())
-    return f"{domain.removesuffix('.')}. IN TXT {' '.join(quoted)}"
+    return f"{owner}. IN TXT {' '.join(quoted)}"

@@ -77,8 +77,8 @@ class Evaluation:
     """One check_host(): what it was called with, and what it has counted so far."""
 
     __slots__ = (
-        "client", "domain", "explaining", "helo", "identity", "local_part", "lookups", "macro_values", "missing",
-        "now", "out_of_time", "policy", "question", "receiver", "reverse_names", "tracer", "valid_names",
+        "client", "domain", "explaining", "given", "helo", "identity", "local_part", "lookups", "macro_values",
+        "missing", "now", "out_of_time", "policy", "question", "receiver", "reverse_names", "tracer", "valid_names",
         "void_lookups",
     )  # fmt: skip
 
@@ -101,6 +101,8 @@ class Evaluation:
         self.local_part, given_domain = split_sender(mail_from, helo)
         self.question = question = record_question(given_domain)
         self.domain = given_domain if question is None else question.name
+        if question is None:
+            self.given = len(mail_from or helo)
         self.lookups = self.void_lookups = 0
         self.explaining = False
         self.tracer: Watcher | None = None
@@ -115,12 +117,13 @@ class Evaluation:
         """check_host() for the <domain> of the sender, and the explanation if it fails."""
         if self.question is None:
             # RFC 7208 section 4.3: malformed or not a multi-label name.
-            return self.without_verdict(_NONE, Reason.NO_DOMAIN, _no_domain(self.identity, self.domain))
+            return self.without_verdict(_NONE, Reason.NO_DOMAIN, _no_domain(self.identity, self.domain, self.given))
         try:
             answer: Answer = yield self.question
             record = self.record_of(self.domain, answer)
             if record is None:
-                return self.without_verdict(_NONE, self.missing, f"{self.domain} {_MISSING_WORDS[self.missing]}")
+                words = f"{self.domain} {_MISSING_WORDS[self.missing]}"
+                return self.without_verdict(_NONE, self.missing, words + _nearly_words(answer))
             if record.asks or self.tracer is not None:
                 verdict = yield from self.evaluate(record, self.domain)
             else:
@@ -519,8 +522,28 @@ _MISSING_WORDS = {
 }
 
 
-def _no_domain(identity: Identity, given: str) -> str:
+_MAX_LOOKED_AT = 20
+"""TXT records that are looked at for being nearly an SPF record."""
+
+
+def _nearly_words(answer: Answer) -> str:
+    """Words about a TXT record that was meant as an SPF record; empty if there is none."""
+    if not answer.found or not any(b"spf" in octets[:24].lower() for octets in answer.texts):
+        return ""
+    from mailauth.spf.slips import nearly  # seldom needed, and slow to load
+
+    for octets in answer.texts[:_MAX_LOOKED_AT]:
+        mend = nearly(octets)
+        if mend is not None:
+            return f"; a TXT record is nearly one: {shown(mend[0])}"
+    return ""
+
+
+def _no_domain(identity: Identity, given: str, length: int) -> str:
     what = "the HELO name" if identity == "helo" else "the domain of the sender"
+    if length > MAX_ADDRESS_CHARACTERS:
+        whole = "the HELO name" if identity == "helo" else "the sender"
+        return f"{whole} is longer than {MAX_ADDRESS_CHARACTERS} characters"
     if not given:
         return f"{what} is empty"
     if given.startswith("["):

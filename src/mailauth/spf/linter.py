@@ -1,240 +1,44 @@
-"""Checks records: `lint_text` looks at one text, `lint` at a domain with all that its record refers to.
+"""Checks the record of a domain, or a text, with everything that it refers to: `lint`.
 
-What is wrong or unwise in a record, as its author wants to know it: syntax, costs over the whole include tree,
-breadth. Advice only: what a record means is decided by the evaluation.
+The findings of a tree (`mailauth.spf.tree`), in the order of the record, and the report that holds both. Advice only:
+what a record means is decided by the evaluation.
 """
 
-# SECURITY: a domain may be anybody's. The walk through a tree asks at most `MAX_QUESTIONS` questions, visits no
-# domain twice on one path and follows at most `MAX_TERMS` terms.
+# SECURITY: a domain may be anybody's; the survey bounds the tree. Each look at the tree is linear in it.
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import Any
 
-from mailauth.mail.names import is_fqdn, to_ascii
-from mailauth.plan.dns import Answer, Question
-from mailauth.plan.execution import Plan, ask_all
-from mailauth.spf.compile import IP6_OFFSET, merged, network_range
-from mailauth.spf.macros import expand_name, target_name
-from mailauth.spf.parse import has_version, parse_terms
-from mailauth.spf.policy import MAX_LOOKUPS, MAX_MX_HOSTS, MAX_VOID_LOOKUPS
-from mailauth.spf.problem import Problem, RecordError, shown
-from mailauth.spf.record import MAX_STRING_OCTETS, Record
-from mailauth.spf.terms import (
-    IP4_BITS,
-    IP6_BITS,
-    A,
-    All,
-    Asking,
-    Exists,
-    Include,
-    Ip4,
-    Ip6,
-    Mx,
-    Ptr,
-    Qualifier,
-    Redirect,
-    Term,
+from mailauth.mail.names import is_fqdn, is_within, to_ascii
+from mailauth.plan.dns import Question
+from mailauth.plan.execution import Plan
+from mailauth.spf.advice import (
+    EDNS_OCTETS,
+    Finding,
+    Severity,
+    is_valid,
+    lint_text,
+    private_network,
 )  # fmt: skip
+from mailauth.spf.macros import parse_explain_string
+from mailauth.spf.parse import has_version
+from mailauth.spf.policy import MAX_LOOKUPS, MAX_MX_HOSTS, MAX_VOID_LOOKUPS
+from mailauth.spf.problem import TermError, shown
+from mailauth.spf.ranges import EVERYBODY, IP6, Ranges, both, pairs, size
+from mailauth.spf.slips import decoded, nearly
+from mailauth.spf.survey import Survey, survey
+from mailauth.spf.terms import A, All, Explanation, Include, Ip4, Ip6, Mx, Redirect, UnknownModifier
+from mailauth.spf.tree import TreeRecord, TreeTerm, is_mechanism
 
-MAX_QUESTIONS = 300
-MAX_TERMS = 100
-"""Terms that ask, over the whole tree; a record that has more is long past what receivers do."""
-MAX_RECORD_OCTETS = 450
-"""Name and text together, so that the answer fits a UDP packet. RFC 7208 section 3.4."""
 MANY_IP4_ADDRESSES = 1 << 21
 """More authorised IPv4 addresses than this (a /11) are worth a warning: so many nobody sends mail from."""
-
-
-MAPPED_BITS = IP6_BITS - IP4_BITS
-"""The prefix ::ffff:0:0/96 of IPv4-mapped addresses. RFC 4291 section 2.5.5.2."""
-
-
-class Severity(StrEnum):
-    """How bad it is."""
-
-    ERROR = "error"
-    """Receivers give permerror."""
-    WARNING = "warning"
-    """It works, at least today, but not as it should."""
-    NOTE = "note"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing about a record, and where it is."""
-
-    severity: Severity
-    code: str
-    words: str
-    domain: str = ""
-    """Where the record stands; empty for the text that was given."""
-    start: int = 0
-    """The first octet of it in the record."""
-    length: int = 0
-    """How many octets; 0: it is about the record as a whole."""
-    proposal: str = ""
-    """What to write instead."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            name: str(getattr(self, name)) if name == "severity" else getattr(self, name) for name in _FINDING_FIELDS
-        }
-
-
-_FINDING_FIELDS = ("severity", "code", "words", "domain", "start", "length", "proposal")
-
-
-# --- one text ---------------------------------------------------------------------------------------------
-
-
-def lint_text(text: str, domain: str = "") -> list[Finding]:
-    """What can be said about a record without the DNS."""
-    if not has_version(text):
-        try:
-            Record.parse(text)
-        except RecordError as error:
-            return [_of_problem(error.problem, domain)]
-    placed, problems = _read(text)
-    findings = [_of_problem(problem, domain) for problem in problems]
-    for look in (_after_all, _all_and_redirect, _unwise, _duplicates, _covered):
-        findings += look(placed, domain)
-    if not any(map(_may_be_an_end, problems)):
-        findings += _endless(placed, domain)
-    return findings + list(_size(text, domain))
-
-
-def _read(text: str) -> tuple[list[_Placed], list[Problem]]:
-    """The valid terms of a record, in their places, and what is wrong with the others."""
-    placed: list[_Placed] = []
-    problems: list[Problem] = []
-    for start, word, found in parse_terms(text):
-        if isinstance(found, Problem):
-            problems.append(found)
-        else:
-            placed.append(_Placed(found, start, len(word)))
-    return placed, problems
-
-
-def _may_be_an_end(problem: Problem) -> bool:
-    """Whether a term in error is what the record should end with."""
-    return problem.proposal == "all" or problem.term.lstrip("+-?~").lower().startswith(("all", "redirect"))
-
-
-def _of_problem(problem: Problem, domain: str) -> Finding:
-    return Finding(Severity.ERROR, problem.code, problem.words, domain, problem.start, problem.length, problem.proposal)
-
-
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    term: Term
-    start: int
-    length: int
-
-    def finding(self, severity: Severity, code: str, words: str, domain: str, proposal: str = "") -> Finding:
-        return Finding(severity, code, words, domain, self.start, self.length, proposal)
-
-
-def _is_mechanism(term: Term) -> bool:
-    return hasattr(term, "qualifier")
-
-
-def _after_all(placed: Sequence[_Placed], domain: str) -> Iterator[Finding]:
-    ended = False
-    for each in placed:
-        if ended and _is_mechanism(each.term):
-            yield each.finding(Severity.WARNING, "after-all", 'what stands behind "all" is ignored', domain)
-        ended = ended or isinstance(each.term, All)
-
-
-def _all_and_redirect(placed: Sequence[_Placed], domain: str) -> Iterator[Finding]:
-    has_all = any(isinstance(each.term, All) for each in placed)
-    for each in placed:
-        if isinstance(each.term, Redirect) and has_all:
-            words = 'a redirect is ignored in a record with an "all"'
-            yield each.finding(Severity.WARNING, "ignored-redirect", words, domain)
-
-
-def _unwise(placed: Sequence[_Placed], domain: str) -> Iterator[Finding]:
-    for each in placed:
-        term = each.term
-        if isinstance(term, All) and term.qualifier is Qualifier.PASS:
-            yield each.finding(Severity.WARNING, "pass-all", "everybody may send mail as this domain", domain, "-all")
-        if isinstance(term, All) and term.qualifier is Qualifier.NEUTRAL:
-            words = "nobody is refused: receivers treat neutral like no record (RFC 7208 section 8.2)"
-            yield each.finding(Severity.NOTE, "neutral-all", words, domain, "~all")
-        if isinstance(term, Ptr):
-            words = "ptr is slow and must not be published (RFC 7208 section 5.5)"
-            yield each.finding(Severity.WARNING, "ptr", words, domain)
-        elif isinstance(term, Asking) and term.domain_spec is not None and "p" in term.domain_spec.letters:
-            words = "%{p} is slow and must not be published (RFC 7208 section 7.3)"
-            yield each.finding(Severity.WARNING, "ptr", words, domain)
-        if isinstance(term, Ip4 | Ip6):
-            yield from _host_bits(each, term, domain)
-        if isinstance(term, Ip6) and term.address >> IP4_BITS == 0xFFFF and term.prefix_length >= MAPPED_BITS:
-            # RFC 7208 section 5: such clients are looked for as IPv4.
-            proposal = str(Ip4(term.qualifier, term.address & 0xFFFF_FFFF, term.prefix_length - MAPPED_BITS))
-            words = "an IPv4-mapped address never matches: such clients count as IPv4"
-            yield each.finding(Severity.WARNING, "mapped", words, domain, proposal)
-
-
-def _host_bits(each: _Placed, term: Ip4 | Ip6, domain: str) -> Iterator[Finding]:
-    shift = (IP4_BITS if isinstance(term, Ip4) else IP6_BITS) - term.prefix_length
-    network = term.address >> shift << shift
-    if network != term.address:
-        proposal = str(type(term)(term.qualifier, network, term.prefix_length))
-        words = f"the address has bits behind its prefix of {term.prefix_length}"
-        yield each.finding(Severity.NOTE, "host-bits", words, domain, proposal)
-
-
-def _duplicates(placed: Sequence[_Placed], domain: str) -> Iterator[Finding]:
-    seen: set[str] = set()
-    for each in placed:
-        text = str(each.term).lower()
-        if text in seen:
-            yield each.finding(Severity.WARNING, "duplicate", "this term stands in the record twice", domain)
-        seen.add(text)
-
-
-def _covered(placed: Sequence[_Placed], domain: str) -> Iterator[Finding]:
-    """Networks inside an earlier network never match."""
-    first_of: dict[tuple[int, int], tuple[int, _Placed]] = {}
-    for position, each in enumerate(placed):
-        if isinstance(each.term, Ip4 | Ip6):
-            first_of.setdefault(network_range(each.term), (position, each))
-    # From left to right, wider ones first: what is open around a network forms a stack, no deeper than an address
-    # has bits.
-    around: list[tuple[int, int, _Placed]] = []
-    for (first, behind), (position, each) in sorted(first_of.items(), key=lambda item: (item[0][0], -item[0][1])):
-        while around and around[-1][0] <= first:
-            around.pop()
-        earlier = [other for _, other_position, other in around if other_position < position]
-        if earlier:
-            yield each.finding(Severity.WARNING, "covered", f"{shown(earlier[0].term)} covers this already", domain)
-        around.append((behind, position, each))
-
-
-def _endless(placed: Sequence[_Placed], domain: str) -> Iterator[Finding]:
-    if not any(isinstance(each.term, All | Redirect) for each in placed):
-        words = 'without "all" or redirect, everybody else gets neutral (RFC 7208 section 4.7)'
-        yield Finding(Severity.WARNING, "no-all", words, domain, proposal="-all")
-
-
-def _size(text: str, domain: str) -> Iterator[Finding]:
-    if len(text) > MAX_STRING_OCTETS:
-        words = f"{len(text)} octets: in the zone it must be split into strings of at most {MAX_STRING_OCTETS}"
-        yield Finding(Severity.NOTE, "long-string", words, domain)
-    if len(text) + len(domain) > MAX_RECORD_OCTETS:
-        size = len(text) + len(domain)
-        words = f"{size} octets with its name; over {MAX_RECORD_OCTETS} may not fit a UDP answer (RFC 7208 section 3.4)"
-        yield Finding(Severity.WARNING, "long-record", words, domain)
-
-
-# --- a domain ---------------------------------------------------------------------------------------------
+MANY_IP6_NETWORKS = 1 << 40
+"""The same for IPv6, in networks of /64: a /24; the largest providers have /29."""
+MAX_OTHER_TEXTS = 20
+"""TXT records beside the SPF record that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,25 +46,55 @@ class LintReport:
     """What was found in a record and in all that it refers to."""
 
     domain: str
-    record: str | None
-    """The text of the record, if there is exactly one."""
+    tree: TreeRecord
     findings: tuple[Finding, ...]
+    """In the order of the record."""
     lookups: int = 0
     """Terms that ask the DNS, over the whole tree: what a receiver asks in the worst case."""
     void_lookups_ip4: int = 0
     """How many of them find nothing, for an IPv4 client."""
     void_lookups_ip6: int = 0
-    ip4_addresses: int = 0
-    """How many addresses the record authorises, at most."""
-    ip6_networks: int = 0
-    """The same for IPv6, in networks of /64."""
-    questions: int = 0
-    """How many questions the check itself asked."""
+    complete: bool = True
+    """Whether all of the tree was looked at: no include depends on the client, and it is not too large."""
+
+    @property
+    def record(self) -> str | None:
+        """The text of the record, if there is exactly one."""
+        return self.tree.text
+
+    @property
+    def ip4_addresses(self) -> int:
+        """How many addresses the record certainly authorises."""
+        return size(self.tree.passes, 4)
+
+    @property
+    def ip6_networks(self) -> int:
+        """The same for IPv6, in networks of /64, begun ones as whole ones."""
+        return -(-size(self.tree.passes, 6) >> 64)
+
+    @property
+    def questions(self) -> int:
+        """How many questions the tree holds."""
+        return sum(1 + sum(len(term.questions) for term in record.terms) for record in self.tree.records())
 
     @property
     def ok(self) -> bool:
-        """Whether there is no error."""
+        """Whether there is no error: no client that may send gets an error of SPF in place of a result."""
         return not any(finding.severity is Severity.ERROR for finding in self.findings)
+
+    @property
+    def verdict(self) -> str:
+        """What receivers say, in words."""
+        if self.tree.failure == "no-record":
+            return "no record: receivers give none"
+        if self.tree.failure == "dns-error":
+            return "the record was not found out: receivers give temperror"
+        errors = [finding for finding in self.findings if finding.severity is Severity.ERROR]
+        if not errors:
+            return "no errors" if self.complete else "no errors in what does not depend on the client"
+        result = "temperror" if all(finding.code == "dns-error" for finding in errors) else "permerror"
+        certain = self.tree.failure or (self.tree.text is not None and not is_valid(self.tree.text))
+        return f"errors: receivers give {result}{'' if certain else ' to clients that no earlier term matches'}"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -268,217 +102,390 @@ class LintReport:
             "domain": self.domain,
             "record": self.record,
             "ok": self.ok,
+            "verdict": self.verdict,
+            "complete": self.complete,
             "lookups": self.lookups,
             "void_lookups": {"ip4": self.void_lookups_ip4, "ip6": self.void_lookups_ip6},
             "ip4_addresses": self.ip4_addresses,
             "ip6_networks": self.ip6_networks,
             "questions": self.questions,
             "findings": [finding.to_dict() for finding in self.findings],
+            "tree": self.tree.to_dict(),
         }
 
 
 def is_record(text: str) -> bool:
     """Whether a text given by a person is meant as a record, not as a domain."""
-    return " " in text or "=" in text
+    return " " in text or "=" in text or "\t" in text
 
 
-def lint(what: str) -> Plan[LintReport]:
+def lint(what: str, *, domain: str = "") -> Plan[LintReport]:
     """Check the record of a domain, or a record's text, with everything that it refers to.
 
-    Raises `ValueError`, at once, for what is neither a domain nor a record.
+    `domain`: where the text will stand. Raises `ValueError`, at once, for what is neither a domain nor a record.
     """
-    if is_record(what):
-        return _lint_record(what)
-    domain = to_ascii(what)
-    if domain is None or not is_fqdn(domain):
-        raise ValueError(f"neither a domain of two labels or more nor a record: {what[:60]!r}")
-    return _lint_domain(domain)
+    text = what if is_record(what) else None
+    given = domain if text is not None else what
+    name = to_ascii(given) if given else ""
+    if name is None or (name and not is_fqdn(name)) or (text is None and not name):
+        raise ValueError(f"neither a domain of two labels or more nor a record: {given[:60]!r}")
+    return _lint(name, text)
 
 
-def _lint_record(text: str) -> Plan[LintReport]:
-    walk = _Walk()
-    yield from walk.record("", text, (), Qualifier.PASS)
-    return walk.report("", text)
+def _lint(domain: str, text: str | None) -> Plan[LintReport]:
+    found = yield from survey(domain, text)
+    tree = found.tree
+    old: list[bytes] = []
+    if tree.failure == "no-record" and domain:
+        # RFC 7208 section 3.1: records of the type SPF (99) are not asked for any more.
+        answer = yield Question(domain, "SPF")
+        old = [octets for octets in answer.texts if has_version(decoded(octets))] if answer.found else []
+    findings = [*_of_no_record(tree, old), *_Linter(found).findings()] if tree.failure else _Linter(found).findings()
+    complete = not found.truncated and not any(finding.code == "not-followed" for finding in findings)
+    return LintReport(
+        domain, tree, tuple(findings), max(found.total.values()), found.voids[4], found.voids[6], complete
+    )
 
 
-def _lint_domain(domain: str) -> Plan[LintReport]:
-    walk = _Walk()
-    text = yield from walk.domain(domain, (), Qualifier.PASS)
-    return walk.report(domain, text)
+# --- no record, or several -------------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Walk:
-    """The way through the include tree."""
+def _of_no_record(tree: TreeRecord, old: Sequence[bytes]) -> Iterator[Finding]:
+    """What stands there in place of the one record."""
+    texts = () if tree.answer is None else tree.answer.texts[:MAX_OTHER_TEXTS]
+    if tree.failure == "dns-error":
+        outcome = "" if tree.answer is None else f": {tree.answer.outcome}"
+        yield Finding(Severity.ERROR, "dns-error", f"the record cannot be asked{outcome}", tree.domain)
+    elif tree.failure == "several-records":
+        records = tuple(decoded(text) for text in texts if has_version(text.decode("latin-1")))
+        words = f"there are {len(records)} SPF records; one is allowed (RFC 7208 section 4.5)"
+        yield Finding(Severity.ERROR, "several-records", words, tree.domain, proposal=_in_one(records), texts=records)
+    elif tree.failure == "no-record":
+        missing = tree.answer is not None and tree.answer.name_exists is False
+        words = "the domain does not exist" if missing else "there is no SPF record"
+        yield Finding(Severity.ERROR, "no-record", words, tree.domain)
+        for octets in old[:1]:
+            words = (
+                "a record of the type SPF (99): nobody asks for it any more; publish it as TXT (RFC 7208 section 3.1)"
+            )
+            text = decoded(octets)
+            yield Finding(Severity.ERROR, "type-99", words, tree.domain, proposal=text, texts=(text,))
+    yield from _near_records(tree, Severity.ERROR)
 
-    findings: list[Finding] = field(default_factory=list)
-    lookups: int = 0
-    void_ip4: int = 0
-    void_ip6: int = 0
-    ranges: list[tuple[int, int]] = field(default_factory=list)
-    questions: int = 0
 
-    def ask(self, *questions: Question) -> Plan[list[Answer]]:
-        if self.questions + len(questions) > MAX_QUESTIONS:
-            self.questions = MAX_QUESTIONS
+def _near_records(tree: TreeRecord, severity: Severity) -> Iterator[Finding]:
+    """TXT records that were meant as SPF records, and are none."""
+    for octets in () if tree.answer is None else tree.answer.texts[:MAX_OTHER_TEXTS]:
+        mend = nearly(octets)
+        if mend is not None:
+            words = f"receivers discard a TXT record that is nearly one: {mend[0]}"
+            yield Finding(severity, "nearly", words, tree.domain, proposal=mend[1], texts=(decoded(octets),))
+
+
+def _in_one(records: Sequence[str]) -> str:
+    """Several records as one: the terms of all, each once, with the mildest end; empty if that is no record."""
+    terms: dict[str, None] = {}
+    ends: list[str] = []
+    for text in records:
+        for word in text.split(" ")[1:]:
+            if word.lower().lstrip("+-?~") == "all":
+                ends.append(word)
+            elif word:
+                terms.setdefault(word)
+    mildest = sorted(ends, key=lambda word: "+?~-".find(word[0]) if word[0] in "+?~-" else 0)
+    # Where somebody forgot to take the old one away, refusing what it allowed would be the surprise.
+    text = " ".join(["v=spf1", *terms, *[end for end in mildest if end[0] in "?~-"][:1]])
+    return text if is_valid(text) else ""
+
+
+# --- the tree ----------------------------------------------------------------------------------------------------
+
+
+class _Linter:
+    """Looks at a tree term by term, in the order of the record."""
+
+    def __init__(self, found: Survey) -> None:
+        self.found = found
+        self.tree = found.tree
+        self.places: dict[tuple[int, int], list[str]] = {}
+        for record in self.tree.records():
+            for term in record.terms:
+                if isinstance(term.term, Ip4 | Ip6) and term.passes and len(term.matches) == 2:
+                    places = self.places.setdefault((term.matches[0], term.matches[1]), [])
+                    if record.domain not in places:
+                        places.append(record.domain)
+
+    def findings(self) -> list[Finding]:
+        """All of them."""
+        if self.tree.failure:
             return []
-        self.questions += len(questions)
-        return (yield from ask_all(questions))
+        found = list(self.of_record(self.tree))
+        found += _near_records(self.tree, Severity.NOTE)
+        found += self.costs()
+        found += self.breadth()
+        if self.found.truncated:
+            words = "the tree is too large; not all of it was looked at"
+            found.append(Finding(Severity.WARNING, "not-all-seen", words, self.tree.domain))
+        return found
 
-    def note(self, severity: Severity, code: str, words: str, domain: str, start: int = 0, length: int = 0) -> None:
-        self.findings.append(Finding(severity, code, words, domain, start, length))
+    def is_ours(self, record: TreeRecord) -> bool:
+        """Whether it is its author's to change: the record itself, and what stands below its domain."""
+        return record is self.tree or (bool(self.tree.domain) and is_within(record.domain, self.tree.domain))
 
-    def domain(self, domain: str, path: tuple[str, ...], qualifier: Qualifier) -> Plan[str | None]:
-        """Look at the record of a domain; its text, if there is exactly one."""
-        answers = yield from self.ask(Question(domain, "TXT"))
-        if not answers:
-            return None
-        answer = answers[0]
-        if answer.failed:
-            self.note(Severity.ERROR, "dns-error", f"the record cannot be asked: {answer.outcome}", domain)
-            return None
-        texts = [text for text in (octets.decode("latin-1") for octets in answer.texts) if has_version(text)]
-        if len(texts) != 1:
-            words = "there is no SPF record" if not texts else f"there are {len(texts)} SPF records; one is allowed"
-            code = "no-record" if not texts else "several-records"
-            self.note(Severity.ERROR, code, words, domain)
-            return None
-        yield from self.record(domain, texts[0], path, qualifier)
-        return texts[0]
+    def of_record(self, record: TreeRecord) -> Iterator[Finding]:
+        """What is to be said of a record: of its terms in their order, then of the whole."""
+        ours = self.is_ours(record)
+        text = record.text or ""
+        local = [finding for finding in lint_text(text, record.domain) if self.matters(finding, record, ours)]
+        of_terms = [finding for finding in local if finding.length]
+        for term in record.terms:
+            end = term.start + len(term.text)
+            odd: Finding | None = None
+            while of_terms and of_terms[0].start < end:
+                finding = of_terms.pop(0)
+                if finding.code == "odd-name" and term.failure == "bad-domain":
+                    odd = finding
+                else:
+                    yield replace(finding, path=record.path)
+            for finding in self.of_term(record, term, ours):
+                if odd is not None:
+                    finding = replace(finding, words=odd.words, proposal=odd.proposal)
+                yield replace(
+                    finding, domain=record.domain, start=term.start, length=len(term.text), term=term.text,
+                    record=text, path=record.path,
+                )  # fmt: skip
+            if term.record is not None and not term.record.failure:
+                yield from self.of_record(term.record)
+        whole = [finding for finding in local if not finding.length]
+        if ours:
+            whole += self.of_whole(record)
+        for finding in (*of_terms, *whole):
+            yield replace(finding, domain=record.domain, record=text, path=record.path)
 
-    def record(self, domain: str, text: str, path: tuple[str, ...], qualifier: Qualifier) -> Plan[None]:
-        self.findings += lint_text(text, domain)
-        if not has_version(text):
-            return
-        # Terms in error make the record invalid; the others are looked at all the same, for when that is fixed.
-        placed, _ = _read(text)
-        has_all = any(isinstance(each.term, All) for each in placed)
-        for each in placed:
-            term = each.term
-            if isinstance(term, All):
-                if term.qualifier is Qualifier.PASS and qualifier is Qualifier.PASS:
-                    self.ranges.append((0, IP6_OFFSET + (1 << IP6_BITS)))
-                return
-            if isinstance(term, Ip4 | Ip6):
-                if term.qualifier is Qualifier.PASS and qualifier is Qualifier.PASS:
-                    self.ranges.append(network_range(term))
-            elif isinstance(term, Asking) and not (isinstance(term, Redirect) and has_all):
-                yield from self.term(each, term, domain, (*path, domain), qualifier)
+    def matters(self, finding: Finding, record: TreeRecord, ours: bool) -> bool:
+        """Whether a finding about the text is one for the author of the tree."""
+        if finding.code == "long-string":
+            return record.answer is None  # in the DNS it is split
+        if finding.code == "long-record":
+            return record.answer is None  # the whole answer is looked at
+        if finding.code in ("no-all", "neutral-all") and record.path:
+            # What an included record ends with does not matter; what one is redirected to does.
+            return ours and all(term.lower().startswith("redirect=") for _, term in record.path)
+        return ours or finding.severity is Severity.ERROR or finding.code == "pass-all"
 
-    def term(self, each: _Placed, term: Asking, domain: str, path: tuple[str, ...], outer: Qualifier) -> Plan[None]:
-        self.lookups += 1
-        if self.lookups > MAX_TERMS:
-            return
-        spec = term.domain_spec
-        if spec is not None and spec.letters:
-            return  # the name depends on the message
-        name = target_name(expand_name(spec, {})) if spec is not None else domain
-        if not name:
-            if spec is not None:
-                # RFC 7208 section 4.8 leaves open what happens; only these two have to find a record.
-                severity = Severity.ERROR if isinstance(term, Include | Redirect) else Severity.WARNING
-                self.note(severity, "bad-domain", "this is no domain name", domain, each.start, each.length)
-            return
-        qualifier = Qualifier.NEUTRAL if outer is not Qualifier.PASS else getattr(term, "qualifier", Qualifier.PASS)
-        match term:
-            case Include() | Redirect():
-                yield from self.other(each, name, domain, path, qualifier)
-            case A():
-                yield from self.hosts(each, term, [name], domain, qualifier)
-            case Mx():
-                yield from self.exchanges(each, term, name, domain, qualifier)
-            case Exists():
-                answers = yield from self.ask(Question(name, "A"))
-                self.void(each, domain, *(answers * 2))
+    def of_term(self, record: TreeRecord, term: TreeTerm, ours: bool) -> Iterator[Finding]:
+        if term.failure:
+            yield self.failure(term)
+        elif ours and is_mechanism(term.term) and not term.families and not _behind_all(record, term):
+            words = "nobody comes to it: the terms before it match everybody"
+            yield Finding(Severity.WARNING, "unreachable", words)
+        elif isinstance(term.term, Include | Redirect) and term.hidden:
+            yield Finding(Severity.NOTE, "not-followed", term.hidden)
+        elif term.families and term.void == self.found.families and is_mechanism(term.term):
+            yield Finding(Severity.WARNING, "void", "it finds nothing in the DNS")
+        if isinstance(term.term, Explanation):
+            yield from _of_explanation(term)
+        if ours and term.families:
+            yield from self.of_matches(record, term)
 
-    def other(self, each: _Placed, name: str, domain: str, path: tuple[str, ...], qualifier: Qualifier) -> Plan[None]:
-        if name in path:
-            words = f"{shown(each.term)} leads back to where it comes from"
-            self.note(Severity.ERROR, "loop", words, domain, each.start, each.length)
-        else:
-            yield from self.domain(name, path, qualifier)
-
-    def hosts(self, each: _Placed, term: A | Mx, names: list[str], domain: str, qualifier: Qualifier) -> Plan[None]:
-        questions = [Question(name, rtype) for name in names for rtype in ("A", "AAAA")]
-        answers = yield from self.ask(*questions)
-        if not answers:
-            return
-        self.void(each, domain, _any_void(answers[::2]), _any_void(answers[1::2]))
-        if qualifier is Qualifier.PASS:
-            self.ranges += [_host_range(address, term) for answer in answers for address in answer.addresses]
-
-    def exchanges(self, each: _Placed, term: Mx, name: str, domain: str, qualifier: Qualifier) -> Plan[None]:
-        answers = yield from self.ask(Question(name, "MX"))
-        if not answers:
-            return
-        if len(answers[0].exchanges) > MAX_MX_HOSTS:
-            words = f"{name} has {len(answers[0].exchanges)} MX hosts; receivers give up at {MAX_MX_HOSTS + 1}"
-            self.note(Severity.ERROR, "too-many-mx-hosts", words, domain, each.start, each.length)
-        names = [target_name(exchange.host) for exchange in sorted(answers[0].exchanges)[:MAX_MX_HOSTS]]
-        found = [host for host in names if host is not None]
-        if found:
-            yield from self.hosts(each, term, found, domain, qualifier)
-        else:
-            self.void(each, domain, answers[0], answers[0])
-
-    def void(self, each: _Placed, domain: str, ip4: Answer | None = None, ip6: Answer | None = None) -> None:
-        """Count what finds nothing, and tell of what finds nothing for anybody."""
-        for answer in (ip4, ip6):
-            if answer is not None and answer.failed:
-                words = f"{shown(each.term)} cannot be asked: {answer.outcome}"
-                self.note(Severity.WARNING, "dns-error", words, domain, each.start, each.length)
-                return
-        void4, void6 = ip4 is not None and ip4.void, ip6 is not None and ip6.void
-        self.void_ip4 += void4
-        self.void_ip6 += void6
-        if void4 and void6:
-            words = f"{shown(each.term)} finds nothing in the DNS"
-            self.note(Severity.WARNING, "void", words, domain, each.start, each.length)
-
-    def report(self, domain: str, text: str | None) -> LintReport:
-        bounds = merged(self.ranges) if self.ranges else []
-        ip4 = sum(min(last, IP6_OFFSET) - first for first, last in _pairs(bounds) if first < IP6_OFFSET)
-        ip6 = sum(last - max(first, IP6_OFFSET) for first, last in _pairs(bounds) if last > IP6_OFFSET)
-        self.findings += _costs(self, domain, ip4)
-        return LintReport(
-            domain,
-            text,
-            tuple(self.findings),
-            self.lookups,
-            self.void_ip4,
-            self.void_ip6,
-            ip4,
-            -(-ip6 >> 64),
-            self.questions,
+    def failure(self, term: TreeTerm) -> Finding:
+        """What cannot work; only an include and a redirect must find a record (RFC 7208 section 4.8)."""
+        record = isinstance(term.term, Include | Redirect)
+        name = "" if term.record is None else term.record.domain
+        texts: tuple[str, ...] = ()
+        proposal = ""
+        match term.failure:
+            case "no-record":
+                mends = [] if term.record is None else list(_near_records(term.record, Severity.ERROR))
+                words = f"{name or 'its domain'} has no SPF record"
+                if mends:
+                    words += f"; it has a TXT record that is nearly one: {mends[0].words.partition(': ')[2]}"
+                    texts, proposal = mends[0].texts, ""
+            case "several-records":
+                words = f"{name} has several SPF records"
+            case "loop":
+                words = "it leads back to where it comes from"
+            case "dns-error":
+                failed = next((q for q in term.questions if q.answer.failed), None)
+                outcome = _failed_outcome(term)
+                words = f"{failed.question if failed else name} cannot be asked: {outcome}"
+            case "too-many-mx-hosts":
+                exchanges = term.questions[0].answer.exchanges
+                words = f"{len(exchanges)} MX hosts; receivers give up at {MAX_MX_HOSTS + 1}"
+            case _:
+                words = "this is no domain name"
+        error = record or term.failure in ("dns-error", "too-many-mx-hosts")
+        return Finding(
+            Severity.ERROR if error else Severity.WARNING, term.failure, words, proposal=proposal, texts=texts
         )
 
+    def of_matches(self, record: TreeRecord, term: TreeTerm) -> Iterator[Finding]:
+        """Whom a term matches: nobody new, somebody private, nearly everybody."""
+        if isinstance(term.term, Ip4 | Ip6) and term.passes:
+            others = [name for name in self.places.get((term.matches[0], term.matches[1]), ()) if name != record.domain]
+            if others:
+                yield Finding(Severity.NOTE, "twice", f"the record of {others[0]} has the same network")
+        if isinstance(term.term, A | Mx):
+            for question in term.questions:
+                for address in question.answer.addresses if question.question.type in ("A", "AAAA") else ():
+                    bits = 32 if address.version == 4 else 128
+                    if private := private_network(int(address), bits, address.version):
+                        words = (
+                            f"{question.question.name} has {address}, in {private}: no client on the Internet has it"
+                        )
+                        yield Finding(Severity.WARNING, "private", words)
+        adds_nobody = isinstance(term.term, Include) and term.certain and not term.matches
+        if adds_nobody and term.passes and record is self.tree:
+            yield Finding(Severity.NOTE, "adds-nobody", "it authorises nobody whom the terms before it do not")
+        if term.passes and not isinstance(term.term, All) and record is self.tree and (many := _many(term.matches)):
+            yield Finding(Severity.WARNING, "broad", f"{many} may send as this domain by this term")
 
-def _any_void(answers: Sequence[Answer]) -> Answer | None:
-    """The answer that counts for a term: a DNS error, else a void one, else any."""
-    order = sorted(answers, key=lambda answer: (not answer.failed, not answer.void))
-    return order[0] if order else None
+    def of_whole(self, record: TreeRecord) -> Iterator[Finding]:
+        """A record of ours as a whole."""
+        octets = _answer_octets(record)
+        if octets > 512:
+            others = 0 if record.answer is None else len(record.answer.texts) - 1
+            beside = f", with {others} other TXT records of the name" if others > 0 else ""
+            severity = Severity.WARNING if octets > EDNS_OCTETS else Severity.NOTE
+            words = f"the answer has {octets} octets{beside}; "
+            words += "over 1,232 it is asked again by TCP" if octets > EDNS_OCTETS else "512 fit everywhere"
+            yield Finding(severity, "long-answer", f"{words} (RFC 7208 section 3.4)")
+        if record is not self.tree or not is_valid(record.text or ""):
+            return
+        tries = any(not isinstance(term.term, All | Explanation) for term in record.terms)
+        reporting = all(
+            isinstance(term.term, All | Explanation)
+            or (isinstance(term.term, UnknownModifier) and term.term.name.lower() in ("ra", "rp", "rr"))
+            for term in record.terms
+        )
+        if tries and not reporting and record.certain and not record.passes:
+            yield Finding(Severity.WARNING, "nobody", "no client passes: the record authorises nobody")
+
+    # --- limits ---
+
+    def costs(self) -> Iterator[Finding]:
+        """The limits of RFC 7208 section 4.6.4."""
+        lookups = max(self.found.total.values())
+        if lookups > MAX_LOOKUPS:
+            over = self.first_over()
+            words = f"{lookups} lookups; receivers stop after {MAX_LOOKUPS} (RFC 7208 section 4.6.4){over}"
+            yield self.whole(Severity.ERROR, "too-many-lookups", words)
+        at_most = self.found.voids_at_most
+        if at_most[4] > MAX_VOID_LOOKUPS:
+            yield self.whole(Severity.ERROR, "too-many-void-lookups", self.void_words((4, 6)))
+        elif at_most[6] > MAX_VOID_LOOKUPS:
+            # Where nobody passes behind it, nobody who may send has the error: hosts without IPv6 are no fault.
+            severity = Severity.ERROR if self.ip6_behind_limit() else Severity.NOTE
+            yield self.whole(severity, "too-many-void-lookups", self.void_words((6,)))
+
+    def whole(self, severity: Severity, code: str, words: str) -> Finding:
+        return Finding(severity, code, words, self.tree.domain, record=self.tree.text or "")
+
+    def first_over(self) -> str:
+        for record in self.tree.records():
+            for term in record.terms:
+                if term.number == MAX_LOOKUPS + 1:
+                    where = f" of {record.domain}" if record.domain else ""
+                    return f"; the {term.number}th is {shown(term.text)} in the record{where}"
+        return ""
+
+    def void_words(self, families: tuple[int, ...]) -> str:
+        """How many terms find nothing, and which."""
+        family = families[0]
+        names = [shown(term.text) for term in _evaluated(self.tree) if family in term.families and _void(term, family)]
+        listed = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+        depends = any(
+            term.may_be_void and family not in term.void for term in _evaluated(self.tree) if family in term.families
+        )
+        who = "clients" if len(families) == 2 else f"IPv{family} clients"
+        may = "may find" if depends else "find"
+        return f"{len(names)} terms {may} nothing for {who}, and receivers stop after {MAX_VOID_LOOKUPS}: {listed}"
+
+    def ip6_behind_limit(self) -> bool:
+        """Whether IPv6 clients are authorised by a term that comes after the limit is reached."""
+        void = 0
+        for term in _evaluated(self.tree):
+            if void > MAX_VOID_LOOKUPS and term.record is None and term.passes and not isinstance(term.term, All):
+                if both(term.matches, IP6):
+                    return True
+            void += 6 in term.families and _void(term, 6)
+        return False
+
+    def breadth(self) -> Iterator[Finding]:
+        """How many may send in all."""
+        passes = self.tree.passes
+        by_all = any(isinstance(term.term, All) and term.passes for term in self.tree.terms)
+        by_one = any(term.passes and _many(term.matches) for term in self.tree.terms)
+        if passes == EVERYBODY and not by_all:
+            yield self.whole(Severity.WARNING, "everybody", "everybody may send mail as this domain")
+        elif not by_all and not by_one and (many := _many(passes)):
+            yield self.whole(Severity.WARNING, "broad", f"{many} may send as this domain")
 
 
-def _host_range(address: Any, term: A | Mx) -> tuple[int, int]:
-    if address.version == 4:
-        return network_range(Ip4(Qualifier.PASS, int(address), term.ip4_length))
-    return network_range(Ip6(Qualifier.PASS, int(address), term.ip6_length))
+def _void(term: TreeTerm, family: int) -> bool:
+    return family in term.void or term.may_be_void
 
 
-def _pairs(bounds: list[int]) -> Iterator[tuple[int, int]]:
-    return zip(bounds[::2], bounds[1::2], strict=True)
+def _evaluated(record: TreeRecord) -> Iterator[TreeTerm]:
+    """The terms of a tree in the order in which a client that matches nothing comes to them."""
+    last = [term for term in record.terms if isinstance(term.term, Redirect)]
+    for term in (*[term for term in record.terms if not isinstance(term.term, Redirect)], *last):
+        yield term
+        if term.record is not None:
+            yield from _evaluated(term.record)
 
 
-def _costs(walk: _Walk, domain: str, ip4: int) -> Iterator[Finding]:
-    if walk.lookups > MAX_LOOKUPS:
-        words = f"{walk.lookups} terms ask the DNS; receivers stop after {MAX_LOOKUPS} (RFC 7208 section 4.6.4)"
-        yield Finding(Severity.ERROR, "too-many-lookups", words, domain)
-    void = max(walk.void_ip4, walk.void_ip6)
-    if void > MAX_VOID_LOOKUPS:
-        words = f"{void} terms find nothing; receivers stop after {MAX_VOID_LOOKUPS} (RFC 7208 section 4.6.4)"
-        yield Finding(Severity.ERROR, "too-many-void-lookups", words, domain)
-    if ip4 > MANY_IP4_ADDRESSES:
-        words = f"{ip4:,} IPv4 addresses may send mail as this domain"
-        yield Finding(Severity.WARNING, "broad", words, domain)
-    if walk.questions >= MAX_QUESTIONS or walk.lookups > MAX_TERMS:
-        yield Finding(Severity.WARNING, "not-all-seen", "the tree is too large; not all of it was looked at", domain)
+def _behind_all(record: TreeRecord, term: TreeTerm) -> bool:
+    return any(isinstance(other.term, All) and other.start < term.start for other in record.terms)
+
+
+def _failed_outcome(term: TreeTerm) -> str:
+    answers = [question.answer for question in term.questions]
+    if term.record is not None and term.record.answer is not None:
+        answers.append(term.record.answer)
+    return next((str(answer.outcome) for answer in answers if answer.failed), "dns-error")
+
+
+def _of_explanation(term: TreeTerm) -> Iterator[Finding]:
+    """RFC 7208 section 6.2: with anything wrong here, a fail is explained by nobody."""
+    for question in term.questions:
+        answer, name = question.answer, question.question.name
+        words = ""
+        if answer.failed:
+            words = f"{name} cannot be asked: {answer.outcome}"
+        elif not answer.found:
+            words = f"there is no TXT record at {name}: a fail is not explained"
+        elif len(answer.texts) > 1:
+            words = f"{len(answer.texts)} TXT records at {name}, where one is allowed: a fail is not explained"
+        else:
+            try:
+                parse_explain_string(answer.texts[0].decode("latin-1"))
+            except TermError as error:
+                words = f"the explanation at {name} is in error: {error.words}"
+        if words:
+            texts = tuple(decoded(text) for text in answer.texts[:3]) if answer.found else ()
+            yield Finding(Severity.WARNING, "explanation", words, texts=texts)
+
+
+def _many(ranges: Ranges) -> str:
+    """How many there are, where that is too many; empty otherwise."""
+    if len(ranges) > 2 and sum(behind - first for first, behind in pairs(ranges)) <= MANY_IP4_ADDRESSES:
+        return ""
+    ip4, ip6 = size(ranges, 4), -(-size(ranges, 6) >> 64)
+    words = [f"{ip4:,} IPv4 addresses"] if ip4 > MANY_IP4_ADDRESSES else []
+    if ip6 > MANY_IP6_NETWORKS:
+        words.append(f"{ip6:,} IPv6 networks of /64")
+    return " and ".join(words)
+
+
+def _answer_octets(record: TreeRecord) -> int:
+    """The size of the DNS answer with the record: RFC 7208 section 3.4 counts all TXT records of the name."""
+    if record.answer is None:
+        return 0
+    # RFC 1035 section 4.1: the header, the question; each record 12 octets, with its name compressed, and a length
+    # octet for each string of 255; RFC 6891: 11 octets for OPT.
+    size_of = [12 + len(text) + max(1, -(-len(text) // 255)) for text in record.answer.texts]
+    return 12 + len(record.domain) + 2 + 4 + 11 + sum(size_of)
+
+
+__all__ = ["Finding", "LintReport", "Severity", "is_record", "lint", "lint_text"]

@@ -52,10 +52,15 @@ class TraceTerm:
     questions: tuple[TraceQuestion, ...] = ()
     record: TraceRecord | None = None
     """What an include or redirect led to."""
+    number: int = 0
+    """Which of the lookups it was, of the ten that are allowed; 0: it asks nothing."""
+    void: bool = False
+    """Whether it found nothing, which only two terms may."""
 
     def lines(self) -> Iterator[str]:
         """For people, indented."""
-        yield f"{escaped(str(self.term))}: {self.outcome}"
+        counted = f" (lookup {self.number}{', void' if self.void else ''})" if self.number else ""
+        yield f"{escaped(str(self.term))}: {self.outcome}{counted}"
         for question in self.questions:
             yield from _indented(question.lines())
         if self.record is not None:
@@ -66,6 +71,8 @@ class TraceTerm:
         return {
             "term": str(self.term),
             "outcome": self.outcome,
+            "number": self.number,
+            "void": self.void,
             "questions": [question.to_dict() for question in self.questions],
             "record": None if self.record is None else self.record.to_dict(),
         }

@@ -12,7 +12,7 @@ from mailauth.spf.compile import Networks, Step
 from mailauth.spf.evaluate import Evaluation
 from mailauth.spf.record import Record
 from mailauth.spf.result import SpfResult
-from mailauth.spf.terms import Mechanism, Redirect, Result, Term
+from mailauth.spf.terms import Asking, Mechanism, Redirect, Result, Term
 from mailauth.spf.trace import MATCH, NO_MATCH, USED, TraceQuestion, TraceRecord, TraceTerm
 
 
@@ -22,10 +22,12 @@ class _OpenTerm:
     outcome: str = ""
     questions: list[TraceQuestion] = field(default_factory=list)
     record: _OpenRecord | None = None
+    number: int = 0
+    void: int = 0
 
     def closed(self) -> TraceTerm:
         record = None if self.record is None else self.record.closed(None)
-        return TraceTerm(self.term, self.outcome, tuple(self.questions), record)
+        return TraceTerm(self.term, self.outcome, tuple(self.questions), record, self.number, self.void > 0)
 
 
 @dataclass(slots=True)
@@ -61,11 +63,23 @@ class Tracer:
     outer one has matched: where there is no match the next step is taken, and an error ends everything at once.
     """
 
-    def __init__(self, domain: str, number: int) -> None:
+    def __init__(self, domain: str, evaluation: Evaluation) -> None:
         self._root = _OpenRecord(domain)
-        self._number = number
+        self._evaluation = evaluation
+        self._number = evaluation.client.number
         self._open: list[_OpenTerm] = []
         self._explaining = False
+        self._void = 0
+
+    def count(self) -> None:
+        """The evaluation asks something, or has ended: what the terms have cost so far is known."""
+        evaluation = self._evaluation
+        if self._open and not self._explaining:
+            term = self._open[-1]
+            if not term.number and isinstance(term.term, Asking):
+                term.number = evaluation.lookups
+            term.void += evaluation.void_lookups - self._void
+        self._void = evaluation.void_lookups
 
     def note(self, question: Question, answer: Answer) -> None:
         """A question was answered."""
@@ -86,6 +100,7 @@ class Tracer:
             else:
                 self._begin(node, step.term)
                 yield step
+                self.count()
                 self._leave(depth + 1)
                 self._open.pop().outcome = NO_MATCH
         ending = record.redirect or record.all
@@ -135,14 +150,16 @@ class Tracer:
 def traced(evaluation: Evaluation, plan: Plan[SpfResult]) -> Plan[SpfResult]:
     """The same plan, with the trace in its result."""
     domain = "" if evaluation.question is None else evaluation.domain
-    tracer = evaluation.tracer = Tracer(domain, evaluation.client.number)
+    tracer = evaluation.tracer = Tracer(domain, evaluation)
     answer: Answer | None = None
     while True:
         try:
             request: Request = plan.send(answer)
         except StopIteration as stop:
             result: SpfResult = stop.value
+            tracer.count()
             return replace(result, trace=tracer.finish(result.result))
+        tracer.count()
         answer = yield request
         assert isinstance(request, Question)
         tracer.note(request, answer)

@@ -1,0 +1,369 @@
+"""What can be said about the text of a record without the DNS: syntax, slips, terms that do nothing or too much.
+
+Advice for authors; what a record means is decided by the evaluation. `mailauth.spf.linter` adds what the DNS shows.
+"""
+
+# SECURITY: a record may be anybody's. Each look at it is linear in its length, but for sorting.
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
+
+from mailauth.mail.names import is_hostname
+from mailauth.spf.compile import network_range
+from mailauth.spf.parse import has_version, parse_terms
+from mailauth.spf.problem import Problem, RecordError, shown
+from mailauth.spf.record import MAX_STRING_OCTETS, Record
+from mailauth.spf.slips import mend_name, mend_pair, mend_word, nearly
+from mailauth.spf.terms import (
+    IP4_BITS,
+    IP6_BITS,
+    A,
+    All,
+    Include,
+    Ip4,
+    Ip6,
+    Mx,
+    Ptr,
+    Qualifier,
+    Redirect,
+    Term,
+    UnknownModifier,
+)  # fmt: skip
+
+MAX_RECORD_OCTETS = 450
+"""Name and text together, so that the answer fits a UDP packet of 512 octets. RFC 7208 section 3.4."""
+EDNS_OCTETS = 1232
+"""The UDP packets of today's resolvers; a longer answer is asked again by TCP."""
+MAPPED_BITS = IP6_BITS - IP4_BITS
+"""The prefix ::ffff:0:0/96 of IPv4-mapped addresses. RFC 4291 section 2.5.5.2."""
+
+
+class Severity(StrEnum):
+    """How bad it is, by what receivers do."""
+
+    ERROR = "error"
+    """Receivers give permerror, temperror or none in place of a result, to some clients or to all."""
+    WARNING = "warning"
+    """They give a result, but not the one that was meant, or not reliably."""
+    NOTE = "note"
+    """Nothing goes wrong; it may be done better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing about a record: where it is, what it is, what to do."""
+
+    severity: Severity
+    code: str
+    words: str
+    domain: str = ""
+    """Where the record stands; empty for the text that was given."""
+    start: int = 0
+    """The first character of it in the record."""
+    length: int = 0
+    """How many characters; 0: it is about the record as a whole."""
+    proposal: str = ""
+    """What to write in place of the term, or of the record where it is about the record; empty: no good guess."""
+    term: str = ""
+    """The term that it is in."""
+    record: str = ""
+    """The text of the record."""
+    path: tuple[tuple[str, str], ...] = ()
+    """The domains and terms by which the record is reached, from the first; empty for the first record itself."""
+    texts: tuple[str, ...] = ()
+    """Other texts that it is about: records that are discarded, or too many."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        values["severity"] = str(self.severity)
+        values["path"] = [{"domain": domain, "term": term} for domain, term in self.path]
+        return values | {"texts": list(self.texts)}
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a record in its place: a term, or what is wrong with it."""
+
+    start: int
+    text: str
+    found: Term | Problem
+
+    def finding(self, severity: Severity, code: str, words: str, proposal: str = "") -> Finding:
+        return Finding(severity, code, words, "", self.start, len(self.text), proposal, self.text)
+
+
+def lint_text(text: str, domain: str = "") -> list[Finding]:
+    """What can be said about a record without the DNS, in the order of the record."""
+    if not has_version(text):
+        return [_no_version(text, domain)]
+    words = [Word(*each) for each in parse_terms(text)]
+    findings = list(_errors(words))
+    for look in (_modifiers, _after_all, _unwise, _names, _networks, _duplicates, _covered):
+        findings += look(words)
+    findings.sort(key=lambda finding: finding.start)
+    if not any(isinstance(word.found, Problem) and _may_be_an_end(word.found) for word in words):
+        findings += _endless(words)
+    findings += _size(text, domain)
+    return [replace(finding, domain=domain, record=text) for finding in findings]
+
+
+def _no_version(text: str, domain: str) -> Finding:
+    mend = nearly(text.encode("utf-8", "surrogateescape"))
+    words, proposal = mend or ('a record begins with "v=spf1", followed by a blank or nothing', "")
+    length = max(1, len(text.split(" ", 1)[0]))
+    return Finding(Severity.ERROR, "no-version", words, domain, 0, length, proposal, record=text)
+
+
+# --- errors --------------------------------------------------------------------------------------------------------
+
+
+def _errors(words: Sequence[Word]) -> Iterator[Finding]:
+    """What is no term. RFC 7208 section 4.6: a permerror, wherever it stands."""
+    taken = -1
+    for index, word in enumerate(words):
+        if index <= taken or not isinstance(word.found, Problem):
+            continue
+        for first in (index - 1, index):
+            pair = words[max(first, 0) : first + 2]
+            if len(pair) == 2 and first > taken and (mend := _pair(*pair)):
+                taken = first + 1
+                length = pair[1].start + len(pair[1].text) - pair[0].start
+                term = f"{pair[0].text} {pair[1].text}"
+                yield Finding(Severity.ERROR, "torn-term", mend[0], "", pair[0].start, length, mend[1], term)
+                break
+        else:
+            yield _error(word.text, word.found)
+
+
+def _pair(first: Word, second: Word) -> tuple[str, str] | None:
+    """Two words that belong together: one is in error, the other is in error or a mechanism without its argument."""
+    lonely = isinstance(first.found, Problem) or (
+        isinstance(first.found, A | Mx | Ptr) and first.text.lstrip("+-?~").lower() in ("a", "mx", "ptr")
+    )
+    if not lonely or not (isinstance(second.found, Problem) or first.text in ("-", "+", "?", "~")):
+        return None
+    if ":" in second.text[1:] and mend_word(second.text) is not None:
+        return None  # a slip of its own
+    return mend_pair(first.text, second.text)
+
+
+def _error(word: str, problem: Problem) -> Finding:
+    mend = mend_word(word)
+    words = problem.words if mend is None else mend[0]
+    if problem.code == "bad-character" and mend is None:
+        words = _character(word) or words
+    proposal = "" if mend is None else mend[1]
+    return Finding(Severity.ERROR, problem.code, words, "", problem.start, problem.length, proposal, word)
+
+
+def _character(word: str) -> str:
+    """A character that no record may hold, by its look and name: an octet says nothing to an author."""
+    bad = next((char for char in word if not "\x21" <= char <= "\x7e"), "")
+    if not bad:
+        return ""
+    name = unicodedata.name(bad, "")
+    look = f"{bad} " if bad.isprintable() else ""
+    return f"{look}(U+{ord(bad):04X}{f', {name}' if name else ''}) is no character of a record"
+
+
+def _may_be_an_end(problem: Problem) -> bool:
+    """Whether a term in error is what the record should end with."""
+    word = problem.term.lower()
+    mend = mend_word(problem.term)
+    meant = "" if mend is None else mend[1]
+    return word.lstrip("+-?~").startswith(("all", "redirect")) or meant.endswith("all") or "redirect=" in meant
+
+
+# --- terms that do not do what they say ------------------------------------------------------------------------------
+
+_REPORTING = frozenset({"ra", "rp", "rr"})  # RFC 6652 section 3
+
+
+def _modifiers(words: Sequence[Word]) -> Iterator[Finding]:
+    """RFC 7208 section 6: unknown modifiers are ignored, so that a "=" in place of a ":" makes no error."""
+    for word in words:
+        if isinstance(word.found, UnknownModifier) and word.found.name.lower() not in _REPORTING:
+            mend = mend_word(word.text)
+            words_ = "receivers ignore it: no modifier has this name"
+            proposal = ""
+            if mend is not None:
+                words_, proposal = f"receivers ignore it: {mend[0]}", mend[1]
+            yield word.finding(Severity.WARNING, "ignored-modifier", words_, proposal)
+
+
+def _after_all(words: Sequence[Word]) -> Iterator[Finding]:
+    has_all = any(isinstance(word.found, All) for word in words)
+    ended = False
+    for word in words:
+        if ended and hasattr(word.found, "qualifier"):
+            yield word.finding(Severity.WARNING, "after-all", 'what stands behind "all" is ignored')
+        ended = ended or isinstance(word.found, All)
+        if isinstance(word.found, Redirect) and has_all:
+            yield word.finding(
+                Severity.WARNING, "ignored-redirect", 'it is ignored beside an "all" (RFC 7208 section 6.1)'
+            )
+
+
+def _unwise(words: Sequence[Word]) -> Iterator[Finding]:
+    for word in words:
+        match word.found:
+            case All(qualifier=Qualifier.PASS):
+                yield word.finding(Severity.WARNING, "pass-all", "everybody may send mail as this domain", "-all")
+            case All(qualifier=Qualifier.NEUTRAL):
+                says = "nobody is refused: receivers treat neutral like no record (RFC 7208 section 8.2)"
+                yield word.finding(Severity.NOTE, "neutral-all", says, "~all")
+            case Ptr():
+                says = "ptr is slow, and must not be published (RFC 7208 section 5.5)"
+                yield word.finding(Severity.WARNING, "ptr", says)
+            case term if "p" in _letters(term):
+                yield word.finding(Severity.WARNING, "ptr", _P_WORDS)
+
+
+_P_WORDS = "%{p} is slow, and must not be published (RFC 7208 section 7.3)"
+
+
+def _letters(term: Term | Problem) -> frozenset[str]:
+    spec = getattr(term, "domain_spec", None)
+    return frozenset() if spec is None else spec.letters
+
+
+# Free mail: the record of the service names its own servers, with which all of its users send.
+_FREE_MAIL = {
+    "gmail.com": "_spf.google.com", "googlemail.com": "_spf.google.com", "outlook.com": "spf.protection.outlook.com",
+    "hotmail.com": "spf.protection.outlook.com", "live.com": "spf.protection.outlook.com", "yahoo.com": "",
+    "ymail.com": "", "aol.com": "", "icloud.com": "", "me.com": "", "gmx.net": "", "gmx.de": "", "gmx.com": "",
+    "web.de": "", "mail.ru": "", "yandex.ru": "", "yandex.com": "", "qq.com": "", "163.com": "", "freemail.hu": "",
+}  # fmt: skip
+# Hosters of whom many customers share servers that let each of them send as any domain.
+_SHARED = frozenset({"websitewelcome.com", "secureserver.net", "bluehost.com", "hostgator.com", "mx.ovh.com"})
+
+
+def _names(words: Sequence[Word]) -> Iterator[Finding]:
+    """Names that no domain has, and those that say more than their author wants."""
+    for word in words:
+        spec = getattr(word.found, "domain_spec", None)
+        if spec is None or spec.letters:
+            continue
+        name = str(spec).lower().removesuffix(".")
+        if "%" not in name and not is_hostname(name):
+            words_, proposal = mend_name(word.text) or ("no domain has such a name", "")
+            yield word.finding(Severity.WARNING, "odd-name", words_, proposal)
+        if isinstance(word.found, Include | Redirect) and name in _FREE_MAIL:
+            instead = _FREE_MAIL[name]
+            says = f"every user of the free-mail service {name} may send as this domain"
+            yield word.finding(Severity.WARNING, "free-mail", says, f"include:{instead}" if instead else "")
+        if isinstance(word.found, Include | Redirect) and name in _SHARED:
+            says = f"every customer on the shared servers of {name} may send as this domain (RFC 7208 section 11.4)"
+            yield word.finding(Severity.NOTE, "shared-servers", says)
+
+
+# --- networks ----------------------------------------------------------------------------------------------------
+
+# RFC 6890 and its successors: addresses from which no mail comes over the Internet. Those for documentation are not
+# here: what is in a document may be linted, too.
+PRIVATE: tuple[IPv4Network | IPv6Network, ...] = tuple(
+    map(
+        ip_network,
+        (
+            "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+            "192.168.0.0/16", "224.0.0.0/3", "::/127", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
+        ),
+    )
+)  # fmt: skip
+
+
+def private_network(address: int, length: int, family: int) -> str:
+    """The private or reserved network that all of a network lies in; empty if there is none."""
+    bits = IP4_BITS if family == 4 else IP6_BITS
+    for private in PRIVATE:
+        if private.version == family and length >= private.prefixlen:
+            if address >> bits - private.prefixlen == int(private.network_address) >> bits - private.prefixlen:
+                return str(private)
+    return ""
+
+
+def _networks(words: Sequence[Word]) -> Iterator[Finding]:
+    for word in words:
+        term = word.found
+        if not isinstance(term, Ip4 | Ip6):
+            continue
+        bits, family = (IP4_BITS, 4) if isinstance(term, Ip4) else (IP6_BITS, 6)
+        network = term.address >> bits - term.prefix_length << bits - term.prefix_length
+        if network != term.address:
+            proposal = str(type(term)(term.qualifier, network, term.prefix_length))
+            says = f"the address has bits behind its prefix of {term.prefix_length}"
+            yield word.finding(Severity.NOTE, "host-bits", says, proposal)
+        if family == 6 and term.address >> IP4_BITS == 0xFFFF and term.prefix_length >= MAPPED_BITS:
+            # RFC 7208 section 5: such clients are looked for as IPv4.
+            proposal = str(Ip4(term.qualifier, term.address & 0xFFFF_FFFF, term.prefix_length - MAPPED_BITS))
+            says = "an IPv4-mapped address never matches: such clients count as IPv4"
+            yield word.finding(Severity.WARNING, "mapped", says, proposal)
+        elif private := private_network(term.address, term.prefix_length, family):
+            says = f"no client on the Internet has such an address: {private} is private or reserved"
+            yield word.finding(Severity.WARNING, "private", says)
+
+
+def _duplicates(words: Sequence[Word]) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for word in words:
+        if isinstance(word.found, Problem | UnknownModifier | All):
+            continue
+        text = str(word.found).lower()
+        if text in seen:
+            yield word.finding(Severity.WARNING, "duplicate", "this term stands in the record twice")
+        seen.add(text)
+
+
+def _covered(words: Sequence[Word]) -> Iterator[Finding]:
+    """Networks inside an earlier network never match."""
+    first_of: dict[tuple[int, int], tuple[int, Word]] = {}
+    for position, word in enumerate(words):
+        if isinstance(word.found, Ip4 | Ip6):
+            first_of.setdefault(network_range(word.found), (position, word))
+    # From left to right, wider ones first: what is open around a network forms a stack, no deeper than an address
+    # has bits.
+    around: list[tuple[int, int, Word]] = []
+    for (first, behind), (position, word) in sorted(first_of.items(), key=lambda item: (item[0][0], -item[0][1])):
+        while around and around[-1][0] <= first:
+            around.pop()
+        earlier = [other for _, other_position, other in around if other_position < position]
+        if earlier:
+            yield word.finding(Severity.WARNING, "covered", f"{shown(earlier[0].text)} covers this already")
+        around.append((behind, position, word))
+
+
+# --- the record as a whole -----------------------------------------------------------------------------------------
+
+
+def _endless(words: Sequence[Word]) -> Iterator[Finding]:
+    if not any(isinstance(word.found, All | Redirect) for word in words):
+        says = 'without "all" or redirect, everybody else gets neutral (RFC 7208 section 4.7)'
+        yield Finding(Severity.WARNING, "no-all", says, proposal="-all")
+
+
+def _size(text: str, domain: str) -> Iterator[Finding]:
+    octets = len(text.encode("utf-8", "surrogateescape"))
+    if octets > MAX_STRING_OCTETS:
+        says = f"{octets} octets: in the zone it must be split into strings of at most {MAX_STRING_OCTETS}"
+        yield Finding(Severity.NOTE, "long-string", says)
+    size = octets + len(domain)
+    if size > MAX_RECORD_OCTETS:
+        severity = Severity.NOTE if size <= EDNS_OCTETS - 100 else Severity.WARNING
+        says = f"{size} octets with its name; up to {MAX_RECORD_OCTETS} fit any UDP answer (RFC 7208 section 3.4)"
+        yield Finding(severity, "long-record", says)
+
+
+def is_valid(text: str) -> bool:
+    """Whether receivers can read it."""
+    try:
+        Record.parse(text)
+    except RecordError:
+        return False
+    return True

@@ -1,0 +1,369 @@
+"""What authors write for what they mean: mends for words that are no terms, and for TXT records that are nearly SPF.
+
+Guesses for people; a guess is given only if it is valid. What a record means is never decided here.
+"""
+
+# SECURITY: the words come from TXT records. Each is looked at with patterns that run over it once, after it was cut to
+# `MAX_WORD` characters; longer ones are no slip of a person's.
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from ipaddress import IPv4Address, IPv4Network, summarize_address_range
+from typing import TypeAlias
+
+from mailauth.spf.parse import VERSION, has_version, parse_term
+from mailauth.spf.problem import RecordError, TermError
+from mailauth.spf.record import Record
+from mailauth.spf.terms import UnknownModifier
+
+MAX_WORD = 300
+MAX_TEXT = 2_000
+"""Characters of a TXT record that is looked at for being nearly an SPF record."""
+
+Mend: TypeAlias = tuple[str, str]
+"""Why it is wrong, in words, and what to write instead."""
+
+# Word processors and web pages put these for the plain ones.
+_TYPOGRAPHIC = str.maketrans(
+    dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d", "-")
+    | dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02", '"')
+    | dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\uff07", "'")
+    | dict.fromkeys("\u00a0\u2002\u2003\u2009\u202f\u3000", " ")
+    | dict.fromkeys("\ufeff\u200b\u200c\u200d\u2060", "")
+    | {"\uff1a": ":", "\uff1d": "=", "\uff0e": ".", "\uff0f": "/", "\u223c": "~", "\u02dc": "~"}
+)
+_ODD = re.compile("[\u0080-\U0010ffff]")
+
+_WITH_ARGUMENT = "include|exists|ip4|ip6|ptr|mx|a"
+# In front of these a blank may be missing; no name or address holds their ":" or "=".
+_GLUED = re.compile(r"(?<=[a-z0-9.\]])(?=[-+?~]?(?:(?:include|exists|ip4|ip6):|redirect=))", re.IGNORECASE)
+_GLUED_ALL = re.compile(r"(?i)(.*[^-+?~:=])([-+?~]all)\Z")
+_DOTTED = r"\d{1,3}(?:\.\d{1,3}){3}"
+_IS_IP4 = re.compile(rf"{_DOTTED}(?:/\d+)?\Z")
+_IS_IP6 = re.compile(r"(?=(?:[^:]*:){2})[0-9A-Fa-f:.]+(?:/\d+)?\Z")
+_IS_HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]*\.?\Z")
+_NAMED = re.compile(r"([-+?~]?)([A-Za-z]+[46]?)([:=])(.*)\Z")
+_UNNAMED = re.compile(
+    rf"([-+?~]?)(include|exists|redirect|ip[46])[.;,]?([A-Za-z0-9_][^:=]*|{_DOTTED}.*)\Z", re.IGNORECASE
+)
+
+_ALIASES = {
+    "in": "include", "inc": "include", "incl": "include", "includes": "include", "included": "include",
+    "p": "ptr", "ipv4": "ip4", "ipv6": "ip6", "ip": "ip4", "i4": "ip4", "i6": "ip6", "4": "ip4", "exist": "exists",
+    "host": "a", "aaaa": "a", "redir": "redirect",
+}  # fmt: skip
+_NAMES = ("all", "include", "exists", "ip4", "ip6", "ptr", "mx", "a", "redirect", "exp")
+_SIGN_OF = {"deny": "-", "fail": "-", "-": "-", "softfail": "~", "~": "~", "neutral": "?", "?": "?", "unknown": "?"}
+
+
+def mend_word(word: str) -> Mend | None:
+    """What a word that is no term, or that receivers ignore, was probably meant to be; None without a good guess."""
+    if len(word) > MAX_WORD:
+        return None
+    mended, reasons = word, dict[str, None]()
+    # A slip may hide another one: each mend is tried on what the last one made of the word.
+    for _ in range(4):
+        if are_terms(mended):
+            return ("; ".join(reasons), mended) if mended != word else None
+        if " " in mended:
+            return _each_mended(mended, reasons)
+        found = next((mend for rule in _RULES if (mend := rule(mended)) is not None), None)
+        if found is None:
+            return None
+        reasons[found[0]] = None
+        mended = found[1]
+    return None
+
+
+def _each_mended(text: str, reasons: dict[str, None]) -> Mend | None:
+    words = []
+    for word in text.split():
+        mend = ("", word) if are_terms(word) else mend_word(word)
+        if mend is None:
+            return None
+        reasons |= {mend[0]: None} if mend[0] else {}
+        words.append(mend[1])
+    return "; ".join(reasons), " ".join(words)
+
+
+def mend_name(word: str) -> Mend | None:
+    """The same for a valid term whose name is none that a domain has: ``include:*.example.org``, ``a:x.org,y.org``."""
+    mend = _argument(word) if len(word) <= MAX_WORD else None
+    return mend if mend is not None and are_terms(mend[1]) else None
+
+
+def are_terms(text: str) -> bool:
+    """Whether these words are valid terms that receivers do not ignore; nothing at all is fine."""
+    try:
+        return not any(isinstance(parse_term(word), UnknownModifier) for word in text.split(" ") if word)
+    except TermError:
+        return False
+
+
+def mend_pair(first: str, second: str) -> Mend | None:
+    """What two words were meant to be that a blank tears apart: ``include: x``, ``ip4 192.0.2.1``, ``- all``."""
+    if len(first) + len(second) > MAX_WORD:
+        return None
+    if first in ("-", "+", "?", "~") and are_terms(first + second):
+        return "a blank stands behind the qualifier", first + second
+    match = re.match(rf"(?i)([-+?~]?)({_WITH_ARGUMENT}|redirect|exp)([:=]?)\Z", first)
+    if match is None:
+        return None
+    sign, name, colon = match.groups()
+    argument = second.strip(":=;,")
+    if not (_IS_HOST.match(argument) or _IS_IP4.match(argument) or _IS_IP6.match(argument) or "%{" in argument):
+        return None
+    joined = f"{sign}{name}{'=' if name.lower() in ('redirect', 'exp') else ':'}{second.lstrip(':=')}"
+    mend = ("", joined) if are_terms(joined) else mend_word(joined)
+    if mend is None:
+        return None
+    return ("a blank stands behind the colon" if colon else "the colon is missing"), mend[1]
+
+
+# --- the rules, in the order in which they are tried -----------------------------------------------------------------
+
+
+def _characters(word: str) -> Mend | None:
+    plain = word.translate(_TYPOGRAPHIC)
+    if plain != word:
+        odd = ", ".join(dict.fromkeys(char for char in _ODD.findall(word) if char.translate(_TYPOGRAPHIC) != char))
+        return f"{odd} is no character of a record" if odd.isprintable() else "invisible characters", plain
+    if any(quote in word for quote in "\"'`"):
+        return "quotes do not belong into a record", re.sub("[\"'`]", "", word)
+    if "\t" in word:
+        return "a tab separates no terms", word.replace("\t", " ")
+    bare = word.strip(";,")
+    if bare != word:
+        return "only blanks separate terms", bare
+    if re.match(r"(?i)v[=:]spf\d?\Z", word):
+        return "the version stands twice", ""
+    return None
+
+
+def _blanks(word: str) -> Mend | None:
+    if " " in word:
+        return None
+    match = _GLUED_ALL.match(word)
+    if match is not None:
+        return f"a blank is missing before {match[2]}", f"{match[1]} {match[2]}"
+    split = _GLUED.sub(" ", word)
+    if split != word:
+        return "a blank is missing between two terms", split
+    return None
+
+
+def _all(word: str) -> Mend | None:
+    match = re.match(r"(?i)(?:all|default)[:=]([-~?]|[a-z]+)\Z", word)
+    if match is not None and match[1].lower() in _SIGN_OF:
+        return "the qualifier stands in front of all", f"{_SIGN_OF[match[1].lower()]}all"
+    match = re.match(r"(?i)([-~?+])\1+all\Z", word) or re.match(r"(?i)([-~?+]?)(?:al|alll|a11)\Z", word)
+    if match is not None:
+        return "the mechanism is called all", f"{match[1]}all"
+    match = re.match(r"(?i)all([-~?+])\Z", word)
+    return None if match is None else ("the qualifier stands in front of all", f"{match[1]}all")
+
+
+def _name(word: str) -> Mend | None:
+    match = _NAMED.match(word)
+    if match is None:
+        return _no_name(word)
+    sign, name, colon, argument = match.groups()
+    known = name.lower()
+    if known not in _NAMES:
+        known = _ALIASES.get(known) or next(iter(get_close_matches(known, _NAMES, n=1, cutoff=0.7)), "")
+        if known == "ip4" and _IS_IP6.match(argument):
+            known = "ip6"
+        # Modifiers may have any name.
+        if not known or (colon == "=" and name.lower() not in _ALIASES):
+            return None
+        return f"no mechanism is called {name}", f"{sign}{known}:{argument}"
+    right = "=" if known in ("redirect", "exp") else ":"
+    if colon != right:
+        kind = "modifier" if right == "=" else "mechanism"
+        return f'{known} is a {kind}: "{right}" stands behind its name', f"{sign}{name}{right}{argument}"
+    if sign and right == "=":
+        return "a modifier has no qualifier", word[1:]
+    return None
+
+
+def _no_name(word: str) -> Mend | None:
+    sign, bare = (word[0], word[1:]) if word[:1] in ("-", "+", "?", "~") else ("", word)
+    if _IS_IP4.match(bare):
+        return "an address needs its mechanism", f"{sign}ip4:{bare}"
+    if _IS_IP6.match(bare):
+        return "an address needs its mechanism", f"{sign}ip6:{bare}"
+    match = _UNNAMED.match(word)
+    if match is not None:
+        sign, name, argument = match.groups()
+        return "the colon is missing", f"{sign}{name}{'=' if name.lower() == 'redirect' else ':'}{argument}"
+    if _IS_HOST.match(bare):
+        return "a name needs its mechanism: a: for its addresses, include: for its record", f"{sign}a:{bare}"
+    return None
+
+
+def _argument(word: str) -> Mend | None:
+    match = _NAMED.match(word)
+    if match is None:
+        return None
+    sign, name, colon, argument = match.groups()
+    head = f"{sign}{name}{colon}"
+    if argument[:1] in (":", "="):
+        return f'"{colon}" stands twice', head + argument[1:]
+    kind = name.lower()
+    found = _network(kind, argument) if kind in ("ip4", "ip6") else _host(kind, argument)
+    if found is None:
+        return None
+    words, mended = found
+    return words, " ".join(f"{sign}{each}" if ":" in each else head + each for each in mended)
+
+
+def _network(kind: str, argument: str) -> tuple[str, list[str]] | None:
+    """What is wrong with an address, and the arguments, or whole terms, in its place."""
+    parts = [part for part in re.split("[,;]", argument) if part]
+    if len(parts) > 1 or argument.endswith((",", ";")):
+        return "each network needs a term of its own", [f"{kind}:{part}" for part in parts]
+    mask = re.match(rf"({_DOTTED})/({_DOTTED})\Z", argument)
+    if kind == "ip4" and mask is not None and (masked := _mask_length(mask[2])) is not None:
+        return "a prefix length stands behind the slash, no mask", [f"{mask[1]}/{masked}"]
+    ends = re.match(rf"({_DOTTED})-({_DOTTED})\Z", argument)
+    if kind == "ip4" and ends is not None and (inside := _range(ends[1], ends[2])):
+        return "networks are written with a prefix length", [str(net).removesuffix("/32") for net in inside]
+    if kind == "ip4" and _IS_IP6.match(argument):
+        return "this is an IPv6 address", [f"ip6:{argument}"]
+    if kind == "ip6" and _IS_IP4.match(argument):
+        return "this is an IPv4 address", [f"ip4:{argument}"]
+    address, slash, length = argument.partition("/")
+    if slash and (not length or (length.isdigit() and length != length.lstrip("0") and int(length))):
+        return "the prefix length is wrong", [f"{address}/{length.lstrip('0')}" if length else address]
+    if _IS_HOST.match(argument):
+        return f"{kind} takes no name; a: does", [f"a:{argument}"]
+    if kind == "ip4" and slash and re.match(_DOTTED + r"\Z", address) and length.isdigit() and int(length[:4]) > 32:
+        return "a prefix length is at most 32 here", [f"{address}/32" if length != "64" else address]
+    short = re.match(r"(\d{1,3}(?:\.\d{1,3}){0,2})\.?(?:/(\d+))?\Z", argument)
+    if kind == "ip4" and short is not None:
+        given = short[1].split(".")
+        zeros = ".".join(given + ["0"] * (4 - len(given)))
+        return "an IPv4 address has four parts (RFC 7208 section 5.6)", [f"{zeros}/{short[2] or 8 * len(given)}"]
+    stars = re.match(r"((?:\d{1,3}\.){1,3})\*(?:\.\*)*\Z", argument)
+    if kind == "ip4" and stars is not None:
+        given = stars[1].rstrip(".").split(".")
+        return "a network has a prefix length", [".".join(given + ["0"] * (4 - len(given))) + f"/{8 * len(given)}"]
+    return None
+
+
+def _mask_length(mask: str) -> int | None:
+    try:
+        return IPv4Network(f"0.0.0.0/{mask}").prefixlen
+    except ValueError:
+        return None
+
+
+def _range(first: str, last: str) -> list[IPv4Network]:
+    try:
+        return list(summarize_address_range(IPv4Address(first), IPv4Address(last)))[:8]
+    except ValueError:
+        return []
+
+
+def _host(kind: str, argument: str) -> tuple[str, list[str]] | None:
+    """The same for the argument of a term that takes a name."""
+    if kind != "exp" and _IS_IP4.match(argument):
+        return f"{kind} takes a name, no address", [f"ip4:{argument}"]
+    if kind != "exp" and _IS_IP6.match(argument):
+        return f"{kind} takes a name, no address", [f"ip6:{argument}"]
+    if "," in argument:
+        parts = [part for part in argument.split(",") if part]
+        return "each name needs a term of its own", [f"{kind}:{part}" for part in parts]
+    link = re.match(r"(?i)(?:https?|mailto|spf)://?([^/\s]+)/?\Z", argument) or re.match(r"[^@]+@(.+)\Z", argument)
+    if link is not None:
+        return "a domain stands here, nothing else", [link[1]]
+    macro = re.sub(r"%?[({<]([slodiphv]\d*r?)[)}>]", r"%{\1}", argument)
+    if macro != argument:
+        return "a macro is written %{letter}", [macro]
+    bare = re.sub(r"\A(?:\*\.|\.+)|(?<=\.)\.+", "", argument)
+    if bare != argument:
+        return "this is no name of a domain", [bare]
+    return None
+
+
+_RULES: Sequence[Callable[[str], Mend | None]] = (_characters, _all, _blanks, _name, _argument)
+
+
+# --- records that are none -------------------------------------------------------------------------------------------
+
+_SENDER_ID = re.compile(r"(?i)spf2\.0/[a-z,]+")
+# What people write for "v=spf1", with what stands around it.
+_VERSION_MEANT = re.compile(
+    r"(?i)(?:spf\s*[:=]\s*)?(?:v\s*[=:-]?\s*)?(?:spf|sfp|psf)\s*v?[1i]?(?:\.0)?(?![0-9a-z_.])[\s;,:.|]*"
+    r"|v=spf1(?=[-+?~]?(?:include:|ip4:|ip6:|exists:|redirect=|mx|a\b|all))"
+)
+_HINT = re.compile(rb"(?i)spf|sfp|psf")
+
+
+def nearly(octets: bytes) -> Mend | None:
+    """Why a TXT record is no SPF record (RFC 7208 section 4.5) though it was meant as one, and what to write.
+
+    None for a record of something else, and for one that has the version. What to write is empty without a good guess.
+    """
+    if len(octets) > MAX_TEXT or not _HINT.search(octets[:24]):
+        return None
+    text = decoded(octets)
+    if has_version(text):
+        return None
+    if _SENDER_ID.match(text):
+        words = "a Sender ID record (RFC 4406), which SPF does not read"
+        return words, _mended(_SENDER_ID.sub("", text, count=1).strip())
+    plain = text.translate(_TYPOGRAPHIC)
+    bare = plain.strip().strip("\"'`").lstrip()
+    match = _VERSION_MEANT.match(bare) or re.match(r"(?i)v=spf[\w.]*", bare)
+    if match is None:
+        return None
+    mended = _mended(bare[match.end() :])
+    if not mended and not bare.lower().startswith("v=spf"):
+        return None
+    return _why_no_record(text, plain, bare), mended
+
+
+def _why_no_record(text: str, plain: str, bare: str) -> str:
+    if text[:1] == "\ufeff":
+        return "a byte-order mark stands before the version"
+    if plain.strip()[:1] in ('"', "'", "`"):
+        return "the quotes are part of the text"
+    if plain[:1].isspace():
+        return "a blank stands before the version"
+    if bare.lower().startswith(VERSION):
+        behind = plain[len(VERSION) : len(VERSION) + 1]
+        if behind == "\t":
+            return "a tab stands behind the version, where only a blank may"
+        if behind.isdigit() or behind == ".":
+            return f'the version is not exactly "{VERSION}"'
+        if behind.isalpha() or behind in "-+?~":
+            return "the blank behind the version is missing, as where strings are put together without one"
+        shown = behind if behind.isprintable() and behind != " " else f"U+{ord(text[len(VERSION)]):04X}"
+        return f'"{shown}" stands behind the version, where only a blank may'
+    return f'it does not begin with "{VERSION}"'
+
+
+def _mended(rest: str) -> str:
+    """A valid record of these words, as they stand or mended; empty if they cannot be."""
+    words = []
+    for word in rest.strip().rstrip("\"'`").split():
+        mend = None if are_terms(word) else mend_word(word)
+        words += (word if mend is None else mend[1]).split()
+    text = " ".join([VERSION, *words])
+    try:
+        record = Record.parse(text)
+    except RecordError:
+        return ""
+    return text if record.terms else ""
+
+
+def decoded(octets: bytes) -> str:
+    """A TXT record as its author sees it: UTF-8 if it is, else an octet a character."""
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")
