@@ -47,6 +47,13 @@ def parse(text: str) -> None:
         lambda n: "v=spf1 " + "x=" * (n // 2),
         lambda n: "v=spf1 " + "redirect=a.b " * (n // 13),
         lambda n: "v=spf1 " + "exp=a.b redirect=a.b " * (n // 21),
+        lambda n: "v=spf1 " + "- all " * (n // 6),
+        lambda n: "v=spf1 " + "include: a.b " * (n // 13),
+        lambda n: "v=spf1 " + "ip4=1.2.3.4 " * (n // 12),
+        lambda n: "v=spf1 " + "ip4:1.2.3.4,ip4:1.2.3 " * (n // 22),
+        lambda n: "v=spf1 " + "ip4:" + "1.2.3.4," * (n // 8),
+        lambda n: "v=spf1 " + "include:a.b" * (n // 11),
+        lambda n: "v=spf1 include:" + "*." * (n // 2) + "org",
     ],
 )
 @pytest.mark.parametrize("work", [parse, lint_text])

@@ -8,7 +8,7 @@ Advice for authors; what a record means is decided by the evaluation. `mailauth.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -23,12 +23,10 @@ from mailauth.spf.slips import mend_name, mend_pair, mend_word, nearly
 from mailauth.spf.terms import (
     IP4_BITS,
     IP6_BITS,
-    A,
     All,
     Include,
     Ip4,
     Ip6,
-    Mx,
     Ptr,
     Qualifier,
     Redirect,
@@ -107,11 +105,24 @@ def lint_text(text: str, domain: str = "") -> list[Finding]:
     findings = list(_errors(words))
     for look in (_modifiers, _after_all, _unwise, _names, _networks, _duplicates, _covered):
         findings += look(words)
-    findings.sort(key=lambda finding: finding.start)
-    if not any(isinstance(word.found, Problem) and _may_be_an_end(word.found) for word in words):
+    findings.sort(key=lambda finding: (finding.start, finding.code != "torn-term"))
+    findings = list(_whole_terms(findings))
+    ended = any(finding.proposal.endswith("all") for finding in findings if finding.code in ("odd-name", "torn-term"))
+    if not ended and not any(isinstance(word.found, Problem) and _may_be_an_end(word.found) for word in words):
         findings += _endless(words)
     findings += _size(text, domain)
     return [replace(finding, domain=domain, record=text) for finding in findings]
+
+
+def _whole_terms(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Without what is said of the parts of a term that is torn."""
+    behind = 0
+    for finding in findings:
+        if finding.code == "torn-term":
+            behind = finding.start + finding.length
+        elif finding.start < behind:
+            continue
+        yield finding
 
 
 def _no_version(text: str, domain: str) -> Finding:
@@ -143,11 +154,10 @@ def _errors(words: Sequence[Word]) -> Iterator[Finding]:
 
 
 def _pair(first: Word, second: Word) -> tuple[str, str] | None:
-    """Two words that belong together: one is in error, the other is in error or a mechanism without its argument."""
-    lonely = isinstance(first.found, Problem) or (
-        isinstance(first.found, A | Mx | Ptr) and first.text.lstrip("+-?~").lower() in ("a", "mx", "ptr")
-    )
-    if not lonely or not (isinstance(second.found, Problem) or first.text in ("-", "+", "?", "~")):
+    """What two words were meant to be that belong together; both are in error, but for an "all" behind its sign."""
+    if not isinstance(first.found, Problem):
+        return None
+    if not isinstance(second.found, Problem) and first.text not in ("-", "+", "?", "~"):
         return None
     if ":" in second.text[1:] and mend_word(second.text) is not None:
         return None  # a slip of its own
@@ -252,8 +262,9 @@ def _names(words: Sequence[Word]) -> Iterator[Finding]:
         if spec is None or spec.letters:
             continue
         name = str(spec).lower().removesuffix(".")
-        if "%" not in name and not is_hostname(name):
-            words_, proposal = mend_name(word.text) or ("no domain has such a name", "")
+        mend = mend_name(word.text)
+        if "%" not in name and (mend is not None or not is_hostname(name)):
+            words_, proposal = mend or ("no domain has such a name", "")
             yield word.finding(Severity.WARNING, "odd-name", words_, proposal)
         if isinstance(word.found, Include | Redirect) and name in _FREE_MAIL:
             instead = _FREE_MAIL[name]

@@ -55,7 +55,8 @@ class LintReport:
     """How many of them find nothing, for an IPv4 client."""
     void_lookups_ip6: int = 0
     complete: bool = True
-    """Whether all of the tree was looked at: no include depends on the client, and it is not too large."""
+    """Whether all of the tree was looked at: nothing in it that may be an error depends on the client, and it is not
+    too large."""
 
     @property
     def record(self) -> str | None:
@@ -141,7 +142,7 @@ def _lint(domain: str, text: str | None) -> Plan[LintReport]:
         answer = yield Question(domain, "SPF")
         old = [octets for octets in answer.texts if has_version(decoded(octets))] if answer.found else []
     findings = [*_of_no_record(tree, old), *_Linter(found).findings()] if tree.failure else _Linter(found).findings()
-    complete = not found.truncated and not any(finding.code == "not-followed" for finding in findings)
+    complete = not found.truncated and not any(map(_hides_errors, _evaluated(tree)))
     return LintReport(
         domain, tree, tuple(findings), max(found.total.values()), found.voids[4], found.voids[6], complete
     )
@@ -276,7 +277,7 @@ class _Linter:
     def of_term(self, record: TreeRecord, term: TreeTerm, ours: bool) -> Iterator[Finding]:
         if term.failure:
             yield self.failure(term)
-        elif ours and is_mechanism(term.term) and not term.families and not _behind_all(record, term):
+        elif ours and is_mechanism(term.term) and not term.families and not _at_end(record, term):
             words = "nobody comes to it: the terms before it match everybody"
             yield Finding(Severity.WARNING, "unreachable", words)
         elif isinstance(term.term, Include | Redirect) and term.hidden:
@@ -337,7 +338,9 @@ class _Linter:
         adds_nobody = isinstance(term.term, Include) and term.certain and not term.matches
         if adds_nobody and term.passes and record is self.tree:
             yield Finding(Severity.NOTE, "adds-nobody", "it authorises nobody whom the terms before it do not")
-        if term.passes and not isinstance(term.term, All) and record is self.tree and (many := _many(term.matches)):
+        if isinstance(term.term, All) or record is not self.tree or self.tree.passes == EVERYBODY:
+            return
+        if term.passes and (many := _many(term.matches)):
             yield Finding(Severity.WARNING, "broad", f"{many} may send as this domain by this term")
 
     def of_whole(self, record: TreeRecord) -> Iterator[Finding]:
@@ -422,6 +425,11 @@ class _Linter:
             yield self.whole(Severity.WARNING, "broad", f"{many} may send as this domain")
 
 
+def _hides_errors(term: TreeTerm) -> bool:
+    """Whether what it asks depends on the client, so that it may be an error to some: no record, too many MX hosts."""
+    return bool(term.hidden) and isinstance(term.term, Include | Redirect | Mx)
+
+
 def _void(term: TreeTerm, family: int) -> bool:
     return family in term.void or term.may_be_void
 
@@ -435,8 +443,10 @@ def _evaluated(record: TreeRecord) -> Iterator[TreeTerm]:
             yield from _evaluated(term.record)
 
 
-def _behind_all(record: TreeRecord, term: TreeTerm) -> bool:
-    return any(isinstance(other.term, All) and other.start < term.start for other in record.terms)
+def _at_end(record: TreeRecord, term: TreeTerm) -> bool:
+    return isinstance(term.term, All) or any(
+        isinstance(other.term, All) and other.start < term.start for other in record.terms
+    )
 
 
 def _failed_outcome(term: TreeTerm) -> str:

@@ -8,6 +8,7 @@ What a term does to the clients that come to it, all of them at once. Numbers on
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, summarize_address_range
@@ -39,17 +40,33 @@ def union(ranges: Iterable[tuple[int, int]]) -> Ranges:
 
 def either(one: Ranges, other: Ranges) -> Ranges:
     """What lies in one of them, or in both."""
+    if not one or not other:
+        return one or other
     return _combined(one, other, lambda in_one, in_other: in_one or in_other)
 
 
 def both(one: Ranges, other: Ranges) -> Ranges:
     """What lies in both."""
+    if not one or not other or one[-1] <= other[0] or other[-1] <= one[0]:
+        return NOBODY
+    if len(one) == 2 or len(other) == 2:
+        (first, behind), many = (one, other) if len(one) == 2 else (other, one)
+        return _cut(many, first, behind)
     return _combined(one, other, lambda in_one, in_other: in_one and in_other)
 
 
 def without(one: Ranges, other: Ranges) -> Ranges:
     """What lies in the first only."""
+    if not one or not other or one[-1] <= other[0] or other[-1] <= one[0]:
+        return one
     return _combined(one, other, lambda in_one, in_other: in_one and not in_other)
+
+
+def _cut(ranges: Ranges, first: int, behind: int) -> Ranges:
+    """What lies in one range."""
+    begin, end = bisect_right(ranges, first), bisect_left(ranges, behind)
+    inside = ranges[begin:end]
+    return ((first,) if begin & 1 else ()) + inside + ((behind,) if end & 1 else ())
 
 
 def _combined(one: Ranges, other: Ranges, keep: Callable[[bool, bool], bool]) -> Ranges:

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Network, summarize_address_range
 from typing import TypeAlias
 
+from mailauth.mail.names import to_ascii
 from mailauth.spf.parse import VERSION, has_version, parse_term
 from mailauth.spf.problem import RecordError, TermError
 from mailauth.spf.record import Record
@@ -91,7 +92,7 @@ def _each_mended(text: str, reasons: dict[str, None]) -> Mend | None:
 
 def mend_name(word: str) -> Mend | None:
     """The same for a valid term whose name is none that a domain has: ``include:*.example.org``, ``a:x.org,y.org``."""
-    mend = _argument(word) if len(word) <= MAX_WORD else None
+    mend = (_blanks(word) or _argument(word)) if len(word) <= MAX_WORD else None
     return mend if mend is not None and are_terms(mend[1]) else None
 
 
@@ -140,6 +141,11 @@ def _characters(word: str) -> Mend | None:
         return "only blanks separate terms", bare
     if re.match(r"(?i)v[=:]spf\d?\Z", word):
         return "the version stands twice", ""
+    if not word.isascii():
+        head, colon, name = word.partition("=" if word.lower().startswith(("redirect", "exp")) else ":")
+        ascii_name = to_ascii(name) if head.isascii() else None
+        if ascii_name is not None:
+            return "a domain stands in a record as A-labels (RFC 8616 section 4)", head + colon + ascii_name
     return None
 
 
@@ -225,6 +231,9 @@ def _network(kind: str, argument: str) -> tuple[str, list[str]] | None:
     parts = [part for part in re.split("[,;]", argument) if part]
     if len(parts) > 1 or argument.endswith((",", ";")):
         return "each network needs a term of its own", [f"{kind}:{part}" for part in parts]
+    literal = re.match(r"\[(?:IPv6:)?([0-9A-Fa-f:.]+)\](/\d+)?\Z", argument)
+    if literal is not None:
+        return "no brackets stand around an address", [literal[1] + (literal[2] or "")]
     mask = re.match(rf"({_DOTTED})/({_DOTTED})\Z", argument)
     if kind == "ip4" and mask is not None and (masked := _mask_length(mask[2])) is not None:
         return "a prefix length stands behind the slash, no mask", [f"{mask[1]}/{masked}"]

@@ -75,6 +75,8 @@ class _OpenTerm:
     void: tuple[int, ...] = ()
     may_be_void: bool = False
     can_match: Ranges = NOBODY
+    doubtful: bool = False
+    """Whether who matches depends on more than the address."""
     failure: str = ""
     hidden: str = ""
     questions: list[TraceQuestion] = field(default_factory=list)
@@ -101,15 +103,30 @@ class _Branch:
     """Whether its "exp" is used: not that of an included record (RFC 7208 section 6.2)."""
     terms: list[TreeTerm] = field(default_factory=list)
     passes: Ranges = NOBODY
+    surely: Ranges = NOBODY
+    sure: bool = True
+    """Whether no term that depends on the client can have decided otherwise than pass."""
+    doubtful: bool = False
     result: Result | None = None
+
+    def match(self, who: Ranges, passing: Ranges) -> Ranges:
+        """These clients match, and these of them pass; those who come here and match."""
+        matches, passing = both(who, self.reach), both(passing, self.reach)
+        self.passes = either(self.passes, passing)
+        if self.sure:
+            self.surely = either(self.surely, passing)
+        self.reach = without(self.reach, matches)
+        return matches
 
     def take(self, term: _OpenTerm, qualifier: Qualifier | None) -> None:
         """A term was looked at; those who match it go no further."""
-        matches = both(term.can_match, self.reach)
-        if qualifier is Qualifier.PASS:
-            self.passes = either(self.passes, matches)
-        self.reach = without(self.reach, matches)
-        self.terms.append(term.closed(matches))
+        shown = both(term.can_match, self.reach)
+        sure = term.can_match if term.record is None else term.record.surely
+        passes = qualifier is Qualifier.PASS
+        self.match(sure, term.can_match if passes else NOBODY)
+        self.terms.append(term.closed(shown))
+        self.doubtful |= term.doubtful
+        self.sure &= passes or not term.doubtful
         if self.result is None:
             self.result = term.result
 
@@ -293,7 +310,10 @@ class Survey(Evaluation):
         result = (branch.result if record is not None else Result.PERMERROR) if self.for_client else None
         # RFC 7208 section 6.1: a redirect is evaluated last, wherever it stands; it is shown in its place.
         terms = tuple(sorted(branch.terms, key=lambda term: term.start))
-        return TreeRecord(branch.domain, text, record, "", answer, branch.path, terms, branch.passes, result)
+        return TreeRecord(
+            branch.domain, text, record, "", answer, branch.path, terms, branch.passes, branch.surely, branch.doubtful,
+            result,
+        )  # fmt: skip
 
     def take(self, branch: _Branch, start: int, word: str, found: Term | Problem) -> Plan[None]:
         """One word of a record that is no network."""
@@ -325,8 +345,7 @@ class Survey(Evaluation):
         ranges = [network_range(term) for _, _, term in run]
         passing = first_matches(ranges, [term.qualifier is Qualifier.PASS for _, _, term in run])
         comes = tuple(family for family in families_of(branch.reach) if family in self.families)
-        branch.passes = either(branch.passes, both(passing, branch.reach))
-        branch.reach = without(branch.reach, union(ranges))
+        branch.match(union(ranges), passing)
         for (start, word, term), (first, behind) in zip(run, ranges, strict=True):
             outcome = ""
             if self.for_client:
@@ -355,6 +374,8 @@ class Survey(Evaluation):
             term.failure = "dns-error" if stop.result is Result.TEMPERROR else "no-record"
         except _Enough:
             self.truncated, term.hidden = True, "not followed: the tree is too large"
+        depends = bool(step.letters - _KNOWN_LETTERS) or isinstance(found, Ptr)
+        term.doubtful = depends or (term.record is not None and term.record.doubtful)
         term.number = term.number or self.number(term)
         term.lookups = self.lookups - before
         for family in term.families:

@@ -107,14 +107,18 @@ class TreeRecord:
     """The domains and terms by which it is reached, from the first."""
     terms: tuple[TreeTerm, ...] = ()
     passes: Ranges = NOBODY
-    """The clients that come to it and certainly pass."""
+    """The clients that come to it and pass, unless a term that depends on the client decides before."""
+    surely: Ranges = NOBODY
+    """Those of them for whom no term that depends on the client can decide before."""
+    doubtful: bool = False
+    """Whether any term depends on the client."""
     result: Result | None = None
     """What it says of a client, where the tree was made for one."""
 
     @property
     def certain(self) -> bool:
         """Whether everybody that it can match is known."""
-        return not self.failure and all(term.certain for term in self.terms if term.families)
+        return self.record is not None and all(term.certain for term in self.terms if term.families)
 
     @property
     def octets(self) -> int:
