@@ -13,8 +13,8 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 RecordType: TypeAlias = Literal["A", "AAAA", "CNAME", "MX", "PTR", "TXT", "SPF"]
-"""The record types that mail authentication asks for. CNAME asks whether a name is an alias; all others follow it. SPF (99)
-is asked only to say that nobody else does."""
+"""The record types that mail authentication asks for. CNAME asks whether a name is an alias; all others follow it.
+SPF (99) is asked only to say that nobody else does (RFC 7208 section 3.1)."""
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 
