@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from mailauth import dmarc, spf
 from mailauth.dmarc import Policy, Visit
@@ -215,7 +214,8 @@ def report_destinations(found: dmarc.LintReport) -> Plan[list[Finding]]:
 
 
 def enforced(found: dmarc.LintReport) -> bool:
-    """Whether mail that fails is to be quarantined or rejected."""
-    applied = applied_policy(found)
-    record: Any = found.record
-    return applied is not None and applied[1] is not Policy.NONE and not (record is not None and record.t)
+    """Whether mail that fails is to be quarantined or rejected, that of subdomains as well."""
+    applied, record = applied_policy(found), found.record
+    if applied is None or applied[1] is Policy.NONE:
+        return False
+    return record is None or not (record.t or record.sp is Policy.NONE)
