@@ -237,6 +237,13 @@ def test_no_key_at_all_is_told_from_none_found() -> None:
     assert "dkim.none-found" in codes(check(other, selectors=[]))
 
 
+def test_the_picture_of_the_organization() -> None:
+    """BIMI draft section 7.2: without a record of its own, that of the organizational domain."""
+    report = sync.check_domain("news.example.org", resolver=ZoneResolver(SOUND), now=0.0)
+    assert report.bimi.name == "default._bimi.example.org"
+    assert report.bimi.valid
+
+
 def test_the_order_is_that_of_the_areas_the_worst_first() -> None:
     report = check({TXT: ["v=spf1 ip4:1.2.3.4/33 a:gone.example.org"], DMARC: None, MX: None})
     areas = [list(Area).index(finding.area) for finding in report.findings]

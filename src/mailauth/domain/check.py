@@ -97,6 +97,7 @@ def check(asked: DomainQuery) -> Plan[DomainReport]:
     )
     mail_hosts, reverse, reverse_findings = mail
     dmarc_report, destination_findings = policy
+    bimi = yield from _inherited(bimi, dmarc_report, asked.bimi_selector)
     listings = [*listings, *(yield from _listings(asked, _others(mail_hosts.addresses, clients)))]
     report = DomainReport(
         domain,
@@ -142,6 +143,17 @@ def _hosts(domain: str, clients: list[IPAddress]) -> Plan[tuple[Any, Any, Any]]:
 def _dmarc(domain: str) -> Plan[tuple[dmarc.LintReport, list[Finding]]]:
     found = yield from dmarc.lint(domain)
     return found, (yield from policies.report_destinations(found))
+
+
+def _inherited(own: records.TextRecord, found: dmarc.LintReport, selector: str) -> Plan[records.TextRecord]:
+    """The BIMI record of the domain, else of its organizational domain (BIMI draft section 7.2)."""
+    organization = None if found.walk is None else found.walk.organizational_domain
+    if any(each.code != "bimi.none" for each in own.findings) or own.record is not None:
+        return own
+    if organization is None or organization == found.domain:
+        return own
+    other = yield from records.bimi(organization, selector)
+    return own if other.record is None else other
 
 
 def _message(tx: Transaction | None) -> Plan[Report | None]:

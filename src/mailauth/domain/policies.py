@@ -209,7 +209,7 @@ def report_destinations(found: dmarc.LintReport) -> Plan[list[Finding]]:
             if mx.outcome is Outcome.NO_SUCH_NAME:
                 words = f"{hosts[host]}: {host} does not exist, so reports are lost"
             advice = "name an address that takes mail"
-            findings.append(error("dmarc.unreachable-destination", name, words, "RFC 9990 section 3.3", advice))
+            findings.append(error("dmarc.unreachable-destination", name, words, "RFC 9990 section 3.5", advice))
     return findings
 
 
