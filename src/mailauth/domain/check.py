@@ -148,7 +148,7 @@ def _dmarc(domain: str) -> Plan[tuple[dmarc.LintReport, list[Finding]]]:
 def _inherited(own: records.TextRecord, found: dmarc.LintReport, selector: str) -> Plan[records.TextRecord]:
     """The BIMI record of the domain, else of its organizational domain (BIMI draft section 7.2)."""
     organization = None if found.walk is None else found.walk.organizational_domain
-    if any(each.code != "bimi.none" for each in own.findings) or own.record is not None:
+    if any(each.code != f"{Area.BIMI}.none" for each in own.findings) or own.record is not None:
         return own
     if organization is None or organization == found.domain:
         return own
