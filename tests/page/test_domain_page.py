@@ -78,3 +78,19 @@ def test_hostile_records_add_no_element(attack: str) -> None:
         assert set(seen.elements) <= ELEMENTS | FRAME
         assert seen.elements.count("meta") == 7
         assert all((value or "").startswith("#") for name, value in seen.attributes if name == "href")
+
+
+def test_spf_is_a_tree_of_what_each_term_costs() -> None:
+    text = " ".join(Reader(broken()).text.split())
+    tree = text[text.index("The tree") : text.index("SPF from 192.0.2.25")]
+    assert "example.org 2 lookups; 512 IPv4 may send" in tree
+    assert "a:gone.example.org !nothing for IPv4 and IPv6 lookup 1 of 10" in tree
+    assert "include:_spf.example.net lookup 2 of 10 · 198.51.100.0/24 may send" in tree
+    assert "ip4:192.0.2.0/24 256 IPv4 may send" in tree
+    assert "?all everybody else: neutral" in tree
+
+
+def test_a_record_that_is_not_there_is_none_and_not_in_order() -> None:
+    page, _ = page_of({**SOUND, ("default._bimi.example.org", "TXT"): []}, selectors=["s2026"])  # type: ignore[arg-type]
+    bimi = page[page.index('<section id="bimi"') :]
+    assert bimi.index(">none</span>") < bimi.index("there is none")

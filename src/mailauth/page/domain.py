@@ -12,7 +12,7 @@ from mailauth.page.html import Child, Html, element, join
 from mailauth.page.lists import lists_section
 from mailauth.page.parts import SIGNS, Tone, code, count, facts, fold, mark, moment, paragraph, section, table
 from mailauth.page.questions import masking, questions_section
-from mailauth.page.spf import budget, spf_section
+from mailauth.page.spf import budget, domain_tree, spf_section
 from mailauth.resolvers.recording import Asked
 
 _TONES: dict[Severity | None, Tone] = {
@@ -113,7 +113,9 @@ def _summary(report: DomainReport) -> Html:
         absent = {Area.DOMAIN: not findings, Area.SENDER: report.message is None, Area.REVERSE: not report.reverse}
         if absent.get(area, False):
             continue
-        badge = mark("not asked", "none") if area is Area.LISTS and not report.listings else _badge(findings)
+        badge = _text_badge(report, area) if area in dict(_texts(report)) else _badge(findings)
+        if area is Area.LISTS and not report.listings:
+            badge = mark("not asked", "none")
         link = element(
             "a", element("span", _NAMES[area], class_="name"), badge, href=f"#{_PLACES.get(area, area.value)}"
         )
@@ -198,7 +200,8 @@ def _spf(report: DomainReport) -> Html:
         ("May send", f"{found.ip4_addresses:,} IPv4 addresses, {found.ip6_networks:,} IPv6 networks of /64"),
         ("Void lookups", f"{found.void_lookups_ip4} for IPv4 clients, {found.void_lookups_ip6} for IPv6 clients, of 2"),
     ]
-    return section("spf", "SPF", _badge(report.of(Area.SPF)), facts(rows), budget(found.lookups))
+    tree = None if found.record is None else domain_tree(found.tree)
+    return section("spf", "SPF", _badge(report.of(Area.SPF)), facts(rows), budget(found.lookups), tree)
 
 
 def _dkim(report: DomainReport) -> Html:
@@ -241,14 +244,26 @@ def _dmarc(report: DomainReport) -> Html:
     )
 
 
+def _text_badge(report: DomainReport, area: Area) -> Html:
+    """That of one of the three records that nobody has to have."""
+    found = report.of(area)
+    absent = dict(_texts(report))[area].record is None and all(each.severity is Severity.NOTE for each in found)
+    return mark("none", "none") if absent else _badge(found)
+
+
 def _text(report: DomainReport, area: Area, found: TextRecord) -> Html:
     rows: list[tuple[str, Child]] = [
         ("Name", code(found.name)),
         ("Record", code(found.record) if found.record is not None else "there is none"),
     ]
     remark = "The policy itself is not fetched." if area is Area.MTA_STS and found.record is not None else None
-    badge = _badge(report.of(area)) if found.record is not None or report.of(area) else mark("none", "none")
-    return section(area.value, _NAMES[area], badge, facts(rows), paragraph(remark, class_="dim") if remark else None)
+    return section(
+        area.value,
+        _NAMES[area],
+        _text_badge(report, area),
+        facts(rows),
+        paragraph(remark, class_="dim") if remark else None,
+    )
 
 
 def _message(report: DomainReport) -> Html | None:

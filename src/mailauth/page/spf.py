@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from mailauth.page.html import Child, Html, element, join
-from mailauth.page.parts import MAX_ITEMS, Tone, code, facts, fold, mark, paragraph, section, tone_of
+from mailauth.page.parts import MAX_ITEMS, Tone, code, count, facts, fold, left_out, mark, paragraph, section, tone_of
 from mailauth.spf import SpfResult
 from mailauth.spf.policy import MAX_LOOKUPS, MAX_VOID_LOOKUPS
-from mailauth.spf.terms import Asking
+from mailauth.spf.terms import All, Asking, Ip4, Ip6
 from mailauth.spf.trace import MATCH, NO_MATCH, USED, TraceQuestion, TraceRecord, TraceTerm
+from mailauth.spf.tree import FAILURE_WORDS, TreeRecord, TreeTerm, amount
 
 _MAX_RECORDS_SHOWN = 20
 
@@ -92,6 +93,54 @@ class _Tree:
         if found.record is not None:
             return element("li", element("p", head), inner)
         return element("li", fold(head, inner, open_=found.outcome != NO_MATCH))
+
+
+# --- the tree of a domain, for every client ---------------------------------------------------------------------------
+
+
+def domain_tree(tree: TreeRecord) -> Html:
+    """The include tree of a domain: each record, what each term costs, and how many may send by it."""
+    return element("div", element("h3", "The tree"), _tree_record(tree, MAX_RECORDS), class_="tree")
+
+
+MAX_RECORDS = 40
+"""Records of one tree that are drawn, one inside the other; RFC 7208 section 4.6.4 ends at ten lookups."""
+
+
+def _tree_record(found: TreeRecord, depth: int) -> Html:
+    words = mark(FAILURE_WORDS.get(found.failure, found.failure), "bad") if found.failure else None
+    size = element("small", f"{count(found.lookups, 'lookup')}; {amount(found.passes)} may send")
+    head = join(element("strong", found.domain or "(no domain)"), " ", words or size)
+    text = None if found.text is None else element("p", code(found.text), class_="record")
+    terms = [_tree_term(term, depth) for term in found.terms[:MAX_ITEMS]]
+    more = left_out(len(found.terms))
+    return fold(head, text, element("ol", *terms) if terms else None, more, open_=depth > MAX_RECORDS - 2)
+
+
+def _tree_term(term: TreeTerm, depth: int) -> Html:
+    cost = None
+    if term.number:
+        over = " over" if term.number > MAX_LOOKUPS else ""
+        cost = element("small", f"lookup {term.number} of {MAX_LOOKUPS}", class_=f"cost{over}")
+    marks: list[Child] = []
+    if term.problem is not None:
+        marks.append(mark(term.problem.words, "bad"))
+    if term.failure:
+        marks.append(mark(FAILURE_WORDS.get(term.failure, term.failure), "bad"))
+    if term.void and not term.failure:
+        marks.append(mark("nothing for " + " and ".join(f"IPv{family}" for family in term.void), "doubt"))
+    words = element("small", term.hidden) if term.hidden else None
+    if not words and term.matches and not isinstance(term.term, All):
+        whom = amount(term.matches, few=0 if isinstance(term.term, Ip4 | Ip6) else 2)
+        words = element("small", f"{whom} {'may send' if term.passes else 'match'}")
+    if isinstance(term.term, All):
+        words = element("small", f"everybody else: {term.term.qualifier.result}")
+    dot = element("small", " ·") if cost and words else None
+    parts = [join(" ", part) for part in (*marks, join(cost, dot) if cost else None, words) if part]
+    below = None
+    if term.record is not None and not term.record.failure and depth > 0:
+        below = _tree_record(term.record, depth - 1)
+    return element("li", element("p", code(term.text), *parts), below)
 
 
 def _tone(found: TraceTerm) -> Tone:
