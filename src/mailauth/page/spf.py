@@ -109,7 +109,7 @@ MAX_RECORDS = 40
 
 def _tree_record(found: TreeRecord, depth: int) -> Html:
     words = mark(FAILURE_WORDS.get(found.failure, found.failure), "bad") if found.failure else None
-    size = element("small", f"{count(found.lookups, 'lookup')}; {amount(found.passes)} may send")
+    size = element("small", f"{count(found.lookups, 'lookup')}; {amount(found.passes, few=1)} may send")
     head = join(element("strong", found.domain or "(no domain)"), " ", words or size)
     text = None if found.text is None else element("p", code(found.text), class_="record")
     terms = [_tree_term(term, depth) for term in found.terms[:MAX_ITEMS]]
