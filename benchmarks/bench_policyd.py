@@ -239,10 +239,12 @@ def memory(count: int) -> None:
             each = (octets_of(process) - before) / IDLE_CONNECTIONS
             rows.append((f"{IDLE_CONNECTIONS:,} idle connections", f"{each / 1024:.1f} KB each"))
         before, block = octets_of(process), 10_000
+        rows.append(("warm, with its 10,000 mails", f"{before / 1024:,.0f} KB in all"))
         for turn in range(max(1, count // block)):
             ask(port, 8, requests("warm", block, turn + 1))
-        grown = (octets_of(process) - before) / 1024
-        rows.append((f"{max(1, count // block) * block:,} requests", f"{grown:+,.0f} KB in all"))
+            done = (turn + 1) * block
+            if done % max(block, count // 5) == 0:
+                rows.append((f"{done:,} requests more", f"{(octets_of(process) - before) / 1024:+,.0f} KB"))
     table("Policy service: memory (SQLite, NORMAL)", ("", "grows by"), rows)
 
 

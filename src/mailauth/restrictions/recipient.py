@@ -102,9 +102,10 @@ def greylist(
             )
             found = yield Call(ask_greylist, tx.ip, tx.mail_from or "", recipient)
             tx.greylisted[recipient] = found
-        if found.reply is None:
+        reply = found.reply
+        if reply is None:
             return NOTHING
-        return refuse("greylist", f"greylist-{found.reason}", found.reply, found.detail)
+        return refuse("greylist", f"greylist-{found.reason}", reply, found.detail)
 
     return Restriction("greylist", judge, frozenset({"mail_from", "recipient"}), checks)
 

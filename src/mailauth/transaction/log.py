@@ -26,27 +26,25 @@ def log_decision(facts: Facts, decision: Decision, *, would: bool = False) -> No
     level = logging.WARNING if would else logging.INFO
     if not _log.isEnabledFor(level):
         return
+    client, number = str(facts.ip), _shown(facts.id)
+    helo, sender, recipient = _shown(facts.helo), _shown(facts.mail_from), _shown(facts.recipient)
     extra = {
-        "client": str(facts.ip),
-        "helo": _shown(facts.helo),
-        "sender": _shown(facts.mail_from),
-        "recipient": _shown(facts.recipient),
-        "transaction_id": _shown(facts.id),
-        "action": str(decision.action),
+        "client": client,
+        "helo": helo,
+        "sender": sender,
+        "recipient": recipient,
+        "transaction_id": number,
+        "action": decision.action.value,
         "restriction": decision.restriction,
         "reason": decision.reason,
     }
-    who = f"client={facts.ip} helo={_bracketed(facts.helo)} from={_bracketed(facts.mail_from)}"
-    to = f" to={_bracketed(facts.recipient)}" if facts.recipient is not None else ""
-    what = f"{'would ' if would else ''}{decision.action}"
+    said = "-" if facts.helo is None else f"<{helo}>"
+    who = f"client={client} helo={said} from={'-' if facts.mail_from is None else f'<{sender}>'}"
+    to = f" to=<{recipient}>" if facts.recipient is not None else ""
+    what = f"{'would ' if would else ''}{decision.action.value}"
     why = f" {decision.restriction} ({decision.reason})" if decision.restriction else ""
-    text = f"{_shown(facts.id) + ': ' if facts.id else ''}{what}{why}: {who}{to}"
-    _log.log(level, "%s", text, extra=extra)
-
-
-def _bracketed(value: str | None) -> str:
-    return "-" if value is None else f"<{_shown(value)}>"
+    _log.log(level, "%s", f"{number + ': ' if number else ''}{what}{why}: {who}{to}", extra=extra)
 
 
 def _shown(value: str | None) -> str:
-    return printable(value or "", MAX_SHOWN)
+    return printable(value, MAX_SHOWN) if value else ""
