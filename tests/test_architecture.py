@@ -22,12 +22,12 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 # its own layer where `SIBLINGS` says so. Each part of the package stands here once.
 LAYERS = {
     "foundation": {"plan", "mail"},
-    "protocols": {"spf", "dkim", "dmarc", "rbl", "iprev", "greylist", "authres"},
+    "protocols": {"spf", "dkim", "dmarc", "rbl", "iprev", "greylist", "authres", "srs"},
     "adapters": {"resolvers", "stores"},
     "above protocols": {"arc", "trust"},
     "transaction": {"transaction", "restrictions", "domain"},
     "front doors": {"sync", "aio"},
-    "programs": {"config", "cli", "policyd", "milter", "service", "aiosmtpd", "page", "testing", "__main__"},
+    "programs": {"config", "cli", "policyd", "milter", "srsd", "service", "aiosmtpd", "page", "testing", "__main__"},
 }
 # Protocols never import each other; adapters implement what the layers below define.
 SIBLINGS = {"foundation", "transaction", "programs"}
@@ -66,6 +66,7 @@ CONFINED = {
         "cli/",
         "policyd/",
         "milter/",
+        "srsd/",
         "service/",
         "aiosmtpd",
     ),

@@ -379,7 +379,7 @@ listen_sign = ["unix:{tmp_path}/s"]
     ("command", "config", "words"),
     [
         ("milter", "", "nothing to serve: set milter.listen, milter.listen_verify or milter.listen_sign"),
-        ("serve", "", "nothing to serve: set policyd.listen or milter.listen"),
+        ("serve", "", "nothing to serve: set policyd.listen or srs.listen or milter.listen"),
         ("policyd", "networks = 5", "mailauth.toml:2: networks: expected a list of: network"),
         ("policyd", '[policyd]\nlisten = ["x"]', "'x': expected inet:HOST:PORT, unix:/PATH, or systemd:NAME"),
         ("policyd", '[policyd]\nlisten = ["systemd:x"]', "systemd hands over no socket of the name 'x'"),

@@ -26,6 +26,7 @@ _COMMANDS = {
     "dkim": "verify and sign messages, make and test keys",
     "dmarc": "evaluate, explain, check and write DMARC records",
     "arc": "verify the chain of ARC seals of a message",
+    "srs": "rewrite senders of forwarded mail, and turn bounces back",
     "whowrote": "say who wrote a message, and whether that is proven",
     "domain": "check a domain: MX, reverse DNS, lists, SPF, DKIM keys, DMARC, TLS-RPT, MTA-STS, BIMI",
     "rbl": "ask block lists about an address or a domain",

@@ -68,7 +68,10 @@ def _load(path: str) -> Config:
 def _serve(path: str, config: Config, kinds: tuple[Kind, ...]) -> int:
     named = addresses(config, kinds)
     if not named:
-        keys = {"policyd": "policyd.listen", "milter": "milter.listen, milter.listen_verify or milter.listen_sign"}
+        keys = {
+            "policyd": "policyd.listen or srs.listen",
+            "milter": "milter.listen, milter.listen_verify or milter.listen_sign",
+        }
         raise UsageError(f"{path}: nothing to serve: set {' or '.join(keys[kind] for kind in kinds)}")
     service = config.service
     allow_many_connections()

@@ -21,6 +21,7 @@ from mailauth.config.building import (
     async_resolver,
     authenticator,
     signing_table,
+    srs_rewriter,
     sync_resolver,
 )
 from mailauth.config.checks import findings, list_findings
@@ -42,6 +43,7 @@ from mailauth.config.schema import (
     RestrictionConfig,
     ServiceConfig,
     SigningConfig,
+    SrsConfig,
 )
 from mailauth.config.signing import load_signing_table
 from mailauth.config.source import read_document, read_text
@@ -65,6 +67,7 @@ __all__ = [
     "ServiceConfig",
     "SettingsFile",
     "SigningConfig",
+    "SrsConfig",
     "async_authenticator",
     "async_resolver",
     "authenticator",
@@ -77,6 +80,7 @@ __all__ = [
     "parse_listen",
     "read_greylist_settings",
     "signing_table",
+    "srs_rewriter",
     "sync_resolver",
 ]
 

@@ -18,6 +18,7 @@ from mailauth.dkim import SigningRule, SigningTable
 from mailauth.greylist import AsyncStore, SettingsSource
 from mailauth.greylist import Settings as GreylistSettings
 from mailauth.rbl import Monitor
+from mailauth.srs import Srs, read_secrets
 from mailauth.stores import open_report_store
 
 if TYPE_CHECKING:
@@ -134,6 +135,23 @@ def _resolver(config: ResolverConfig, dnspython: type[DnspythonResolver] | type[
         return _cached(CaresResolver(config.nameservers or None, port=config.port), config.cache)
     named = config.nameservers
     return _cached(dnspython.asking(named, config.port) if named else dnspython(), config.cache)
+
+
+def srs_rewriter(config: Config) -> Srs | None:
+    """What rewrites the senders of forwarded mail; None without a ``[srs]`` table.
+
+    Raises `ValueError` or `OSError` for secrets that cannot be used.
+    """
+    own = config.srs
+    if own is None:
+        return None
+    from_file = [] if own.secret_file is None else read_secrets(own.secret_file.read_text(encoding="utf-8"))
+    return Srs(
+        own.domain,
+        [*own.secrets, *from_file],
+        own_domains=[*config.domains, *own.own_domains, config.hostname],
+        policy=own.policy,
+    )
 
 
 def signing_table(config: Config) -> SigningTable | None:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from mailauth import MailAuthError
-from mailauth.config.building import signing_table_of
+from mailauth.config.building import signing_table_of, srs_rewriter
 from mailauth.config.lists import items, lists_of, read_lists, refuses_relaying
 from mailauth.config.restrictions import NotSet, lists_in
 from mailauth.config.schema import Config
@@ -87,6 +87,8 @@ def _services(config: Config) -> Iterator[Finding]:
         yield ("milter",), "it listens nowhere: set listen, listen_verify or listen_sign", ("milter",)
     if milter is not None and milter.listen_sign and not config.signing and config.signing_table is None:
         yield ("milter", "listen_sign"), "nothing signs: set [[signing]] or signing_table", ("signing",)
+    if config.srs is not None and not config.srs.listen + config.srs.listen_forward + config.srs.listen_reverse:
+        yield ("srs",), "it listens nowhere: set listen, or listen_forward and listen_reverse", ("srs",)
     verifies = milter is not None and bool(milter.listen + milter.listen_verify) and milter.policy.remove_forged
     if verifies and config.policyd is not None and "authentication-results" in config.policyd.policy.fields:
         words = "the milter would take it for forged: leave Authentication-Results to the milter"
@@ -112,6 +114,9 @@ def _files(config: Config) -> Iterator[Finding]:
         path = config.greylist.settings
         yield from _tried(("greylist", "settings"), path, partial(_read_settings, path))
     yield from _signing(config)
+    if config.srs is not None:
+        where, path = ("secrets", Path()) if config.srs.secret_file is None else ("secret_file", config.srs.secret_file)
+        yield from _tried(("srs", where), path, partial(srs_rewriter, config))
     if config.policyd is not None:
         for key in ("whitelist_clients", "whitelist_recipients"):
             for index, path in enumerate(getattr(config.policyd.policy, key)):

@@ -39,6 +39,7 @@ from mailauth.plan import DEFAULT_TIME_LIMIT
 from mailauth.policyd.settings import PolicySettings
 from mailauth.rbl import DEFAULT_THRESHOLD, RblPolicy, Rule, check_threshold
 from mailauth.spf import SpfPolicy
+from mailauth.srs import SrsPolicy
 
 TraceField: TypeAlias = Literal["authentication-results", "received-spf", "x-greylist", "received"]
 """The fields that a server of ours can put on top of a message."""
@@ -187,6 +188,27 @@ class MilterConfig:
     policy: MilterSettings = field(default_factory=MilterSettings)
 
 
+@dataclass(frozen=True, slots=True)
+class SrsConfig:
+    """``[srs]``: rewriting the senders of forwarded mail, as tables for Postfix's canonical maps."""
+
+    domain: DomainName
+    """Of rewritten senders; it has an SPF record for this server, and mail to it comes here."""
+    secrets: tuple[str, ...] = ()
+    """The newest first; all are accepted."""
+    secret_file: Path | None = None
+    """One secret on each line, behind those above."""
+    own_domains: tuple[DomainName, ...] = ()
+    """Senders that stay as they are, beside those in `domains`."""
+    listen: tuple[ListenText, ...] = ("inet:127.0.0.1:10003",)
+    """Sockets of socketmap_table(5), with the maps ``forward`` and ``reverse``."""
+    listen_forward: tuple[ListenText, ...] = ()
+    """Sockets of tcp_table(5) for sender_canonical_maps."""
+    listen_reverse: tuple[ListenText, ...] = ()
+    """Sockets of tcp_table(5) for recipient_canonical_maps."""
+    policy: SrsPolicy = field(default_factory=SrsPolicy)
+
+
 LogFormat: TypeAlias = Literal["plain", "json"]
 
 
@@ -233,4 +255,5 @@ class Config:
     listen: ListenConfig | None = None
     policyd: PolicydConfig | None = None
     milter: MilterConfig | None = None
+    srs: SrsConfig | None = None
     service: ServiceConfig = field(default_factory=ServiceConfig)

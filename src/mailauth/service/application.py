@@ -19,6 +19,7 @@ from mailauth.milter.settings import Mode
 from mailauth.plan import AsyncResolver
 from mailauth.policyd import PolicyService
 from mailauth.service.metrics import Metrics
+from mailauth.srsd import SrsService
 from mailauth.stores import open_async_store
 
 _log = logging.getLogger("mailauth.service")
@@ -30,6 +31,7 @@ Handle: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Await
 RETIRED_SECONDS = 600.0
 """How long what was replaced is kept for the mails that have begun with it: longer than an SMTP client waits for the
 reply to the end of its message (RFC 5321 section 4.5.3.2.6)."""
+_SRS = ("srs", "srs-forward", "srs-reverse")
 _MODES: dict[str, Mode] = {"milter": "both", "milter-verify": "verify", "milter-sign": "sign"}
 
 
@@ -45,9 +47,11 @@ class Part:
 
 def addresses(config: Config, kinds: tuple[Kind, ...]) -> dict[str, tuple[str, ...]]:
     """Where each service listens, by its name; services that listen nowhere are left out."""
-    milter, found = config.milter or MilterConfig(), {}
-    if "policyd" in kinds and (config.policyd is not None or kinds == ("policyd",)):
+    milter, srs, found = config.milter or MilterConfig(), config.srs, {}
+    if "policyd" in kinds and (config.policyd is not None or (kinds == ("policyd",) and srs is None)):
         found["policyd"] = (config.policyd or PolicydConfig()).listen
+    if "policyd" in kinds and srs is not None:
+        found |= {"srs": srs.listen, "srs-forward": srs.listen_forward, "srs-reverse": srs.listen_reverse}
     if "milter" in kinds:
         found |= {"milter": milter.listen, "milter-verify": milter.listen_verify, "milter-sign": milter.listen_sign}
     return {name: listen for name, listen in found.items() if listen}
@@ -72,6 +76,7 @@ class Application:
         self._listen = addresses(config, kinds)
         self._policyd: PolicyService | None = None
         self._filters: list[MailFilter] = []
+        self._srs: SrsService | None = None
         self._resolver: AsyncResolver | None = None
         self._store: AsyncStore | None = None
         self._opened = AsyncExitStack()
@@ -101,6 +106,13 @@ class Application:
             self._filters.append(made)
             self._add(name, made)
 
+        rewriter = configuration.srs_rewriter(config)
+        if rewriter is not None and self._listen.keys() & _SRS:
+            self._srs = SrsService(rewriter, count=self._counting("srs"))
+            for name, handle in zip(_SRS, self._srs.handles, strict=True):
+                if name in self._listen:
+                    self.parts.append(Part(name, self._listen[name], handle, self._srs.finish))
+
     def _add(self, name: str, service: PolicyService | MailFilter) -> None:
         self.parts.append(Part(name, self._listen[name], service.handle, service.finish))
 
@@ -114,7 +126,7 @@ class Application:
         raised. Sockets, log, metrics and the number of workers stay as they are until the service starts anew.
         """
         config = await asyncio.to_thread(configuration.load, self.path)
-        table = configuration.signing_table(config)
+        table, rewriter = configuration.signing_table(config), configuration.srs_rewriter(config)
         # What did not change goes on: a cache and a store in memory would begin empty.
         resolver, store, opened = self._resolver, self._store, AsyncExitStack()
         if config.resolver != self.config.resolver or config.resolver.zone is not None:
@@ -129,6 +141,8 @@ class Application:
         except OSError:
             await opened.aclose()
             raise
+        if self._srs is not None and rewriter is not None:
+            self._srs.srs = rewriter
         for each in self._filters:
             each.use(new, table=table, settings=(config.milter or MilterConfig()).policy, networks=config.networks)
         for what in _needs_restart(self.config, config):

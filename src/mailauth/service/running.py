@@ -206,7 +206,7 @@ async def once(application: Application) -> None:
     application.make()
     reader, writer = await _standard_streams()
     try:
-        for part in application.parts:
+        for part in application.parts[:1]:
             await part.handle(reader, writer)
     finally:
         writer.close()
