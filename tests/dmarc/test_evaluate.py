@@ -11,6 +11,7 @@ from mailauth.dmarc import DmarcPolicy, walk_names
 from mailauth.dmarc.walk import walk
 from mailauth.mail.author import Author, AuthorReason
 from mailauth.plan import run
+from mailauth.resolvers import ZoneResolver
 from tests.dmarc.world import Counting, Dkim, Spf, evaluate, zone
 
 NONE, QUARANTINE, REJECT = "v=DMARC1; p=none", "v=DMARC1; p=quarantine", "v=DMARC1; p=reject"
@@ -380,3 +381,52 @@ def test_8617_7_2_1_a_chain_of_trusted_sealers_is_a_local_override() -> None:
         assert (found.disposition, found.overrides) == ("reject", ())
     passing = evaluate(resolver, "example.com", Spf("example.com"), arc=_Chain("sealer.example"), policy=policy)
     assert passing.overrides == ()
+
+
+B_2 = """
+$ORIGIN example.com.
+$TTL 300
+_dmarc          IN TXT ( "v=DMARC1; p=none; "
+                         "rua=mailto:dmarc-feedback@example.com; "
+                         "ruf=mailto:auth-reports@thirdparty.example.net" )
+_dmarc.test     IN TXT ( "v=DMARC1; p=quarantine; "
+                         "rua=mailto:dmarc-feedback@example.com,"
+                         "mailto:tld-test@thirdparty.example.net; "
+                         "t=y" )
+_dmarc.alias    IN CNAME _dmarc.test
+_dmarc.nowhere  IN CNAME _dmarc.missing
+_dmarc.others   IN TXT "some-site-verification=1"
+_dmarc.others   IN TXT "v=DMARC1; p=reject"
+_dmarc.others   IN TXT "v=DMARC2; p=none"
+"""
+
+
+def test_b_2_the_records_of_the_appendix() -> None:
+    """Appendix B.2.3 and B.2.5: the strings of a record are joined (section 4.5)."""
+    resolver = ZoneResolver.from_text(B_2)
+    first = evaluate(resolver, "example.com")
+    assert str(first.record) == (
+        "v=DMARC1; p=none; rua=mailto:dmarc-feedback@example.com; ruf=mailto:auth-reports@thirdparty.example.net"
+    )
+    test = evaluate(resolver, "test.example.com")
+    assert test.record is not None
+    assert test.record.rua == ("mailto:dmarc-feedback@example.com", "mailto:tld-test@thirdparty.example.net")
+    assert (test.result, test.policy, test.disposition) == ("fail", "quarantine", "none")
+    assert (test.record.problems, first.record and first.record.problems) == ((), ())
+
+
+def test_4_10_other_records_beside_it_and_an_alias() -> None:
+    resolver = ZoneResolver.from_text(B_2)
+    assert evaluate(resolver, "others.example.com").policy == "reject"
+    alias = evaluate(resolver, "alias.example.com")
+    assert (alias.policy, alias.policy_domain, alias.organizational_domain) == (
+        "quarantine", "alias.example.com", "example.com",
+    )  # fmt: skip
+    nowhere = evaluate(resolver, "nowhere.example.com")
+    assert (nowhere.policy, nowhere.policy_domain) == ("none", "example.com")
+
+
+def test_b_3_1_the_message_of_the_appendix() -> None:
+    resolver = zone({"example.com": "v=DMARC1; p=reject; aspf=r; rua=mailto:dmarc-feedback@example.com"})
+    found = evaluate(resolver, "example.com", Spf("mail.example.com"), [Dkim("example.com")])
+    assert (found.result, found.spf_aligned, found.dkim_aligned, found.disposition) == ("pass", True, True, "none")

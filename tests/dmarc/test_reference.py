@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailauth.dmarc import parse_record, walk_names
+from mailauth.resolvers import ZoneResolver
 from tests.dmarc.world import Counting, Dkim, Spf, evaluate, zone
 
 LABELS = ["a", "b", "c"]
@@ -106,6 +109,31 @@ def test_it_says_what_the_reference_says(
     assert result.result == reference(author, passed, published, failed), result
     assert len(resolver.asked) == len(set(resolver.asked)) == result.queries
     assert len([name for name in resolver.asked if name.startswith("_dmarc.")]) <= 8 * (1 + len(passed))
+
+
+@settings(max_examples=300)
+@given(
+    domains,
+    st.lists(st.tuples(names, st.sampled_from(["pass", "pass", "fail", "temperror"])), max_size=3),
+    st.dictionaries(names, records, max_size=6),
+    st.data(),
+)
+def test_what_the_dns_does_not_say_changes_no_result_but_to_temperror(
+    author: str, signed: list[tuple[str, str]], published: dict[str, str], data: st.DataObject
+) -> None:
+    """Section 5.3.6, for each set of questions that go unanswered; and a fail keeps its policy."""
+    dkim = [Dkim(domain, outcome) for domain, outcome in signed]
+    resolver = Counting(zone(published))
+    whole = evaluate(resolver, author, dkim=dkim)
+    silent = data.draw(st.sets(st.sampled_from(resolver.asked), max_size=3))
+    failures: Any = {tuple(question.rsplit(" ", 1)): "timeout" for question in silent}
+    known: Any = {(f"_dmarc.{domain}", "TXT"): [text] for domain, text in published.items()}
+    found = evaluate(ZoneResolver(known, failures=failures), author, dkim=dkim)
+    assert found.result in (whole.result, "temperror")
+    if found.result == "fail":
+        assert (found.policy, found.disposition, found.policy_domain) == (
+            whole.policy, whole.disposition, whole.policy_domain,
+        )  # fmt: skip
 
 
 texts = st.one_of(st.text(max_size=40), names)
