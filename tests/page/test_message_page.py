@@ -5,11 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mailauth.arc import ArcResult, ArcSet
+from mailauth.arc.result import Reason as ArcReason
+from mailauth.authres import AuthenticationResults, MethodResult
+from mailauth.page import render_report
 from mailauth.page.html import ELEMENTS
 from mailauth.resolvers import ZoneResolver
 from tests.page import samples
@@ -139,3 +144,19 @@ def test_the_size_of_a_page_is_bounded() -> None:
     page, _ = samples.check(message, ZoneResolver(), helo="h", mail_from="")
     assert len(page) < 4_000_000
     assert "more are not shown" in page
+
+
+def test_a_sealed_message_shows_its_chain() -> None:
+    _, report = samples.check(samples.letter(), samples.zone(), helo="out7.mailer.example", mail_from="")
+    said = AuthenticationResults("lists.example", (MethodResult("dmarc", "pass"),))
+    chain = ArcResult(ArcReason.VERIFIED, sets=(ArcSet(1, "lists.example", "k1", "none", 1_796_061_000, None, said),))
+    text = " ".join(Reader(render_report(replace(report, arc=chain))).text.split())
+    assert "the chain is whole" in text
+    assert "1lists.examplenone2026-11-30 17:50:00 UTCdmarc=pass" in text
+    broken = ArcResult(ArcReason.SEAL, "<b>the seal differs", 1, chain.sets)
+    page = render_report(replace(report, arc=broken))
+    assert "&lt;b&gt;the seal differs" in page
+
+
+def test_who_wrote_it(text: str) -> None:
+    assert "Who wrote itoffers@news.example.org ✗contradicted" in text

@@ -10,6 +10,7 @@ from mailauth import __version__
 from mailauth.iprev import IprevResult
 from mailauth.mail.header import Field, Header
 from mailauth.mail.received import way
+from mailauth.page.arc import arc_section
 from mailauth.page.dkim import dkim_section, summary
 from mailauth.page.dmarc import dmarc_section
 from mailauth.page.document import document
@@ -69,6 +70,7 @@ def render_report(
         None if report.spf_helo is None else spf_section("spf-helo", "SPF of HELO", report.spf_helo),
         None if report.spf is None else spf_section("spf", "SPF of MAIL FROM", report.spf),
         dkim_section(report.dkim, explanations or {}, missing.get("dkim", "")),
+        arc_section(report.arc),
         dmarc_section(report.dmarc, missing.get("dmarc", "")),
         _recipients(report),
         questions_section(asked, masking(report.rbl)),
@@ -109,6 +111,7 @@ def _about(report: Report, header: Header | None) -> Html:
     rows: list[tuple[str, Child]] = []
     if header is not None:
         rows += [(name, _decoded(header.first(name))) for name in _SHOWN_FIELDS]
+        rows.append(("Who wrote it", _author(report)))
     recipients = join(
         *[join(", " if index else "", code(f"<{each}>")) for index, each in enumerate(report.rcpt_to[:20])]
     )
@@ -121,6 +124,16 @@ def _about(report: Report, header: Header | None) -> Html:
         ("Authenticated as", code(report.authenticated) if report.authenticated is not None else ""),
     ]
     return facts(rows)
+
+
+def _author(report: Report) -> Child:
+    """Whether it is proven who wrote the message (`mailauth.trust`)."""
+    found = report.author_verdict
+    if found is None:
+        return ""
+    tone: dict[str, Tone] = {"verified": "good", "contradicted": "bad", "unreadable": "bad"}
+    word = mark(found.verdict.value, tone.get(found.verdict.value, "doubt"))
+    return join(code(found.address) if found.address else "", " ", word, " ", found.detail)
 
 
 def _decoded(field: Field | None) -> str:
