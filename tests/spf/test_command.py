@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mailauth.cli import main
+from tests.spf.corpus import CASES, Case
 
 ZONE = """
 $TTL 300
@@ -109,9 +110,81 @@ def test_build(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(out)["zone_line"].startswith('example.org. IN TXT "v=spf1 ')
 
 
+def test_build_takes_a_name_in_any_script(capsys: pytest.CaptureFixture[str]) -> None:
+    assert spf(capsys, "build", "--ip", "192.0.2.1", "--domain", "bücher.example") == (
+        0, 'xn--bcher-kva.example. IN TXT "v=spf1 ip4:192.0.2.1 -all"\n', ""
+    )  # fmt: skip
+
+
+def test_the_limits_are_options(capsys: pytest.CaptureFixture[str], zone: str) -> None:
+    asked = ["check", "10.0.0.1", "ann@example.org", "--zone", zone]
+    status, out, _ = spf(capsys, *asked, "--max-lookups", "0")
+    assert (status, "more than 0 terms ask the DNS" in out, "0 of 0" in out) == (1, True, True)
+    assert "explanation" not in spf(capsys, *asked, "--no-explanation")[1]
+    assert "explanation: example.org says: 10.0\n" in spf(capsys, *asked, "--max-explanation", "4")[1]
+    for name in ("max-void-lookups", "max-mx-hosts", "max-ptr-names"):
+        assert spf(capsys, *asked, f"--{name}", "5")[0] == 1
+
+
+def test_explain_all(capsys: pytest.CaptureFixture[str], zone: str) -> None:
+    asked = ["explain", "--all", "192.0.2.1", "ann@example.org", "--zone", zone]
+    status, out, _ = spf(capsys, *asked)
+    assert status == 0
+    assert "       ip4:192.0.2.0/24                          match, 256 IPv4\n" in out
+    assert "  1    include:b.example                         no match" in out
+    assert "\npass  ip4:192.0.2.0/24 in the record of example.org matches\n" in out
+    document = json.loads(spf(capsys, *asked, "--json")[1])
+    assert [term["outcome"] for term in document["tree"]["terms"]] == ["match", "no match", "match", None]
+    status, out, _ = spf(capsys, "explain", "--all", "192.0.2.1", "--helo", "[192.0.2.1]", "--zone", zone)
+    assert (status, out.startswith("none  ")) == (1, True)
+
+
+def test_flatten(capsys: pytest.CaptureFixture[str], zone: str) -> None:
+    status, out, _ = spf(capsys, "flatten", "example.org", "--zone", zone)
+    assert status == 0
+    assert out.startswith(
+        "v=spf1 ip4:192.0.2.0/24 ip4:198.51.100.0/24 -all exp=e.example.org\n\nlookups: 1 before, 0 after\n"
+    )
+    assert "stale:   after 300 s" in out
+    assert "warning: those whom you include change their servers" in out
+    assert json.loads(spf(capsys, "flatten", "example.org", "--zone", zone, "--json")[1])["ttl"] == 300
+    assert spf(capsys, "flatten", "bad.example", "--zone", zone)[:2] == (
+        1, "bad.example: the record is in error; lint says where\n"
+    )  # fmt: skip
+    status, out, _ = spf(
+        capsys, "flatten", "v=spf1 mx include:%{i}.b.example -all", "--domain", "x.example", "--zone", zone
+    )
+    assert "kept:    include:%{i}.b.example: %{i} depends on the client: not followed" in out
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_lines_fit_a_terminal(case: Case, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most a hundred columns, but for what is to be copied; the last line says what receivers say."""
+    monkeypatch.setattr("mailauth.cli.spf.resolver_of", lambda options: case.zone)
+    for command in (
+        ["lint", "example.org"],
+        ["explain", "--all", "192.0.2.1", "ann@example.org"],
+        ["flatten", "example.org"],
+    ):
+        status, out, err = spf(capsys, *command)
+        assert err == ""
+        lines = out.splitlines()
+        copied = lines[0] if command[0] == "flatten" else None
+        for line in lines:
+            assert len(line) <= 100 or line == copied or "write: " in line, line
+            assert line.isprintable()
+        if command[0] == "lint":
+            assert lines[-1].startswith(case.verdict)
+            assert status == (1 if any(each.startswith("error") for each in case.findings) else 0)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
+        ["check", "192.0.2.1", "a@b.c", "--max-lookups", "-1"],
+        ["check", "192.0.2.1", "a@b.c", "--max-lookups", "ten"],
+        ["flatten", "localhost"],
+        ["build", "--ip", "192.0.2.1", "--domain", "a b"],
         ["check", "nonsense", "a@b.c", "--zone", "ZONE"],
         ["check", "192.0.2.1", "a@b.c", "--zone", "/no/such/file"],
         ["check"],

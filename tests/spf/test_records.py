@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
@@ -142,6 +143,37 @@ class TestBuilding:
     def test_nonsense_raises(self, what: dict[str, object]) -> None:
         with pytest.raises(ValueError, match=" "):
             build_record(**what)
+
+    def test_the_qualifier_in_words_and_single_items(self) -> None:
+        text = "v=spf1 ip4:192.0.2.1 a:x.org mx:y.org include:z.org ~all"
+        found = build_record(ip="192.0.2.1", a="x.org", mx="y.org", include="z.org", all="softfail")
+        assert str(found) == text
+        assert str(build_record(ip=ip_network("192.0.2.0/24"), all="fail")) == "v=spf1 ip4:192.0.2.0/24 -all"
+
+    @pytest.mark.parametrize(
+        ("what", "words"),
+        [
+            ({"all": "deny"}, "all is a qualifier"),
+            ({"all": ""}, "all is a qualifier"),
+            ({"ip": 5}, "ip is a list"),
+            ({"ip": [None]}, "not an address or network"),
+            ({"ip": b"192.0.2.1"}, "ip is a list"),
+            ({"include": [7]}, "not a domain"),
+            ({"include": None}, "include is a list"),
+            ({"mx": 1.5}, "is a list"),
+        ],
+    )
+    def test_mistakes_are_value_errors_with_words(self, what: dict[str, Any], words: str) -> None:
+        with pytest.raises(ValueError, match=words):
+            build_record(**what)
+
+    def test_the_owner_of_a_zone_line(self) -> None:
+        found = build_record(all="-")
+        assert zone_line("Bücher.example", found) == 'xn--bcher-kva.example. IN TXT "v=spf1 -all"'
+        assert zone_line("*.example.org.", found).startswith("*.example.org. IN")
+        for owner in ("a b.example", "example.org\n@ IN NS evil.example.", "", "a..b", "x;y.example", "("):
+            with pytest.raises(ValueError, match="not the name of a domain"):
+                zone_line(owner, found)
 
     def test_3_3_strings(self) -> None:
         record = build_record(ip=[f"11.{i}.0.1" for i in range(60)])

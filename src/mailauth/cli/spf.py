@@ -9,7 +9,7 @@ import argparse
 import re
 import textwrap
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from mailauth.cli.common import (
     EXIT_OK,
@@ -336,9 +336,15 @@ def _print_report(report: LintReport) -> None:
     if report.record is not None:
         void = f"{report.void_lookups_ip4} for IPv4 clients, {report.void_lookups_ip6} for IPv6 clients"
         print(f"lookups: {report.lookups} of 10; void, of 2: {void}")
-        print(f"authorised: {report.ip4_addresses:,} IPv4 addresses, {report.ip6_networks:,} IPv6 networks of /64")
+        ip4, ip6 = report.ip4_addresses, report.ip6_networks
+        print(f"authorised: {_many(ip4, 'IPv4 address', 'es')}, {_many(ip6, 'IPv6 network', 's')} of /64")
     style = "good" if report.ok else "doubt" if "temperror" in report.verdict else "bad"
-    print(paint(report.verdict, style))
+    warnings = sum(finding.severity == "warning" for finding in report.findings)
+    print(paint(report.verdict, style) + (f", {_many(warnings, 'warning', 's')}" if warnings and report.ok else ""))
+
+
+def _many(number: int, noun: str, plural: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else plural}"
 
 
 def _print_finding(finding: Finding, report: LintReport) -> None:
@@ -400,13 +406,16 @@ def _flatten(options: argparse.Namespace) -> int:
 
 
 def _print_flattened(found: Flattened) -> None:
+    from mailauth.spf.advice import MAX_RECORD_OCTETS
+
     paint = Paint()
     record = str(found.record)
     strings = 0 if found.record is None else len(found.record.strings())
     print(record)
     print()
     print(f"lookups: {found.tree.lookups} before, {found.lookups} after")
-    print(f"size:    {len(record)} octets in {strings} string{'s' if strings > 1 else ''}")
+    fits = "" if len(record) <= MAX_RECORD_OCTETS else f"; up to {MAX_RECORD_OCTETS} fit any UDP answer"
+    print(f"size:    {len(record):,} octets in {_many(strings, 'string', 's')}{fits}")
     for term, why in found.kept:
         print("\n".join(_wrapped(f"kept:    {one_line(term)}: {one_line(why)}", 9)))
     if not found.ttls:
@@ -427,24 +436,24 @@ def _print_flattened(found: Flattened) -> None:
 
 # --- build ------------------------------------------------------------------------------------------------
 
-_SIGNS: dict[str, Literal["-", "~", "?", "+"]] = {"fail": "-", "softfail": "~", "neutral": "?", "pass": "+"}
-
 
 def _build(options: argparse.Namespace) -> int:
     from mailauth.spf import build_record, zone_line
 
     try:
+        line = None
         record = build_record(
             ip=options.ip, a=_hosts(options.a), mx=_hosts(options.mx), include=options.include, exists=options.exists,
-            redirect=options.redirect, explanation=options.exp, all=_SIGNS[options.all],
+            redirect=options.redirect, explanation=options.exp, all=options.all,
         )  # fmt: skip
+        if options.domain is not None:
+            line = zone_line(options.domain, record)
     except ValueError as error:
         raise UsageError(str(error)) from None
     if options.json:
-        line = None if options.domain is None else zone_line(options.domain, record)
         print_json({"record": str(record), "strings": record.strings(), "zone_line": line})
     else:
-        print(str(record) if options.domain is None else zone_line(options.domain, record))
+        print(str(record) if line is None else line)
     return EXIT_OK
 
 

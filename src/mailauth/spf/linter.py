@@ -92,7 +92,7 @@ class LintReport:
             return "the record was not found out: receivers give temperror"
         errors = [finding for finding in self.findings if finding.severity is Severity.ERROR]
         if not errors:
-            return "no errors" if self.complete else "no errors in what does not depend on the client"
+            return "no errors" if self.complete else "no errors in what could be followed"
         result = "temperror" if all(finding.code == "dns-error" for finding in errors) else "permerror"
         certain = self.tree.failure or (self.tree.text is not None and not is_valid(self.tree.text))
         return f"errors: receivers give {result}{'' if certain else ' to clients that no earlier term matches'}"
@@ -281,7 +281,7 @@ class _Linter:
             words = "nobody comes to it: the terms before it match everybody"
             yield Finding(Severity.WARNING, "unreachable", words)
         elif isinstance(term.term, Include | Redirect) and term.hidden:
-            yield Finding(Severity.NOTE, "not-followed", term.hidden)
+            yield Finding(Severity.NOTE, "not-followed", f"{shown(term.text)}: {term.hidden}")
         elif term.families and term.void == self.found.families and is_mechanism(term.term):
             yield Finding(Severity.WARNING, "void", "it finds nothing in the DNS")
         if isinstance(term.term, Explanation):
@@ -337,7 +337,7 @@ class _Linter:
                         yield Finding(Severity.WARNING, "private", words)
         adds_nobody = isinstance(term.term, Include) and term.certain and not term.matches
         if adds_nobody and term.passes and record is self.tree:
-            yield Finding(Severity.NOTE, "adds-nobody", "it authorises nobody whom the terms before it do not")
+            yield Finding(Severity.NOTE, "adds-nobody", "it adds nobody: the terms before it have all of its networks")
         if isinstance(term.term, All) or record is not self.tree or self.tree.passes == EVERYBODY:
             return
         if term.passes and (many := _many(term.matches)):

@@ -392,10 +392,8 @@ class Survey(Evaluation):
         hidden = step.letters - self.known_letters
         if hidden or (not branch.domain and step.name is None):
             # A text that stands nowhere has no <domain>.
-            what = (
-                ", ".join(sorted(f"%{{{letter}}}" for letter in hidden)) + " depends on the client: " if hidden else ""
-            )
-            term.hidden = f"{what}not followed"
+            what = ", ".join(sorted(f"%{{{letter}}}" for letter in hidden))
+            term.hidden = f"{what} depends on the client: not followed" if hidden else "its domain is not known"
             term.may_be_void = bool(hidden) and isinstance(step.term, A | Mx | Exists)
             return
         if isinstance(step.term, Ptr):
@@ -457,6 +455,8 @@ class Survey(Evaluation):
             term.failure = found.failure
             term.result = Result.TEMPERROR if found.failure == "dns-error" else Result.PERMERROR
             term.outcome = term.result.value
+        elif found.record is None:
+            term.result, term.outcome = Result.PERMERROR, Result.PERMERROR.value
         elif found.result in (Result.PERMERROR, Result.TEMPERROR):
             term.result, term.outcome = found.result, found.result.value
         elif redirect:

@@ -17,7 +17,7 @@ from mailauth.plan.dns import Answer
 from mailauth.spf.problem import Problem
 from mailauth.spf.ranges import FAMILIES, NOBODY, Ranges, networks, size
 from mailauth.spf.record import Record
-from mailauth.spf.terms import All, Explanation, Ip4, Ip6, Mechanism, Qualifier, Redirect, Result, Term
+from mailauth.spf.terms import All, Explanation, Ip4, Ip6, Mechanism, Qualifier, Redirect, Result, Term, UnknownModifier
 from mailauth.spf.trace import TraceQuestion, escaped
 
 WIDTH = 100
@@ -220,8 +220,12 @@ def _term_words(term: TreeTerm, max_lookups: int) -> Iterator[str]:
     if term.problem is not None:
         yield "in error"
         return
+    if isinstance(term.term, UnknownModifier | Redirect) and not term.families:
+        yield "ignored"
     if term.failure:
         yield FAILURE_WORDS[term.failure]
+    elif term.record is not None and term.record.text is not None and term.record.record is None:
+        yield "its record is in error"
     if term.hidden:
         yield term.hidden
     if not term.families:

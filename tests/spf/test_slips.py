@@ -1,0 +1,136 @@
+"""What authors write for what they mean; each guess is valid, and none is made of what is right."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mailauth.spf import Record, Result, lint_text
+from mailauth.spf.advice import is_valid
+from mailauth.spf.slips import are_terms, mend_name, mend_pair, mend_word, nearly
+from tests.spf.world import check, record, world
+
+words = st.one_of(
+    st.text(max_size=40),
+    st.text(alphabet="ip46:=/.,;-~?+all%{d}[]*0129abcinclude@ –“”\u00a0", max_size=40),
+    st.builds(
+        "{}{}{}{}".format,
+        st.sampled_from(["", "-", "~~", "+"]),
+        st.sampled_from(["ip4", "ip", "inlcude", "a", "mx", "redirect", "all", "in", "v", "exists", "default", ""]),
+        st.sampled_from([":", "=", "::", "", "."]),
+        st.sampled_from(
+            ["1.2.3.4", "1.2.3", "1.2.3.4,5.6.7.8", "x.org~all", "::1", "1.2.3.4/255.0.0.0", "*.x.org", "ü.org"]
+        ),
+    ),
+)  # fmt: skip
+
+
+@given(words)
+@example("ip4:" + "1.2.3.4," * 60)
+@example("include:" + "x.org" * 60)
+def test_any_word(word: str) -> None:
+    """Any word: no guess, or one that is valid and differs; what is a term already is left alone."""
+    mend = mend_word(word)
+    if mend is not None:
+        why, proposal = mend
+        assert why.isprintable()
+        assert are_terms(proposal)
+        assert proposal != word
+    elif are_terms(word):
+        assert mend_word(word) is None
+
+
+@given(words, words)
+def test_any_two_words(first: str, second: str) -> None:
+    mend = mend_pair(first, second)
+    assert mend is None or (mend[0] and are_terms(mend[1]))
+
+
+@given(words)
+def test_any_name(word: str) -> None:
+    mend = mend_name(word)
+    assert mend is None or are_terms(mend[1])
+
+
+beginnings = st.sampled_from([b"v=spf1", b"spf", b"v=spf1\t", b" v=spf1 ", b'"v=spf'])
+
+
+@given(st.one_of(
+    st.binary(max_size=60),
+    st.builds(bytes.__add__, beginnings, st.binary(max_size=60)),
+    st.lists(words, max_size=5).map(lambda found: ("v=spf1" + " ".join(found)).encode("utf-8", "replace")),
+))  # fmt: skip
+def test_any_octets(octets: bytes) -> None:
+    """Any TXT record: it is none that was meant as SPF, or there are words, and a valid record or none."""
+    mend = nearly(octets)
+    if mend is not None:
+        assert mend[0].isprintable()
+        assert not mend[1] or is_valid(mend[1])
+        assert not is_valid(octets.decode("latin-1"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "v=spf1", "v=spf1 mx -all", "v=DMARC1; p=none; rua=mailto:spf@example.org", "google-site-verification=spf1",
+        "spf-check", "spfail", "SPF is not used here", "v=DKIM1; p=spf1", "v=STSv1; id=spf", "", "spf2",
+    ],
+)  # fmt: skip
+def test_other_records_are_left_alone(text: str) -> None:
+    assert nearly(text.encode()) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "v=spf1 -ip4:192.0.2.1 a:mail.example.org mx:_x.example.org/24//64 ptr:example.org exists:%{ir}.x.example "
+        "include:spf-a.example redirect=all-mail.example ra=postmaster",
+        "v=spf1 a:ip4-host.example.org include:my-all.example.org include:redirect.example.org -all",
+    ],
+)
+def test_what_is_right_is_not_mended(text: str) -> None:
+    for word in text.split():
+        assert mend_word(word) is None or word.startswith("v=")
+        assert mend_name(word) is None
+    assert all(finding.code == "ptr" for finding in lint_text(text))
+
+
+def test_a_character_is_shown_and_not_its_octets() -> None:
+    (finding,) = lint_text("v=spf1 include:x☃y.example -all")
+    assert finding.words == "☃ (U+2603, SNOWMAN) is no character of a record"
+    (finding,) = lint_text("v=spf1 a:x\x07.example -all")
+    assert finding.words == "(U+0007) is no character of a record"
+
+
+@pytest.mark.parametrize(
+    ("octets", "words"),
+    [
+        ('"v=spf1\\009mx -all"', "a tab stands behind the version"),
+        ('"v=spf1" "include:b.example"', "the blank behind the version is missing"),
+        ('"spf2.0/pra -all"', "a Sender ID record"),
+    ],
+)
+def test_check_mentions_what_is_nearly_a_record(octets: str, words: str) -> None:
+    spf = check(world(f"example.org. TXT {octets}"))
+    assert spf.result is Result.NONE
+    assert spf.detail.startswith("example.org has no SPF record; a TXT record is nearly one: ")
+    assert words in spf.detail
+    assert spf.detail.isascii()
+    assert "nearly" not in check(world('example.org. TXT "spfail"')).detail
+
+
+def test_a_sender_over_the_limit_is_called_that() -> None:
+    found = record("v=spf1 -all", mail_from="x" * 2000 + "@example.org")
+    assert found.detail == "the sender is longer than 1024 characters"
+    found = record("v=spf1 -all", mail_from="", helo="x." * 2000 + "org")
+    assert "longer than 1024 characters" in found.detail
+
+
+def test_a_mended_record_is_what_was_meant() -> None:
+    text = "v=spf1 in:b.example ip4:192.0.2.1,192.0.2.9 ip4 192.0.2.77 ipv4:203.0.113.0/255.255.255.0 –all"
+    for finding in sorted(lint_text(text), key=lambda finding: -finding.start):
+        text = text.replace(finding.term, finding.proposal)
+    assert str(Record.parse(text)) == (
+        "v=spf1 include:b.example ip4:192.0.2.1 ip4:192.0.2.9 ip4:192.0.2.77 ip4:203.0.113.0/24 -all"
+    )
