@@ -201,10 +201,10 @@ def _modifiers(words: Sequence[Word]) -> Iterator[Finding]:
     for word in words:
         if isinstance(word.found, UnknownModifier) and word.found.name.lower() not in _REPORTING:
             mend = mend_word(word.text)
-            words_ = "receivers ignore it: no modifier has this name"
+            words_ = f"receivers ignore {shown(word.text)}: no modifier has this name"
             proposal = ""
             if mend is not None:
-                words_, proposal = f"receivers ignore it: {mend[0]}", mend[1]
+                words_, proposal = f"receivers ignore {shown(word.text)}: {mend[0]}", mend[1]
             yield word.finding(Severity.WARNING, "ignored-modifier", words_, proposal)
 
 
@@ -217,7 +217,7 @@ def _after_all(words: Sequence[Word]) -> Iterator[Finding]:
         ended = ended or isinstance(word.found, All)
         if isinstance(word.found, Redirect) and has_all:
             yield word.finding(
-                Severity.WARNING, "ignored-redirect", 'it is ignored beside an "all" (RFC 7208 section 6.1)'
+                Severity.WARNING, "ignored-redirect", 'a redirect is ignored beside an "all" (RFC 7208 section 6.1)'
             )
 
 

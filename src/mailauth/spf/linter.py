@@ -278,12 +278,12 @@ class _Linter:
         if term.failure:
             yield self.failure(term)
         elif ours and is_mechanism(term.term) and not term.families and not _at_end(record, term):
-            words = "nobody comes to it: the terms before it match everybody"
+            words = f"nobody comes to {shown(term.text)}: the terms before it match everybody"
             yield Finding(Severity.WARNING, "unreachable", words)
         elif isinstance(term.term, Include | Redirect) and term.hidden:
             yield Finding(Severity.NOTE, "not-followed", f"{shown(term.text)}: {term.hidden}")
         elif term.families and term.void == self.found.families and is_mechanism(term.term):
-            yield Finding(Severity.WARNING, "void", "it finds nothing in the DNS")
+            yield Finding(Severity.WARNING, "void", f"{shown(term.text)} finds nothing in the DNS")
         if isinstance(term.term, Explanation):
             yield from _of_explanation(term)
         if ours and term.families:
@@ -305,16 +305,16 @@ class _Linter:
             case "several-records":
                 words = f"{name} has several SPF records"
             case "loop":
-                words = "it leads back to where it comes from"
+                words = f"{shown(term.text)} leads back to where it comes from"
             case "dns-error":
                 failed = next((q for q in term.questions if q.answer.failed), None)
                 outcome = _failed_outcome(term)
                 words = f"{failed.question if failed else name} cannot be asked: {outcome}"
             case "too-many-mx-hosts":
                 exchanges = term.questions[0].answer.exchanges
-                words = f"{len(exchanges)} MX hosts; receivers give up at {MAX_MX_HOSTS + 1}"
+                words = f"{shown(term.text)} has {len(exchanges)} MX hosts; receivers give up at {MAX_MX_HOSTS + 1}"
             case _:
-                words = "this is no domain name"
+                words = f"{shown(term.text)}: this is no domain name"
         error = record or term.failure in ("dns-error", "too-many-mx-hosts")
         return Finding(
             Severity.ERROR if error else Severity.WARNING, term.failure, words, proposal=proposal, texts=texts
@@ -337,11 +337,15 @@ class _Linter:
                         yield Finding(Severity.WARNING, "private", words)
         adds_nobody = isinstance(term.term, Include) and term.certain and not term.matches
         if adds_nobody and term.passes and record is self.tree:
-            yield Finding(Severity.NOTE, "adds-nobody", "it adds nobody: the terms before it have all of its networks")
+            yield Finding(
+                Severity.NOTE,
+                "adds-nobody",
+                f"{shown(term.text)} adds nobody: the terms before it have all of its networks",
+            )
         if isinstance(term.term, All) or record is not self.tree or self.tree.passes == EVERYBODY:
             return
         if term.passes and (many := _many(term.matches)):
-            yield Finding(Severity.WARNING, "broad", f"{many} may send as this domain by this term")
+            yield Finding(Severity.WARNING, "broad", f"{many} may send as this domain by {shown(term.text)}")
 
     def of_whole(self, record: TreeRecord) -> Iterator[Finding]:
         """A record of ours as a whole."""

@@ -18,7 +18,7 @@ from mailauth.spf.problem import Problem
 from mailauth.spf.ranges import FAMILIES, NOBODY, Ranges, networks, size
 from mailauth.spf.record import Record
 from mailauth.spf.terms import All, Explanation, Ip4, Ip6, Mechanism, Qualifier, Redirect, Result, Term, UnknownModifier
-from mailauth.spf.trace import TraceQuestion, escaped
+from mailauth.spf.trace import MATCH, NO_MATCH, TraceQuestion, escaped
 
 WIDTH = 100
 """Columns of a printed line, at most."""
@@ -140,7 +140,7 @@ class TreeRecord:
     def lines(self, *, max_lookups: int = 10, depth: int = 0) -> Iterator[str]:
         """For people: each term with its number of the lookups, indented, and what came of it."""
         yield _line("", "  " * depth + (escaped(self.domain) or "(the text)"), self._words())
-        hidden = 0
+        hidden, decided = 0, False
         for index, term in enumerate(self.terms):
             if self._is_inside_run(index) and not term.outcome.startswith("match"):
                 hidden += 1
@@ -148,7 +148,8 @@ class TreeRecord:
             if hidden:
                 yield _line("", "  " * depth + f"  ... {hidden} more networks", "")
                 hidden = 0
-            yield from self._term_lines(term, depth + 1, max_lookups)
+            yield from self._term_lines(term, depth + 1, max_lookups, decided)
+            decided |= term.outcome not in ("", NO_MATCH)
         if hidden:
             yield _line("", "  " * depth + f"  ... {hidden} more networks", "")
 
@@ -157,9 +158,11 @@ class TreeRecord:
         before = self.terms[max(0, index - _SHOWN_OF_RUN) : index + 1]
         return len(before) > _SHOWN_OF_RUN and all(isinstance(term.term, Ip4 | Ip6) for term in before)
 
-    def _term_lines(self, term: TreeTerm, depth: int, max_lookups: int) -> Iterator[str]:
+    def _term_lines(self, term: TreeTerm, depth: int, max_lookups: int, decided: bool) -> Iterator[str]:
         number = str(term.number) if term.number else ""
-        words = ", ".join(filter(None, (term.outcome, *_term_words(term, max_lookups))))
+        # A client that has matched does not come here any more.
+        outcome = f"would {term.outcome}" if decided and term.outcome == MATCH else term.outcome
+        words = ", ".join(filter(None, (outcome, *_term_words(term, max_lookups))))
         yield _line(number, "  " * depth + escaped(term.text), words)
         if term.record is not None and not term.record.failure:
             yield from term.record.lines(max_lookups=max_lookups, depth=depth + 1)
@@ -242,8 +245,10 @@ def _term_words(term: TreeTerm, max_lookups: int) -> Iterator[str]:
         yield amount(term.matches)
     elif is_mechanism(term.term) and term.certain and len(term.void) < len(term.families):
         yield "nobody new"
-    for family in term.void:
-        yield f"nothing for IPv{family} clients"
+    if len(term.void) == len(FAMILIES):
+        yield "finds nothing"
+    else:
+        yield from (f"nothing for IPv{family} clients" for family in term.void)
     if term.record is not None and term.lookups > 1:
         yield f"{term.lookups} lookups"
 
