@@ -141,6 +141,10 @@ CASES = {
         HOST + '[greylist]\nstore = "memory:"\n[restrictions]\n',
         (3, "greylist.store", "nothing is greylisted"),
     ),
+    "reports in the greylist's file": (
+        HOST + '[greylist]\nstore = "sqlite:/tmp/a.db?durability=full"\n[dmarc]\nreports = "sqlite:///tmp/a.db"',
+        (5, "dmarc.reports", "the greylist's file"),
+    ),
     "no restriction": (
         HOST + '[restrictions]\nclient = ["reject_rlb x.example"]',
         (3, "restrictions.client[0]", "unknown restriction 'reject_rlb'; did you mean 'reject_rbl'?"),

@@ -19,6 +19,7 @@ from mailauth.config.schema import Config
 from mailauth.config.signing import load_signing_table
 from mailauth.dkim import load_key
 from mailauth.rbl import Kind, lint
+from mailauth.stores.urls import parse_url
 
 KeyPath = tuple[str | int, ...]
 Finding = tuple[KeyPath, str, KeyPath]
@@ -76,6 +77,10 @@ def _dependencies(config: Config) -> Iterator[Finding]:
     if config.greylist.store is not None and not any(text.startswith("greylist") for text in _texts(config)):
         words = "nothing is greylisted: put greylist into a list of [restrictions]"
         yield ("greylist", "store"), words, ("restrictions",)
+    if config.dmarc.reports is not None and config.greylist.store is not None:
+        ours, theirs = parse_url(config.dmarc.reports), parse_url(config.greylist.store)
+        if ours.kind == theirs.kind == "sqlite" and ours.rest == theirs.rest:
+            yield ("dmarc", "reports"), "that is the greylist's file: name another one", ("greylist", "store")
     yield from _services(config)
     if config.listen is not None and config.listen.tls_key and not config.listen.tls_certificate:
         yield ("listen", "tls_key"), "a key without tls_certificate", ("listen", "tls_certificate")
