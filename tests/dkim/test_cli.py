@@ -293,3 +293,59 @@ def test_encrypted_keys_take_a_password_file(dkim: Run, tmp_path: Path) -> None:
     assert dkim(*words, "--password-file", password) == 0
     assert dkim.out.startswith("DKIM-Signature:")
     assert dkim(*words, "--password-file", "gone") == 2
+
+
+# --- explain -------------------------------------------------------------------------------------------------------
+
+
+def test_explain_for_people_and_programs(dkim: Run, tmp_path: Path) -> None:
+    (tmp_path / "footer.eml").write_bytes(signed() + b"-- \r\nList\t \r\n")
+    assert dkim("explain", "--zone", "zone", "footer.eml") == 1
+    assert "text was added at the end" in dkim.out
+    assert "+List" in dkim.out
+    assert "tried" not in dkim.out
+    assert dkim("explain", "--zone", "zone", "--json", "footer.eml") == 1
+    (explanation,) = json.loads(dkim.out)["signatures"]
+    assert explanation["body"]["alterations"][0]["code"] == "text-added-at-end"
+    assert explanation["signature"]["reason"] == "body-hash-differs"
+    assert dkim("explain", "--zone", "zone", "signed.eml") == 0
+    assert dkim("explain", "--zone", "zone", "message.eml") == 1
+    assert "no DKIM signature" in dkim.out
+
+
+def test_explain_says_what_was_tried(dkim: Run, tmp_path: Path) -> None:
+    (tmp_path / "odd.eml").write_bytes(signed().replace(b"Hello", b"Hullo"))
+    assert dkim("explain", "--zone", "zone", "--search-time", "0.5", "odd.eml") == 1
+    assert "nothing that was tried explains it" in dkim.out
+    assert "tried     body" in dkim.out
+
+
+def test_explain_shows_what_is_hashed(dkim: Run, tmp_path: Path) -> None:
+    assert dkim("explain", "--canonical", "signed.eml") == 0
+    assert "subject:two·lines·of·it↵" in dkim.out
+    assert "Hello·Bob,↵" in dkim.out
+    assert dkim("explain", "--canonical", "--json", "signed.eml") == 0
+    (form,) = json.loads(dkim.out)["signatures"]
+    assert form["body_digest"] == form["signed_digest"]
+    assert dkim("explain", "--canonical", "message.eml") == 1
+
+
+def test_explain_cannot_be_made_to_move_the_cursor(dkim: Run, tmp_path: Path) -> None:
+    evil = b"\x1b[2J\xe2\x80\xae\x07"
+    (tmp_path / "evil.eml").write_bytes(signed().replace(b"Subject: ", b"Subject: [" + evil + b"] ") + evil + b"\r\n")
+    dkim("explain", "--zone", "zone", "--verbose", "evil.eml")
+    assert "altered" in dkim.out
+    assert not {"\x1b", "\u202e", "\x07"} & set(dkim.out)
+    dkim("explain", "--canonical", "evil.eml")
+    assert "\\x1b" in dkim.out
+    assert not {"\x1b", "\u202e", "\x07"} & set(dkim.out)
+
+
+def test_explain_without_dns(dkim: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mailauth.cli import dkim as command
+    from mailauth.resolvers import ZoneResolver
+
+    silent = ZoneResolver({}, failures={("sel._domainkey.example.org", "*"): "timeout"})
+    monkeypatch.setattr(command, "resolver_of", lambda options: silent)
+    assert dkim("explain", "signed.eml") == 75
+    assert "did not answer" in dkim.out

@@ -1,4 +1,4 @@
-"""``mailauth dkim``: verify, sign, keygen, testkey.
+"""``mailauth dkim``: verify, explain, sign, keygen, testkey.
 
 The words and files of `mailauth dkim`; the work is done in mailauth.dkim.
 """
@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from mailauth import dkim
 from mailauth.cli.common import (
@@ -30,10 +30,12 @@ from mailauth.cli.common import (
 from mailauth.mail.addresses import addresses
 from mailauth.mail.header import split, split_stream
 from mailauth.mail.lines import LineEnd, blocks
-from mailauth.plan import run
+from mailauth.plan import Plan, run
 
 if TYPE_CHECKING:
     from mailauth.dkim.crypto import PrivateKey
+
+T = TypeVar("T")
 
 EXIT_NO_PASS = 1
 EXIT_TEMPERROR = 75  # EX_TEMPFAIL of sysexits.h, which MTAs understand as "try again"
@@ -43,10 +45,15 @@ _STYLES = {"pass": "good", "good": "good", "fail": "bad", "bad": "bad", "permerr
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the four sub-commands."""
+    """Add the five sub-commands."""
     commands = parser.add_subparsers(dest="dkim_command", metavar="ACTION", required=True)
     _configure_verify(commands.add_parser(
         "verify", help="check the signatures of a message", description="Check every DKIM signature of a message.",
+        epilog=_STATUS.format("0 at least one signature passes, 1 none does"),
+    ))  # fmt: skip
+    _configure_explain(commands.add_parser(
+        "explain", help="say why signatures fail",
+        description="Say why each signature fails: which half was altered, how, and what would make it pass.",
         epilog=_STATUS.format("0 at least one signature passes, 1 none does"),
     ))  # fmt: skip
     _configure_sign(commands.add_parser(
@@ -90,7 +97,10 @@ def _verify(options: argparse.Namespace) -> int:
         print_json({"signatures": [signature.to_dict() for signature in signatures]})
     else:
         _print_signatures(signatures)
-    results = {signature.result for signature in signatures}
+    return _status({signature.result for signature in signatures})
+
+
+def _status(results: set[dkim.Result]) -> int:
     if dkim.Result.PASS in results:
         return EXIT_OK
     return EXIT_TEMPERROR if dkim.Result.TEMPERROR in results else EXIT_NO_PASS
@@ -136,7 +146,7 @@ def _date(when: int) -> str:
         return f"at {when}"
 
 
-def _read(plan: dkim.VerifyPlan) -> dkim.VerifyPlan:
+def _read(plan: Plan[list[T]]) -> Plan[list[T]]:
     """The same plan; what goes wrong while it reads the file is the user's to know."""
     try:
         return (yield from plan)
@@ -148,6 +158,49 @@ def _input(path: str) -> BinaryIO:
     if path == "-" and sys.stdin.isatty():
         print("reading the message from the terminal; end it with Ctrl-D", file=sys.stderr)
     return open_input(path)
+
+
+# --- explain -----------------------------------------------------------------------------------------------
+
+
+def _configure_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("message", metavar="MESSAGE", nargs="?", default="-", help="a file, or - for standard input")
+    parser.add_argument("--now", type=seconds, metavar="SECONDS", help="judge t= and x= at this time since the epoch")
+    parser.add_argument(
+        "--canonical", action="store_true", help="print the octets that are hashed, blanks made visible"
+    )
+    parser.add_argument("--search-time", type=seconds, metavar="SECONDS", default=10.0,
+        help="how long to look for what was altered (default: %(default)g)",
+    )  # fmt: skip
+    parser.add_argument("-v", "--verbose", action="store_true", help="say what was tried without success, always")
+    add_json_option(parser)
+    add_dns_options(parser)
+    parser.set_defaults(run=_explain)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from mailauth.cli.explain import print_canonical, print_explanations
+
+    with _input(options.message) as stream:
+        if options.canonical:
+            forms = dkim.canonical_forms(stream)
+            if options.json:
+                print_json({"signatures": [form.to_dict() for form in forms]})
+            else:
+                print_canonical(forms)
+            return EXIT_OK if forms else EXIT_NO_PASS
+        plan = dkim.explain(
+            stream,
+            now=time.time() if options.now is None else options.now,
+            limits=dkim.ExplainLimits(seconds=options.search_time),
+            clock=time.monotonic,
+        )
+        explanations = run(_read(plan), resolver_of(options), time_limit=options.time_limit)
+    if options.json:
+        print_json({"signatures": [explanation.to_dict() for explanation in explanations]})
+    else:
+        print_explanations(explanations, verbose=options.verbose)
+    return _status({explanation.signature.result for explanation in explanations})
 
 
 # --- sign --------------------------------------------------------------------------------------------------

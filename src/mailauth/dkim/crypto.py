@@ -35,6 +35,12 @@ _PKCS1 = padding.PKCS1v15()
 _SHA256_DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 
 
+def signed_sha256(signed: bytes) -> bytes | None:
+    """The SHA-256 digest in what `PublicKey.recover` returns; None if another hash was signed."""
+    digest = signed[len(_SHA256_DIGEST_INFO) :]
+    return digest if signed.startswith(_SHA256_DIGEST_INFO) and len(digest) == SHA256_OCTETS else None
+
+
 def _rsa_signing(key: RSAPrivateKey) -> tuple[bytes, Any]:
     """What to put in front of a SHA-256 digest, and how to have the whole signed."""
     as_it_stands = getattr(utils, "NoDigestInfo", None)
@@ -79,6 +85,19 @@ class PublicKey:
         except InvalidSignature:
             return False
         return True
+
+    def recover(self, signature: bytes) -> bytes | None:
+        """What was signed, if it was signed with the private key to this one: the DER of a DigestInfo (RFC 8017).
+
+        None if it was another key, or if the signature is damaged; always None for Ed25519, which gives nothing away.
+        """
+        if self.key_type != "rsa" or len(signature) != self._signature_octets:
+            return None
+        try:
+            signed: bytes = self._key.recover_data_from_signature(signature, _PKCS1, None)
+        except InvalidSignature:
+            return None
+        return signed
 
     def octets(self) -> bytes:
         """What p= of the key record holds, before base64: SubjectPublicKeyInfo for RSA, 32 octets for Ed25519."""

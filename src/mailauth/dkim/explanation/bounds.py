@@ -1,0 +1,67 @@
+"""How much an explanation may cost: the bounds, and the account that is kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ExplainLimits:
+    """How hard to look. The work is linear in the message, whatever it is. Raises `ValueError` for less than nothing.
+
+    `octets` and `octets_per_octet` bound what is hashed for a message: so much, and so many times its body on top.
+    """
+
+    attempts: int = 40_000  # candidates hashed, for each half of each signature
+    verifications: int = 12_000  # candidates verified under an Ed25519 key, for each signature (0.1 ms each)
+    octets: int = 128 * 1024 * 1024
+    octets_per_octet: int = 64
+    seconds: float = 10.0  # for the whole message, by the caller's clock
+    message_octets: int = 64 * 1024 * 1024  # larger messages are verified, and not searched
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value >= 0:
+                raise ValueError(f"{name} is not negative")
+
+
+class Exhausted(Exception):
+    """The bounds are reached. Never leaves the package."""
+
+
+class Purse:
+    """What may be spent on one message."""
+
+    def __init__(self, limits: ExplainLimits, body_octets: int, clock: Callable[[], float] | None) -> None:
+        self.limits = limits
+        self.octets = limits.octets + limits.octets_per_octet * body_octets
+        self.clock = clock
+        self.deadline = clock() + limits.seconds if clock is not None else 0.0
+
+
+class Account:
+    """What one search has spent."""
+
+    def __init__(self, purse: Purse, attempts: int | None = None) -> None:
+        self.attempts = 0
+        self._most = purse.limits.attempts if attempts is None else attempts
+        self._purse = purse
+
+    def work(self, octets: int) -> None:
+        """So many octets are gone over to find candidates. Raises `Exhausted`."""
+        purse = self._purse
+        purse.octets -= octets
+        if purse.octets < 0 or (purse.clock is not None and purse.clock() > purse.deadline):
+            raise Exhausted
+
+    def spend(self, octets: int) -> None:
+        """One more candidate of so many octets. Raises `Exhausted`."""
+        purse = self._purse
+        purse.octets -= octets
+        if self.attempts >= self._most or purse.octets < 0:
+            raise Exhausted
+        self.attempts += 1
+        # A clock costs less than hashing, but not nothing.
+        if purse.clock is not None and self.attempts % 16 == 0 and purse.clock() > purse.deadline:
+            raise Exhausted

@@ -1,0 +1,62 @@
+"""What was hashed, made visible, and what differs between the message as it was signed and as it came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+
+from mailauth.dkim.explanation.result import excerpt
+
+MAX_LINES = 60
+"""Lines of a diff that are kept."""
+
+_MAX_COMPARED = 400  # lines in which likeness is looked for, which takes the square of their number
+_LINE = 300  # characters of a line
+_CONTEXT = 1
+
+
+def difference(signed: bytes, came: bytes) -> tuple[str, ...]:
+    """Lines that begin with "-" (as it was signed), "+" (as it came) or a blank; "@" begins a gap."""
+    before, after = signed.removesuffix(b"\r\n").split(b"\r\n"), came.removesuffix(b"\r\n").split(b"\r\n")
+    start = 0
+    shorter = min(len(before), len(after))
+    while start < shorter and before[start] == after[start]:
+        start += 1
+    end = 0
+    while end < shorter - start and before[-1 - end] == after[-1 - end]:
+        end += 1
+    old, new = before[start : len(before) - end], after[start : len(after) - end]
+    if not old and not new:
+        return ()
+    lines = [_shown(" ", line) for line in before[max(0, start - _CONTEXT) : start]]
+    lines += _compared(old, new)
+    lines += [_shown(" ", line) for line in after[len(after) - end :][:_CONTEXT]]
+    if len(lines) > MAX_LINES:
+        more = len(lines) - MAX_LINES
+        lines = [*lines[:MAX_LINES], f"@ {more} more lines"]
+    return tuple(lines)
+
+
+def _compared(old: list[bytes], new: list[bytes]) -> Iterator[str]:
+    if max(len(old), len(new)) > _MAX_COMPARED:
+        half = MAX_LINES // 2
+        yield from (_shown("-", line) for line in old[:half])
+        if len(old) > half:
+            yield f"@ {len(old) - half} more lines of what was signed"
+        yield from (_shown("+", line) for line in new[:half])
+        if len(new) > half:
+            yield f"@ {len(new) - half} more lines of what came"
+        return
+    for groups in SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(_CONTEXT):
+        if groups[0][1] or groups[0][3]:
+            yield "@"
+        for tag, i, j, k, m in groups:
+            if tag == "equal":
+                yield from (_shown(" ", line) for line in old[i:j])
+            else:
+                yield from (_shown("-", line) for line in old[i:j])
+                yield from (_shown("+", line) for line in new[k:m])
+
+
+def _shown(mark: str, line: bytes) -> str:
+    return mark + excerpt(line, _LINE).replace("\n", "\\n")
