@@ -658,3 +658,18 @@ def test_begun_again_it_is_another_transaction(facade: Facade) -> None:
     assert session.report().mail_from == "ann@slow.example"
     with pytest.raises(TypeError):
         session.begin("mx.example.org", b"ann@example.org")
+
+
+@pytest.mark.parametrize("phase", ["sender", "recipient"])
+def test_recipients_may_take_what_spf_would_refuse(facade: Facade, phase: str) -> None:
+    """By address, local part and domain; each recipient of a mail for himself, in whichever list it stands."""
+    exempt = ["Eve@mailbox.test", "help@", ".open.example"]
+    session = session_of(facade, STRANGER, restrictions=lists(**{phase: [r.check_spf(unless_to=exempt)]}))
+    facade.run(session.helo("mx.example.org"))
+    assert not facade.run(session.mail("ann@example.org")).refused
+    taken = [EVE, "help@anywhere.example", "x@sub.open.example"]
+    decisions = {each: facade.run(session.rcpt(each)) for each in (BOB, *taken, "eve@other.test")}
+    assert [each for each, decision in decisions.items() if not decision.refused] == taken
+    assert decisions[BOB].reason == "spf-fail"
+    with pytest.raises(ValueError, match="neither a network, a domain nor an address"):
+        r.check_spf(unless_to=["a..b"])

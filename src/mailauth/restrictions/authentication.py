@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 from mailauth import dkim, dmarc
+from mailauth.greylist import Patterns
 from mailauth.mail.reply import Reply
 from mailauth.restrictions.base import OnDnsError, Restriction
 from mailauth.transaction.checks import DKIM, DMARC, SPF, SPF_HELO, Check, Transaction
@@ -21,12 +23,14 @@ def check_spf(
     fail: Treatment = "reject",
     temperror: Treatment = "defer",
     permerror: Treatment = "pass",
+    unless_to: Sequence[str] = (),
 ) -> Restriction:
     """Refuse by SPF: by default fail is rejected with 550 5.7.23 and temperror deferred with 451 4.4.3.
 
     permerror passes by default: RFC 7208 section 8.7 leaves it to the receiver, and a broken record is nobody's forged
     mail. softfail is never refused (section 8.5). The null sender is checked as postmaster@HELO (section 2.4).
-    Raises `ValueError` for another word.
+    `unless_to` are recipients whose mail is not refused: an address, ``ann@``, a domain, ``.domain`` for all below it.
+    Raises `ValueError` for another word, and for what is no such pattern.
     """
     treatments: dict[str, Treatment] = {"fail": fail, "temperror": temperror, "permerror": permerror}
     _require_choice("identity", identity, ("mailfrom", "helo"))
@@ -34,8 +38,14 @@ def check_spf(
         _require_choice(name, treatment, get_args(Treatment))
     check = SPF if identity == "mailfrom" else SPF_HELO
     fact: Fact = "mail_from" if identity == "mailfrom" else "helo"
+    facts: frozenset[Fact] = frozenset({fact, "recipient"} if unless_to else {fact})
+    if isinstance(unless_to, str):
+        raise ValueError(f"unless_to is a list of recipients, not {unless_to!r}")
+    exempt = Patterns.of(unless_to)
 
     def judge(tx: Transaction) -> Decision:
+        if unless_to and exempt.match_address(tx.recipient or ""):
+            return NOTHING
         found = tx[check]
         reply, treatment = found.reply, treatments.get(found.result.value, "pass")
         if reply is None or treatment == "pass":
@@ -44,7 +54,7 @@ def check_spf(
             "check_spf", f"spf-{found.result}", _as(treatment, reply.code, reply.enhanced, reply.text), found.detail
         )
 
-    return Restriction("check_spf", judge, frozenset({fact}), (check,), note=identity)
+    return Restriction("check_spf", judge, facts, (check,), note=identity)
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
