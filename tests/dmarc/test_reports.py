@@ -107,6 +107,24 @@ def test_no_report_that_nobody_asked_for(record: str, author: str) -> None:
     assert published_of(evaluate(zone({"example.com": record}), author)) is None
 
 
+def test_3_1_5_the_owner_is_told_what_is_wrong_with_the_record(store: ReportStore) -> None:
+    record = "v=DMARC1; p=bad; adkim=x; pct=50; unknown=1; rua=mailto:agg@example.com, nobody"
+    found = published_of(evaluate(zone({"example.com": record}), "example.com"))
+    assert found is not None
+    assert (found.p, len(found.errors)) == ("none", 3)
+    assert Published.from_json(found.to_json()) == found
+    store.add(5, found, row())
+    assert store.domains(5) == [found]
+    root = SCHEMA.to_dict(make_report(REPORTER, 5, found, ROWS).xml.decode())
+    assert root["report_metadata"]["error"]["$"] == (
+        "p=bad is not one of none, quarantine, reject; rua= has 'nobody', which is no reporting URI; "
+        "adkim=x is not one of r, s"
+    )
+    many = published_of(evaluate(zone({"example.com": f"{record}{'; x' * 100}"}), "example.com"))
+    assert many is not None
+    assert len(many.errors) == 5
+
+
 def test_an_error_is_no_result_to_report() -> None:
     resolver = zone({"example.com": RUA}, {"a.example.com": "servfail"})
     assert published_of(evaluate(resolver, "example.com", Spf("a.example.com"))) is None

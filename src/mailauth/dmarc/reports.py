@@ -58,6 +58,17 @@ class Published:
     fo: str
     testing: str
     rua: tuple[str, ...]
+    errors: tuple[str, ...] = ()  # what is wrong with the record, in words (section 3.1.5)
+
+    def to_json(self) -> str:
+        """As one line."""
+        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=True)
+
+    @staticmethod
+    def from_json(text: str) -> Published:
+        """What `to_json` wrote."""
+        values = json.loads(text)
+        return Published(**{**values, "rua": tuple(values["rua"]), "errors": tuple(values["errors"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +135,13 @@ def published_of(result: DmarcResult) -> Published | None:
         fo=":".join(record.fo),
         testing="y" if record.t else "n",
         rua=record.rua,
+        errors=tuple(problem.words for problem in record.problems if problem.code in _ERRORS)[:MAX_ERRORS],
     )
+
+
+_ERRORS = frozenset({"bad-value", "bad-uri", "bad-tag", "no-policy"})
+MAX_ERRORS = 5
+"""Errors of a record that its owner is told; section 3.1.5 wants no large text."""
 
 
 def row_of(result: DmarcResult, ip: IPAddress, *, applied: Policy | None = None) -> Row:
@@ -274,8 +291,8 @@ def _xml(
     period = _add(metadata, "date_range")
     _add(period, "begin", str(begin))
     _add(period, "end", str(end))
-    if errors:
-        _add(metadata, "error", "; ".join(errors)[:1000])
+    if published.errors or errors:
+        _add(metadata, "error", "; ".join([*published.errors, *errors])[:1000])
     _add(metadata, "generator", f"mailauth {__version__}")
     policy = _add(root, "policy_published")
     _add(policy, "domain", published.domain)

@@ -9,7 +9,6 @@ One connection for each store, taken in turns: a message adds one row, which cos
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import random
@@ -18,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any, Protocol, TypeVar
 
 from mailauth import MailAuthError
@@ -180,7 +178,7 @@ class _SqlReportStore(ReportStore):
 
         def count(execute: Callable[..., Any]) -> None:
             # First the domain's row, whose lock makes those who count for it wait for each other.
-            execute(_PUBLISH, (day, domain, json.dumps(asdict(published))))
+            execute(_PUBLISH, (day, domain, published.to_json()))
             if execute(_COUNT, (day, domain, data)).rowcount == 0:
                 if execute(_ROOM, (day, domain, MAX_ROWS)).rowcount == 1:
                     execute(_INSERT, (day, domain, data))
@@ -189,8 +187,7 @@ class _SqlReportStore(ReportStore):
 
     def domains(self, day: int) -> list[Published]:
         def select(execute: Callable[..., Any]) -> list[Published]:
-            found = [json.loads(published) for (published,) in execute(_DOMAINS, (day,)).fetchall()]
-            return [Published(**{**values, "rua": tuple(values["rua"])}) for values in found]
+            return [Published.from_json(published) for (published,) in execute(_DOMAINS, (day,)).fetchall()]
 
         return self._transact(select)
 
