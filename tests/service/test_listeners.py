@@ -70,6 +70,15 @@ def test_a_unix_socket_has_its_mode_and_group_and_goes_away(tmp_path: Path) -> N
     assert not path.exists()
 
 
+def test_the_folder_is_open_to_the_group_whatever_the_umask(tmp_path: Path) -> None:
+    mask = os.umask(0o077)
+    try:
+        unix(tmp_path / "run/s", socket_group=GROUP).close()
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o750
+
+
 def test_a_folder_that_exists_stays_as_it_is(tmp_path: Path) -> None:
     tmp_path.chmod(0o711)
     unix(tmp_path / "s").close()
@@ -92,6 +101,16 @@ def test_a_socket_that_is_served_stays(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(tmp_path / "s"))
     first.close()
+
+
+def test_a_socket_whose_server_is_busy_stays(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+        busy.bind(str(tmp_path / "s"))
+        busy.listen(0)
+        waiting.connect(str(tmp_path / "s"))
+        with pytest.raises(FileExistsError, match="another process serves it"):
+            unix(tmp_path / "s")
+    assert (tmp_path / "s").exists()
 
 
 def test_a_file_stays(tmp_path: Path) -> None:
@@ -123,6 +142,30 @@ def test_what_cannot_be_had_is_said(tmp_path: Path) -> None:
         Listeners(["inet:[2001:db8::1]:0"], ServiceConfig())
     with pytest.raises(ValueError, match=r"no socket of the name 'x'.*none"):
         Listeners(["systemd:x"], ServiceConfig())
+
+
+def test_a_machine_without_ipv6_listens_at_the_other_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ "localhost" has both families, and without a host getaddrinfo gives both, whatever the kernel has."""
+    found = [
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2001:db8::1", 0, 0, 0)),  # not of this machine
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: found)
+    listeners = Listeners(["inet::0"], ServiceConfig())
+    (only,) = listeners.sockets["inet::0"]
+    assert only.getsockname()[0] == "127.0.0.1"
+    listeners.close()
+
+
+def test_a_socket_of_systemd_must_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accept=yes in a unit hands over a connection."""
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr("mailauth.service.listeners._FIRST_DESCRIPTOR", theirs.detach())
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    monkeypatch.setenv("LISTEN_FDNAMES", "policyd")
+    with ours, pytest.raises(ValueError, match="does not listen: Accept=no"):
+        Listeners(["systemd:policyd"], ServiceConfig())
 
 
 def test_nothing_stays_open_where_one_of_several_fails(tmp_path: Path) -> None:

@@ -24,12 +24,14 @@ def logging_as_before() -> Iterator[None]:
     logging.raiseExceptions = before[3]
 
 
-def logged(kind: str, text: str, *, failing: bool = False, journal: bool = False, **extra: object) -> str:
+def logged(
+    kind: str, text: str, *, failing: bool = False, journal: bool = False, error: str = "broken", **extra: object
+) -> str:
     stream = io.StringIO()
     log_to(stream, kind, environment={"JOURNAL_STREAM": "8:1"} if journal else {})  # type: ignore[arg-type]
     try:
         if failing:
-            raise RuntimeError("broken")
+            raise RuntimeError(error)
     except RuntimeError:
         logging.getLogger("mailauth.test").exception("%s", text, extra=extra)
     else:
@@ -68,6 +70,16 @@ def test_a_traceback_is_kept() -> None:
     assert "RuntimeError: broken" in logged("plain", "x", failing=True)
     (line,) = logged("json", "x", failing=True).splitlines()
     assert "RuntimeError: broken" in json.loads(line)["traceback"]
+
+
+def test_what_an_exception_quotes_is_no_line_of_its_own() -> None:
+    forged = "x\n2026-11-29T10:00:00.000+00:00 info accept\r\x1b[2J"
+    first, *others = logged("plain", "failed", failing=True, error=forged).rstrip("\n").split("\n")
+    assert first.endswith(" error failed")
+    assert all(line.startswith("  ") and line.isprintable() for line in others)
+    assert all(
+        line.startswith("<3>") for line in logged("plain", "x", failing=True, journal=True, error=forged).splitlines()
+    )
 
 
 def test_libraries_are_heard_from_warning_on() -> None:

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import socket
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from mailauth.config import ListenAddress, ServiceConfig, parse_listen
 
@@ -38,6 +40,10 @@ class Listeners:
         except BaseException:
             self.close()
             raise
+        finally:
+            taken = {each for sockets in self.sockets.values() for each in sockets}
+            for each in {each for sockets in activated.values() for each in sockets} - taken:
+                each.close()
 
     def close(self) -> None:
         """Close the sockets. What somebody else put in the place of a unix socket meanwhile stays."""
@@ -59,6 +65,9 @@ class Listeners:
                 raise ValueError(
                     f"systemd hands over no socket of the name {address.name!r} (FileDescriptorName=): {names}"
                 )
+            for each in activated[address.name]:
+                if not each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    raise ValueError(f"the socket {address.name!r} of systemd does not listen: Accept=no is needed")
             return activated[address.name]
         if address.kind == "unix":
             return [self._unix(address.path)]
@@ -104,7 +113,8 @@ def _make_folder(folder: Path, group: int | None) -> None:
     if folder.is_dir():
         return
     try:
-        folder.mkdir(mode=0o750)
+        folder.mkdir(mode=0o700)
+        folder.chmod(0o750)  # whatever the umask is
         if group is not None:
             os.chown(folder, -1, group)
     except OSError as error:
@@ -128,28 +138,53 @@ def _remove_stale(path: str) -> None:
         except ConnectionRefusedError:
             os.unlink(path)
             return
+        except (BlockingIOError, TimeoutError):
+            pass  # it has more connections waiting than it takes
         except OSError as error:
             raise OSError(error.errno, f"cannot listen at unix:{path}: {error.strerror}") from None
     raise FileExistsError(f"cannot listen at unix:{path}: another process serves it")
 
 
+_NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+
+
 def _inet(address: ListenAddress) -> Iterable[socket.socket]:
-    """A socket for each address of the host; without a host, one for all addresses, IPv6 and IPv4."""
+    """A socket for each address of the host; without a host, one for all addresses, IPv6 and IPv4.
+
+    A machine may have no IPv6 although the host has: the others of several addresses suffice.
+    """
     where = f"inet:{'[' + address.host + ']' if ':' in address.host else address.host}:{address.port}"
     made: list[socket.socket] = []
     try:
         found = socket.getaddrinfo(address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        missing: OSError | None = None
         for family, kind, protocol, _, place in sorted(set(found)):
-            made.append(socket.socket(family, kind, protocol))
-            made[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                made[-1].setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            made[-1].bind(place)
-            made[-1].listen(BACKLOG)
+            try:
+                made.append(_bound(socket.socket(family, kind, protocol), place))
+            except OSError as error:
+                if error.errno not in _NO_SUCH_FAMILY:
+                    raise
+                missing = error
+        if missing is not None and not made:
+            raise missing
+        for each in made:
+            each.listen(BACKLOG)
     except OSError as error:
         for each in made:
             each.close()
         raise OSError(error.errno, f"cannot listen at {where}: {error.strerror}") from None
+    return made
+
+
+def _bound(made: socket.socket, place: Any) -> socket.socket:
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if made.family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(place)
+    except OSError:
+        made.close()
+        raise
     return made
 
 

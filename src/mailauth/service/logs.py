@@ -1,7 +1,7 @@
 """The log of a service: lines for people, for the journal, or JSON."""
 
 # SECURITY: each record is one line, whatever a peer put into it: JSON escapes line ends, and plain text shows them as
-# "?". A traceback is our own, and keeps its lines.
+# "?". A traceback keeps its lines, but an exception may quote a peer: they are indented, and can be taken for no other.
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class PlainFormatter(logging.Formatter):
         """The record as one line, and a traceback below it."""
         text = printable(record.getMessage())
         if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
+            lines = self.formatException(record.exc_info).splitlines()
+            text = "\n".join([text, *(f"  {printable(line)}" for line in lines)])
         if self._journal:
             mark = f"<{_PRIORITY.get(record.levelno, 6)}>"
             return "\n".join(mark + line for line in text.splitlines() or [""])
