@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 
 from mailauth import MailAuthError
@@ -15,7 +16,7 @@ from mailauth.service.listeners import Listeners
 from mailauth.service.logs import log_beside_a_connection, log_to
 from mailauth.service.metrics import Metrics
 from mailauth.service.notify import Notifier
-from mailauth.service.running import allow_many_connections, once, serve
+from mailauth.service.running import allow_many_connections, block_reload, once, serve
 from mailauth.service.workers import supervise
 
 EPILOG = f"""\
@@ -35,22 +36,38 @@ def configure_service(parser: argparse.ArgumentParser, *kinds: Kind) -> None:
 def _run(options: argparse.Namespace) -> int:
     if options.once:
         return _once(options.config, options.kinds)
+    block_reload()
     config = _load(options.config)
     try:
         return _serve(options.config, config, options.kinds)
-    except (MailAuthError, ValueError, OSError) as error:
+    except OSError as error:
+        raise UsageError(str(error) if error.filename else error.strerror or str(error)) from None
+    except (MailAuthError, ValueError) as error:
         raise UsageError(str(error)) from None
+    finally:
+        _end_log()
 
 
 def _once(path: str, kinds: tuple[Kind, ...]) -> int:
     # Before the file is read: what is wrong with it must not be said to Postfix.
     log_beside_a_connection()
     try:
-        asyncio.run(once(Application(path, load(path), kinds)))
+        # It listens nowhere, whatever the file says.
+        asyncio.run(once(Application(path, load(path), kinds, listen=dict.fromkeys(kinds, ()))))
     except (MailAuthError, ValueError, OSError) as error:
         logging.getLogger("mailauth.service").error("cannot serve: %s", error)
         return EXIT_USAGE
     return EXIT_OK
+
+
+def _end_log() -> None:
+    """Give up what a full disk did not take: at the end of the process it would be an error, and the exit status."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stderr.fileno())
+        os.close(nowhere)
 
 
 def _load(path: str) -> Config:

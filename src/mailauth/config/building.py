@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from mailauth import aio, sync
+    from mailauth.dmarc.reports import ReportStore
     from mailauth.plan import AsyncResolver, Resolver
     from mailauth.resolvers import AsyncDnspythonResolver, DnspythonResolver, ZoneResolver
 
@@ -57,32 +58,31 @@ def async_authenticator(
     trace: bool = False,
     clock: Callable[[], float] = time.time,
     greylist_store: AsyncStore | None = None,
-    closing: AsyncExitStack | None = None,
+    dmarc_reports: ReportStore | None = None,
 ) -> aio.Authenticator:
     """The `mailauth.aio.Authenticator` that the configuration describes; the arguments of `authenticator`.
 
-    `greylist_store` is used in place of the store that is named, where one is named. What is opened here, except for
-    the resolver, is closed with `closing`; a program that goes on with it until its end needs none.
+    `greylist_store` and `dmarc_reports` are used in place of the stores that are named, where they are named.
     """
     from mailauth import aio
 
-    arguments = _arguments(config, trace, clock)
-    if closing is not None and arguments["dmarc_reports"] is not None:
-        closing.callback(arguments["dmarc_reports"].close)
+    arguments = _arguments(config, trace, clock, dmarc_reports)
     greylist = None
     if config.greylist.store is not None:
         store = config.greylist.store if greylist_store is None else greylist_store
         greylist = aio.Greylist(store, **_greylist_arguments(config, clock))
-        if closing is not None and greylist_store is None:
-            closing.push_async_callback(greylist.close)
     own = async_resolver(config.resolver) if resolver is None else resolver
     return aio.Authenticator(greylist=greylist, resolver=own, **arguments)
 
 
-def _arguments(config: Config, trace: bool, clock: Callable[[], float]) -> dict[str, Any]:
+def _arguments(
+    config: Config, trace: bool, clock: Callable[[], float], reports: ReportStore | None = None
+) -> dict[str, Any]:
     restrictions, wrong = read_lists(config)
     for _, _, error in wrong:  # of a Config that was made by hand; those from a file were checked
         raise error
+    if reports is None and config.dmarc.reports is not None:
+        reports = open_report_store(config.dmarc.reports)
     return {
         "hostname": config.hostname,
         "rbl": config.rbl.lists,
@@ -92,7 +92,7 @@ def _arguments(config: Config, trace: bool, clock: Callable[[], float]) -> dict[
         "spf_policy": config.spf,
         "dkim_policy": config.dkim,
         "dmarc_policy": config.dmarc.policy,
-        "dmarc_reports": None if config.dmarc.reports is None else open_report_store(config.dmarc.reports),
+        "dmarc_reports": None if config.dmarc.reports is None else reports,
         "rbl_policy": config.rbl.policy,
         "rbl_monitor": Monitor(clock=time.monotonic) if config.rbl.monitor else None,
         "time_limit": config.deadlines.evaluation,
@@ -118,21 +118,31 @@ def sync_resolver(config: ResolverConfig) -> Resolver:
     return resolver
 
 
-def async_resolver(config: ResolverConfig) -> AsyncResolver:
-    """The resolver of the ``[resolver]`` table, for asynchronous callers."""
+def async_resolver(config: ResolverConfig, closing: AsyncExitStack | None = None) -> AsyncResolver:
+    """The resolver of the ``[resolver]`` table, for asynchronous callers.
+
+    What it opens is closed with `closing`; a program that goes on with it until its end needs none.
+    """
     from mailauth.resolvers import AsyncDnspythonResolver
 
-    resolver: AsyncResolver = _resolver(config, AsyncDnspythonResolver)
+    resolver: AsyncResolver = _resolver(config, AsyncDnspythonResolver, closing)
     return resolver
 
 
-def _resolver(config: ResolverConfig, dnspython: type[DnspythonResolver] | type[AsyncDnspythonResolver]) -> Any:
+def _resolver(
+    config: ResolverConfig,
+    dnspython: type[DnspythonResolver] | type[AsyncDnspythonResolver],
+    closing: AsyncExitStack | None = None,
+) -> Any:
     if config.zone is not None:
         return _zone(config.zone)
     if config.library == "cares":
         from mailauth.resolvers import CaresResolver
 
-        return _cached(CaresResolver(config.nameservers or None, port=config.port), config.cache)
+        own = CaresResolver(config.nameservers or None, port=config.port)
+        if closing is not None:
+            closing.callback(own.close)
+        return _cached(own, config.cache)
     named = config.nameservers
     return _cached(dnspython.asking(named, config.port) if named else dnspython(), config.cache)
 

@@ -17,6 +17,7 @@ from mailauth.config.lists import items, lists_of, read_lists, refuses_relaying
 from mailauth.config.restrictions import NotSet, lists_in
 from mailauth.config.schema import Config
 from mailauth.config.signing import load_signing_table
+from mailauth.config.values import ListenAddress, parse_listen
 from mailauth.dkim import load_key
 from mailauth.rbl import Kind, lint
 from mailauth.stores.urls import parse_url
@@ -100,11 +101,28 @@ def _services(config: Config) -> Iterator[Finding]:
         yield ("policyd", "fields"), words, ()
     if config.service.workers > 1 and (config.greylist.store or "").startswith("memory:"):
         yield ("service", "workers"), "each worker would have a memory: of its own: use another greylist.store", ()
+    yield from _sockets(config)
     if group is not None:
         try:
             grp.getgrnam(group)
         except KeyError:
             yield ("service", "socket_group"), f"there is no group {group!r}", ()
+
+
+def _sockets(config: Config) -> Iterator[Finding]:
+    """A socket has one service."""
+    places: list[tuple[KeyPath, str]] = []
+    for name, table in (("policyd", config.policyd), ("milter", config.milter), ("srs", config.srs)):
+        for key in ("listen", "listen_verify", "listen_sign", "listen_forward", "listen_reverse"):
+            places += [((name, key, index), text) for index, text in enumerate(getattr(table, key, ()))]
+    if config.service.metrics is not None:
+        places.append((("service", "metrics"), config.service.metrics))
+    taken: set[ListenAddress] = set()
+    for where, text in places:
+        address = parse_listen(text)
+        if address in taken:
+            yield where, f"{text} is named twice: each list needs sockets of its own", ()
+        taken.add(address)
 
 
 def _texts(config: Config) -> list[str]:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from mailauth import config as configuration
-from mailauth.config import Config, MilterConfig, PolicydConfig
-from mailauth.greylist import AsyncStore
+from mailauth.aio import Authenticator
+from mailauth.config import Config, MilterConfig, PolicydConfig, ResolverConfig
 from mailauth.milter.filter import MailFilter
 from mailauth.milter.settings import Mode
-from mailauth.plan import AsyncResolver
 from mailauth.policyd import PolicyService
 from mailauth.service.metrics import Metrics
 from mailauth.srsd import SrsService
-from mailauth.stores import open_async_store
+from mailauth.stores import open_async_store, open_report_store
 
 _log = logging.getLogger("mailauth.service")
 
@@ -57,39 +56,52 @@ def addresses(config: Config, kinds: tuple[Kind, ...]) -> dict[str, tuple[str, .
     return {name: listen for name, listen in found.items() if listen}
 
 
-def status(config: Config, kinds: tuple[Kind, ...]) -> str:
+def status(listen: Mapping[str, tuple[str, ...]]) -> str:
     """What is served where, in words."""
-    return ", ".join(f"{name} at {' '.join(listen)}" for name, listen in addresses(config, kinds).items())
+    return ", ".join(f"{name} at {' '.join(addresses)}" for name, addresses in listen.items())
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What a part of the file wants to be opened, and how it is closed."""
+
+    wanted: object
+    value: Any
+    close: Closing
 
 
 class Application:
-    """The services of a configuration. `make` needs a running event loop, `reload` reads the file again."""
+    """The services of a configuration. `make` needs a running event loop, `reload` reads the file again.
+
+    `listen` are the addresses that are listened at (`addresses`); without it, those of the configuration.
+    """
 
     def __init__(
-        self, path: str | PathLike[str], config: Config, kinds: tuple[Kind, ...], metrics: Metrics | None = None
+        self,
+        path: str | PathLike[str],
+        config: Config,
+        kinds: tuple[Kind, ...],
+        metrics: Metrics | None = None,
+        listen: Mapping[str, tuple[str, ...]] | None = None,
     ):
         self.path = path
         self.config = config
         self.parts: list[Part] = []
+        self._kinds = kinds
         self._metrics = metrics
-        self.status = status(config, kinds)
-        self._listen = addresses(config, kinds)
+        self._listen = addresses(config, kinds) if listen is None else listen
+        self.status = status(self._listen)
         self._policyd: PolicyService | None = None
         self._filters: list[MailFilter] = []
         self._srs: SrsService | None = None
-        self._resolver: AsyncResolver | None = None
-        self._store: AsyncStore | None = None
-        self._opened = AsyncExitStack()
+        self._opened: dict[str, _Opened] = {}
         self._retired: dict[asyncio.Task[None], Closing] = {}
 
     def make(self) -> None:
         """Make the services. Raises what the builders of `mailauth.config` raise."""
         config, table = self.config, configuration.signing_table(self.config)
-        self._resolver = configuration.async_resolver(config.resolver)
-        self._store = _open_store(config)
-        own = configuration.async_authenticator(
-            config, resolver=self._resolver, greylist_store=self._store, closing=self._opened
-        )
+        self._open(config, self._opened)
+        own = _authenticator(config, self._opened)
         if "policyd" in self._listen:
             settings = (config.policyd or PolicydConfig()).policy
             self._policyd = PolicyService(own, settings, config.networks, count=self._counting("policyd"))
@@ -105,13 +117,25 @@ class Application:
             )
             self._filters.append(made)
             self._add(name, made)
-
         rewriter = configuration.srs_rewriter(config)
         if rewriter is not None and self._listen.keys() & _SRS:
             self._srs = SrsService(rewriter, count=self._counting("srs"))
             for name, handle in zip(_SRS, self._srs.handles, strict=True):
                 if name in self._listen:
                     self.parts.append(Part(name, self._listen[name], handle, self._srs.finish))
+
+    def _open(self, config: Config, opened: dict[str, _Opened]) -> None:
+        """Open what the configuration wants. What has not changed goes on: a cache or a store in memory would begin
+        empty, and a database would see new connections beside the old ones."""
+        wanted: dict[str, Any] = {
+            "resolver": config.resolver,
+            "store": config.greylist.store,
+            "reports": config.dmarc.reports,
+        }
+        for name, what in wanted.items():
+            old = self._opened.get(name)
+            changed = old is None or old.wanted != what or (name == "resolver" and what.zone is not None)
+            opened[name] = _OPEN[name](what) if changed or old is None else old
 
     def _add(self, name: str, service: PolicyService | MailFilter) -> None:
         self.parts.append(Part(name, self._listen[name], service.handle, service.finish))
@@ -126,31 +150,39 @@ class Application:
         raised. Sockets, log, metrics and the number of workers stay as they are until the service starts anew.
         """
         config = await asyncio.to_thread(configuration.load, self.path)
-        table, rewriter = configuration.signing_table(config), configuration.srs_rewriter(config)
-        # What did not change goes on: a cache and a store in memory would begin empty.
-        resolver, store, opened = self._resolver, self._store, AsyncExitStack()
-        if config.resolver != self.config.resolver or config.resolver.zone is not None:
-            resolver = configuration.async_resolver(config.resolver)
-        if config.greylist.store != self.config.greylist.store:
-            store = _open_store(config)
-        new = configuration.async_authenticator(config, resolver=resolver, greylist_store=store, closing=opened)
+        table = await asyncio.to_thread(configuration.signing_table, config)
+        rewriter = configuration.srs_rewriter(config)
+        opened: dict[str, _Opened] = {}
         try:
+            self._open(config, opened)
+            new = _authenticator(config, opened)
             if self._policyd is not None:
                 self._policyd.settings = (config.policyd or PolicydConfig()).policy
-                self._policyd.authenticator, self._policyd.networks = new, config.networks
-        except OSError:
-            await opened.aclose()
+        except BaseException:
+            for name, each in opened.items():
+                if each is not self._opened.get(name):
+                    await each.close()
             raise
         if self._srs is not None and rewriter is not None:
             self._srs.srs = rewriter
-        for each in self._filters:
-            each.use(new, table=table, settings=(config.milter or MilterConfig()).policy, networks=config.networks)
-        for what in _needs_restart(self.config, config):
+        if self._policyd is not None:
+            self._policyd.authenticator, self._policyd.networks = new, config.networks
+        settings = (config.milter or MilterConfig()).policy
+        for mail_filter in self._filters:
+            mail_filter.use(new, table=table, settings=settings, networks=config.networks)
+            mail_filter.server.on_failure = settings.on_failure
+        for what in self._needs_restart(config):
             _log.warning("%s is only taken over by a restart", what)
-        if self._store is not None and self._store is not store:
-            self._retire(self._store.close)
-        self._retire(self._opened.aclose)
-        self.config, self._resolver, self._store, self._opened = config, resolver, store, opened
+        for name, old in self._opened.items():
+            if old is not opened[name]:
+                self._retire(old.close)
+        self.config, self._opened = replace(config, service=self.config.service), opened
+
+    def _needs_restart(self, new: Config) -> Iterator[str]:
+        if new.service != self.config.service:
+            yield "[service]"
+        if addresses(new, self._kinds) != self._listen:
+            yield "a change of listen"
 
     def _retire(self, close: Closing) -> None:
         """Close something when the mails that have begun with it have ended."""
@@ -164,22 +196,44 @@ class Application:
         task.add_done_callback(lambda task: self._retired.pop(task, None))
 
     async def close(self) -> None:
-        """Close all stores."""
+        """Close all stores and resolvers."""
         for task, close in list(self._retired.items()):
             task.cancel()
             await close()
-        if self._store is not None:
-            await self._store.close()
-        await self._opened.aclose()
+        for each in self._opened.values():
+            await each.close()
 
 
-def _open_store(config: Config) -> AsyncStore | None:
-    return None if config.greylist.store is None else open_async_store(config.greylist.store)
+def _authenticator(config: Config, opened: Mapping[str, _Opened]) -> Authenticator:
+    return configuration.async_authenticator(
+        config,
+        resolver=opened["resolver"].value,
+        greylist_store=opened["store"].value,
+        dmarc_reports=opened["reports"].value,
+    )
 
 
-def _needs_restart(old: Config, new: Config) -> Iterator[str]:
-    if old.service != new.service:
-        yield "[service]"
-    kinds: tuple[Kind, ...] = ("policyd", "milter")
-    if addresses(old, kinds) != addresses(new, kinds):
-        yield "a change of listen"
+def _open_resolver(wanted: ResolverConfig) -> _Opened:
+    closing = AsyncExitStack()
+    return _Opened(wanted, configuration.async_resolver(wanted, closing), closing.aclose)
+
+
+def _open_store(wanted: str | None) -> _Opened:
+    store = None if wanted is None else open_async_store(wanted)
+    return _Opened(wanted, store, _nothing if store is None else store.close)
+
+
+def _open_reports(wanted: str | None) -> _Opened:
+    reports = None if wanted is None else open_report_store(wanted)
+    return _Opened(wanted, reports, _nothing if reports is None else partial(asyncio.to_thread, reports.close))
+
+
+async def _nothing() -> None:
+    """There is nothing to close."""
+
+
+_OPEN: dict[str, Callable[[Any], _Opened]] = {
+    "resolver": _open_resolver,
+    "store": _open_store,
+    "reports": _open_reports,
+}

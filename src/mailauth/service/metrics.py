@@ -7,10 +7,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -30,6 +32,12 @@ _log = logging.getLogger("mailauth.service")
 
 STALLED_SECONDS = 10.0
 """A process whose event loop has not run for so long is not healthy."""
+REQUEST_SECONDS = 10.0
+"""How long a client may take to send its request, and to take the answer."""
+MAX_HEAD_OCTETS = 65_536
+"""Of a request; http.server takes no longer lines either."""
+MAX_CLIENTS = 32
+"""Requests at a time; more are let go at once."""
 _MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client adds up the processes that share this folder
 
 
@@ -65,16 +73,28 @@ class Health:
         return "stalled" if self._clock() - self._beaten > STALLED_SECONDS else "ok"
 
 
-class Metrics:
-    """Counts what the services do. Raises `MailAuthError` where prometheus_client is not installed."""
+def require_prometheus() -> Any:
+    """The library. Raises `MailAuthError` where it is not installed."""
+    try:
+        import prometheus_client
+    except ImportError:
+        raise MailAuthError("service.metrics needs prometheus_client: pip install 'mailauth[metrics]'") from None
+    return prometheus_client
 
-    def __init__(self) -> None:
-        try:
-            import prometheus_client
-        except ImportError:
-            raise MailAuthError("service.metrics needs prometheus_client: pip install 'mailauth[metrics]'") from None
+
+class Metrics:
+    """Counts what the services do. Raises `MailAuthError` where prometheus_client is not installed.
+
+    `place` is that of a worker process: the one that is started in its place goes on with its counters.
+    """
+
+    def __init__(self, place: int | None = None) -> None:
+        prometheus_client = require_prometheus()
         self._client = prometheus_client
-        shared = _MULTIPROCESS in os.environ
+        shared = place is not None
+        if shared:
+            # By default a file for each process that ever was: a worker that fails again and again would fill the disk.
+            prometheus_client.values.ValueClass = prometheus_client.values.MultiProcessValue(lambda: place)
         self._registry: CollectorRegistry = prometheus_client.CollectorRegistry()
         if not shared:
             for collector in (prometheus_client.ProcessCollector, prometheus_client.PlatformCollector):
@@ -134,12 +154,11 @@ class Metrics:
         return found
 
 
-def worker_ended(pid: int) -> None:
-    """A worker process has ended: its connections count no more. Its counters stay."""
-    if _MULTIPROCESS in os.environ:
-        from prometheus_client import multiprocess
+def worker_ended(place: int) -> None:
+    """The worker process at that place has ended: its connections count no more. Its counters stay."""
+    from prometheus_client import multiprocess
 
-        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+    multiprocess.mark_process_dead(place)  # type: ignore[no-untyped-call]
 
 
 def _health(health: Health, respond: Any) -> Iterable[bytes]:
@@ -149,8 +168,25 @@ def _health(health: Health, respond: Any) -> Iterable[bytes]:
     return [body.encode() + b"\n"]
 
 
-class _Quiet(WSGIRequestHandler):
-    timeout = 10.0  # a client that says nothing
+class _Handler(WSGIRequestHandler):
+    """Reads the whole head of a request by one deadline: a client that sends an octet now and then is let go, too."""
+
+    timeout = REQUEST_SECONDS
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = io.BytesIO(self._head())
+
+    def _head(self) -> bytes:
+        head, end = b"", time.monotonic() + REQUEST_SECONDS
+        while not head.endswith((b"\r\n\r\n", b"\n\n")) and len(head) < MAX_HEAD_OCTETS:
+            self.connection.settimeout(max(0.001, end - time.monotonic()))
+            octets = self.connection.recv(4096)
+            if not octets:
+                break
+            head += octets
+        self.connection.settimeout(REQUEST_SECONDS)
+        return head
 
     def log_message(self, format: str, *args: object) -> None:
         _log.debug(format, *args)
@@ -162,10 +198,11 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
     def __init__(self, listening: socket.socket, application: Any) -> None:
-        super().__init__(("", 0), _Quiet, bind_and_activate=False)
+        super().__init__(("", 0), _Handler, bind_and_activate=False)
         self.socket.close()
         listening.setblocking(False)  # another worker may be first
         self.socket = listening
+        self._free = threading.BoundedSemaphore(MAX_CLIENTS)
         place = listening.getsockname()
         # What server_bind would have set; a unix socket has no host and no port.
         self.server_name, self.server_port = (place[0], place[1]) if isinstance(place, tuple) else ("localhost", 0)
@@ -174,5 +211,30 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """As socketserver does; a client of a unix socket has no address."""
-        connection, place = self.socket.accept()
+        try:
+            connection, place = self.socket.accept()
+        except BlockingIOError:
+            raise
+        except OSError:
+            time.sleep(1)  # no file is free: it is asked again at once otherwise
+            raise
         return connection, place or ("", 0)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """In a thread, as long as there are not too many."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """In the thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away, or was too slow, is nothing to tell; what is our own fault is."""
+        error = sys.exc_info()[1]
+        _log.log(logging.DEBUG if isinstance(error, OSError) else logging.ERROR, "metrics: %r", error)

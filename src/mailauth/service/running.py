@@ -15,7 +15,8 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from mailauth import MailAuthError
@@ -27,6 +28,11 @@ from mailauth.service.notify import Notifier
 
 _log = logging.getLogger("mailauth.service")
 
+ACCEPTED_AT_ONCE = 1
+"""Connections that asyncio accepts in one turn of its loop, so that few come in before the first is refused. Where no
+file is free it tries as often, with a traceback for each: BACKLOG of them a second would fill the disk."""
+REFUSED_SECONDS = 60.0
+"""How often the log says at most that connections are refused."""
 CANCEL_SECONDS = 2.0
 """How long a connection may take to end after it was told to, before the process ends without it."""
 
@@ -75,6 +81,8 @@ class _Running:
         self.notifier = notifier
         self.health = Health(part.name for part in application.parts)
         self._metrics = metrics
+        self._limit = max_connections()
+        self._refused = -REFUSED_SECONDS
         self._servers: list[asyncio.Server] = []
         self._connections: set[asyncio.Task[None]] = set()
         self._reloading: asyncio.Task[None] | None = None
@@ -82,22 +90,36 @@ class _Running:
 
     async def listen(self, part: Part, listening: socket.socket) -> None:
         """Serve a socket."""
+        start: Callable[..., Awaitable[asyncio.Server]] = asyncio.start_server
+        keep: dict[str, Any] = {}
+        if listening.family == socket.AF_UNIX:
+            start = asyncio.start_unix_server
+            # The socket belongs to all workers, and is removed by the process that made it.
+            keep = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
         handle = self._counted(part.name, part.handle)
-        if listening.family != socket.AF_UNIX:
-            self._servers.append(await asyncio.start_server(handle, sock=listening, backlog=BACKLOG))
-            return
-        # The socket belongs to all workers, and is removed by the process that made it.
-        keep: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-        self._servers.append(await asyncio.start_unix_server(handle, sock=listening, backlog=BACKLOG, **keep))
+        self._servers.append(await start(handle, sock=listening, backlog=ACCEPTED_AT_ONCE, **keep))
+        listening.listen(BACKLOG)
 
     def _counted(self, name: str, handle: Handle) -> Handle:
         async def counted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if len(self._connections) >= self._limit:
+                self._refuse(name, writer)
+                return
             # A task of its own: asyncio logs the cancellation of the one that it made itself.
             task = asyncio.ensure_future(self._serve(name, handle, reader, writer))
             self._connections.add(task)
             task.add_done_callback(self._connections.discard)
 
         return counted
+
+    def _refuse(self, name: str, writer: asyncio.StreamWriter) -> None:
+        """Too many: the other side sees a connection that was closed, and does what it does without the service."""
+        writer.transport.abort()
+        now = asyncio.get_running_loop().time()
+        if now >= self._refused + REFUSED_SECONDS:
+            self._refused = now
+            words = "%s: connections are refused: %d are open, and this process may open %d files (LimitNOFILE)"
+            _log.error(words, name, len(self._connections), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
     async def _serve(
         self, name: str, handle: Handle, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -115,6 +137,8 @@ class _Running:
 
     def reload_soon(self) -> None:
         """Read the configuration again; once more afterwards if asked meanwhile."""
+        if self.health.stopping:
+            return
         if self._reloading is not None:
             self._again = True
             return
@@ -132,7 +156,8 @@ class _Running:
                     break
         finally:
             self._reloading = None
-            self.notifier.ready(self.application.status)
+            if not self.health.stopping:
+                self.notifier.ready(self.application.status)
 
     async def finish(self, grace: float) -> None:
         """Accept nothing more, and give what is in hand `grace` seconds."""
@@ -158,16 +183,22 @@ async def _reloaded(application: Application) -> str:
     """ "ok", or "failed": then the old configuration goes on, and the log says why."""
     try:
         await application.reload()
-    except ConfigError as error:
-        for mistake in error.mistakes:
-            _log.error("%s", mistake)
-        _log.error("the configuration stays as it was: %s has mistakes", application.path)
     except (OSError, ValueError, MailAuthError) as error:
-        _log.error("the configuration stays as it was: %s", error)
+        log_refused(application.path, error)
     else:
         _log.info("%s was read again", application.path)
         return "ok"
     return "failed"
+
+
+def log_refused(path: str | os.PathLike[str], error: Exception) -> None:
+    """Say why a configuration was not taken over: each mistake on a line."""
+    words = str(error)
+    if isinstance(error, ConfigError):
+        for mistake in error.mistakes:
+            _log.error("%s", mistake)
+        words = f"{path} has mistakes"
+    _log.error("the configuration stays as it was: %s", words)
 
 
 @contextlib.contextmanager
@@ -176,6 +207,7 @@ def _on_signals(stop: asyncio.Event, reload: Callable[[], None], parent: int | N
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # see block_reload
     if parent is not None:
         loop.add_reader(parent, stop.set)  # nothing is ever written: it has ended
     try:
@@ -214,16 +246,37 @@ async def once(application: Application) -> None:
 
 
 async def _standard_streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Standard input and output: a connection, as spawn(8) has it, or two pipes."""
+    """Standard input and output: a connection, as spawn(8) has it, or pipes and files, as a person has them."""
     if stat.S_ISSOCK(os.fstat(0).st_mode):
         return await asyncio.open_connection(sock=socket.socket(fileno=os.dup(0)))
-    loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(os.dup(0), "rb"))
-    # The protocol that asyncio itself uses for writers whose reader is another object.
-    transport, protocol = await loop.connect_write_pipe(
-        lambda: asyncio.streams.FlowControlMixin(loop), os.fdopen(os.dup(1), "wb")
-    )
-    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+    ours, theirs = socket.socketpair()
+
+    def send() -> None:
+        with contextlib.suppress(OSError):
+            while octets := os.read(0, 65536):
+                theirs.sendall(octets)
+            theirs.shutdown(socket.SHUT_WR)
+
+    def receive() -> None:
+        with contextlib.suppress(OSError), theirs:
+            while octets := theirs.recv(65536):
+                os.write(1, octets)
+
+    # One may wait for input for ever; the other has all to say before the process ends.
+    threading.Thread(target=send, daemon=True).start()
+    threading.Thread(target=receive).start()
+    return await asyncio.open_connection(sock=ours)
+
+
+def block_reload() -> None:
+    """Keep SIGHUP, which ends a process that has no handler yet, until there is one."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
+
+def max_connections() -> int:
+    """How many connections leave files for everything else: questions to the DNS, stores, the configuration."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if limit == resource.RLIM_INFINITY else max(1, limit - max(32, limit // 4))
 
 
 def allow_many_connections() -> None:

@@ -7,22 +7,24 @@ workers read it, and passes signals on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import multiprocessing
 import os
 import signal
 import time
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from os import PathLike
 
 from mailauth import MailAuthError
 from mailauth import config as configuration
 from mailauth.config import Config
-from mailauth.service.application import Application, Kind, status
+from mailauth.service.application import Application, Kind, addresses, status
 from mailauth.service.listeners import Listeners
-from mailauth.service.metrics import Metrics, shared_by_workers, worker_ended
+from mailauth.service.metrics import Metrics, require_prometheus, shared_by_workers, worker_ended
 from mailauth.service.notify import Notifier
-from mailauth.service.running import serve
+from mailauth.service.running import log_refused, serve
 
 _log = logging.getLogger("mailauth.service")
 
@@ -46,73 +48,81 @@ def supervise(
     """Run as many processes as `config` says until a signal ends them; the exit status.
 
     Nothing else may run in this process. 0: a signal ended it; 1: no worker could start, or one had to be killed.
+    Raises `MailAuthError` where metrics are wanted and cannot be had.
     """
+    if config.service.metrics is not None:
+        require_prometheus()
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    service = config.service
-    watcher = _Watcher(path, config, kinds, listeners)
     try:
-        with shared_by_workers():
-            for _ in range(service.workers):
-                watcher.start()
-            return watcher.watch(service.workers, notifier, service.grace)
+        with shared_by_workers(), contextlib.closing(_Watcher(path, config, kinds, listeners)) as watcher:
+            return watcher.watch(notifier)
     finally:
-        watcher.close()
+        for number in _SIGNALS - {signal.SIGCHLD}:
+            signal.signal(number, signal.SIG_IGN)  # one more of them, that came meanwhile, changes nothing
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 class _Watcher:
+    """The workers, each at its place: 0, 1, 2, ..."""
+
     def __init__(
         self, path: str | PathLike[str], config: Config, kinds: tuple[Kind, ...], listeners: Listeners
     ) -> None:
         self._path, self._config, self._kinds, self._listeners = path, config, kinds, listeners
-        self._workers: set[BaseProcess] = set()
-        self._status = f"{status(config, kinds)}, with {config.service.workers} workers"
+        self._listen = addresses(config, kinds)
+        self._number = config.service.workers
+        self._workers: dict[int, BaseProcess] = {}
+        self._status = f"{status(self._listen)}, with {self._number} workers"
         self._started, self._say_started = os.pipe()
         self._ours, self._theirs = os.pipe()  # the workers see that this process has ended
         os.set_blocking(self._started, False)
 
-    def start(self) -> None:
+    def _start(self) -> None:
         """Start one more worker."""
-        process = _FORK.Process(target=self._work)
+        place = min(set(range(self._number)) - self._workers.keys())
+        process = _FORK.Process(target=self._work, args=(place,))
         process.start()
-        self._workers.add(process)
+        self._workers[place] = process
 
-    def _work(self) -> None:
+    def _work(self, place: int) -> None:
         """In the worker: serve, until a signal or the end of the watcher."""
         os.close(self._theirs)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        metrics = None if self._config.service.metrics is None else Metrics()
-        application = Application(self._path, self._config, self._kinds, metrics)
+        # SIGHUP stays blocked until it has its handler: before, it would end the process.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS - {signal.SIGHUP})
 
         def started() -> None:
             os.write(self._say_started, b".")
 
         try:
+            metrics = None if self._config.service.metrics is None else Metrics(place)
+            application = Application(self._path, self._config, self._kinds, metrics, self._listen)
             asyncio.run(serve(application, self._listeners, metrics=metrics, started=started, parent=self._ours))
         except (MailAuthError, ValueError, OSError) as error:
             _log.error("a worker cannot serve: %s", error)
             raise SystemExit(1) from None
 
-    def watch(self, workers: int, notifier: Notifier, grace: float) -> int:
-        """Wait for signals and for the ends of workers; the exit status."""
+    def watch(self, notifier: Notifier) -> int:
+        """Start the workers, and wait for signals and for their ends; the exit status."""
+        for _ in range(self._number):
+            self._start()
         started, restart_at = 0, 0.0
         while True:
             number = self._signal()
             if number in (signal.SIGTERM, signal.SIGINT):
                 notifier.stopping()
-                return self._end(grace)
+                return self._end(self._config.service.grace)
             if number == signal.SIGHUP:
                 self._reload(notifier)
             before, started = started, started + self._newly_started()
-            if before < workers <= started:
+            if before < self._number <= started:
                 notifier.ready(self._status)
                 _log.info("serving %s", self._status)
             if self._reap():
                 if not started:
                     return 1
                 restart_at = time.monotonic() + RESTART_SECONDS
-            if len(self._workers) < workers and time.monotonic() >= restart_at:
-                self.start()
+            if len(self._workers) < self._number and time.monotonic() >= restart_at:
+                self._start()
 
     def _signal(self) -> int | None:
         found = signal.sigtimedwait(_SIGNALS, WATCH_SECONDS)
@@ -126,48 +136,52 @@ class _Watcher:
 
     def _reap(self) -> bool:
         """Whether a worker has ended; the log says how."""
-        ended = [process for process in self._workers if process.exitcode is not None]
-        for process in ended:
+        ended = [(place, process) for place, process in self._workers.items() if process.exitcode is not None]
+        for place, process in ended:
             _log.error("the worker %d ended by itself (exit status %d)", process.pid, process.exitcode)
-            self._forget(process)
+            self._forget(place)
         return bool(ended)
 
-    def _forget(self, process: BaseProcess) -> None:
-        self._workers.discard(process)
-        if process.pid is not None:
-            worker_ended(process.pid)
+    def _forget(self, place: int) -> None:
+        self._workers.pop(place).close()
+        if self._config.service.metrics is not None:
+            worker_ended(place)
 
     def _reload(self, notifier: Notifier) -> None:
         """Have the workers read the file, if it can be used."""
         notifier.reloading()
         try:
-            configuration.load(self._path)
+            config = configuration.load(self._path)
         except (OSError, MailAuthError, ValueError) as error:
-            _log.error("the configuration stays as it was: %s", error)
+            log_refused(self._path, error)
         else:
+            # For workers that are started from now on. What needs a restart stays as it was.
+            self._config = replace(config, service=self._config.service)
             self._send(signal.SIGHUP)
         notifier.ready(self._status)
 
     def _send(self, number: signal.Signals) -> None:
-        for process in self._workers:
+        for process in self._workers.values():
             if process.pid is not None and process.exitcode is None:
                 os.kill(process.pid, number)
 
     def _end(self, grace: float) -> int:
         """End the workers in an orderly way; 0, or 1 if one had to be killed."""
+        # Who connects now is refused at once, and does not wait for a worker that will never come.
+        self._listeners.close()
         self._send(signal.SIGTERM)
         end = time.monotonic() + grace + KILL_SECONDS
-        for process in list(self._workers):
+        for place, process in list(self._workers.items()):
             process.join(max(0.0, end - time.monotonic()))
             if process.exitcode is not None:
-                self._forget(process)
+                self._forget(place)
         return 1 if self._workers else 0
 
     def close(self) -> None:
         """Kill what still runs."""
-        for process in list(self._workers):
+        for place, process in list(self._workers.items()):
             process.kill()
             process.join()
-            self._forget(process)
+            self._forget(place)
         for descriptor in (self._started, self._say_started, self._ours, self._theirs):
             os.close(descriptor)
