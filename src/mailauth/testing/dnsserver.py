@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol, Self, TypeAlias, cast
 
 import dns.exception
@@ -95,13 +95,16 @@ class ScriptedServer:
         else:
             octets = sock.recv(65_535)
             self._streams[sock] += octets
-            received = self._streams[sock]
-            if not octets or len(received) < 2 + int.from_bytes(received[:2], "big"):
-                if not octets:
-                    self._hang_up(sock, selector)
-                return
-            self._streams[sock] = b""
-            self._answer(received[2:], True, lambda reply: self._send_stream(sock, reply, selector))
+            if not octets:
+                self._hang_up(sock, selector)
+            # RFC 7766 section 6.2.1.1: a client may send several questions without waiting for the answers.
+            while sock in self._streams:
+                received = self._streams[sock]
+                end = 2 + int.from_bytes(received[:2], "big")
+                if len(received) < max(end, 3):
+                    break
+                self._streams[sock] = received[end:]
+                self._answer(received[2:end], True, lambda reply: self._send_stream(sock, reply, selector))
 
     def _answer(self, query: bytes, tcp: bool, send: Callable[[bytes], object]) -> None:
         self.queries.append((query, tcp))
@@ -261,6 +264,51 @@ def drop(query: bytes, response: dns.message.Message, tcp: bool) -> list[Reply]:
 def truncate(query: bytes, response: dns.message.Message, tcp: bool) -> list[Reply]:
     """Answer by UDP without records and with the truncation bit, in full by TCP."""
     return [(0.0, response.to_wire() if tcp else truncated(query))]
+
+
+def no_tcp(query: bytes, response: dns.message.Message, tcp: bool) -> list[Reply]:
+    """Answer by UDP with the truncation bit, and hang up over TCP."""
+    return [(0.0, b"" if tcp else truncated(query))]
+
+
+def empty(query: bytes, response: dns.message.Message, tcp: bool) -> list[Reply]:
+    """The name exists, and has no records: NOERROR without an answer."""
+    return [(0.0, response_to(query).to_wire())]
+
+
+def loop(query: bytes, response: dns.message.Message, tcp: bool) -> list[Reply]:
+    """The name is an alias of an alias of itself."""
+    asked = response.question[0].name.to_text()
+    aliases = ("@ 60 CNAME alias.invalid.", f"alias.invalid. 60 CNAME {asked}")
+    return [(0.0, response_to(query, *aliases).to_wire())]
+
+
+def garbage(query: bytes, response: dns.message.Message, tcp: bool) -> list[Reply]:
+    """Answer the question with octets that are no DNS message: the right id, then rubbish."""
+    return [(0.0, query[:2] + bytes(range(128, 256)) * 2)]
+
+
+def giant(query: bytes, response: dns.message.Message, tcp: bool) -> list[Reply]:
+    """The right records, and behind them as many others of their type as a message of 64 KiB holds."""
+    if not tcp:
+        return [(0.0, truncated(query))]
+    asked = response.question[0]
+    rrset = response.find_rrset(response.answer, asked.name, asked.rdclass, asked.rdtype, create=True)
+    for rdata in _filler(dns.rdatatype.to_text(asked.rdtype)):
+        rrset.add(rdata, 60)
+    return [(0.0, response.to_wire(max_size=65_535, want_shuffle=False))]
+
+
+@cache
+def _filler(rtype: str) -> list[Any]:
+    """Records of a type that fill nearly 64 KiB."""
+    texts = {
+        "TXT": [f'"{number} {"x" * 200}"' for number in range(280)],
+        "A": [f"198.18.{number >> 8}.{number & 255}" for number in range(3900)],
+        "AAAA": [f"2001:db8::{number:x}" for number in range(2200)],
+        "MX": [f"10 h{number}.invalid." for number in range(1700)],
+    }.get(rtype) or [f"h{number}.invalid." for number in range(1700)]
+    return [dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.from_text(rtype), text) for text in texts]
 
 
 def twice(query: bytes, response: dns.message.Message, tcp: bool) -> list[Reply]:
