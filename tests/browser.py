@@ -56,6 +56,13 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         self.driver.save_screenshot(str(file))
 
+    def picture(self, selector: str, file: Path | str) -> None:
+        """One element as PNG."""
+        height = self.run("return document.documentElement.scrollHeight")
+        metrics = {"width": self.run("return window.innerWidth"), "height": height, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {**metrics, "deviceScaleFactor": 1})
+        self.driver.find_element("css selector", selector).screenshot(str(file))
+
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:

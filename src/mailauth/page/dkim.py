@@ -7,7 +7,20 @@ from collections.abc import Mapping, Sequence
 from mailauth.dkim import Signature
 from mailauth.mail.lines import LineEnd
 from mailauth.page.html import Child, Html, element, join
-from mailauth.page.parts import MAX_ITEMS, Tone, code, facts, fold, left_out, mark, moment, paragraph, section, tone_of
+from mailauth.page.parts import (
+    MAX_ITEMS,
+    Tone,
+    code,
+    facts,
+    fold,
+    left_out,
+    mark,
+    moment,
+    paragraph,
+    section,
+    sentence,
+    tone_of,
+)
 
 
 def dkim_section(signatures: Sequence[Signature], why: Mapping[int, Html], not_made: str = "") -> Html:
@@ -35,7 +48,7 @@ def _card(signature: Signature, why: Html | None) -> Html:
     return element(
         "div",
         element("h3", code(key), " ", mark(signature.result.value)),
-        paragraph(f"{detail[:1].upper()}{detail[1:]}", class_="lead") if detail else None,
+        paragraph(sentence(detail), class_="lead") if detail else None,
         facts(_rows(signature)),
         _fields(signature),
         why,

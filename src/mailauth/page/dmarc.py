@@ -5,7 +5,7 @@ from __future__ import annotations
 from mailauth.dmarc import DmarcResult, Identifier, Visit
 from mailauth.mail.names import is_within
 from mailauth.page.html import Child, Html, element, join
-from mailauth.page.parts import Tone, code, facts, fold, mark, paragraph, section, table
+from mailauth.page.parts import Tone, code, facts, fold, mark, paragraph, section, sentence, table
 from mailauth.page.picture import Box, branches, ladder
 
 _MAX_BOXES = 24
@@ -25,7 +25,7 @@ def dmarc_section(found: DmarcResult | None, not_made: str = "") -> Html:
         "dmarc",
         "DMARC",
         mark(found.result.value),
-        paragraph(f"{found.detail[:1].upper()}{found.detail[1:]}.", class_="lead"),
+        paragraph(f"{sentence(found.detail)}.", class_="lead"),
         facts(_rows(found)),
         element("div", *pictures, class_="pictures") if pictures else None,
         _identifiers(found.identifiers),

@@ -62,6 +62,8 @@ def render_report(
     epoch. The page needs nothing else and runs nothing, whatever the message says.
     """
     word, tone = _VERDICTS.get(report.verdict, (report.verdict, "none"))
+    if _ignored_policy(report) is not None:
+        tone = "doubt"
     missing = report.not_evaluated
     sections = [
         None if header is None else way_section(way(header), len(header.all("received"))),
@@ -91,7 +93,7 @@ def _verdict(report: Report, word: str, tone: Tone) -> Html:
     decision = report.decision
     sign = element("span", SIGNS[tone], class_="sign", aria_hidden="true")
     if report.reply is None:
-        why = join("Nothing speaks against this message", f": {decision.detail}" if decision.detail else "", ".")
+        why = join("No restriction refuses this message", f": {decision.detail}" if decision.detail else "", ".")
         reply = "250 2.0.0 Ok"
     else:
         why = join(
@@ -102,8 +104,21 @@ def _verdict(report: Report, word: str, tone: Tone) -> Html:
         paragraph(mark("warning"), f" {warning.restriction} would {warning.action}: {warning.detail}")
         for warning in decision.warnings[:MAX_ITEMS]
     ]
+    if (ignored := _ignored_policy(report)) is not None:
+        warnings.append(paragraph(mark("warning"), " ", ignored))
     return join(
         element("h1", sign, word), paragraph(why, class_="lead"), paragraph("SMTP reply: ", code(reply)), *warnings
+    )
+
+
+def _ignored_policy(report: Report) -> str | None:
+    """What the author's domain asks for, where the message is accepted all the same."""
+    found = report.dmarc
+    if report.reply is not None or found is None or found.result != "fail" or found.disposition == "none":
+        return None
+    return (
+        f"DMARC fails, and the policy of {found.policy_domain} asks to {found.disposition} such mail"
+        "; the restrictions here do not act on it."
     )
 
 

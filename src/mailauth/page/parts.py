@@ -88,6 +88,12 @@ def left_out(count: int, limit: int = MAX_ITEMS) -> Html | None:
     return paragraph(f"{count - limit} more are not shown.", class_="dim") if count > limit else None
 
 
+def sentence(words: str) -> str:
+    """Words as a sentence, with a capital where they begin with a word, and not with a name or a tag."""
+    first = words.partition(" ")[0]
+    return f"{words[0].upper()}{words[1:]}" if len(first) > 1 and first.isalpha() and first.islower() else words
+
+
 def count(number: int, noun: str) -> str:
     """A number and its noun: "1 list", "2 lists"."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
