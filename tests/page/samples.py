@@ -8,9 +8,10 @@ from mailauth import dkim
 from mailauth.mail.header import split
 from mailauth.page import render_report
 from mailauth.resolvers import RecordingResolver, ZoneResolver
-from mailauth.sync import Authenticator, Greylist, sign_dkim
+from mailauth.sync import Authenticator, Greylist, explain_dkim, sign_dkim
 from mailauth.transaction.report import Report
 
+LIMITS = dkim.ExplainLimits(attempts=500, verifications=500)
 NOW = 1_796_061_770.0
 IP = "203.0.113.7"
 
@@ -88,7 +89,9 @@ def check(message: bytes, zone: ZoneResolver, *, helo: str, mail_from: str) -> t
     report = authenticator.check(
         message, ip=IP, helo=helo, mail_from=mail_from, rcpt_to=["bob@example.net", "eve@example.net"], now=NOW
     )
-    return render_report(report, header=split(message).header, asked=recorder.asked, now=NOW), report
+    why = explain_dkim(message, now=NOW, resolver=zone, limits=LIMITS)
+    page = render_report(report, header=split(message).header, asked=recorder.asked, explanations=why, now=NOW)
+    return page, report
 
 
 # --- hostile ----------------------------------------------------------------------------------------------------------

@@ -64,6 +64,13 @@ def test_each_signature_has_its_card(text: str) -> None:
     assert "1 of 2 pass" in text
 
 
+def test_a_failing_signature_is_explained_with_the_difference(page: str, text: str) -> None:
+    assert "Body !altered, and it is known how" in text
+    assert re.search(r"Text was added at the end ?\(line \d+\) text-added-at-end", text)
+    assert '<ins class="line">-- </ins><ins class="line">The list</ins>' in page
+    assert page.count('class="why"') == 1  # nothing is to be explained of the signature that passes
+
+
 def test_dmarc_in_pictures_and_in_words(page: str, text: str) -> None:
     assert "sp=quarantine of _dmarc.example.org" in text
     pictures = re.findall(r'<svg viewBox="[^"]*" class="picture" role="img" aria-label="([^"]*)"', page)

@@ -145,7 +145,19 @@ def _check_for_page(
 
     octets = message.read()
     report = _check(options, authenticator, octets, ip)
-    page = render_report(report, header=split(octets).header, asked=recorder.asked, now=options.now)
+    asked, explanations = recorder.asked, []
+    if any(signature.result != "pass" for signature in report.dkim):
+        from mailauth.sync import explain_dkim
+
+        explanations = explain_dkim(
+            octets,
+            policy=authenticator.policy.dkim_policy,
+            now=options.now,
+            resolver=recorder,
+            time_limit=options.time_limit,
+        )
+    header = split(octets).header
+    page = render_report(report, header=header, asked=asked, explanations=explanations, now=options.now)
     write_page(options.html, page)
     return report
 

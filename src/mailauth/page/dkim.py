@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mailauth.dkim import Signature
+from mailauth.dkim import Explanation, Signature
 from mailauth.mail.lines import LineEnd
+from mailauth.page.explanation import explanation
 from mailauth.page.html import Child, Html, element, join
 from mailauth.page.parts import (
     MAX_ITEMS,
@@ -23,7 +24,7 @@ from mailauth.page.parts import (
 )
 
 
-def dkim_section(signatures: Sequence[Signature], why: Mapping[int, Html], not_made: str = "") -> Html:
+def dkim_section(signatures: Sequence[Signature], why: Mapping[int, Explanation], not_made: str = "") -> Html:
     """Every signature, top first. `why` has the explanations, by the signature's place in the header (`index`)."""
     if not_made:
         return section("dkim", "DKIM", mark("not checked", "none"), paragraph(not_made))
@@ -42,7 +43,7 @@ def summary(signatures: Sequence[Signature]) -> tuple[str, Tone]:
     return f"{passed} of {len(results)} pass", "doubt" if passed or "temperror" in results else "bad"
 
 
-def _card(signature: Signature, why: Html | None) -> Html:
+def _card(signature: Signature, why: Explanation | None) -> Html:
     key = f"{signature.selector or '?'}._domainkey.{signature.domain or '?'}"
     detail = signature.detail or ("the signature verifies" if signature.result == "pass" else "")
     return element(
@@ -50,8 +51,8 @@ def _card(signature: Signature, why: Html | None) -> Html:
         element("h3", code(key), " ", mark(signature.result.value)),
         paragraph(sentence(detail), class_="lead") if detail else None,
         facts(_rows(signature)),
+        None if why is None else explanation(why),
         _fields(signature),
-        why,
         class_=f"card {tone_of(signature.result.value)}",
     )
 

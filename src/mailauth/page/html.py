@@ -21,7 +21,7 @@ MAX_TEXT_CHARACTERS = 2000
 ELEMENTS = frozenset(
     {
         *("title", "body", "header", "main", "nav", "section", "footer", "div"),
-        *("h1", "h2", "h3", "p", "ul", "ol", "li", "dl", "dt", "dd", "pre", "details", "summary"),
+        *("h1", "h2", "h3", "h4", "p", "ul", "ol", "li", "dl", "dt", "dd", "pre", "details", "summary"),
         *("table", "caption", "thead", "tbody", "tr", "th", "td"),
         *("span", "strong", "small", "code", "a", "ins", "del"),
         *("svg", "g", "rect", "path", "circle", "text", "desc"),

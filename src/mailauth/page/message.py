@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 
 from mailauth import __version__
+from mailauth.dkim import Explanation
 from mailauth.iprev import IprevResult
 from mailauth.mail.header import Field, Header
 from mailauth.mail.received import way
@@ -52,13 +53,14 @@ def render_report(
     *,
     header: Header | None = None,
     asked: Sequence[Asked] = (),
-    explanations: Mapping[int, Html] | None = None,
+    explanations: Iterable[Explanation] = (),
     now: float | None = None,
 ) -> str:
     """The report of one message as a whole HTML file, to be written as UTF-8.
 
     `header` is that of the message: the way of the message and its subject are read from it. `asked` are the questions
-    to the DNS (`mailauth.resolvers.RecordingResolver`). `now` is when the message was checked, in seconds since the
+    to the DNS (`mailauth.resolvers.RecordingResolver`). `explanations` say why signatures fail
+    (`mailauth.dkim.explain`). `now` is when the message was checked, in seconds since the
     epoch. The page needs nothing else and runs nothing, whatever the message says.
     """
     word, tone = _VERDICTS.get(report.verdict, (report.verdict, "none"))
@@ -71,7 +73,7 @@ def render_report(
         lists_section(report.rbl, missing.get("rbl", "")),
         None if report.spf_helo is None else spf_section("spf-helo", "SPF of HELO", report.spf_helo),
         None if report.spf is None else spf_section("spf", "SPF of MAIL FROM", report.spf),
-        dkim_section(report.dkim, explanations or {}, missing.get("dkim", "")),
+        dkim_section(report.dkim, {each.signature.index: each for each in explanations}, missing.get("dkim", "")),
         arc_section(report.arc),
         dmarc_section(report.dmarc, missing.get("dmarc", "")),
         _recipients(report),
