@@ -62,6 +62,7 @@ star.*.odd    TXT   "a wildcard in the middle"
 _dmarc        TXT   "v=DMARC1; p=none"
 sel._domainkey TXT  "v=DKIM1; p=" "AAAA"
 under_score   A     192.0.2.91
+old           SPF   "v=spf1 " "-all"
 ptr           PTR   host.example.test.
 ptr           PTR   Other.Example.TEST.
 ptr           PTR   odd\.label.example.test.
@@ -77,7 +78,7 @@ back\\slash   A     192.0.2.94
     "2.0.192.in-addr.arpa": HEAD.format("2.0.192.in-addr.arpa")
     + "1 PTR mx1.example.test.\n2 CNAME 2.0-25\n2.0-25 PTR classless.example.test.\n",
 }
-TYPES = ("A", "AAAA", "CNAME", "MX", "PTR", "TXT")
+TYPES = ("A", "AAAA", "CNAME", "MX", "PTR", "TXT", "SPF")
 LABELS = sorted(
     {
         label

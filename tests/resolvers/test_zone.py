@@ -297,3 +297,15 @@ def test_it_serves_sync_and_async_callers() -> None:
 
     assert run(ask(question), zone) == asyncio.run(main()) == asyncio.run(zone.lookup_async(question))
     assert run(ask_all([question, question]), zone) == [zone.lookup_now(question)] * 2
+
+
+def test_a_record_of_several_strings() -> None:
+    """RFC 1035 section 3.3.14: strings are put together without anything between them."""
+    zone = ZoneResolver(
+        {("a.example", "TXT"): [("v=spf1", b"include:b.example"), "other"], ("a.example", "SPF"): [("x",)]}
+    )
+    assert zone.lookup_now(Question("a.example", "TXT")).texts == (b"v=spf1include:b.example", b"other")
+    assert zone.lookup_now(Question("a.example", "SPF")).texts == (b"x",)
+    for bad in ((), ("a", 7)):
+        with pytest.raises(ZoneError, match="a record is a string"):
+            ZoneResolver({("a.example", "TXT"): [bad]})  # type: ignore[dict-item]

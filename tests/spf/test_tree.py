@@ -89,7 +89,7 @@ class World:
         return Answer(Outcome.FOUND, tuple(draw(found.get(question.type, st.just([b"v=spf1 -all"])))), 300)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.data(), st.lists(clients, min_size=1, max_size=4, unique=True), st.booleans())
 def test_lint_says_ok_only_if_no_client_gets_permerror(data: st.DataObject, ips: list[str], failures: bool) -> None:
     """Any tree that lint has seen whole and calls ok: no client gets permerror.
@@ -110,7 +110,7 @@ def test_lint_says_ok_only_if_no_client_gets_permerror(data: st.DataObject, ips:
                 assert spf.result != "permerror", (spf.detail, report.findings)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.data(), st.lists(clients, min_size=1, max_size=4, unique=True))
 def test_whom_a_tree_authorises_passes(data: st.DataObject, ips: list[str]) -> None:
     """Any tree in which nothing depends on the client: who is among its networks passes, and nobody else.
@@ -130,7 +130,7 @@ def test_whom_a_tree_authorises_passes(data: st.DataObject, ips: list[str]) -> N
             assert authorised == (spf.result == "pass")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.data(), clients, st.booleans(), st.sampled_from(["ann@example.org", "ünn@example.org", "ann@c.example"]))
 def test_explain_all_and_check_say_the_same(data: st.DataObject, ip: str, failures: bool, sender: str) -> None:
     """Any tree and client: without limits, the first term of the tree that decides gives the result of check_host()."""
@@ -148,7 +148,7 @@ def test_explain_all_and_check_say_the_same(data: st.DataObject, ip: str, failur
     json.dumps(tree.to_dict())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data(), st.lists(clients, min_size=1, max_size=4, unique=True))
 def test_a_flattened_record_means_the_same(data: st.DataObject, ips: list[str]) -> None:
     """Any tree without errors: the proposal gives every client the result of the record."""

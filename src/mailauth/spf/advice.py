@@ -141,21 +141,33 @@ def _errors(words: Sequence[Word]) -> Iterator[Finding]:
     for index, word in enumerate(words):
         if index <= taken or not isinstance(word.found, Problem):
             continue
-        for first in (index - 1, index):
-            pair = words[max(first, 0) : first + 2]
-            if len(pair) == 2 and first > taken and (mend := _pair(*pair)):
-                taken = first + 1
-                length = pair[1].start + len(pair[1].text) - pair[0].start
-                term = f"{pair[0].text} {pair[1].text}"
-                yield Finding(Severity.ERROR, "torn-term", mend[0], "", pair[0].start, length, mend[1], term)
+        for first in range(max(index - 1, taken + 1), index + 1):
+            torn = _torn(words[first : first + 3])
+            if torn is not None:
+                taken = first + torn.term.count(" ")
+                yield torn
                 break
         else:
             yield _error(word.text, word.found)
 
 
+def _torn(words: Sequence[Word]) -> Finding | None:
+    """The first words as the one term that blanks tear apart."""
+    parts = words[:2]
+    mend = _pair(*parts) if len(parts) == 2 else None
+    if len(words) == 3 and words[1].text in (":", "="):
+        # "include : example.org"
+        parts, mend = words, mend_pair(words[0].text + words[1].text, words[2].text)
+    if mend is None:
+        return None
+    length = parts[-1].start + len(parts[-1].text) - parts[0].start
+    term = " ".join(part.text for part in parts)
+    return Finding(Severity.ERROR, "torn-term", mend[0], "", parts[0].start, length, mend[1], term)
+
+
 def _pair(first: Word, second: Word) -> tuple[str, str] | None:
     """What two words were meant to be that belong together; both are in error, but for an "all" behind its sign."""
-    if not isinstance(first.found, Problem):
+    if not isinstance(first.found, Problem) and second.text[:1] != "/":
         return None
     if not isinstance(second.found, Problem) and first.text not in ("-", "+", "?", "~"):
         return None

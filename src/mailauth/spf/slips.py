@@ -110,6 +110,8 @@ def mend_pair(first: str, second: str) -> Mend | None:
         return None
     if first in ("-", "+", "?", "~") and are_terms(first + second):
         return "a blank stands behind the qualifier", first + second
+    if (second[:1] == "/" or (first[-1:] == "/" and second.isdigit())) and are_terms(first + second):
+        return "a blank tears the prefix length off", first + second
     match = re.match(rf"(?i)([-+?~]?)({_WITH_ARGUMENT}|redirect|exp)([:=]?)\Z", first)
     if match is None:
         return None
@@ -121,7 +123,10 @@ def mend_pair(first: str, second: str) -> Mend | None:
     mend = ("", joined) if are_terms(joined) else mend_word(joined)
     if mend is None:
         return None
-    return ("a blank stands behind the colon" if colon else "the colon is missing"), mend[1]
+    right = "=" if name.lower() in ("redirect", "exp") else ":"
+    if colon:
+        return f'a blank stands behind "{colon}"', mend[1]
+    return (f'a blank stands before "{second[0]}"' if second[:1] in (":", "=") else f'"{right}" is missing'), mend[1]
 
 
 # --- the rules, in the order in which they are tried -----------------------------------------------------------------
@@ -131,14 +136,26 @@ def _characters(word: str) -> Mend | None:
     plain = word.translate(_TYPOGRAPHIC)
     if plain != word:
         odd = ", ".join(dict.fromkeys(char for char in _ODD.findall(word) if char.translate(_TYPOGRAPHIC) != char))
-        return f"{odd} is no character of a record" if odd.isprintable() else "invisible characters", plain
+        if not odd.isprintable():
+            odd = ", ".join(f"U+{ord(char):04X}" for char in dict.fromkeys(word) if char not in plain)
+        return f"{odd} is no character of a record", plain
     if any(quote in word for quote in "\"'`"):
         return "quotes do not belong into a record", re.sub("[\"'`]", "", word)
     if "\t" in word:
         return "a tab separates no terms", word.replace("\t", " ")
-    bare = word.strip(";,")
+    parts = [part for part in re.split("[;,|]", word) if part]
+    if len(parts) > 1 and all(are_terms(part) or mend_word(part) for part in parts):
+        if not word.lower().startswith(("ip4", "ip6")) or any(":" in part for part in parts[1:]):
+            return "only blanks separate terms", " ".join(parts)
+    bare = word.strip(";,|")
     if bare != word:
         return "only blanks separate terms", bare
+    bare = word.replace("\\", "").rstrip("/.")
+    if bare != word and are_terms(bare):
+        return f"{word[-1] if word[-1] in '/.' else 'a backslash'} does not belong here", bare
+    mask = re.match(rf"(.*)/({_DOTTED})\Z", word)
+    if mask is not None and (length := _mask_length(mask[2])) is not None:
+        return "a prefix length stands behind the slash, no mask", f"{mask[1]}/{length}"
     if re.match(r"(?i)v[=:]spf\d?\Z", word):
         return "the version stands twice", ""
     if not word.isascii():
@@ -223,20 +240,30 @@ def _argument(word: str) -> Mend | None:
     if found is None:
         return None
     words, mended = found
-    return words, " ".join(f"{sign}{each}" if ":" in each else head + each for each in mended)
+    return words, " ".join(f"{sign}{each}" if each.startswith(_TERMS) else head + each for each in mended)
+
+
+_TERMS = tuple(f"{name}:" for name in _NAMES)
 
 
 def _network(kind: str, argument: str) -> tuple[str, list[str]] | None:
     """What is wrong with an address, and the arguments, or whole terms, in its place."""
     parts = [part for part in re.split("[,;]", argument) if part]
+    if kind == "ip4" and re.match(r"\d{1,3}(?:,\d{1,3}){3}(?:/\d+)?\Z", argument):
+        return "points stand between the numbers of an address", [argument.replace(",", ".")]
+    zeros = re.sub(r"(?<![0-9])0+(?=[0-9])", "", argument.partition("/")[0])
+    if kind == "ip4" and _IS_IP4.match(argument) and zeros != argument.partition("/")[0]:
+        return "numbers have no zeros in front", [zeros + "".join(argument.partition("/")[1:])]
+    groups = re.match(r"([0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){1,6}):?\Z", argument)
+    if kind == "ip6" and groups is not None:
+        return "a network of IPv6 ends in :: and has a prefix length", [
+            f"{groups[1]}::/{16 * groups[1].count(':') + 16}"
+        ]
     if len(parts) > 1 or argument.endswith((",", ";")):
         return "each network needs a term of its own", [f"{kind}:{part}" for part in parts]
     literal = re.match(r"\[(?:IPv6:)?([0-9A-Fa-f:.]+)\](/\d+)?\Z", argument)
     if literal is not None:
         return "no brackets stand around an address", [literal[1] + (literal[2] or "")]
-    mask = re.match(rf"({_DOTTED})/({_DOTTED})\Z", argument)
-    if kind == "ip4" and mask is not None and (masked := _mask_length(mask[2])) is not None:
-        return "a prefix length stands behind the slash, no mask", [f"{mask[1]}/{masked}"]
     ends = re.match(rf"({_DOTTED})-({_DOTTED})\Z", argument)
     if kind == "ip4" and ends is not None and (inside := _range(ends[1], ends[2])):
         return "networks are written with a prefix length", [str(net).removesuffix("/32") for net in inside]
@@ -254,8 +281,8 @@ def _network(kind: str, argument: str) -> tuple[str, list[str]] | None:
     short = re.match(r"(\d{1,3}(?:\.\d{1,3}){0,2})\.?(?:/(\d+))?\Z", argument)
     if kind == "ip4" and short is not None:
         given = short[1].split(".")
-        zeros = ".".join(given + ["0"] * (4 - len(given)))
-        return "an IPv4 address has four parts (RFC 7208 section 5.6)", [f"{zeros}/{short[2] or 8 * len(given)}"]
+        whole = ".".join(given + ["0"] * (4 - len(given)))
+        return "an IPv4 address has four parts (RFC 7208 section 5.6)", [f"{whole}/{short[2] or 8 * len(given)}"]
     stars = re.match(r"((?:\d{1,3}\.){1,3})\*(?:\.\*)*\Z", argument)
     if kind == "ip4" and stars is not None:
         given = stars[1].rstrip(".").split(".")
@@ -283,13 +310,16 @@ def _host(kind: str, argument: str) -> tuple[str, list[str]] | None:
         return f"{kind} takes a name, no address", [f"ip4:{argument}"]
     if kind != "exp" and _IS_IP6.match(argument):
         return f"{kind} takes a name, no address", [f"ip6:{argument}"]
+    bracketed = re.match(r"[\[<]([^\[\]<>]+)[\]>]\Z", argument)
+    if bracketed is not None:
+        return "no brackets stand around a name", [bracketed[1]]
     if "," in argument:
         parts = [part for part in argument.split(",") if part]
         return "each name needs a term of its own", [f"{kind}:{part}" for part in parts]
     link = re.match(r"(?i)(?:https?|mailto|spf)://?([^/\s]+)/?\Z", argument) or re.match(r"[^@]+@(.+)\Z", argument)
     if link is not None:
         return "a domain stands here, nothing else", [link[1]]
-    macro = re.sub(r"%?[({<]([slodiphv]\d*r?)[)}>]", r"%{\1}", argument)
+    macro = re.sub(r"%?[({<]([slodiphv]\d*r?)[)}>]|%([slodiphv])(?=\.|\Z)", r"%{\1\2}", argument)
     if macro != argument:
         return "a macro is written %{letter}", [macro]
     bare = re.sub(r"\A(?:\*\.|\.+)|(?<=\.)\.+", "", argument)
