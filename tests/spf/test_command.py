@@ -110,6 +110,25 @@ def test_build(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(out)["zone_line"].startswith('example.org. IN TXT "v=spf1 ')
 
 
+@pytest.mark.parametrize(
+    ("records", "shown"),
+    [
+        ('@ TXT "v=spf1\\009mx -all"', ['found: "v=spf1\\tmx -all"', "write: v=spf1 mx -all"]),
+        ('@ SPF "v=spf1 mx -all"', ["a record of the type SPF (99)", "write: v=spf1 mx -all"]),
+        ('@ TXT "v=spf1 mx -all"\n@ TXT "v=spf1 a ~all"', ['found: "v=spf1 a ~all"', "write: v=spf1 mx a ~all"]),
+    ],
+)
+def test_check_and_explain_show_what_stands_in_place_of_a_record(
+    records: str, shown: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "zone"
+    path.write_text(f"$ORIGIN example.org.\n$TTL 300\n{records}\n")
+    for command in ("check", "explain"):
+        status, out, _ = spf(capsys, command, "192.0.2.1", "ann@example.org", "--zone", str(path))
+        assert status == 1
+        assert [words for words in shown if words not in out] == []
+
+
 def test_build_takes_a_name_in_any_script(capsys: pytest.CaptureFixture[str]) -> None:
     assert spf(capsys, "build", "--ip", "192.0.2.1", "--domain", "bücher.example") == (
         0, 'xn--bcher-kva.example. IN TXT "v=spf1 ip4:192.0.2.1 -all"\n', ""

@@ -279,6 +279,21 @@ def _print_result(spf: SpfResult, options: argparse.Namespace) -> None:
     for name, text in rows:
         if text:
             print("\n".join(_wrapped(f"  {name + ':':<13}{text}", 15)))
+    if spf.reason in ("no-record", "several-records") and spf.domain:
+        _print_discarded(spf.domain, options)
+
+
+def _print_discarded(domain: str, options: argparse.Namespace) -> None:
+    """What stands at a domain in place of its one record, as lint has it."""
+    from mailauth.plan import run
+    from mailauth.spf import lint
+
+    report = run(lint(domain), resolver_of(options), time_limit=options.time_limit)
+    findings = [finding for finding in report.findings if finding.texts and not finding.path]
+    if findings:
+        print()
+    for finding in findings:
+        _print_finding(finding, report)
 
 
 def _wrapped(line: str, indent: int) -> list[str]:
@@ -359,12 +374,17 @@ def _print_finding(finding: Finding, report: LintReport) -> None:
         print(f"    {excerpt}")
         print(f"    {' ' * mark}{paint('^' * length, 'bad')}")
     for text in finding.texts:
-        print("\n".join(_wrapped(f"    found: {one_line(text)}", 11)))
+        print("\n".join(_wrapped(f'    found: "{_visible(text)}"', 11)))
     if finding.path:
         print("\n".join(_wrapped(f"    in the record of {finding.domain}, {_by(finding)}", 8)))
     if finding.proposal:
         ours = not finding.path or finding.domain.endswith("." + report.domain)
         print(f"    {'write' if ours else 'its owner may write'}: {one_line(finding.proposal)}")
+
+
+def _visible(text: str) -> str:
+    """The text with what is not seen written out: a tab as ``\\t``, a byte-order mark as ``\\ufeff``."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def _by(finding: Finding) -> str:
