@@ -95,8 +95,10 @@ FILTER = (
         (FILTER, {}, "verified"),
         (LMTP, {"hosts": ("example.net",)}, "verified"),
         (LMTP, {}, "unverified"),  # imap.example.net is none of the hosts
-        (FILTER.replace("127.0.0.1", "10.1.2.3"), {}, "verified"),
-        (FILTER.replace("[127.0.0.1]", "[IPv6:fd00::1]"), {}, "verified"),
+        (FILTER.replace("[127.0.0.1]", "[IPv6:::1]"), {}, "verified"),
+        (FILTER.replace("127.0.0.1", "10.1.2.3"), {}, "unverified"),  # a proxy may give every client such an address
+        (FILTER.replace("127.0.0.1", "10.1.2.3"), {"networks": ("10.0.0.0/8",)}, "verified"),
+        (FILTER.replace("[127.0.0.1]", "[IPv6:fd00::1]"), {"networks": ("fd00::/8",)}, "verified"),
         (FILTER.replace("127.0.0.1", "198.51.100.7"), {}, "unverified"),  # another border
         (FILTER.replace("127.0.0.1", "198.51.100.7"), {"networks": ("198.51.100.0/24",)}, "verified"),
         (FILTER.replace("127.0.0.1", "198.51.100.7] [127.0.0.1"), {}, "unverified"),
@@ -113,6 +115,15 @@ def test_an_unknown_host_is_named() -> None:
     assert "'imap.example.net', which is none of our hosts" in verdict.detail
 
 
+def test_only_the_topmost_server_that_wrote_fields_counts() -> None:
+    """A client whose address was taken for one of our own, behind a proxy: what it wrote itself stands below."""
+    proxied = BORDER.replace("203.0.113.9", "127.0.0.1")
+    none = PASS.replace("=pass", "=none")
+    verdict = judged(none + proxied + PASS + BORDER + MAIL)
+    assert verdict.reason == "no-pass"
+    assert [each.why for each in verdict.passed_over if each.what == "Authentication-Results"] == ["not-topmost"]
+
+
 @pytest.mark.parametrize(
     ("value", "by", "helo", "addresses"),
     [
@@ -126,6 +137,7 @@ def test_an_unknown_host_is_named() -> None:
         ("from a by", None, None, []),
         ("from a via b by c; now", None, None, []),
         ("from a (b; by c); now", None, None, []),
+        ("from x by c with LMTP ([192.0.2.1]) by c with ESMTP; now", None, None, []),  # HELO with blanks
         ("", None, None, []),
         ("from by by c; now", "c", "by", []),
         ("from a (" + "x" * 5000 + ") by c; now", None, None, []),

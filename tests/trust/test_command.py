@@ -11,7 +11,7 @@ from mailauth.cli import main
 from tests.dkim.makers import rsa_record, signed
 
 ATTACKS = Path(__file__).parent / "attacks"
-CONTROL, FORGED = str(ATTACKS / "01-control.eml"), str(ATTACKS / "04-forged-received.eml")
+CONTROL, FORGED = str(ATTACKS / "001-control.eml"), str(ATTACKS / "004-forged-received.eml")
 MINE = ["--authserv-id", "mx.example.net"]
 
 

@@ -14,6 +14,7 @@ from mailauth.dmarc import Result as DmarcOutcome
 from mailauth.greylist import Decision as GreylistDecision
 from mailauth.iprev import IprevResult
 from mailauth.mail.author import Author
+from mailauth.mail.header import Header
 from mailauth.mail.reply import Reply
 from mailauth.plan import IPAddress
 from mailauth.rbl import Listing
@@ -37,7 +38,8 @@ class Report:
     said, those that restrictions name and lists of domains included: see the subject of each. `rcpt_to` are the
     recipients of the message, `recipients` the decision for each that was named, refused ones included; `greylist`
     has the greylist's for those that it was asked about, in the same order. `decision` is that on the whole: one
-    refusal refuses the message, since SMTP has one reply for it. `author` is None where the message was not read.
+    refusal refuses the message, since SMTP has one reply for it. `author` and
+    `header` are None where the message was not read.
     """
 
     hostname: str
@@ -58,6 +60,7 @@ class Report:
     greylist: tuple[GreylistDecision, ...] = ()
     authenticated: str | None = None
     not_evaluated: Mapping[str, str] = field(default_factory=dict)
+    header: Header | None = field(default=None, repr=False, compare=False)
 
     @property
     def action(self) -> Action:
@@ -134,10 +137,9 @@ class Report:
         """Who wrote the message, and whether that is proven (`mailauth.trust`); None where DMARC was not evaluated."""
         from mailauth import trust  # loaded when first used
 
-        author, dmarc = self.author, self.dmarc
-        if author is None or dmarc is None:
+        if self.header is None or self.dmarc is None:
             return None
-        writer = trust.writer_of(author)
+        dmarc, writer = self.dmarc, trust.read_writer(self.header)
         if isinstance(writer, trust.AuthorVerdict):
             return writer
         return trust.judge(writer.address, writer.domain, self.dkim, dmarc, envelope_known=self.spf is not None)
@@ -203,6 +205,7 @@ def make_report(
         author=tx.author,
         greylist=tuple(tx.greylisted[recipient] for recipient in spoken if recipient in tx.greylisted),
         authenticated=tx.authenticated,
+        header=None if tx.verifier is None else tx.verifier.header,
         not_evaluated=_not_evaluated(tx, restrictions, decision, spoken),
     )
 

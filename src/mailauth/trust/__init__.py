@@ -17,7 +17,7 @@ From, one address), received.py (where one's own fields end), believe.py, verify
 
 from __future__ import annotations
 
-from mailauth.trust.author import Writer, writer_of
+from mailauth.trust.author import Writer, read_writer
 from mailauth.trust.believe import believe, believe_relaxed
 from mailauth.trust.policy import (
     GMAIL,
@@ -54,5 +54,5 @@ __all__ = [
     "believe",
     "believe_relaxed",
     "judge",
-    "writer_of",
+    "read_writer",
 ]

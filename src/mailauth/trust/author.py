@@ -18,7 +18,12 @@ _LAX_FROM = re.compile(
     rb"(?:\A|[\r\n\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9])\0*+f\0*+r\0*+o\0*+m[\0 \t]*+:", re.IGNORECASE
 )
 # What a person takes for an address; the second and third sign are the full-width and the small commercial at.
-_SHOWN_ADDRESS = re.compile("[^\\s@\uff20\ufe6b<>()\"',;:]++[@\uff20\ufe6b]([^\\s@\uff20\ufe6b<>()\"',;:]++)")
+_WORD = "[^\\s@\uff20\ufe6b<>()\"',;:]"
+_SHOWN_ADDRESS = re.compile(f"(?<!{_WORD}){_WORD}++\\s*+[@\uff20\ufe6b]\\s*+({_WORD}*?[.\u3002\uff0e\uff61]{_WORD}++)")
+# Unicode's annex 9: they show text in another order than it is written.
+_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
+# RFC 5322 section 3.4.1, RFC 6532 section 3.2; dots may stand anywhere but in front, as they do in some mailboxes.
+_LOCAL_PART = re.compile(r'(?:(?!\.)[^\s()<>\[\]:;@\\,"]++|"[^"\\]*+")\Z')
 _MAX_NAME_OCTETS = 4096
 """A display name that is longer is not looked through; nobody has such a name."""
 
@@ -30,7 +35,7 @@ class Writer(NamedTuple):
     domain: str
 
 
-def writer_of(author: Author) -> Writer | AuthorVerdict:
+def _writer_of(author: Author) -> Writer | AuthorVerdict:
     """The author, or the verdict where From names none, or more than one address."""
     if author.domain is None:
         return AuthorVerdict(Reason(author.reason.value), author.detail)
@@ -38,14 +43,21 @@ def writer_of(author: Author) -> Writer | AuthorVerdict:
         return AuthorVerdict(Reason.SEVERAL_ADDRESSES, "From holds several addresses", domain=author.domain)
     if author.address is None:
         return AuthorVerdict(Reason.UNREADABLE_FROM, "the address in From is not UTF-8")
+    if not author.address.isprintable():
+        return AuthorVerdict(Reason.UNREADABLE_FROM, "the address in From holds characters that nobody sees")
+    if author.address.count("@") > 1 or "=?" in author.address:
+        # RFC 2047 section 5 forbids encoded words there, and there are readers that decode them.
+        return AuthorVerdict(Reason.UNREADABLE_FROM, "the local part in From holds another @, or an encoded word")
+    if _LOCAL_PART.match(author.address.rpartition("@")[0]) is None:
+        return AuthorVerdict(Reason.UNREADABLE_FROM, "the local part in From is neither plain nor quoted as a whole")
     return Writer(author.address, author.domain)
 
 
-def read_writer(header: Header, *, allow_address_in_name: bool) -> Writer | AuthorVerdict:
+def read_writer(header: Header, *, allow_address_in_name: bool = False) -> Writer | AuthorVerdict:
     """The author, or the verdict where the header names none without doubt."""
     if header.no_empty_line:
         return AuthorVerdict(Reason.NO_EMPTY_LINE, "no empty line stands between header and body")
-    writer = writer_of(read_author(header))
+    writer = _writer_of(read_author(header))
     if isinstance(writer, AuthorVerdict):
         return writer
     if len(_LAX_FROM.findall(header.raw)) > 1:
@@ -77,6 +89,8 @@ def _address_in_name(value: bytes, domain: str) -> str | None:
             )
         except (HeaderParseError, LookupError, ValueError):
             return "something that cannot be decoded"
+    if _DIRECTION.search(text):
+        return "text in an order of its own"
     for found in _SHOWN_ADDRESS.finditer(text.replace("\\", "")):
         if to_ascii(found[1].strip(".")) != domain:
             return ascii(found[0][:80])

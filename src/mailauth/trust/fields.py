@@ -21,7 +21,7 @@ from mailauth.authres import ARC_FIELD_NAME, FIELD_NAME, AuthenticationResults, 
 from mailauth.mail.header import Field, Header
 from mailauth.mail.names import is_within, parse_ip, to_ascii
 from mailauth.plan import IPAddress
-from mailauth.trust.policy import PRIVATE_NETWORKS, Leniency, Network, Placement, Provider, TrustPolicy
+from mailauth.trust.policy import LOOPBACK, Leniency, Network, Placement, Provider, TrustPolicy
 from mailauth.trust.received import Hop, read_received
 from mailauth.trust.verdict import MAX_PASSED_OVER, PassedOver, Why
 
@@ -52,7 +52,7 @@ class Site:
         return cls(
             ids,
             (*policy.hosts, *known.hosts) or tuple(ids),
-            (*PRIVATE_NETWORKS, *[ip_network(network) for network in networks]),
+            (*LOOPBACK, *[ip_network(network) for network in networks]),
             policy.placement if provider is None else known.placement,
             known,
         )
@@ -63,7 +63,7 @@ class Site:
             return False
         name, address = to_ascii(hop.by), _literal(hop.by)
         if address is not None:
-            return _inside([address], [ip_network(network) for network in self.provider.networks])
+            return inside([address], [ip_network(network) for network in self.provider.networks])
         return name is not None and any(is_within(name, host) for host in self.hosts)
 
     def is_border(self, hop: Hop) -> bool:
@@ -71,7 +71,7 @@ class Site:
         if hop.helo is None:
             return not self.provider.local_hops  # a program on that host handed it in
         # RFC 2033 section 1: LMTP is not for wide area networks.
-        return not _inside(hop.addresses, self.networks) and (bool(hop.addresses) or "LMTP" not in hop.protocol)
+        return not inside(hop.addresses, self.networks) and (bool(hop.addresses) or "LMTP" not in hop.protocol)
 
     def owns(self, authserv_id: str, used: set[Leniency]) -> bool:
         """Whether the id is one of ours."""
@@ -87,7 +87,7 @@ class Site:
         return False
 
 
-def _inside(addresses: Sequence[IPAddress], networks: Iterable[Network]) -> bool:
+def inside(addresses: Sequence[IPAddress], networks: Iterable[Network]) -> bool:
     """Whether there are addresses, and all of them are in the networks."""
     networks = list(networks)
     return bool(addresses) and all(
@@ -163,9 +163,12 @@ class Collector:
             shown = "an unknown host" if hop.by is None else ascii(hop.by[:80])
             self._end(Why.BELOW_UNKNOWN_HOST, f"below a Received field of {shown}, which is none of our hosts")
             return
-        self.believed += self._waiting
-        self._waiting = []
-        if self.site.is_border(hop):
+        found, self._waiting = self._waiting, []
+        self.believed += found
+        if found and not self.site.is_border(hop):
+            # Whose step was taken for one of our own by mistake would otherwise be believed further down.
+            self._end(Why.NOT_TOPMOST, "below the topmost server that wrote fields")
+        elif self.site.is_border(hop):
             client = ", ".join(map(str, hop.addresses[:2])) or "a client without an address"
             words = f"with which the message came in from {client}" if hop.helo else "of a program that handed it in"
             self._end(Why.BELOW_BORDER, f"below the Received field {words}")

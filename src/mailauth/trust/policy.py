@@ -43,13 +43,13 @@ class Leniency(StrEnum):
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
-PRIVATE_NETWORKS: tuple[Network, ...] = tuple(
-    ip_network(text)
-    for text in (
-        "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",  # RFC 1122 section 3.2.1.3, RFC 1918
-        "::1/128", "fc00::/7", "fe80::/10",  # RFC 4291 sections 2.5.3 and 2.5.6, RFC 4193
-    )
-)  # fmt: skip
+# RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3. Only they are ours unasked: behind a proxy or in a container every
+# client may have a private address.
+LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+# RFC 1918, RFC 4193, RFC 4291 section 2.5.6
+PRIVATE: tuple[Network, ...] = tuple(
+    map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +110,10 @@ class TrustPolicy:
 
     `hosts` are the domains of our own mail servers (those below them included), as they stand behind "by" in Received
     fields; without any, the authserv-ids are taken for that. `networks` are the addresses from which our own servers
-    hand mail on to each other; private and loopback addresses always are. `placement` is where our server puts its
-    field. `provider` is one of `PROVIDERS` or a `Provider` of your own: its forms are read as well. `methods` are those
-    whose pass is believed. `allow_address_in_name`: the display name may show another address than the author's, as
-    some mailing lists have it.
+    hand mail on to each other, private ones too; loopback addresses always are. `placement` is where our server puts
+    its field. `provider` is one of `PROVIDERS` or a `Provider` of your own: its forms are read as well. `methods` are
+    those whose pass is believed. `allow_address_in_name`: the display name may show another address than the author's,
+    as some mailing lists have it.
 
     Raises `ValueError` for what makes no sense.
     """

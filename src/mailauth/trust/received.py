@@ -61,8 +61,11 @@ def read_received(value: bytes) -> Hop:
     if len(words) < start + 2 or words[start][0].lower() != "by":
         return _UNKNOWN
     rest = [word for word, _ in words[start + 2 :]]
-    lower = [word.lower() for word in rest[:-1]]
-    protocol = rest[lower.index("with") + 1] if "with" in lower else ""
+    lower = [word.lower() for word in rest]
+    # A HELO name with blanks in it, as it came, may hold clauses of its own.
+    if "from" in lower or "by" in lower or lower.count("with") > 1:
+        return _UNKNOWN
+    protocol = rest[lower.index("with") + 1] if "with" in lower[:-1] else ""
     return Hop(words[start + 1][0], helo, tuple(found), protocol.upper())
 
 

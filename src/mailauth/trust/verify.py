@@ -23,8 +23,8 @@ from mailauth.mail.names import split_address
 from mailauth.plan import Gather, Plan
 from mailauth.spf import SpfResult
 from mailauth.trust.author import read_writer
-from mailauth.trust.fields import Collector, Site
-from mailauth.trust.policy import TrustPolicy
+from mailauth.trust.fields import Collector, Site, inside
+from mailauth.trust.policy import LOOPBACK, PRIVATE, TrustPolicy
 from mailauth.trust.received import Hop, read_received
 from mailauth.trust.verdict import MAX_IDS, Alignment, AuthorVerdict, Evidence, PassedOver, Reason, Why
 
@@ -85,8 +85,8 @@ class AuthorVerifier:
         """SPF of MAIL FROM, where our hosts say who the client was."""
         sender = _sender(header)
         hop = _border(header, Site.of(frozenset(), self._policy))
-        if sender is None or hop is None or hop.ip is None:
-            return None
+        if sender is None or hop is None or hop.ip is None or inside([hop.ip], (*LOOPBACK, *PRIVATE)):
+            return None  # of an address within SPF says nothing
         return (yield from spf.check_host(hop.ip, helo=hop.helo, mail_from=sender, now=self._now))
 
 
