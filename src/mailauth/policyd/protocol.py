@@ -98,11 +98,12 @@ class RequestParser:
 
     def feed(self, data: bytes) -> Iterator[Request]:
         """The requests that these octets complete, those before something wrong included: go through all of them."""
+        # What was looked at before is not looked at again, but for its last octets: an end may lie across the cut.
+        start, seen = 0, max(0, len(self._buffer) - 2)
         data = self._buffer + data
-        if b"\r" in data:
-            data = data.replace(b"\r\n", b"\n")
-        start = 0
-        while (end := data.find(b"\n\n", start)) >= 0:
+        if data.find(b"\r", seen) >= 0:
+            data = data[:seen] + data[seen:].replace(b"\r\n", b"\n")
+        while (end := data.find(b"\n\n", max(start, seen))) >= 0:
             yield _request(data[start:end])
             start = end + 2
         self._buffer = data[start:]
