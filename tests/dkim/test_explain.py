@@ -228,6 +228,31 @@ def test_an_expired_signature_is_searched_all_the_same() -> None:
     assert "does not count, though" in fresh.summary
 
 
+def test_a_signature_field_of_encoded_words() -> None:
+    """Some programs fold long fields by making encoded words of them; undone, the rest can be looked at."""
+    message = signed_message("plain", "relaxed/relaxed", rsa_key())
+    field, _, rest = message.partition(b"\r\n")
+    name, _, value = field.partition(b": ")
+    first, second = value[: value.index(b" h=") + 1], value[value.index(b" h=") + 1 :]
+    words = b"\r\n ".join(
+        b"=?utf-8?q?%b?=" % second[at : at + 50].replace(b"=", b"=3D").replace(b" ", b"_")
+        for at in range(0, len(second), 50)
+    )
+    message = name + b": " + first + b"\r\n " + words + b"\r\n" + rest
+    explanation = only(message)
+    assert explanation.signature.reason is Reason.MALFORMED_TAG_LIST
+    assert codes(explanation) == [AlterationCode.SIGNATURE_REFOLDED]
+    assert "encoded words" in explanation.summary
+    tagged = only(message.replace(b"Subject: ", b"Subject: [list] "))
+    assert codes(tagged) == [AlterationCode.SIGNATURE_REFOLDED, AlterationCode.SUBJECT_PREFIX]
+
+
+def test_a_folded_subject_keeps_its_folds_where_they_count() -> None:
+    message = PLAIN.replace(b"Subject: Re: minutes of", b"Subject: Re: minutes\r\n\tof")
+    message = signed(message, {"c": "simple/simple", "h": altered.OVERSIGNED})
+    assert codes(only(message.replace(b"Subject: ", b"Subject: [list] "))) == [AlterationCode.SUBJECT_PREFIX]
+
+
 # --- the key -------------------------------------------------------------------------------------------------------
 
 RECORD = rsa_record()

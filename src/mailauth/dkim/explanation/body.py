@@ -229,7 +229,9 @@ class BodySearch:
             whole = whole[: part.body] + edit.octets + whole[part.end :]
             for detail, added, offset in reversed(edit.added):
                 at = part.body + (0 if part.encoding == "base64" else offset)
-                code = Code.TEXT_ADDED_IN_PART if part.path or offset else Code.TEXT_ADDED_AT_START
+                code = Code.TEXT_ADDED_IN_PART
+                if not part.path and "within" not in detail:
+                    code = Code.TEXT_ADDED_AT_END if offset else Code.TEXT_ADDED_AT_START
                 if not added.strip():
                     code, detail = Code.BLANK_LINES_ADDED, detail.replace("text was", "empty lines were")
                 undone.append(Undone(whole, code, detail, at, added, part=part.title if part.path else ""))

@@ -17,6 +17,7 @@ from mailauth.dkim.explanation.differences import difference
 from mailauth.dkim.explanation.fields import Fields
 from mailauth.dkim.explanation.key import Evidence, evidence, usable
 from mailauth.dkim.explanation.mime import structure, type_fields
+from mailauth.dkim.explanation.reading import ReadField
 from mailauth.dkim.explanation.result import Alteration, Explanation, Half, HalfState, Key, KeyState, excerpt
 from mailauth.dkim.explanation.result import AlterationCode as Code
 from mailauth.dkim.header import canonicalizer
@@ -44,7 +45,7 @@ class Case:
     limits: ExplainLimits
     clock: Callable[[], float] | None
 
-    def explain(self, signatures: list[Signature], fields: list[SignatureField | None]) -> list[Explanation]:
+    def explain(self, signatures: list[Signature], fields: list[ReadField | None]) -> list[Explanation]:
         """One explanation for each signature; `fields` are None where a field cannot be read."""
         self.purse = Purse(self.limits, len(self.body), self.clock)
         self.by_name = {name: [self._crlf(raw) for raw in raws] for name, raws in self.header.octets_by_name.items()}
@@ -56,27 +57,28 @@ class Case:
     def _crlf(self, octets: bytes) -> bytes:
         return to_crlf(octets) if self.header.line_end is LineEnd.LF else octets
 
-    def _all_keys(self, fields: list[SignatureField | None]) -> list[tuple[str, PublicKey]]:
+    def _all_keys(self, fields: list[ReadField | None]) -> list[tuple[str, PublicKey]]:
         found = []
-        for field in fields:
-            answer = None if field is None else self.answers.get(field.terms.question)
+        for question in dict.fromkeys(read.field.terms.question for read in fields if read is not None):
+            answer = self.answers.get(question)
             for text in answer.texts[:3] if answer is not None else ():
                 record = parse_record(text)
                 key = None if isinstance(record, BadRecord) or not record.key else usable(record)
-                if key is not None and key.key_type == "rsa" and field is not None:
-                    found.append((field.terms.question.name, key))
+                if key is not None and key.key_type == "rsa":
+                    found.append((question.name, key))
         return found[:20]
 
-    def _one(self, signature: Signature, field: SignatureField | None) -> Explanation:
+    def _one(self, signature: Signature, read: ReadField | None) -> Explanation:
         intact = signature.result is Result.PASS
         passed_over = signature.reason is Reason.TOO_MANY_SIGNATURES or signature.algorithm == "rsa-sha1"
-        if intact or field is None or passed_over:
+        if intact or read is None or passed_over:
             state = HalfState.INTACT if intact else HalfState.UNKNOWN
             key = Key(KeyState.FITS, "the key is the signer's") if intact else Key(KeyState.NOT_ASKED)
             return advise(signature, Half(state), Half(state), key)
+        field = read.field
         answer = self.answers.get(field.terms.question)
         proof = Evidence(Key(KeyState.NOT_ASKED)) if answer is None else evidence(field, answer, self.found_keys)
-        header, key = self._header(field, signature, proof)
+        header, key = self._header(read, signature, proof)
         body = self._body(field)
         if header.state is HalfState.UNKNOWN and body.state is HalfState.INTACT and not body.detail:
             body = replace(body, detail="it fits bh=; whether bh= is the signer's, is not known")
@@ -84,8 +86,8 @@ class Case:
 
     # --- the header ------------------------------------------------------------------------------------------------
 
-    def _header(self, field: SignatureField, signature: Signature, proof: Evidence) -> tuple[Half, Key]:
-        key = proof.key
+    def _header(self, read: ReadField, signature: Signature, proof: Evidence) -> tuple[Half, Key]:
+        key, field = proof.key, read.field
         if proof.digest is None and not proof.candidates:
             if key.state is KeyState.FITS:
                 return Half(HalfState.UNKNOWN, "another hash than SHA-256 was signed"), key
@@ -98,14 +100,16 @@ class Case:
             return any(candidate.verify(field.signature, digest) for candidate in proof.candidates[:_MAX_KEYS])
 
         search = header_search.HeaderSearch(
-            self._slots(field, signature),
+            self._slots(read, signature),
             canonicalizer(field.terms.header_canonicalization, self.header),
             self._fields(field),
             fits,
             Account(self.purse, attempts),
         )
+        rewritten = (_ENCODED_SIGNATURE,) if read.rewritten else ()
         if search.intact():
-            return Half(HalfState.INTACT, attempts=1), _proved(key)
+            state = HalfState.EXPLAINED if rewritten else HalfState.INTACT
+            return Half(state, "", rewritten, self._of_rewritten(read, signature), attempts=1), _proved(key)
         found = search.run()
         attempts = search.account.attempts
         if found is None:
@@ -115,16 +119,27 @@ class Case:
             detail = "it was altered, or the key is another one"
             return Half(HalfState.UNKNOWN, detail, (), (), tried, attempts, search.exhausted), key
         alterations = tuple(header_search.alterations(found))
-        return Half(HalfState.EXPLAINED, "", alterations, search.difference(found), (), attempts), _proved(key)
+        if rewritten:
+            # Its blanks may have been changed with it, which is the same alteration.
+            alterations = (*rewritten, *(found for found in alterations if found.code is not Code.SIGNATURE_REFOLDED))
+        lines = (*self._of_rewritten(read, signature), *search.difference(found))
+        return Half(HalfState.EXPLAINED, "", alterations, lines, (), attempts), _proved(key)
 
-    def _slots(self, field: SignatureField, signature: Signature) -> header_search.Slots:
+    def _of_rewritten(self, read: ReadField, signature: Signature) -> tuple[str, ...]:
+        if not read.rewritten:
+            return ()
+        came = self.by_name["dkim-signature"][signature.index]
+        return difference(read.field.raw, came)
+
+    def _slots(self, read: ReadField, signature: Signature) -> header_search.Slots:
+        field = read.field
         by_name = {name: list(raws) for name, raws in self.by_name.items()}
         if "dkim-signature" in field.terms.signed_fields:
             # RFC 6376 section 3.5, h=: the signature itself is never among them.
             index = signature.index
             by_name["dkim-signature"] = by_name["dkim-signature"][:index] + by_name["dkim-signature"][index + 1 :]
         own = field.raw[: field.b_start] + field.raw[field.b_end : field.end]
-        return header_search.Slots(signature.signed_fields, by_name, self._crlf(own))
+        return header_search.Slots(read.names, by_name, self._crlf(own))
 
     def _fields(self, field: SignatureField) -> Fields:
         return Fields(self.by_name, field.terms.header_canonicalization == "simple", tuple(self._part_types()))
@@ -169,6 +184,14 @@ class Case:
         line = header_lines + self.text.count(b"\n") - behind.count(b"\n") + 1
         added = Alteration(Code.TEXT_BEHIND_LENGTH, words, "body", line=line, added=excerpt(behind))
         return Half(HalfState.INTACT, words, (added,), tuple("+" + line for line in excerpt(behind).split("\n")[:20]))
+
+
+_ENCODED_SIGNATURE = Alteration(
+    Code.SIGNATURE_REFOLDED,
+    "the DKIM-Signature field was written as encoded words (RFC 2047)",
+    "header",
+    field="DKIM-Signature",
+)
 
 
 def _proved(key: Key) -> Key:

@@ -13,12 +13,11 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from mailauth.dkim.explanation.bounds import ExplainLimits
+from mailauth.dkim.explanation.reading import read_field
 from mailauth.dkim.explanation.result import Explanation
 from mailauth.dkim.policy import DkimPolicy
 from mailauth.dkim.result import Reason, Result, Signature
-from mailauth.dkim.signature import Refusal, SignatureField, parse
 from mailauth.dkim.verification import Verifier, VerifyPlan
-from mailauth.mail.header import Header
 from mailauth.mail.lines import MessageSource, blocks, message_source
 from mailauth.plan import Answer, Call, Gather, Plan, Question, ask_all
 
@@ -94,12 +93,12 @@ class Explainer:
         signatures = yield from _noting(verifying, answers)
         header = self._verifier.header
         assert header is not None
-        fields = [_parsed(raw, header) for raw in header.octets_by_name.get("dkim-signature", ())]
+        fields = [read_field(raw, header) for raw in header.octets_by_name.get("dkim-signature", ())]
         # The verifier does not ask for the keys of signatures that it refuses before.
         missing = dict.fromkeys(
-            field.terms.question
-            for field, signature in zip(fields, signatures, strict=True)
-            if field is not None and to_search(signature) and field.terms.question not in answers
+            read.field.terms.question
+            for read, signature in zip(fields, signatures, strict=True)
+            if read is not None and to_search(signature) and read.field.terms.question not in answers
         )
         if missing:
             answers |= zip(missing, (yield from ask_all(missing)), strict=True)
@@ -131,13 +130,6 @@ def _noting(plan: VerifyPlan, answers: dict[Question, Answer]) -> VerifyPlan:
             answers |= {
                 part: answer for part, answer in zip(request.parts, received, strict=True) if isinstance(part, Question)
             }
-
-
-def _parsed(raw: bytes, header: Header) -> SignatureField | None:
-    try:
-        return parse(raw, header.line_end, {})
-    except Refusal:
-        return None
 
 
 def to_search(signature: Signature) -> bool:

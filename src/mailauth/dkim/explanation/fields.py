@@ -18,6 +18,7 @@ from typing import NamedTuple
 from mailauth.dkim.explanation import words
 from mailauth.dkim.explanation.mime import media_type
 from mailauth.dkim.explanation.result import AlterationCode as Code
+from mailauth.dkim.explanation.words import value_of
 
 MAX_FIELD_OCTETS = 8 * 1024
 """Longer fields are compared as they are, and not rewritten."""
@@ -54,11 +55,6 @@ class Fields(NamedTuple):
         return texts
 
 
-def value_of(raw: bytes) -> bytes:
-    """The value on one line, without the blanks around it."""
-    return _FOLD.sub(b"", raw.partition(b":")[2]).strip(b" \t\r\n")
-
-
 def field(name: bytes, value: bytes) -> bytes:
     """A field on one line."""
     return name + b": " + value + b"\r\n"
@@ -74,12 +70,16 @@ def guesses(name: str, raw: bytes, fields: Fields) -> Iterator[Guess]:
     yield from layouts[:4]
     later = iter(layouts[4:])
     seen = {guess.raw for guess in layouts}
-    for guess in _by_kind(name, value, fields):
-        for text in _layouts(guess.raw, rest, fields.simple):
-            whole = written + b":" + text
-            if whole not in seen:
-                yield guess._replace(raw=whole)
-        yield from islice(later, 1)
+    # Where folds count, what was done to the field may have left its folds alone.
+    folded = rest.strip(b" \t\r\n")
+    for text in (folded, value) if fields.simple and folded != value else (value,):
+        for guess in _by_kind(name, text, fields):
+            for shape in _layouts(guess.raw, rest, fields.simple):
+                whole = written + b":" + shape
+                if whole not in seen:
+                    seen.add(whole)
+                    yield guess._replace(raw=whole)
+            yield from islice(later, 1)
     yield from later
 
 
@@ -87,7 +87,7 @@ def _layouts(value: bytes, rest: bytes, simple: bool) -> Iterator[bytes]:
     """A value with blanks and folds as they were, as far as they can be known."""
     lead = rest[: len(rest) - len(rest.lstrip(b" \t"))] or b" "
     yield lead + value + b"\r\n"
-    if simple and len(value) > 40:
+    if simple and len(value) > 40 and b"\r\n" not in value:
         yield from (lead + folded for folded in _folded(value, 0))
 
 

@@ -27,7 +27,7 @@ MAX_TAGS_TRIED = 40
 _HTML_OCTETS = 32 * 1024  # how far from <body> and </body> a banner may reach
 
 _WIDTHS = (76, 72, 64, 60, 73, 75, 78, 0)  # of base64; RFC 2045 section 6.8 says at most 76
-_QP_FORMS = tuple((width, special) for width in (76, 75, 74, 73, 72) for special in (b"", b'!"#$@[\\]^`{|}~', b"."))
+_QP_FORMS = tuple((width, special) for width in (76, 78, 75, 74, 73, 72) for special in (b"", b'!"#$@[\\]^`{|}~', b"."))
 
 
 # --- parts ---------------------------------------------------------------------------------------------------------
@@ -218,17 +218,17 @@ _Spans: TypeAlias = tuple[tuple[int, int], ...]
 def edits(body: bytes, part: Part) -> Iterator[Edit]:
     """The part without text that may have been added, the likeliest first."""
     raw = body[part.body : part.end]
-    for text, spans in _without(part, raw):
+    for text, spans in _without(part, raw, whole=not part.path):
         yield Edit(part, text, _added(part, raw, spans))
     if part.encoding == "base64" and len(raw) < _MAX_QUOTED:
         content, width = decoded(part, raw), len(raw.partition(b"\r\n")[0])
         line_end = b"\r\n" if raw.endswith(b"\r\n") else b""
-        for text, spans in _without(part, content):
+        for text, spans in _without(part, content, whole=False):
             yield Edit(part, base64_lines(text, width) + line_end, _added(part, content, spans))
     if part.encoding == "quoted-printable" and len(raw) < _MAX_QUOTED:
         content = decoded(part, raw)
         forms = [form for form in _QP_FORMS if quoted_printable(content, *form) == raw]
-        for text, spans in _without(part, content) if forms else ():
+        for text, spans in _without(part, content, whole=False) if forms else ():
             yield Edit(part, quoted_printable(text, *forms[0]), _added(part, content, spans))
 
 
@@ -241,13 +241,13 @@ def _added(part: Part, octets: bytes, spans: _Spans) -> tuple[tuple[str, bytes, 
     return tuple(found)
 
 
-def _without(part: Part, octets: bytes) -> Iterator[tuple[bytes, _Spans]]:
-    """The octets without those from one place to another, or from two."""
-    ends = _line_starts_from_the_end(octets) if part.path else []
+def _without(part: Part, octets: bytes, *, whole: bool) -> Iterator[tuple[bytes, _Spans]]:
+    """The octets without those from one place to another, or from two. The end of a whole body was looked at before."""
+    ends = [] if whole else _line_starts_from_the_end(octets)
     starts = _line_starts(octets)
     for at in _likeliest_first(octets, ends):
         # The CRLF before a delimiter is the delimiter's.
-        if at >= 2:
+        if octets.endswith(b"\r\n", 0, at):
             yield octets[: at - 2], ((at - 2, len(octets)),)
         yield octets[:at], ((at, len(octets)),)
     for at in starts:
@@ -256,7 +256,7 @@ def _without(part: Part, octets: bytes) -> Iterator[tuple[bytes, _Spans]]:
         yield from _without_html(octets)
     for first in starts[:20]:
         for last in ends[:40]:
-            if 2 <= first < last - 2:
+            if first < last - 2 and octets.endswith(b"\r\n", 0, last):
                 yield octets[first : last - 2], ((0, first), (last - 2, len(octets)))
 
 
@@ -272,20 +272,21 @@ def _without_html(octets: bytes) -> Iterator[tuple[bytes, _Spans]]:
 
 
 def _line_starts(octets: bytes) -> list[int]:
+    # LF, for what is encoded may have other line ends than mail.
     found: list[int] = []
-    at = octets.find(b"\r\n")
+    at = octets.find(b"\n")
     while at >= 0 and len(found) < MAX_LINES_TRIED:
-        found.append(at + 2)
-        at = octets.find(b"\r\n", at + 2)
+        found.append(at + 1)
+        at = octets.find(b"\n", at + 1)
     return found
 
 
 def _line_starts_from_the_end(octets: bytes) -> list[int]:
     found: list[int] = []
-    at = octets.rfind(b"\r\n")
+    at = octets.rfind(b"\n")
     while at >= 0 and len(found) < MAX_LINES_TRIED:
-        found.append(at + 2)
-        at = octets.rfind(b"\r\n", 0, at)
+        found.append(at + 1)
+        at = octets.rfind(b"\n", 0, at)
     return found
 
 

@@ -14,8 +14,14 @@ MAX_OCTETS = 4096
 
 _WORD = re.compile(rb"=\?([A-Za-z0-9_-]{1,40})(?:\*[A-Za-z0-9-]*+)?\?([bBqQ])\?([^?\s]*+)\?=")
 _BETWEEN = re.compile(rb"(\?=)[ \t\r\n]++(?==\?)")
+_FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _HEX = re.compile(rb"=([0-9A-Fa-f]{2})")
 _WORD_OCTETS = 75  # RFC 2047 section 2
+
+
+def value_of(raw: bytes) -> bytes:
+    """The value of a field on one line, without the blanks around it; its line ends are CRLF or LF."""
+    return _FOLD.sub(b"", raw.partition(b":")[2]).strip(b" \t\r\n")
 
 
 def decoded(value: bytes) -> str | None:
