@@ -284,14 +284,6 @@ def _broken_at_76(body: bytes) -> bytes:
     return _broken(body, 76, b"\r\n")
 
 
-@change(Code.LINES_WRAPPED, "alternative")
-def _long_lines_of_html_joined(body: bytes) -> bytes:
-    return body
-
-
-CHANGES.pop()
-
-
 def _filled(line: bytes, width: int) -> list[bytes]:
     lines = [b""]
     for word in line.split(b" "):
@@ -370,6 +362,75 @@ def _parts_made_base64(body: bytes) -> bytes:
 @change(Code.PREAMBLE_REMOVED, "alternative")
 def _preamble_gone(body: bytes) -> bytes:
     return body[body.index(b"--=_alt") :]
+
+
+@change(Code.DOTS_REMOVED, "dotted")
+def _dots_undone_twice(body: bytes) -> bytes:
+    return re.sub(rb"(?m)^\.\.", b".", body)
+
+
+MESSAGES["dotted"] = PLAIN_HEADER + TEXT + b"\r\n..\r\n..and so on\r\n>From the beginning\r\n"
+
+
+@change(Code.FROM_UNESCAPED, "dotted")
+def _from_unescaped(body: bytes) -> bytes:
+    return body.replace(b">From ", b"From ")
+
+
+@change(Code.BYTE_ORDER_MARK_REMOVED, "marked")
+def _byte_order_mark_gone(body: bytes) -> bytes:
+    return body[3:]
+
+
+MESSAGES["marked"] = PLAIN_HEADER + TEXT + b"\r\n\xef\xbb\xbfHello.\r\n"
+
+
+@change(Code.CHARSET_CHANGED, "latin")
+def _made_utf_8(body: bytes) -> bytes:
+    return body.decode("iso-8859-1").encode()
+
+
+MESSAGES["latin"] = PLAIN_HEADER + TEXT.replace(b"utf-8", b"iso-8859-1") + b"\r\nGr\xfc\xdfe\r\n"
+
+
+@change(Code.BLANK_LINES_REMOVED, "spaced")
+def _first_empty_line_gone(body: bytes) -> bytes:
+    return body[2:]
+
+
+MESSAGES["spaced"] = PLAIN_HEADER + TEXT + b"\r\n\r\nHello.  \r\n>\t\r\n\r\n"
+
+
+@change(Code.BLANKS_AT_LINE_ENDS_REMOVED, "flowed")
+def _flowed_blanks_gone(body: bytes) -> bytes:
+    return re.sub(rb" +\r\n", b"\r\n", body)
+
+
+MESSAGES["flowed"] = PLAIN_HEADER + TEXT + b"\r\nThis is \r\na paragraph \r\nof text.\r\n\r\nAnd one \r\nmore.\r\n"
+
+
+@change(Code.TEXT_ADDED_IN_PART, "nested")
+def _footer_in_nested_html(body: bytes) -> bytes:
+    return body.replace(b"</body>", b"<div>Sent through a <b>gateway</b>.</div></body>")
+
+
+MESSAGES["nested"] = (
+    PLAIN_HEADER + b"Content-Type: multipart/mixed;\r\n boundary=outer\r\n\r\n"
+    b"--outer\r\n" + ALTERNATIVE.partition(b"MIME-Version: 1.0\r\n")[2] + b"\r\n"
+    b"--outer\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    + base64.encodebytes(_PICTURE).replace(b"\n", b"\r\n") + b"--outer--\r\n"
+)  # fmt: skip
+
+
+@change(Code.BASE64_REDONE, "nested")
+def _picture_in_one_line(body: bytes) -> bytes:
+    lines = base64.encodebytes(_PICTURE).replace(b"\n", b"\r\n")
+    return body.replace(lines, lines.replace(b"\r\n", b"") + b"\r\n")
+
+
+@change(Code.TEXT_ADDED_IN_PART, "nested")
+def _banner_in_nested_html(body: bytes) -> bytes:
+    return re.sub(rb"(<body[^>]*>\r\n)", rb"\1<table><tr><td>from outside</td></tr></table>\r\n", body)
 
 
 # --- the header ----------------------------------------------------------------------------------------------------
@@ -556,14 +617,66 @@ def _names_in_h_folded(message: bytes) -> bytes:
     return message.replace(b":subject:", b":subject:\r\n ", 1)
 
 
-@change(Code.ENCODING_CHANGED, "utf8", header=False)
-def _whole_made_quoted_printable(body: bytes) -> bytes:
-    return "\r\n".join(
-        "".join(chr(o) if o < 128 else f"={o:02X}" for o in line) for line in body.split(b"\r\n")
-    ).encode()
+@change(Code.FIELD_REPLACED, "answer", header=True)
+def _reply_to_rewritten(message: bytes) -> bytes:
+    new = b"Reply-To: list@lists.example.net\r\nX-Original-"
+    return on_field(b"Reply-To", lambda raw: new + raw, message)
 
 
-CHANGES.pop()
+MESSAGES["answer"] = PLAIN.replace(
+    b"\r\nMIME", b"\r\nReply-To: Office <office@example.org>\r\nIn-Reply-To: <2@example.net>\r\nSender: ann@example.org"
+    b"\r\nMIME", 1,
+)  # fmt: skip
+
+
+@change(Code.FIELD_REMOVED, "answer", header=True)
+def _sender_gone(message: bytes) -> bytes:
+    return on_field(b"Sender", lambda raw: b"Return-Path: <ann@example.org>\r\n", message)
+
+
+@change(Code.FIELD_REPLACED, "answer", header=True)
+def _reference_added(message: bytes) -> bytes:
+    return on_field(b"References", lambda raw: raw[:-2] + b" <3@example.com>\r\n", message)
+
+
+@change(Code.FIELD_REFORMATTED, "answer", header=True)
+def _blank_behind_comma_gone(message: bytes) -> bytes:
+    return on_field(b"To", lambda raw: raw.replace(b",\r\n\t", b","), message)
+
+
+@change(Code.FIELD_REFORMATTED, "answer", header=True)
+def _domain_in_capitals(message: bytes) -> bytes:
+    return on_field(b"Cc", lambda raw: raw.replace(b"example.net", b"EXAMPLE.NET"), message)
+
+
+@change(Code.MESSAGE_ID_REFORMATTED, "answer", header=True)
+def _message_id_in_capitals(message: bytes) -> bytes:
+    return on_field(b"Message-ID", lambda raw: raw.replace(b"example.org", b"Example.ORG"), message)
+
+
+@change(Code.FIELD_REFORMATTED, "answer", header=True)
+def _comment_in_mime_version(message: bytes) -> bytes:
+    return message.replace(b"MIME-Version: 1.0\r\n", b"MIME-Version: 1.0 (made by a gateway)\r\n")
+
+
+@change(Code.FIELD_REMOVED, "answer", header=True)
+def _date_gone(message: bytes) -> bytes:
+    message = message.replace(b"10:00:05 +0000", b"10:00:00 +0000", 1).replace(b"Mon, 2 Nov", b"Mon, 02 Nov", 1)
+    return on_field(b"Date", lambda raw: b"", message)
+
+
+@change(Code.ENCODED_WORDS, "named", header=True)
+def _name_recoded(message: bytes) -> bytes:
+    return message.replace(b"=?utf-8?q?J=C3=B6rg?=", b"=?UTF-8?B?SsO2cmc=?=")
+
+
+MESSAGES["named"] = PLAIN.replace(b"Ann Example <", b"=?utf-8?q?J=C3=B6rg?= <")
+
+
+@change(Code.FIELD_NAME_RECASED, "answer", header=True)
+def _all_names_in_lower_case(message: bytes) -> bytes:
+    head, empty, body = message.partition(b"\r\n\r\n")
+    return re.sub(rb"(?m)^(?!DKIM)([A-Za-z-]+):", lambda match: match[0].lower(), head) + empty + body
 
 
 def whole_recoded(message: bytes) -> bytes:

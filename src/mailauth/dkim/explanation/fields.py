@@ -457,11 +457,20 @@ _ODD_NAMES = {
 }  # fmt: skip
 
 
+def title_of(name: bytes) -> bytes:
+    """The name with a capital at the beginning of each word."""
+    return b"-".join(word.capitalize() for word in name.split(b"-"))
+
+
+def usual_name(name: bytes) -> bytes:
+    """The name as RFCs write it."""
+    return _ODD_NAMES.get(name.lower(), title_of(name))
+
+
 def names_cased(name: bytes) -> list[bytes]:
     """The ways in which a field's name is usually written, without the given one."""
-    lower = name.lower()
-    title = b"-".join(word.capitalize() for word in lower.split(b"-"))
-    return [form for form in dict.fromkeys((title, _ODD_NAMES.get(lower, title), lower, lower.upper())) if form != name]
+    forms = dict.fromkeys((title_of(name), usual_name(name), name.lower(), name.upper()))
+    return [form for form in forms if form != name]
 
 
 def _folded(value: bytes, name_length: int) -> Iterator[bytes]:
@@ -496,7 +505,7 @@ def _filled(pieces: list[bytes], separator: bytes, fold: bytes, columns: int, st
 
 def lost(name: str, fields: Fields) -> Iterator[Guess]:
     """What a field may have held that is not there any more."""
-    title = _ODD_NAMES.get(name.encode(), _title(name).encode())
+    title = usual_name(name.encode())
     for form in _ORIGINALS:
         other = form.format(name)
         for before in fields.values(other):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from mailauth.dkim.explanation.bounds import Account, Exhausted
 from mailauth.dkim.explanation.differences import MAX_LINES, difference
-from mailauth.dkim.explanation.fields import Fields, Guess, guesses, lost, names_cased
+from mailauth.dkim.explanation.fields import Fields, Guess, guesses, lost, names_cased, title_of, usual_name
 from mailauth.dkim.explanation.result import Alteration, excerpt
 from mailauth.dkim.explanation.result import AlterationCode as Code
 from mailauth.dkim.header import Canonicalizer
@@ -260,27 +260,31 @@ class HeaderSearch:
                     yield Option(changes, code, detail, "")
 
 
+def _lower(raw: bytes) -> bytes:
+    name, colon, rest = raw.partition(b":")
+    return name.lower() + colon + rest
+
+
+def _titled(raw: bytes) -> bytes:
+    name, colon, rest = raw.partition(b":")
+    return title_of(name) + colon + rest
+
+
+def _usual(raw: bytes) -> bytes:
+    name, colon, rest = raw.partition(b":")
+    return usual_name(name) + colon + rest
+
+
 _WSP_OF_FOLD = re.compile(rb"\r\n[ \t]++")
 _OF_ALL: tuple[tuple[str, Code, Callable[[bytes], bytes]], ...] = (
     ("all fields were folded differently", Code.FIELD_REFOLDED, lambda raw: re.sub(rb"\r\n(?=[ \t])", b"", raw)),
     ("all fields were folded differently", Code.FIELD_REFOLDED, lambda raw: _WSP_OF_FOLD.sub(b" ", raw)),
     ("all fields were folded differently", Code.FIELD_REFOLDED, lambda raw: _WSP_OF_FOLD.sub(b"\r\n\t", raw)),
     ("all fields were folded differently", Code.FIELD_REFOLDED, lambda raw: _WSP_OF_FOLD.sub(b"\r\n ", raw)),
-    ("the names of all fields were written differently", Code.FIELD_NAME_RECASED, lambda raw: _recased(raw, 0)),
-    ("the names of all fields were written differently", Code.FIELD_NAME_RECASED, lambda raw: _recased(raw, 1)),
-    ("the names of all fields were written differently", Code.FIELD_NAME_RECASED, lambda raw: _lower(raw)),
+    ("the names of all fields were written differently", Code.FIELD_NAME_RECASED, _usual),
+    ("the names of all fields were written differently", Code.FIELD_NAME_RECASED, _titled),
+    ("the names of all fields were written differently", Code.FIELD_NAME_RECASED, _lower),
 )  # fmt: skip
-
-
-def _lower(raw: bytes) -> bytes:
-    name, colon, rest = raw.partition(b":")
-    return name.lower() + colon + rest
-
-
-def _recased(raw: bytes, which: int) -> bytes:
-    name, colon, rest = raw.partition(b":")
-    forms = names_cased(name)
-    return forms[min(which, len(forms) - 1)] + colon + rest if forms else raw
 
 
 def _option(place: int, guess: Guess, name: str) -> Option:
