@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,6 +84,19 @@ def test_every_list_of_the_catalogue_offline(tmp_path: Path, capsys: pytest.Capt
     captured = capsys.readouterr()
     assert "lists with terms of their own" in captured.err
     assert "2 names and addresses on" in captured.out
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_on_a_terminal_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert run(tmp_path, "example.org") == 0
+    assert re.search(r"\r\d+ questions answered\r", terminal.getvalue())
+    assert terminal.getvalue().endswith("\r\x1b[K")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import BinaryIO, assert_type
 from mailauth import aio, sync
 from mailauth.dkim import Result as DkimResult
 from mailauth.dkim import Signature, Verifier
+from mailauth.domain import DomainReport
 from mailauth.greylist import Decision as GreylistDecision
 from mailauth.iprev import IprevResult
 from mailauth.mail.author import Author
@@ -46,6 +47,7 @@ def functions(zone: ZoneResolver, message: bytes, file: BinaryIO) -> None:
     assert_type(sync.verify_dkim(message, resolver=zone), list[Signature])
     assert_type(sync.verify_dkim(file)[0].result, DkimResult)
     assert_type(sync.query_rbl("192.0.2.1", ["bl.example", Rule.parse("x.example*2")]), list[Listing])
+    assert_type(sync.check_domain("example.org", selectors=["s1"], clients=["192.0.2.1"]), DomainReport)
     assert_type(sync.check_iprev("192.0.2.1", time_limit=None), IprevResult)
     greylist = sync.Greylist(open_store("memory:"))
     assert_type(greylist.check("192.0.2.1", "", "bob@example.net"), GreylistDecision)
@@ -55,6 +57,7 @@ async def awaited(zone: ZoneResolver, message: bytes, file: BinaryIO) -> None:
     assert_type(await aio.check_spf("192.0.2.1", mail_from="", resolver=zone), SpfResult)
     assert_type(await aio.verify_dkim(file, resolver=zone), list[Signature])
     assert_type(await aio.query_rbl("example.org", ["dbl.example"]), list[Listing])
+    assert_type(await aio.check_domain("example.org", lists=["zen.example"], guess=False), DomainReport)
     assert_type(await aio.check_iprev("192.0.2.1"), IprevResult)
     assert_type(await aio.Greylist("memory:").check("192.0.2.1", "", "bob@example.net"), GreylistDecision)
     auth = aio.Authenticator("mx.example.net", greylist=aio.Greylist("memory:"), resolver=zone)

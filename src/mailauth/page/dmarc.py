@@ -121,7 +121,7 @@ def _identifiers(identifiers: tuple[Identifier, ...]) -> Html | None:
         ]
         for each in identifiers
     ]
-    return table("Identifiers", ("Method", "Domain", "Result", "Alignment", "Why"), rows)
+    return table("Identifiers", ("Method", "Domain", "Result", "Alignment", "Why"), rows, "identifiers-table")
 
 
 def _others(visits: list[Visit]) -> Html | None:

@@ -217,7 +217,13 @@ def _recipients(report: Report) -> Html | None:
             [code(recipient), mark(action), said, str(decision.reply) if decision.reply is not None else "250 Ok"]
         )
     heads = ("Recipient", "Decision", "Greylist", "SMTP reply")
-    return section("recipients", "Recipients", None, table("Recipients", heads, rows), left_out(len(report.recipients)))
+    return section(
+        "recipients",
+        "Recipients",
+        None,
+        table("Recipients", heads, rows, "recipients-table"),
+        left_out(len(report.recipients)),
+    )
 
 
 def _record(report: Report, header: Header | None) -> Html:
