@@ -7,8 +7,6 @@ costs, and whether many requests make the process grow (`--requests 1000000` for
 from __future__ import annotations
 
 import argparse
-import asyncio
-import logging
 import os
 import selectors
 import shutil
@@ -110,28 +108,27 @@ def ask(port: int, connections: int, octets: Sequence[bytes]) -> tuple[float, li
 # --- the services --------------------------------------------------------------------------------------------
 
 
-def serve(store: str, port: int) -> None:
-    """Our service with one restriction, in this process."""
-    from mailauth.aio import Authenticator, Greylist
-    from mailauth.greylist import GreylistPolicy
-    from mailauth.policyd import PolicyService, PolicySettings
-    from mailauth.resolvers import ZoneResolver
-    from mailauth.restrictions import Restrictions, greylist
+CONFIGURATION = """hostname = "mx.example.net"
+[resolver]
+zone = "empty.zone"
+[restrictions]
+recipient = ["greylist prove_by=iprev"]
+[greylist]
+store = "{store}"
+delay = {delay}
+auto_allow = 0
+[policyd]
+listen = ["inet:127.0.0.1:{port}"]
+fields = []
+"""
 
-    logging.basicConfig(level=logging.INFO, stream=open(os.devnull, "w"))  # noqa: SIM115 - as long as the process
 
-    async def main() -> None:
-        authenticator = Authenticator(
-            "mx.example.net",
-            greylist=Greylist(store, policy=GreylistPolicy(delay=DELAY, auto_allow=0)),
-            restrictions=Restrictions(recipient=[greylist(prove_by=())]),
-            resolver=ZoneResolver({}),
-        )
-        service = PolicyService(authenticator, PolicySettings(fields=()))
-        server = await asyncio.start_server(service.handle, "127.0.0.1", port, backlog=2 * IDLE_CONNECTIONS)
-        await server.serve_forever()
-
-    asyncio.run(main())
+def ours(folder: Path, store: str, port: int) -> list[str]:
+    """The command that users run, with one restriction and no DNS."""
+    (folder / "empty.zone").write_text("")
+    file = folder / f"mailauth.{port}.toml"
+    file.write_text(CONFIGURATION.format(store=store, delay=DELAY, port=port))
+    return [sys.executable, "-m", "mailauth", "policyd", "--config", str(file)]
 
 
 @contextmanager
@@ -151,10 +148,6 @@ def running(command: Sequence[str], port: int) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait()
-
-
-def ours(store: str, port: int) -> list[str]:
-    return [sys.executable, "-m", "benchmarks.bench_policyd", "--serve", store, str(port)]
 
 
 def postgrey(folder: Path, port: int) -> list[str]:
@@ -184,7 +177,7 @@ def compare() -> None:
             ("memory", "memory:"),
         ):
             port = free_port()
-            services[name] = port, stack.enter_context(running(ours(store, port), port))
+            services[name] = port, stack.enter_context(running(ours(folder, store, port), port))
         if Path("/usr/sbin/postgrey").exists():
             port = free_port()
             services["postgrey"] = port, stack.enter_context(running(postgrey(folder / "postgrey", port), port))
@@ -236,7 +229,9 @@ def memory(count: int) -> None:
     from tests.servers import free_port
 
     port, rows = free_port(), []
-    with tempfile.TemporaryDirectory() as folder, running(ours(f"sqlite://{folder}/m.db", port), port) as process:
+    with ExitStack() as started:
+        folder = started.enter_context(tempfile.TemporaryDirectory())
+        process = started.enter_context(running(ours(Path(folder), f"sqlite://{folder}/m.db", port), port))
         for turn in range(3):
             ask(port, 8, requests("warm", 12_000, -turn))  # more than the mails that are known at a time
         before = octets_of(process)
@@ -261,15 +256,9 @@ def memory(count: int) -> None:
 def main(arguments: Sequence[str] = ()) -> None:
     """Compare the services, then measure the memory of ours."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_policyd", description=__doc__)
-    parser.add_argument(
-        "--serve", nargs=2, metavar=("STORE", "PORT"), help="run our service, for a benchmark elsewhere"
-    )
     parser.add_argument("--requests", type=int, default=50_000, metavar="N", help="requests while memory is watched")
     parser.add_argument("--memory", action="store_true", help="measure the memory alone")
     options = parser.parse_args(arguments)
-    if options.serve:
-        serve(options.serve[0], int(options.serve[1]))
-        return
     if not options.memory:
         compare()
     memory(options.requests)
