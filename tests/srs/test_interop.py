@@ -17,7 +17,7 @@ from tests.servers import free_port, need, running, wait_for_tcp
 SECRET = "0123456789abcdef"
 US = "forwarder.example"
 # Four characters, as they write; the case of the domain is kept.
-SRS = Srs(US, [SECRET], policy=SrsPolicy(hash_length=4))
+SRS = Srs(US, [SECRET], policy=SrsPolicy(hash_length=4, classic=True))
 SENDERS = [
     "ann@example.org",
     "Ann.B@Example.ORG",

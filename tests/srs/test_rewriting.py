@@ -190,6 +190,17 @@ def test_a_longer_hash_of_the_same_secret_is_accepted() -> None:
     assert back(forth("ann@example.org", longer), short) == "ann@example.org"
 
 
+def test_the_hash_holds_for_one_address_alone() -> None:
+    """Where one part ends and the next begins is part of what is hashed; the classic hash does not know."""
+    address = forth("mvictim@mail.co")
+    shifted = address.replace("=mail.co=mvictim@", "=mail.com=victim@")
+    assert SRS.reverse(shifted, now=NOW).reason is Reason.WRONG_HASH
+    classic = Srs(US, [SECRET], policy=SrsPolicy(classic=True))
+    assert back(forth("mvictim@mail.co", classic), classic) == "mvictim@mail.co"
+    assert SRS.reverse(forth("mvictim@mail.co", classic), now=NOW).reason is Reason.WRONG_HASH
+    assert back(address, classic) == "mvictim@mail.co"  # both are accepted while others write the classic one
+
+
 @pytest.mark.parametrize(
     ("days", "reason"),
     [(0, "reversed"), (21, "reversed"), (22, "expired"), (1000, "expired"), (-1, "reversed"), (-2, "expired")],

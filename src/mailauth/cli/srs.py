@@ -36,6 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--hash-length", type=int, metavar="N", help="characters of the hash, 4 to 26 (default: 8)"
         )
+        command.add_argument(
+            "--classic", action="store_true", help="with the hash of Mail::SRS, libsrs2 and postsrsd, 4 characters"
+        )
         command.add_argument("--now", type=seconds, metavar="TIME", help="the time to go by, seconds since 1970")
         add_json_option(command)
         command.set_defaults(run=run)
@@ -65,14 +68,15 @@ def _srs(options: argparse.Namespace) -> Srs:
     from mailauth.srs import Srs, SrsPolicy, read_secrets
 
     if options.config is not None:
-        if options.domain or options.secret_file or options.hash_length:
-            raise UsageError("--config replaces --domain, --secret-file and --hash-length: give one or the other")
+        if options.domain or options.secret_file or options.hash_length or options.classic:
+            raise UsageError("--config replaces --domain, --secret-file, --hash-length and --classic")
         return _configured(options.config)
     if not options.domain or not options.secret_file:
         raise UsageError("give --config, or --domain and --secret-file")
     try:
-        length = SrsPolicy().hash_length if options.hash_length is None else options.hash_length
-        policy = SrsPolicy(hash_length=length, min_hash_length=min(length, SrsPolicy().hash_length))
+        usual = 4 if options.classic else SrsPolicy().hash_length
+        length = usual if options.hash_length is None else options.hash_length
+        policy = SrsPolicy(hash_length=length, min_hash_length=min(length, usual), classic=options.classic)
         return Srs(options.domain, read_secrets(Path(options.secret_file).read_text("utf-8")), policy=policy)
     except OSError as error:
         raise UsageError(f"cannot read {options.secret_file}: {error.strerror}") from None

@@ -11,7 +11,8 @@ becomes one of the forwarder's own, in which the original is kept; a bounce to i
 
 A hash keeps others from sending through the forwarder to whomever they like, a timestamp keeps an address from being
 used for ever. What a forwarder before us rewrote becomes SRS1, which does not grow from hop to hop. The scheme is from
-"The Sender Rewriting Scheme" (Shevek); the formats are those of Mail::SRS, libsrs2 and postsrsd.
+"The Sender Rewriting Scheme" (Shevek); the formats are those of Mail::SRS, libsrs2 and postsrsd, and so is the hash
+with ``SrsPolicy(classic=True)``.
 
 Reading order: result.py, rewriting.py, tables.py (the protocols in which Postfix asks for it).
 """

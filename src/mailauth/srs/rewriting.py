@@ -4,8 +4,12 @@
 #   SRS0=HHHH=TT=domain=local@us                     of local@domain
 #   SRS1=HHHH=first==HHHH=TT=domain=local@us         of SRS0=HHHH=TT=domain=local@first
 #   SRS1=HHHH=first==HHHH=TT=domain=local@us         of SRS1=HHHH=first==HHHH=TT=domain=local@second
-#   HHHH   the first characters of base64(HMAC-SHA1(secret, what follows, in lower case, without "=" between the parts))
+#   HHHH   the first characters of base64(HMAC-SHA1(secret, the parts that follow, in lower case))
 #   TT     days since the epoch modulo 1024, as two digits of base32
+#
+# In the classic hash nothing stands between the parts, so that the hash of ann@example.co holds for nn@example.coa, too:
+# whoever may send as one and reads the rewritten address has one for the other. Unless the policy is "classic" a NUL
+# stands there; only who shares a secret with other programs needs the classic one.
 #
 # SECURITY: whoever can make an address that turns back can send mail through us to any address. The hash is compared in
 # constant time, with all secrets; relays that change the case of addresses are tolerated, which costs the hash some of
@@ -42,7 +46,8 @@ class SrsPolicy:
     """How addresses are written and how long they hold.
 
     `hash_length` is what we write, `min_hash_length` the least that is accepted (None: the same): others write four
-    characters, for whom `min_hash_length=4` takes over what is on its way. `max_age` is in days. `separator` stands
+    characters. `classic` writes the hash as they do, and accepts both; with `min_hash_length=4` it takes over what they
+    wrote with the same secret. `max_age` is in days. `separator` stands
     behind SRS0 and SRS1. `max_octets` bounds a rewritten address (RFC 5321 section 4.5.3.1.3), `max_local_part` what
     stands before its "@": 64 by section 4.5.3.1.1, which few servers enforce and many senders' addresses leave no room
     for. Raises `ValueError` for what makes no sense.
@@ -54,6 +59,7 @@ class SrsPolicy:
     separator: str = "="
     max_octets: int = 254
     max_local_part: int = 254
+    classic: bool = False
 
     def __post_init__(self) -> None:
         if not 4 <= self.least_hash_length <= self.hash_length <= MAX_HASH_CHARACTERS:
@@ -138,7 +144,7 @@ class Srs:
 
     def _srs0(self, address: _Address, today: int) -> str:
         stamp = _stamp(today)
-        mark = self._hash(self._secrets[0], stamp, address.domain, address.local_part)[: self.policy.hash_length]
+        mark = self._mark(stamp, address.domain, address.local_part)
         return f"SRS0{self.policy.separator}{mark}={stamp}={address.domain}={address.local_part}"
 
     def _srs1(self, address: _Address) -> str | None:
@@ -152,7 +158,7 @@ class Srs:
             host, equals, rest = first.partition("=")
             if not equals or not host or rest[:1] not in ("=", "+", "-"):
                 return None  # no SRS1 in spite of its name
-        mark = self._hash(self._secrets[0], host, rest)[: self.policy.hash_length]
+        mark = self._mark(host, rest)
         return f"SRS1{self.policy.separator}{mark}={host}={rest}"
 
     def _reverse0(self, text: str, today: int) -> SrsResult:
@@ -187,16 +193,22 @@ class Srs:
             return False
         right = False
         for secret in self._secrets:
-            expected = self._hash(secret, *parts)[:length]
-            # Relays that change the case of local parts are against RFC 5321 section 2.4, and there.
-            right |= hmac.compare_digest(expected.lower(), mark.lower())
+            for classic in (False, True) if self.policy.classic else (False,):
+                expected = _hash(secret, parts, classic=classic)[:length]
+                # Relays that change the case of local parts are against RFC 5321 section 2.4, and there.
+                right |= hmac.compare_digest(expected.lower(), mark.lower())
         return right
 
-    @staticmethod
-    def _hash(secret: bytes, *parts: str) -> str:
-        # Lower case in ASCII alone, as others have it.
-        octets = b"".join(part.encode("utf-8", "surrogatepass") for part in parts).lower()
-        return b64encode(hmac.digest(secret, octets, hashlib.sha1)).decode("ascii")
+    def _mark(self, *parts: str) -> str:
+        """The hash that is written."""
+        return _hash(self._secrets[0], parts, classic=self.policy.classic)[: self.policy.hash_length]
+
+
+def _hash(secret: bytes, parts: tuple[str, ...], *, classic: bool) -> str:
+    # Lower case in ASCII alone, as others have it.
+    between = b"" if classic else b"\0"
+    octets = between.join(part.encode("utf-8", "surrogatepass") for part in parts).lower()
+    return b64encode(hmac.digest(secret, octets, hashlib.sha1)).decode("ascii")
 
 
 def read_secrets(text: str) -> list[str]:
