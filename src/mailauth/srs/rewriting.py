@@ -7,7 +7,7 @@
 #   HHHH   the first characters of base64(HMAC-SHA1(secret, the parts that follow, in lower case))
 #   TT     days since the epoch modulo 1024, as two digits of base32
 #
-# In the classic hash nothing stands between the parts, so that the hash of ann@example.co holds for nn@example.coa, too:
+# In the classic hash nothing stands between the parts: that of ann@example.co holds for nn@example.coa as well, and
 # whoever may send as one and reads the rewritten address has one for the other. Unless the policy is "classic" a NUL
 # stands there; only who shares a secret with other programs needs the classic one.
 #
