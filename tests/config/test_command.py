@@ -145,3 +145,11 @@ def test_lists_with_which_nothing_is_wrong(tmp_path: Path, capsys: pytest.Captur
     # With what signatures say, the client is judged when the message is there; senders, too.
     assert "check_dmarc\n                reject_rbl\n                reject_ebl_sender\n" in output
     assert KEY not in output
+
+
+def test_lists_that_do_nothing_keep_no_service_from_starting(tmp_path: Path) -> None:
+    """For a unit file: what cannot be loaded is told from what does no good."""
+    dead = GOOD.replace("zen.example=127.0.0.[2..11]*3 reject", "dnsbl.sorbs.net")
+    assert check(tmp_path, dead) == 1
+    assert check(tmp_path, dead, "--no-lint") == 0
+    assert check(tmp_path, dead + "nonsense = 1\n", "--no-lint") == 1

@@ -377,7 +377,7 @@ def test_the_check_of_a_whole_message_logs_a_line_for_each_recipient(
     with caplog.at_level(logging.INFO, "mailauth.transaction"):
         facade.run(auth.check(PLAIN, ip=STRANGER, rcpt_to=[BOB, "x@elsewhere.example"], id="q1"))
     assert [record.getMessage() for record in caplog.records] == [
-        f"q1: none: client={STRANGER} helo=- from=- to=<{BOB}>",
+        f"q1: no objection: client={STRANGER} helo=- from=- to=<{BOB}>",
         f"q1: reject reject_unauth_destination (relay-denied): "
         f"client={STRANGER} helo=- from=- to=<x@elsewhere.example>",
     ]

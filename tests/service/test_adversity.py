@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import free_port
-from tests.service.program import Program, ask, connect, request
+from tests.service.program import Program, ask, connect, request, serving
 from tests.service.test_programs import GREYLISTED, POLICYD, children, get
 
 SOURCES = str(Path(__file__).parents[2] / "src")
@@ -141,6 +141,15 @@ def test_workers_end_once_however_often_they_are_told(tmp_path: Path) -> None:
         assert "Traceback" not in program.log
 
 
+def test_a_file_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
+    with serving("policyd", tmp_path, POLICYD.format(folder=tmp_path)) as program:
+        program.file.unlink()
+        program.signal(signal.SIGHUP)
+        program.wait_for_log(f"stays as it was: cannot read {program.file}: No such file or directory\n")
+        with connect(tmp_path / "policyd.sock") as connection:
+            assert ask(connection) == GREYLISTED
+
+
 # --- signals ---------------------------------------------------------------------------------------------------
 
 
@@ -213,11 +222,15 @@ def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path, redirections
     with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": SOURCES}) as process:
         try:
             end = time.monotonic() + 20
-            while not (tmp_path / "policyd.sock").exists():
+            while True:
                 assert time.monotonic() < end
                 assert process.poll() is None
-                time.sleep(0.02)
-            with connect(tmp_path / "policyd.sock") as connection:
+                try:
+                    connection = connect(tmp_path / "policyd.sock")
+                    break
+                except OSError:
+                    time.sleep(0.02)
+            with connection:
                 for number in range(100):
                     assert ask(connection, instance=str(number)) == GREYLISTED
                     process.send_signal(signal.SIGHUP)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import signal
 import smtplib
 import subprocess
+import sys
+import sysconfig
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -193,6 +197,62 @@ def test_reading_the_configuration_again_under_load_drops_nothing(tmp_path: Path
         assert not failed
         assert len(mta.messages(40)) == 40
         assert "Traceback" not in program.log
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_in_the_midst_of_a_message(tmp_path: Path, workers: int) -> None:
+    """It is verified and accepted, and the service ends; what comes afterwards is deferred by Postfix."""
+    mta = postfix(milter_default_action="tempfail", smtpd_recipient_restrictions="reject_unauth_destination")
+    mta._settings["smtpd_milters"] = f"unix:{mta.folder}/milter.sock"
+    config = f'[milter]\nlisten = ["unix:{mta.folder}/milter.sock"]\n'
+    config += f'[service]\nsocket_group = "postfix"\nworkers = {workers}\n'
+    with mta, serving("milter", tmp_path, config) as program, mta.session(client="192.0.2.1") as smtp:
+        smtp.mail("ann@client.test")
+        smtp.rcpt(mta.mailbox)
+        smtp.docmd("DATA")
+        smtp.sock.sendall(b"From: ann@client.test\r\n\r\n" + 20_000 * b"line\r\n")
+        time.sleep(0.3)  # Postfix has handed over some of it
+        program.signal(signal.SIGTERM)
+        program.wait_for_log("ending", workers)
+        smtp.sock.sendall(20_000 * b"line\r\n" + b".\r\n")
+        assert smtp.getreply()[0] == 250
+        assert program.wait() == 0
+        with pytest.raises(smtplib.SMTPResponseException) as refused:
+            smtp.sendmail("ann@client.test", [mta.mailbox], b"From: ann@client.test\r\n\r\nnext\r\n")
+        assert refused.value.smtp_code == 451
+        (message,) = mta.messages(1)
+        assert b"Authentication-Results: mx.mailbox.test;" in message
+
+
+def test_behind_spawn() -> None:
+    """A process of ours for each of Postfix's own, as the example of master.cf has it."""
+    folder = Path(tempfile.mkdtemp(prefix="mailauth-spawn-"))  # open to the user "nobody"
+    path = f"PYTHONPATH={Path(__file__).parents[2] / 'src'}:{sysconfig.get_paths()['purelib']}"
+    words = ["-m", "mailauth", "policyd", "--once", "--config", f"{folder}/mailauth.toml"]
+    as_nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "env", path]
+    try:
+        folder.chmod(0o755)
+        Program("policyd", folder, 'domains = ["mailbox.test"]\n[policyd]\nlisten = []\n')
+        for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
+            started = subprocess.run([*as_nobody, python, *words], stdin=subprocess.DEVNULL, check=False)
+            if not started.returncode:
+                break
+        else:
+            pytest.skip("the user nobody cannot start this Python")
+        line = f"mailauth unix - n n - 0 spawn\n  user=nobody argv=env {path} {python} {' '.join(words)}\n"
+        checked = "reject_unauth_destination, check_policy_service unix:private/mailauth"
+        settings = {"smtpd_recipient_restrictions": checked, "mailauth_time_limit": "3600"}
+        with Postfix(settings=settings, services=line) as mta:
+            client = {"client": "192.0.2.1", "name": "client.test"}
+            assert mta.rcpt(sender="ann@forged.test", **client).enhanced == "5.7.23"
+            with mta.session(**client) as smtp:
+                for number in range(2):
+                    text = f"Subject: {number}\r\n\r\nbody\r\n".encode()
+                    smtp.sendmail("ann@client.test", [mta.mailbox], text)
+            for message in mta.messages(2):
+                assert b"Received-SPF: pass" in message
+    finally:
+        shutil.rmtree(folder)
 
 
 # --- several MX hosts ------------------------------------------------------------------------------------------

@@ -198,6 +198,8 @@ def log_refused(path: str | os.PathLike[str], error: Exception) -> None:
         for mistake in error.mistakes:
             _log.error("%s", mistake)
         words = f"{path} has mistakes"
+    elif isinstance(error, OSError) and error.filename is not None:
+        words = f"cannot read {error.filename}: {error.strerror}"
     _log.error("the configuration stays as it was: %s", words)
 
 

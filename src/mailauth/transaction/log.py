@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 
 from mailauth.mail.text import printable
-from mailauth.transaction.decision import Decision
+from mailauth.transaction.decision import Action, Decision
 from mailauth.transaction.facts import Facts
 
 _log = logging.getLogger("mailauth.transaction")
@@ -41,7 +41,8 @@ def log_decision(facts: Facts, decision: Decision, *, would: bool = False) -> No
     said = "-" if facts.helo is None else f"<{helo}>"
     who = f"client={client} helo={said} from={'-' if facts.mail_from is None else f'<{sender}>'}"
     to = f" to=<{recipient}>" if facts.recipient is not None else ""
-    what = f"{'would ' if would else ''}{decision.action.value}"
+    action = "no objection" if decision.action is Action.NONE else decision.action.value
+    what = f"{'would ' if would else ''}{action}"
     why = f" {decision.restriction} ({decision.reason})" if decision.restriction else ""
     _log.log(level, "%s", f"{number + ': ' if number else ''}{what}{why}: {who}{to}", extra=extra)
 
