@@ -78,7 +78,9 @@ def test_each_finding_is_ours_too(case: Case, caplog: pytest.LogCaptureFixture) 
     with ZoneServer(case.zone) as server, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         nameservers = [Do53Nameserver(server.address, server.port)]
-        found = module.spf.check_spf(DOMAIN, nameservers=nameservers, timeout=0.2, retries=0)
+        # Only what the zone never answers is waited for.
+        timeout = 0.2 if "timeout" in case.failures.values() else 10.0
+        found = module.spf.check_spf(DOMAIN, nameservers=nameservers, timeout=timeout, retries=0)
     said = [*([found["error"]] if "error" in found else []), *found.get("warnings", ())]
     codes = {line.split()[1].rstrip(":") for line in case.findings}
     missing = [

@@ -154,6 +154,7 @@ def test_explain_all(capsys: pytest.CaptureFixture[str], zone: str) -> None:
     assert "\npass  ip4:192.0.2.0/24 in the record of example.org matches\n" in out
     document = json.loads(spf(capsys, *asked, "--json")[1])
     assert [term["outcome"] for term in document["tree"]["terms"]] == ["match", "no match", "match", None]
+    assert spf(capsys, *asked, "--prefetch")[1] == out
     status, out, _ = spf(capsys, "explain", "--all", "192.0.2.1", "--helo", "[192.0.2.1]", "--zone", zone)
     assert (status, out.startswith("none  ")) == (1, True)
 

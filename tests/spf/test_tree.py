@@ -28,7 +28,7 @@ from mailauth.spf.ranges import (
     union,
     without,
 )  # fmt: skip
-from mailauth.spf.survey import MAX_NETWORKS, MAX_QUESTIONS, survey, whole
+from mailauth.spf.survey import MAX_NETWORKS, MAX_QUESTIONS, survey, whole_tree
 from tests.spf.world import world
 
 # --- random worlds ---------------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_explain_all_and_check_say_the_same(data: st.DataObject, ip: str, failur
     """Any tree and client: without limits, the first term of the tree that decides gives the result of check_host()."""
     dns = World(data, failures)
     unlimited = SpfPolicy(max_lookups=60, max_void_lookups=60)
-    spf, tree = run(whole(ip, mail_from=sender, helo="h.example", policy=unlimited), dns)
+    spf, tree = run(whole_tree(ip, mail_from=sender, helo="h.example", policy=unlimited), dns)
     assert spf == run(check_host(ip, mail_from=sender, helo="h.example", policy=unlimited), dns)
     assert tree is not None
     assume(not any(term.failure == "loop" for record in tree.records() for term in record.terms))
@@ -280,7 +280,7 @@ def test_json() -> None:
 
 
 def test_explain_all_goes_on_past_the_match_and_past_the_limits() -> None:
-    spf, tree = run(whole("192.0.2.7", mail_from="ann@example.org"), world(TREE))
+    spf, tree = run(whole_tree("192.0.2.7", mail_from="ann@example.org"), world(TREE))
     assert tree is not None
     assert (spf.result, spf.lookups) == ("pass", 0)
     assert [term.outcome for term in tree.terms] == ["match", "no match", "no match", "no match", "match"]
@@ -288,7 +288,7 @@ def test_explain_all_goes_on_past_the_match_and_past_the_limits() -> None:
     zone = world(
         f'example.org. TXT "v=spf1 {many} -all"\n' + "".join(f"h{i}.example.org. A 192.0.2.{i}\n" for i in range(12))
     )
-    spf, tree = run(whole("192.0.2.11", mail_from="ann@example.org"), zone)
+    spf, tree = run(whole_tree("192.0.2.11", mail_from="ann@example.org"), zone)
     assert tree is not None
     assert spf.reason == "too-many-lookups"
     assert (tree.terms[11].number, tree.terms[11].outcome) == (12, "match")
@@ -296,7 +296,7 @@ def test_explain_all_goes_on_past_the_match_and_past_the_limits() -> None:
 
 
 def test_an_identity_without_a_domain_has_no_tree() -> None:
-    spf, tree = run(whole("192.0.2.7", helo="[192.0.2.7]", identity="helo"), world(TREE))
+    spf, tree = run(whole_tree("192.0.2.7", helo="[192.0.2.7]", identity="helo"), world(TREE))
     assert (spf.result, tree) == ("none", None)
 
 

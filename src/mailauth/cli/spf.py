@@ -232,10 +232,10 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _explain_all(options: argparse.Namespace) -> int:
     from mailauth.plan import run
-    from mailauth.spf.survey import whole
+    from mailauth.spf import whole_tree
 
     policy = _policy(options)
-    plan = whole(
+    plan = whole_tree(
         ip_of(options.ip), helo=options.helo, mail_from=options.mail_from, identity=options.identity,
         policy=policy, receiver=options.receiver, now=time.time(),
     )  # fmt: skip

@@ -2,8 +2,10 @@
 
 `check_host` (MAIL FROM) and `check_helo` return plans; `mailauth.plan.run` and `run_async` run them.
 
-The public names of the SPF module. What an evaluation does not need (lint, the Received-SPF field, the trace) is
-imported when it is first named.
+To read it: the terms of a record (terms, macros), how they are parsed (parse, record) and compiled (compile), their
+evaluation (evaluate) and its result. For authors: what is said of a text (advice, with the mends of slips), the tree of
+a domain as a value (tree) and how it is made by the evaluation (survey), what is said of it (linter), records written
+(build) and flattened (flattening). What an evaluation does not need is imported when it is first named.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from mailauth.spf.flattening import Flattened, flatten
     from mailauth.spf.header import ReceivedSpf, parse_received_spf, received_spf
     from mailauth.spf.linter import LintReport, lint
+    from mailauth.spf.survey import whole_tree
     from mailauth.spf.trace import TraceQuestion, TraceRecord, TraceTerm
     from mailauth.spf.tree import TreeRecord, TreeTerm
 
@@ -54,6 +57,7 @@ __all__ = [
     "lint_text",
     "parse_received_spf",
     "received_spf",
+    "whole_tree",
     "zone_line",
 ]
 
@@ -74,6 +78,7 @@ _HOME = {
     "lint_text": "advice",
     "parse_received_spf": "header",
     "received_spf": "header",
+    "whole_tree": "survey",
     "zone_line": "build",
 }
 

@@ -109,7 +109,7 @@ def lint_text(text: str, domain: str = "") -> list[Finding]:
     findings = list(_whole_terms(findings))
     ended = any(finding.proposal.endswith("all") for finding in findings if finding.code in ("odd-name", "torn-term"))
     if not ended and not any(isinstance(word.found, Problem) and _may_be_an_end(word.found) for word in words):
-        findings += _endless(words)
+        findings += _endless(words, text)
     findings += _size(text, domain)
     return [replace(finding, domain=domain, record=text) for finding in findings]
 
@@ -365,10 +365,11 @@ def _covered(words: Sequence[Word]) -> Iterator[Finding]:
 # --- the record as a whole -----------------------------------------------------------------------------------------
 
 
-def _endless(words: Sequence[Word]) -> Iterator[Finding]:
+def _endless(words: Sequence[Word], text: str) -> Iterator[Finding]:
     if not any(isinstance(word.found, All | Redirect) for word in words):
         says = 'without "all" or redirect, everybody else gets neutral (RFC 7208 section 4.7)'
-        yield Finding(Severity.WARNING, "no-all", says, proposal="-all")
+        proposal = f"{text.rstrip()} -all"
+        yield Finding(Severity.WARNING, "no-all", says, proposal=proposal if is_valid(proposal) else "")
 
 
 def _size(text: str, domain: str) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ that it never stops, and takes networks as sets of clients.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 from mailauth.plan.dns import Answer, IPAddress, Question
@@ -131,21 +131,12 @@ class _Branch:
             self.result = term.result
 
 
-def survey(
-    domain: str,
-    text: str | None = None,
-    *,
-    ip: str | IPAddress | None = None,
-    mail_from: str = "",
-    helo: str = "",
-    policy: SpfPolicy = DEFAULT_POLICY,
-) -> Plan[Survey]:
+def survey(domain: str, text: str | None = None) -> Plan[Survey]:
     """A plan that looks at the whole tree of a domain (an A-label), or of a text that stands or will stand there.
 
-    With `ip`, and the sender and HELO name that go with it, every term is evaluated for this client; without, for all
-    clients of both families at once, and names that depend on the client are not followed.
+    For all clients of both families at once; names that depend on the client are not followed.
     """
-    found = Survey(domain, None if ip is None else client_of(ip), mail_from or f"postmaster@{domain}", helo, policy)
+    found = Survey(domain, None, f"postmaster@{domain}", "", DEFAULT_POLICY)
     if text is None:
         found.tree = yield from found.visit(domain, (), EVERYBODY, explains=True)
     else:
@@ -153,7 +144,7 @@ def survey(
     return found
 
 
-def whole(
+def whole_tree(
     ip: str | IPAddress,
     *,
     helo: str = "",
@@ -165,9 +156,11 @@ def whole(
 ) -> Plan[tuple[SpfResult, TreeRecord | None]]:
     """A plan for the result of a client, and the whole tree with what each term says of it, from the same answers.
 
-    The tree goes on past the match and past the limits; None where the identity has no domain.
+    The arguments are those of `check_host`. The tree goes on past the match and past the limits; it is None where the
+    identity has no domain. Raises `ValueError` or `TypeError` for a client address that is none.
     """
-    options: dict[str, Any] = {"policy": policy, "receiver": receiver, "now": now}
+    # Each question by itself: the tree asks what it needs beyond them.
+    options: dict[str, Any] = {"policy": replace(policy, prefetch=False), "receiver": receiver, "now": now}
     plan = (
         check_helo(ip, helo, **options)
         if identity == "helo"
