@@ -60,7 +60,9 @@ bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.docs
-	@$(BIN)/mkdocs build --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@$(BIN)/python -m docs.tools.public_names site
+	@echo "site/index.html is the documentation; to read it as it changes: $(BIN)/mkdocs serve"
 
 clean:
 	rm -rf $(VENV) build dist site .tox .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

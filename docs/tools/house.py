@@ -14,11 +14,12 @@ SOURCE = Path(__file__).parent.parent.parent / "src" / "mailauth"
 
 # From the outermost to the foundation; tests/test_architecture.py has the same parts.
 ROWS = (
-    ("cli", "config", "aiosmtpd"),
+    ("cli", "service", "config"),
+    ("policyd", "milter", "aiosmtpd", "page", "testing"),
     ("sync", "aio"),
-    ("transaction", "restrictions"),
+    ("transaction", "restrictions", "trust", "domain"),
     ("resolvers", "stores"),
-    ("spf", "dkim", "rbl", "iprev", "greylist", "authres"),
+    ("spf", "dkim", "dmarc", "arc", "rbl", "iprev", "greylist", "authres"),
     ("plan", "mail"),
 )
 
