@@ -7,14 +7,14 @@ BIN := $(VENV)/bin
 # Every supported Python that the machine has takes part in the tests; pyenv keeps those that are not "global" off PATH.
 PYENV_BINS := $(shell command -v pyenv >/dev/null 2>&1 && ls -d "$$(pyenv root)"/versions/3.*/bin 2>/dev/null | tr '\n' ':')
 
-.PHONY: demo test quick-test coverage lint types bench docs clean help
+.PHONY: demo test quick-test coverage lint types bench docs package clean help
 
 help:
 	@echo "make demo        set up, then authenticate the example messages"
 	@echo "make test        set up, then lint, types, and the tests on every supported Python that is here"
 	@echo "make quick-test  set up, then the tests on one Python"
 	@echo "make coverage    set up, then the tests with branch coverage, which fails below the gate in pyproject.toml"
-	@echo "make lint | types | bench | docs | clean"
+	@echo "make lint | types | bench | docs | package | clean"
 
 # A stamp for each set of extras, so that the demo needs nothing but the run-time dependencies.
 $(VENV)/.base: pyproject.toml
@@ -35,6 +35,10 @@ $(VENV)/.bench: $(VENV)/.base
 
 $(VENV)/.docs: $(VENV)/.base
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
+$(VENV)/.release: $(VENV)/.base
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine
 	@touch $@
 
 demo: $(VENV)/.base
@@ -63,6 +67,18 @@ docs: $(VENV)/.docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@$(BIN)/python -m docs.tools.public_names site
 	@echo "site/index.html is the documentation; to read it as it changes: $(BIN)/mkdocs serve"
+
+# What would be published: built, checked, and installed into an empty environment, where the command runs.
+package: $(VENV)/.release
+	@rm -rf dist build/package
+	@$(BIN)/python -m build --outdir dist . > build.log 2>&1 || { cat build.log; exit 1; }
+	@rm -f build.log
+	@$(BIN)/twine check --strict dist/*
+	@$(PYTHON) -m venv build/package
+	@build/package/bin/pip install --quiet --disable-pip-version-check dist/*.whl
+	@PATH="$(abspath build/package/bin):$$PATH" sh examples/demo.sh > build/package/demo.log || { cat build/package/demo.log; exit 1; }
+	@tar -tzf dist/mailauth-*.tar.gz | grep -q '/tests/test_readme.py'
+	@unzip -l dist/mailauth-*.whl | grep -q 'mailauth/py.typed'
 
 clean:
 	rm -rf $(VENV) build dist site .tox .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
