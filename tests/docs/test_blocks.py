@@ -1,0 +1,161 @@
+"""Every code block of README and docs is executed, and what it prints is compared.
+
+* ``python`` blocks of a page share their names, and run in a folder with the files that the pages speak of. The DNS is
+  `zone`; `message` is a signed message, `resolver` a resolver. What is printed must be the ``output`` block behind it.
+* ``console`` blocks: each line after ``$`` is run by the shell, and what follows is its output. ``cat FILE`` makes
+  a file that is not there of what is shown.
+* In outputs ``...`` stands for anything within a line, and a line of ``...`` for any lines.
+* ``toml`` blocks are TOML. Others are not executed.
+* ``<!-- not run: REASON -->`` in front of a block leaves it out.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import inspect
+import io
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import mailauth.aio
+import mailauth.sync
+from mailauth.dkim import record_name, record_text, zone_line
+from mailauth.resolvers import ZoneResolver
+from mailauth.testing import make_message, sign_message, signing_key
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(
+    r"^(<!-- not run: (?P<reason>.*?) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+EXECUTED = ("python", "console", "toml")
+
+
+class Block(NamedTuple):
+    """A fenced block: its kind, its text, and the output that is printed behind it."""
+
+    kind: str
+    text: str
+    line: int
+    output: str | None
+    reason: str | None
+
+
+def blocks_of(page: str) -> list[Block]:
+    found = list(BLOCK.finditer(page))
+    made = []
+    for index, match in enumerate(found):
+        behind = found[index + 1] if index + 1 < len(found) else None
+        is_output = behind is not None and behind["kind"] == "output" and not page[match.end() : behind.start()].strip()
+        line = page.count("\n", 0, match.start("text"))
+        made.append(
+            Block(match["kind"], match["text"], line, behind["text"] if is_output and behind else None, match["reason"])
+        )
+    return made
+
+
+@cache
+def zone() -> ZoneResolver:
+    """What the examples find in the DNS: the documentation's zone file, and the key of `message`."""
+    key = signing_key("example.org")
+    record = zone_line(record_name(key.domain, key.selector), record_text(key.key))
+    return ZoneResolver.from_text((ROOT / "docs/example.zone").read_text() + record + "\n")
+
+
+@cache
+def message() -> bytes:
+    return sign_message(make_message("Ann <ann@example.org>"), signing_key("example.org"))
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the examples name, and the DNS."""
+    resolver = zone()
+    monkeypatch.setattr(mailauth.sync, "default_resolver", lambda: resolver)
+    monkeypatch.setattr(mailauth.aio, "default_resolver", lambda: resolver)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "message.eml").write_bytes(message())
+    (tmp_path / "mailauth.toml").write_text((ROOT / "examples/aiosmtpd_server.toml").read_text())
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    for path in ("examples/demo.zone", "docs/example.zone"):
+        (tmp_path / Path(path).name).write_text((ROOT / path).read_text())
+    return tmp_path
+
+
+def matches(expected: str, found: str) -> bool:
+    pattern = "".join(
+        r"(?:.*\n)*" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*") + r"\n"
+        for line in expected.rstrip("\n").split("\n")
+    )
+    return re.fullmatch(pattern, found.rstrip("\n") + "\n") is not None
+
+
+def run_python(block: Block, names: dict[str, Any], page: Path) -> str:
+    source = "\n" * block.line + block.text
+    code = compile(source, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        outcome = eval(code, names)
+        if inspect.iscoroutine(outcome):
+            asyncio.run(outcome)
+    return output.getvalue()
+
+
+def run_console(block: Block, folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Each command with the output that it should have, and the one that it has."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT / "src"),
+        "COLUMNS": "100",
+    }
+    for command, expected in re.findall(r"^[$#] (.*)\n((?:(?![$#] ).*\n)*)", block.text, re.MULTILINE):
+        shown = re.fullmatch(r"cat ([\w.-]+)", command)
+        if shown is not None and not (folder / shown[1]).exists():
+            (folder / shown[1]).write_text(expected)
+        done = subprocess.run(
+            command,
+            shell=True,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        yield command, expected, done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_blocks_of_a_page(page: Path, surroundings: Path) -> None:
+    names: dict[str, Any] = {"message": message(), "resolver": zone(), "__name__": "docs"}
+    for block in blocks_of(page.read_text()):
+        where = f"{page.name}:{block.line}"
+        if block.reason is not None:
+            assert len(block.reason) > 10, f"{where}: why is it not run?"
+        elif block.kind == "toml":
+            tomllib.loads(block.text)
+        elif block.kind == "python":
+            printed = run_python(block, names, page)
+            assert block.output is None or matches(block.output, printed), f"{where} prints:\n{printed}"
+        elif block.kind == "console":
+            for command, expected, output in run_console(block, surroundings):
+                assert matches(expected, output) if expected else True, f"{where}: {command}\n{output}"
+
+
+def test_what_is_compared() -> None:
+    assert matches("a ... c\n...\nend\n", "a b c\n1\n2\nend\n")
+    assert not matches("a\n", "a\nb\n")
+    page = "```python\nprint(1)\n```\n\n```output\n1\n```\n<!-- not run: needs a server -->\n```console\n$ x\n```\n"
+    first, _, third = blocks_of(page)
+    assert (first.output, third.reason) == ("1\n", "needs a server")
