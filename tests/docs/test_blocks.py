@@ -94,6 +94,8 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def matches(expected: str, found: str) -> bool:
+    """Whether the output is the expected one, blanks at the ends of lines aside."""
+    expected, found = (re.sub("[ \t]+$", "", text, flags=re.MULTILINE) for text in (expected, found))
     pattern = "".join(
         r"(?:.*\n)*" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*") + r"\n"
         for line in expected.rstrip("\n").split("\n")
@@ -119,21 +121,28 @@ def run_console(block: Block, folder: Path) -> Iterator[tuple[str, str, str]]:
         "PYTHONPATH": str(ROOT / "src"),
         "COLUMNS": "100",
     }
-    for command, expected in re.findall(r"^[$#] (.*)\n((?:(?![$#] ).*\n)*)", block.text, re.MULTILINE):
-        shown = re.fullmatch(r"cat ([\w.-]+)", command)
-        if shown is not None and not (folder / shown[1]).exists():
-            (folder / shown[1]).write_text(expected)
-        done = subprocess.run(
-            command,
-            shell=True,
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        yield command, expected, done.stdout
+    commands = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block.text, re.MULTILINE)
+    for command, shown in commands:
+        file = re.fullmatch(r"cat ([\w.-]+)", command)
+        if file is not None and not (folder / file[1]).exists():
+            (folder / file[1]).write_text(shown)
+    # One shell for the block, as a person has; a mark ends the output of each command.
+    script = "".join(f"{command}\necho {_MARK}\n" for command, _ in commands)
+    done = subprocess.run(
+        ["sh"],
+        input=script,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    for (command, expected), output in zip(commands, done.stdout.split(f"{_MARK}\n"), strict=False):
+        yield command, expected, output
+
+
+_MARK = "=== end of the output ==="
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
