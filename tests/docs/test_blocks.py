@@ -5,7 +5,7 @@
 * ``console`` blocks: each line after ``$`` is run by the shell, and what follows is its output. ``cat FILE`` makes
   a file that is not there of what is shown.
 * In outputs ``...`` stands for anything within a line, and a line of ``...`` for any lines.
-* ``toml`` blocks are TOML. Others are not executed.
+* ``toml`` blocks are TOML, and the file that their first line names. Others are not executed.
 * ``<!-- not run: REASON -->`` in front of a block leaves it out.
 """
 
@@ -87,6 +87,9 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "message.eml").write_bytes(message())
     (tmp_path / "mailauth.toml").write_text((ROOT / "examples/aiosmtpd_server.toml").read_text())
+    (tmp_path / "keys").mkdir()
+    for name in ("2026a.pem", "keys/2026a.pem", "keys/boss.pem"):
+        (tmp_path / name).write_bytes(signing_key("example.org", "2026a", "rsa").key.pem())
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     for path in ("examples/demo.zone", "docs/example.zone"):
         (tmp_path / Path(path).name).write_text((ROOT / path).read_text())
@@ -152,10 +155,16 @@ def test_the_blocks_of_a_page(page: Path, surroundings: Path) -> None:
         where = f"{page.name}:{block.line}"
         if block.reason is not None:
             assert len(block.reason) > 10, f"{where}: why is it not run?"
+        elif block.text.startswith("$TTL "):
+            (surroundings / "example.zone").write_text(block.text)
         elif block.kind == "toml":
             tomllib.loads(block.text)
+            if named := re.match(r"# ([\w-]+\.toml)\n", block.text):
+                (surroundings / named[1]).write_text(block.text)
         elif block.kind == "python":
             printed = run_python(block, names, page)
+            if "controller" in names:
+                names.pop("controller").stop()
             assert block.output is None or matches(block.output, printed), f"{where} prints:\n{printed}"
         elif block.kind == "console":
             for command, expected, output in run_console(block, surroundings):
