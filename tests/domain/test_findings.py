@@ -314,3 +314,13 @@ def test_any_dns_has_a_report(texts: list[bytes], hosts: list[str], outcome: Out
     assert all(finding.words.isprintable() and finding.advice.isprintable() for finding in report.findings)
     assert resolver.asked < 1200
     report.to_dict()
+
+
+def test_a_list_that_refuses_is_no_listing() -> None:
+    """127.255.255.254: "you are asking through a public resolver"; a list that fails is not known."""
+    changes: Change = {("25.2.0.192.bl.example", "A"): ["127.255.255.254"]}
+    report = check(changes, {("25.2.0.192.slow.example", "*"): "timeout"}, lists=["bl.example", "slow.example"])
+    assert {(finding.code, finding.severity) for finding in report.of(Area.LISTS)} == {
+        ("lists.refused", "note"),
+        ("lists.dns-error", "unknown"),
+    }

@@ -10,6 +10,7 @@ from mailauth.page import render_domain
 from mailauth.page.html import ELEMENTS
 from mailauth.resolvers import RecordingResolver, ZoneResolver
 from tests.domain.test_findings import CASES, SOUND, check
+from tests.domain.test_sender import check as check_sender
 from tests.page.samples import ATTACKS
 from tests.page.test_html import Reader
 from tests.page.test_message_page import FRAME
@@ -94,3 +95,11 @@ def test_a_record_that_is_not_there_is_none_and_not_in_order() -> None:
     page, _ = page_of({**SOUND, ("default._bimi.example.org", "TXT"): []}, selectors=["s2026"])  # type: ignore[arg-type]
     bimi = page[page.index('<section id="bimi"') :]
     assert bimi.index(">none</span>") < bimi.index("there is none")
+
+
+def test_a_message_and_its_rules_stand_on_the_page() -> None:
+    page = render_domain(check_sender(b"From: Ann <ann@example.org>\r\nSubject: x\r\n\r\nHello.\r\n"))
+    text = " ".join(Reader(page).text.split())
+    assert "Sender rules" in text
+    assert "no DKIM signature passes (there is none)" in text
+    assert "sender.no-unsubscribe · Gmail and Yahoo, of marketing and subscribed mail; RFC 8058 section 3" in text

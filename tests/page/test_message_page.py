@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,12 +15,17 @@ from hypothesis import strategies as st
 from mailauth.arc import ArcResult, ArcSet
 from mailauth.arc.result import Reason as ArcReason
 from mailauth.authres import AuthenticationResults, MethodResult
+from mailauth.cli import main
 from mailauth.page import render_report
 from mailauth.page.html import ELEMENTS
+from mailauth.page.parts import moment, span
+from mailauth.page.picture import Box, ladder
 from mailauth.resolvers import ZoneResolver
+from mailauth.sync import Authenticator
 from tests.page import samples
 from tests.page.test_html import Reader
 
+ROOT = Path(__file__).parents[2]
 FRAME = {"html", "head", "meta", "style", "title", "body"}
 
 
@@ -167,3 +173,60 @@ def test_a_sealed_message_shows_its_chain() -> None:
 
 def test_who_wrote_it(text: str) -> None:
     assert "Who wrote itoffers@news.example.org ✗contradicted" in text
+
+
+def test_a_session_without_a_message_has_a_page() -> None:
+    """A client that was refused at RCPT: no header, no signatures, and it says why."""
+    session = Authenticator("mx.example.net", rbl=["zen.spamhaus.org"], resolver=samples.zone()).session(samples.IP)
+    session.helo("out7.mailer.example", now=samples.NOW)
+    session.mail("bounce@news.example.org", now=samples.NOW)
+    assert session.rcpt("bob@example.net", now=samples.NOW).refused
+    page = render_report(session.report())
+    text = " ".join(Reader(page).text.split())
+    assert "Rejected" in text
+    assert "DKIM –not checked" in text
+    assert "DMARC –not checked" in text
+    assert "The way of the message" not in text
+
+
+@pytest.mark.parametrize(
+    ("letter", "words"),
+    [
+        ("list", ("Subject: [announce] Office closed on Friday", "subject-prefix", "text-added-at-end")),
+        ("banner", ("part 2 text/html", "text-added-in-part")),
+        ("record", ("Take out the quotes", "The record as it should be; the signature fits its key:")),
+        ("eight-bit", ("sch=C3=B6ne Gr=C3=BC=C3=9Fe", "encoding-changed")),
+        ("rotated", ("another key, or b= is damaged", "Compare the private key with")),
+    ],
+)
+def test_explanations_stand_on_the_page(letter: str, words: tuple[str, ...], tmp_path: Path) -> None:
+    """The letters of docs/why.md, section "When it is the signature", through the command."""
+    page = tmp_path / "page.html"
+    place = ROOT / "examples" / "why"
+    arguments = ["--zone", str(place / "zone"), "--ip", "192.0.2.1", "--hostname", "mx.example.net"]
+    main(["check", *arguments, "--html", str(page), str(place / f"{letter}.eml")])
+    text = " ".join(Reader(page.read_text(encoding="utf-8")).text.split())
+    for each in words:
+        assert each in text
+
+
+def test_long_names_are_cut_in_the_middle_of_the_picture_alone(text: str) -> None:
+    name = "a" * 60 + "." + "b" * 60 + ".example.org"
+    drawn = ladder("walk", [Box(name, "no record")])
+    seen = Reader(drawn)
+    assert f"{name}: no record" in (dict(seen.attributes).get("aria-label") or "")
+    assert re.search(r"a{10,}…b+\.example\.org", seen.text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "0 s"), (59.6, "1 min"), (3725, "1 h 2 min"), (90_061, "1 d 1 h"), (-2.4, "−2 s"), (1e9, "11,574 d 1 h")],
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert span(seconds) == words
+
+
+def test_moments_that_no_calendar_has() -> None:
+    assert moment(None) == ""
+    assert moment(0) == "1970-01-01 00:00:00 UTC"
+    assert moment(1e300).endswith("s after 1970")
