@@ -35,7 +35,7 @@ def test_a_good_domain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert run(tmp_path, "example.org") == 0
     out = capsys.readouterr().out
     assert out.startswith("example.org: 3 notes\n")
-    assert "\nMX           10 mx.example.org  192.0.2.25\n" in out
+    assert "\nMX          10 mx.example.org  192.0.2.25\n" in out
     assert "\nDKIM        good      s1  ed25519, 256 bits  (guessed)\n" in out
     assert "            tls-rpt.none; RFC 8460 section 3\n            → publish" in out
 

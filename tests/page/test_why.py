@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
-from docs.tools.why import ROOT, commands, page_of, pictures
+from docs.tools.why import ROOT, TEXT, commands, page_of, pictures
 
 from tests.page.test_html import Reader
 
@@ -29,6 +30,12 @@ def test_the_pages_say_what_the_text_says(number: int, tmp_path: Path, monkeypat
     for name, part in pictures():
         if name.startswith(f"why-{number + 1}-"):
             assert part == "verdict" or f'id="{part}"' in page
+
+
+def test_the_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    [example] = re.findall(r"^```python\n(.*?)^```$", TEXT.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    exec(compile(example, "why.md", "exec"), {})
 
 
 def test_every_picture_is_there() -> None:

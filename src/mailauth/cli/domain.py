@@ -241,7 +241,7 @@ class _Printer:
         found = self.report.mail_hosts
         for host in found.hosts:
             addresses = ", ".join(map(str, host.addresses)) or "no address"
-            yield f"{host.preference:>3} {host.name or '.'}  {addresses}"
+            yield f"{host.preference:>2} {host.name or '.'}  {addresses}"
 
     def _spf(self) -> Iterator[str]:
         found = self.report.spf
