@@ -109,6 +109,8 @@ def _tried(name: str, half: Half) -> Iterator[str]:
 def print_canonical(forms: list[CanonicalForm]) -> None:
     """Print exactly the octets that were hashed, blanks made visible."""
     paint = Paint()
+    if not forms:
+        print(paint("none", "doubt") + "  the message has no DKIM signature that can be read")
     for number, form in enumerate(forms):
         if number:
             print()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from itertools import chain, islice, pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from mailauth.dkim.explanation.bounds import Account, Exhausted
@@ -23,7 +23,7 @@ from mailauth.dkim.explanation.result import AlterationCode as Code
 from mailauth.dkim.explanation.undo import WHOLE, Undone
 
 _OPERATIONS = (*WHOLE, *MIME)
-_MAX_BASES = 120  # guesses of the first round that a second one starts from
+_MAX_BASES = 16  # guesses of each kind that a second one is tried with
 _HASHED = 16  # octets that are hashed in the time in which one is canonicalised
 _MAX_TEXTS = 8  # parts that hold text
 _MAX_PAIRED_EDITS = 90
@@ -131,8 +131,9 @@ class BodySearch:
 
     def _bases(self) -> Iterator[Undone]:
         shape = self._structure(self.body)
-        guesses = chain.from_iterable(operation(self.body, shape) for _, operation in _OPERATIONS)
-        return islice(guesses, _MAX_BASES)
+        # The first of each concern all places at once.
+        for _, operation in _OPERATIONS:
+            yield from islice(operation(self.body, shape), _MAX_BASES)
 
     def _structure(self, body: bytes) -> Structure:
         return structure(body, *self._fields)

@@ -23,6 +23,7 @@ from mailauth.dkim.header import Canonicalizer
 
 MAX_OPTIONS = 6000
 MAX_PAIRS = 250_000
+MAX_HELD_OCTETS = 8 * 1024 * 1024
 _MAX_OPTIONS_OF_A_FIELD = 500
 _MAX_INSTANCES = 10
 
@@ -101,10 +102,6 @@ class HeaderSearch:
             state.update(octets)
         return states
 
-    def canonical(self) -> bytes:
-        """What was hashed of the message as it came."""
-        return bytes(self._whole)
-
     def intact(self) -> bool:
         """Whether the header is as it was signed."""
         return self._fits(hashlib.sha256(self._whole).digest())
@@ -114,15 +111,11 @@ class HeaderSearch:
         lines: list[str] = []
         for option in found:
             for place, raw in option.changes:
-                own = place == self._own_place
-                now, before = (self.slots.own if own else self.slots.raws[place]), raw
-                if now != before:
-                    lines += (
-                        difference(before.removesuffix(b"\r\n"), now.removesuffix(b"\r\n")) if now and before else ()
-                    )
-                    lines += (
-                        [("-" if before else "+") + excerpt(before or now).rstrip("\n")] if not (now and before) else []
-                    )
+                now = self.slots.own if place == self._own_place else self.slots.raws[place]
+                if raw and now:
+                    lines += difference(raw.removesuffix(b"\r\n"), now.removesuffix(b"\r\n"))
+                elif raw or now:
+                    lines.append(("-" if raw else "+") + excerpt(raw or now).rstrip("\n"))
         return tuple(lines[:MAX_LINES])
 
     def run(self) -> tuple[Option, ...] | None:
@@ -135,6 +128,7 @@ class HeaderSearch:
 
     def _run(self) -> tuple[Option, ...] | None:
         options: list[tuple[Option, list[tuple[int, bytes]]]] = []
+        held = 0
         for option in islice(self.options(), MAX_OPTIONS):
             changes = self._canonical_changes(option)
             if not changes:
@@ -142,6 +136,9 @@ class HeaderSearch:
             if self._check(changes):
                 return (option,)
             options.append((option, changes))
+            held += sum(len(octets) for _, octets in changes)
+            if held > MAX_HELD_OCTETS:
+                break
         self.tried.append(f"{len(options)} ways in which a field, or the signature's own field, may have been written")
         for first, second in islice(_pairs_likeliest_first(len(options)), MAX_PAIRS):
             one, its = options[first]

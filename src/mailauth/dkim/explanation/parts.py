@@ -146,6 +146,8 @@ def _quoted(part: Part, content: bytes) -> Iterator[tuple[str, bytes]]:
     if part.content_type.startswith("text/") and len(content) <= _MAX_QUOTED:
         for text in _quoted_forms(content) if len(content) > _MAX_REMEMBERED else _remembered_forms(content):
             yield "quoted-printable", text
+            # The last line end may have been the delimiter's.
+            yield "quoted-printable", text.removesuffix(b"\r\n")
 
 
 def _quoted_forms(content: bytes) -> tuple[bytes, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from typing import NamedTuple, TypeAlias
 
 from mailauth.dkim.explanation.mime import Part, Structure
@@ -254,10 +254,13 @@ def wrapped_lines(body: bytes, found: Structure) -> Iterator[Undone]:
     ]
     if not texts or (found.multipart and not any(part.content_type.startswith("text/") for part in texts)):
         return
-    longest = max(max(map(len, body[part.body : part.end].split(b"\r\n"))) for part in texts)
+    lines = [line for part in texts for line in body[part.body : part.end].split(b"\r\n")]
+    longest = max(map(len, lines))
     if longest < _LEAST_WIDTH:
         return
-    widths = sorted({*range(longest, longest + 12), *(width for width in _USUAL_WIDTHS if width >= longest)})
+    # Some programs count octets, some characters.
+    first = longest if body.isascii() else max(longest - 12, *map(_characters, lines))
+    widths = sorted({*range(first, longest + 12), *_USUAL_WIDTHS})
     seen = {body}
     rejoiners: list[tuple[_Rejoin, str]] = [
         (lambda lines: _hard(lines, longest, b"", b""), f"lines were broken behind {longest} characters"),
@@ -269,9 +272,14 @@ def wrapped_lines(body: bytes, found: Structure) -> Iterator[Undone]:
         (lambda lines: _hard(lines, longest, b"!", b""), f'lines were broken behind {longest} characters with "!"'),
         (_flowed, "lines were broken as flowed text (RFC 3676)"),
     ]
+    measures: list[Callable[[bytes], int]] = [len] if body.isascii() else [len, _characters]
     rejoiners += [
-        (_soft_rejoiner(width), f"lines were broken at blanks, to at most {width} characters") for width in widths
+        (_soft_rejoiner(width, measure), f"lines were broken at blanks, to at most {width} characters")
+        for measure in measures
+        for width in widths
     ]
+    if len(texts) == 1:
+        rejoiners += [(rejoin, "a line was broken in two") for rejoin in _single_rejoiners(lines)]
     for rejoin, words in rejoiners:
         whole, at, count = _rejoined(body, texts, rejoin)
         if whole not in seen:
@@ -324,20 +332,40 @@ def _flowed(lines: list[bytes]) -> list[bytes]:
     return [b"".join(pieces) for pieces in joined]
 
 
-def _soft_rejoiner(width: int) -> _Rejoin:
+def _soft_rejoiner(width: int, measure: Callable[[bytes], int]) -> _Rejoin:
     def rejoin(lines: list[bytes]) -> list[bytes]:
         joined: list[list[bytes]] = []
-        last = 0  # characters of the line before; 0 where nothing can go on
+        last = 0  # length of the line before; 0 where nothing can go on
         for line in lines:
             word = line.partition(b" ")[0]
-            if last and word and last + 1 + len(word) > width:
+            if last and word and last + 1 + measure(word) > width:
                 joined[-1].append(line)
             else:
                 joined.append([line])
-            last = len(line)
+            last = measure(line)
         return [b" ".join(pieces) for pieces in joined]
 
     return rejoin
+
+
+def _single_rejoiners(lines: list[bytes]) -> Iterator[_Rejoin]:
+    """One long line after the other, with the next."""
+    places = [at for at, (line, after) in enumerate(pairwise(lines)) if len(line) >= _LEAST_WIDTH and after]
+
+    def joining(at: int, by: bytes) -> _Rejoin:
+        return lambda lines: [*lines[:at], lines[at] + by + lines[at + 1], *lines[at + 2 :]]
+
+    for by in (b" ", b""):
+        for at in places[:MAX_SINGLE_LINES]:
+            yield joining(at, by)
+
+
+_CONTINUING = bytes(range(0x80, 0xC0))
+
+
+def _characters(line: bytes) -> int:
+    """How many characters of UTF-8 it has."""
+    return len(line.translate(None, _CONTINUING))
 
 
 def byte_order_marks(body: bytes, found: Structure) -> Iterator[Undone]:
