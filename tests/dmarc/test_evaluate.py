@@ -10,7 +10,7 @@ import pytest
 from mailauth.dmarc import DmarcPolicy, walk_names
 from mailauth.dmarc.walk import walk
 from mailauth.mail.author import Author, AuthorReason
-from mailauth.plan import run
+from mailauth.plan import Answer, Outcome, Question, run
 from mailauth.resolvers import ZoneResolver
 from tests.dmarc.world import Counting, Dkim, Spf, evaluate, zone
 
@@ -257,6 +257,36 @@ def test_3_2_13_existence() -> None:
     assert evaluate(resolver, "missing.example.com").exists is False
     assert evaluate(resolver, "empty.example.com").exists is True  # a zone in memory knows its names
     assert evaluate(resolver, "example.com").exists is None  # not asked: p applies
+
+
+def test_3_2_13_no_data_is_no_proof_that_a_name_is_missing() -> None:
+    """RFC 9824: it may be; the policy for names that exist applies, and the result says that it is not known."""
+
+    class Compact:
+        def lookup(self, question: Question, time_limit: float | None) -> Answer:
+            if question.name == "_dmarc.example.com":
+                return Answer(Outcome.FOUND, (b"v=DMARC1; p=none; sp=quarantine; np=reject",))
+            return Answer(Outcome.NO_DATA)
+
+    found = evaluate(Compact(), "gone.example.com")
+    assert (found.policy_tag, found.policy, found.exists) == ("sp", "quarantine", None)
+
+
+def test_4_4_each_method_has_its_own_alignment() -> None:
+    """aspf= is for SPF, adkim= for DKIM (section 4.7)."""
+    for tag, strict in (("aspf", "spf"), ("adkim", "dkim")):
+        resolver = zone({"example.com": f"v=DMARC1; p=reject; {tag}=s"})
+        found = evaluate(resolver, "example.com", Spf("a.example.com"), [Dkim("b.example.com")])
+        assert {each.method: (each.mode, each.aligned) for each in found.identifiers} == {
+            method: ("strict", False) if method == strict else ("relaxed", True) for method in ("spf", "dkim")
+        }
+
+
+def test_5_3_6_an_error_of_dkim_whose_alignment_is_hidden_as_well() -> None:
+    """Whether the signature would have been aligned is not known either: that is no fail."""
+    resolver = zone({"example.com": "v=DMARC1; p=reject"}, {"a.example.com": "timeout"})
+    found = evaluate(resolver, "example.com", dkim=[Dkim("a.example.com", "temperror")])
+    assert (found.result, found.reason) == ("temperror", "authentication-error")
 
 
 def test_5_3_6_existence_that_cannot_be_looked_up() -> None:

@@ -79,6 +79,13 @@ def test_a_pass_and_a_fail() -> None:
     assert (row.disposition, row.reasons) == ("none", (("local_policy", ""),))
 
 
+def test_a_pass_under_p_none_is_no_action() -> None:
+    """Appendix A: "pass" is for a pass whose policy asks for more than none."""
+    resolver = zone({"example.com": "v=DMARC1; p=none; sp=reject; rua=mailto:agg@example.com"})
+    passed = [row_of(evaluate(resolver, name, dkim=[Dkim(name)]), CLIENT) for name in ("example.com", "a.example.com")]
+    assert [(row.disposition, row.dkim) for row in passed] == [("none", "pass"), ("pass", "pass")]
+
+
 def test_overrides_are_reasons() -> None:
     resolver = zone({"example.com": RUA + "; t=y"})
     policy = DmarcPolicy(mailing_lists=("lists.example",))
@@ -442,6 +449,10 @@ def test_what_a_dns_error_hides_is_neither_taken_nor_refused() -> None:
     assert destinations(RED, {}, {PERMIT: "timeout"}) == ([], [], ["red.example.net"])
     inside, error = ("mailto:agg@mail.example.com",), {("_dmarc.mail.example.com", "TXT"): "servfail"}
     assert destinations(inside, {}, error) == ([], [], ["mail.example.com"])
+    # Neither organization is known, which does not make them the same.
+    assert destinations(RED, {}, {("_dmarc.com", "TXT"): "servfail", ("_dmarc.net", "TXT"): "servfail"})[2] == [
+        "red.example.net"
+    ]
     both = (*RED, "mailto:agg@example.com")
     assert destinations(both, {}, {PERMIT: "timeout"}) == (["agg@example.com"], [], ["red.example.net"])
 
