@@ -105,6 +105,20 @@ def test_workers_go_on_with_the_counters_of_those_before(tmp_path: Path) -> None
         assert not folder.exists()
 
 
+def test_where_no_worker_can_start_any_more_the_service_ends(tmp_path: Path) -> None:
+    """What they read at their start has gone. As long as one of them runs, the service goes on."""
+    with workers(tmp_path) as program:
+        (tmp_path / "zone").unlink()
+        first, second = children(program)
+        os.kill(first, signal.SIGKILL)
+        program.wait_for_log("a worker cannot serve: .*zone", 2)
+        with connect(tmp_path / "policyd.sock") as connection:
+            assert ask(connection) == GREYLISTED
+        os.kill(second, signal.SIGKILL)
+        assert program.wait(60) == 1
+        assert "no worker can serve" in program.log
+
+
 def test_workers_log_each_mistake(tmp_path: Path) -> None:
     with workers(tmp_path) as program:
         program.file.write_text('hostname = "mx.mailbox.test"\nfirst = 1\nsecond = 2\n')

@@ -30,6 +30,9 @@ _log = logging.getLogger("mailauth.service")
 
 RESTART_SECONDS = 1.0
 """How long a worker that ended by itself stays away: one that cannot start must not keep the machine busy."""
+MAX_FAILURES = 3
+"""How often each worker may fail to start, where none runs, before all end: a service manager sees that, and may know
+better what to do."""
 WATCH_SECONDS = 0.2
 """How often the watcher looks after its workers."""
 KILL_SECONDS = 5.0
@@ -47,7 +50,7 @@ def supervise(
 ) -> int:
     """Run as many processes as `config` says until a signal ends them; the exit status.
 
-    Nothing else may run in this process. 0: a signal ended it; 1: no worker could start, or one had to be killed.
+    Nothing else may run in this process. 0: a signal ended it; 1: no worker can start, or one had to be killed.
     Raises `MailAuthError` where metrics are wanted and cannot be had.
     """
     if config.service.metrics is not None:
@@ -105,7 +108,7 @@ class _Watcher:
         """Start the workers, and wait for signals and for their ends; the exit status."""
         for _ in range(self._number):
             self._start()
-        started, restart_at = 0, 0.0
+        started, restart_at, failures = 0, 0.0, 0
         while True:
             number = self._signal()
             if number in (signal.SIGTERM, signal.SIGINT):
@@ -114,11 +117,14 @@ class _Watcher:
             if number == signal.SIGHUP:
                 self._reload(notifier)
             before, started = started, started + self._newly_started()
+            failures = failures if before == started else 0
             if before < self._number <= started:
                 notifier.ready(self._status)
                 _log.info("serving %s", self._status)
-            if self._reap():
-                if not started:
+            if ended := self._reap():
+                failures += ended
+                if not self._workers and (not started or failures > MAX_FAILURES * self._number):
+                    _log.error("no worker can serve")
                     return 1
                 restart_at = time.monotonic() + RESTART_SECONDS
             if len(self._workers) < self._number and time.monotonic() >= restart_at:
@@ -134,13 +140,13 @@ class _Watcher:
         except BlockingIOError:
             return 0
 
-    def _reap(self) -> bool:
-        """Whether a worker has ended; the log says how."""
+    def _reap(self) -> int:
+        """How many workers have ended by themselves; the log says how."""
         ended = [(place, process) for place, process in self._workers.items() if process.exitcode is not None]
         for place, process in ended:
             _log.error("the worker %d ended by itself (exit status %d)", process.pid, process.exitcode)
             self._forget(place)
-        return bool(ended)
+        return len(ended)
 
     def _forget(self, place: int) -> None:
         self._workers.pop(place).close()
