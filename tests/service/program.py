@@ -114,6 +114,10 @@ class Program:
         self.signal(signal.SIGTERM)
         return self.wait()
 
+    def close(self) -> None:
+        """Kill it, if it runs."""
+        self.kill()
+
     def kill(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
