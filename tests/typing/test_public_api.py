@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import BinaryIO, assert_type
 
 from mailauth import aio, sync
+from mailauth.arc import ArcResult
 from mailauth.dkim import Result as DkimResult
 from mailauth.dkim import Signature, Verifier
 from mailauth.domain import DomainReport
@@ -35,8 +36,11 @@ from mailauth.restrictions import (
 )
 from mailauth.spf import Result as SpfResultWord
 from mailauth.spf import SpfResult, check_host
+from mailauth.srs import Srs
 from mailauth.stores import open_store
 from mailauth.transaction.report import Report
+from mailauth.trust import AuthorVerdict, TrustPolicy
+from mailauth.trust.verdict import Alignment
 
 
 def functions(zone: ZoneResolver, message: bytes, file: BinaryIO) -> None:
@@ -49,6 +53,10 @@ def functions(zone: ZoneResolver, message: bytes, file: BinaryIO) -> None:
     assert_type(sync.query_rbl("192.0.2.1", ["bl.example", Rule.parse("x.example*2")]), list[Listing])
     assert_type(sync.check_domain("example.org", selectors=["s1"], clients=["192.0.2.1"]), DomainReport)
     assert_type(sync.check_iprev("192.0.2.1", time_limit=None), IprevResult)
+    assert_type(sync.believe(message, {"mx.example.net"}), AuthorVerdict)
+    assert_type(sync.verify_author(file, policy=TrustPolicy(hosts=("mx.example.net",))).aligned, Alignment | None)
+    assert_type(sync.verify_arc(message, resolver=zone).chain, tuple[str, ...])
+    assert_type(Srs("forwarder.example", ["a long secret"]).forward("ann@example.org", now=0.0).address, str | None)
     greylist = sync.Greylist(open_store("memory:"))
     assert_type(greylist.check("192.0.2.1", "", "bob@example.net"), GreylistDecision)
 
@@ -59,6 +67,8 @@ async def awaited(zone: ZoneResolver, message: bytes, file: BinaryIO) -> None:
     assert_type(await aio.query_rbl("example.org", ["dbl.example"]), list[Listing])
     assert_type(await aio.check_domain("example.org", lists=["zen.example"], guess=False), DomainReport)
     assert_type(await aio.check_iprev("192.0.2.1"), IprevResult)
+    assert_type(await aio.verify_author(message), AuthorVerdict)
+    assert_type(await aio.verify_arc(message), ArcResult)
     assert_type(await aio.Greylist("memory:").check("192.0.2.1", "", "bob@example.net"), GreylistDecision)
     auth = aio.Authenticator("mx.example.net", greylist=aio.Greylist("memory:"), resolver=zone)
     assert_type(await auth.check(message, ip="192.0.2.1"), Report)

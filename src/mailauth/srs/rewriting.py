@@ -1,6 +1,6 @@
 """`Srs`: addresses forth and back. No clock, no files."""
 
-# The paper, with the formats of Mail::SRS and libsrs2; each "=" behind SRS0 and SRS1 may also be "+" or "-":
+# The paper's formats; each "=" behind SRS0 and SRS1 may also be "+" or "-":
 #   SRS0=HHHH=TT=domain=local@us                     of local@domain
 #   SRS1=HHHH=first==HHHH=TT=domain=local@us         of SRS0=HHHH=TT=domain=local@first
 #   SRS1=HHHH=first==HHHH=TT=domain=local@us         of SRS1=HHHH=first==HHHH=TT=domain=local@second
