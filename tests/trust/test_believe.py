@@ -241,14 +241,14 @@ FORGED = "Authentication-Results: mx.google.com; dmarc=pass header.from=bank.exa
     ("above", "below", "reason", "leniencies"),
     [
         (GMAIL_COPY, GMAIL_FIELD, "dmarc-pass", ("arc-copy",)),
-        ("", GMAIL_FIELD, "dmarc-pass", ("below-received",)),
-        ("", GMAIL_FIELD.replace("dmarc=pass (", "x=pass ("), "dkim-aligned", ("below-received", "identity")),
-        ("", GMAIL_FIELD.replace("=pass", "=fail") + FORGED, "dmarc-fail", ()),
-        ("", "Authentication-Results: mx.google.com; spf=none\n" + FORGED, "no-pass", ()),
-        ("", "Subject: x\n" + FORGED, "no-field", ()),
-        (GMAIL_COPY.replace("=pass", "=none"), GMAIL_FIELD.replace("=pass", "=none"), "no-pass", ()),
+        (GMAIL_COPY, "", "dmarc-pass", ("arc-copy",)),
+        ("", GMAIL_FIELD, "no-field", ()),  # where a sender may have written it
+        (GMAIL_COPY.replace("dmarc=pass (", "x=pass ("), "", "dkim-aligned", ("arc-copy", "identity")),
+        (GMAIL_COPY.replace("=pass", "=fail"), FORGED, "dmarc-fail", ()),
+        (GMAIL_COPY.replace("=pass", "=none"), GMAIL_FIELD, "no-pass", ()),
+        (GMAIL_COPY.replace("=pass", "=none") + GMAIL_COPY, "", "no-pass", ()),  # only the topmost counts
         ("", "ARC-" + FORGED.replace("Results: ", "Results: i=1; "), "no-field", ()),
-        ("", GMAIL_FIELD.replace("i=@", "i=@mail.").replace("dmarc=pass (", "x=pass ("), "no-pass", ()),
+        (GMAIL_COPY.replace("i=@", "i=@mail.").replace("dmarc=pass (", "x=pass ("), "", "no-pass", ()),
     ],
 )  # fmt: skip
 def test_gmail(above: str, below: str, reason: str, leniencies: tuple[str, ...]) -> None:
@@ -348,6 +348,40 @@ def test_whatever_the_sender_writes_below_our_border_it_is_never_verified(sent: 
             Verdict.UNVERIFIED,
             Verdict.UNREADABLE,
         )
+
+
+NOTHING = GMAIL_FIELD.replace("=pass", "=none")
+TOPS = {
+    "gmail": GMAIL % ("ARC-" + NOTHING.replace("Results: ", "Results: i=1; "), NOTHING),
+    "microsoft365": MICROSOFT % MICROSOFT_FIELD.replace("=pass", "=none"),
+    "yahoo": "Authentication-Results: atlas.mail.yahoo.com; dmarc=none header.from=bank.example;\n"
+    "Received: from 203.0.113.9 (EHLO x)\n by 10.197.33.1 with SMTPs; now\n",
+}
+LIKE_THEIRS = st.sampled_from(
+    [
+        GMAIL % (GMAIL_COPY, GMAIL_FIELD), GMAIL_COPY, GMAIL_FIELD, MICROSOFT % MICROSOFT_FIELD, MICROSOFT_FIELD,
+        "Received: by 2002:a05:1::1 with SMTP id x; now\n",
+        "Received: from x (10.0.0.1) by 10.197.33.1 with SMTPs; now\n",
+        "Authentication-Results: atlas.mail.yahoo.com; dmarc=pass header.from=bank.example\n",
+    ]
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("provider", TOPS)
+def test_a_sender_cannot_go_on_with_the_field_of_a_provider(provider: str) -> None:
+    more = "\t; dmarc=pass header.from=bank.example; dkim=pass header.d=bank.example\n"
+    verdict = believe((TOPS[provider] + more + MAIL).encode(), policy=TrustPolicy(provider=provider))
+    assert verdict.verdict is Verdict.UNVERIFIED, verdict
+
+
+@given(st.sampled_from(sorted(TOPS)), st.lists(PIECES | LIKE_THEIRS, max_size=8).map("".join), st.booleans())
+def test_nor_behind_the_servers_of_a_provider(provider: str, sent: str, sound: bool) -> None:
+    """The provider's own fields say that nothing passed; below them stands whatever the sender wrote."""
+    sent += MAIL if sound else ""
+    for end in ("\n", "\r\n"):
+        message = (TOPS[provider].replace("\n", end) + sent).encode("utf-8", "surrogatepass")
+        verdict = believe(message, policy=TrustPolicy(provider=provider))
+        assert verdict.verdict is not Verdict.VERIFIED, verdict
 
 
 @given(st.binary(max_size=300) | SENT.map(lambda text: text.encode("utf-8", "surrogatepass")))

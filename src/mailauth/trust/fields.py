@@ -218,6 +218,10 @@ class Collector:
         return None, ""
 
     def _keep(self, name: str, index: int, results: AuthenticationResults, used: set[Leniency]) -> None:
+        of_dmarc = [each.result for each in results.results if each.method == "dmarc"]
+        if len(of_dmarc) > 1 and "fail" not in of_dmarc:
+            self.pass_over(_NAMES[name], index, Why.SEVERAL_RESULTS, "it has more than one result of DMARC")
+            return
         weak = not used.isdisjoint({Leniency.NO_AUTHSERV_ID, Leniency.ARC_COPY, Leniency.BELOW_RECEIVED})
         at_top = self.site.placement is Placement.TOP
         if (weak or at_top) and any(each.source == name for each in (*self.believed, *self._waiting)):

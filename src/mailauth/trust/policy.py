@@ -12,7 +12,11 @@ from mailauth.mail.names import is_hostname, to_ascii
 
 
 class Placement(StrEnum):
-    """Where the mail server puts its field, which is where the sender's own fields begin."""
+    """Where the mail server puts its field, which is where the sender's own fields begin.
+
+    Only the first tells forged fields from real ones. The others are for servers that are known to delete what claims
+    to be theirs, and white space at the beginning of a message, which would go on with their field.
+    """
 
     ABOVE_RECEIVED = "above-received"  # above the Received with which the message came in: Postfix with milters
     BELOW_RECEIVED = (
@@ -76,12 +80,11 @@ GMAIL = Provider(
     authserv_ids=("mx.google.com",),
     hosts=("google.com",),
     networks=("2002:a00::/24",),  # hops within Google name 10.0.0.0/8 by 6to4
-    placement=Placement.BELOW_RECEIVED,
     local_hops=True,
-    leniencies=frozenset({Leniency.BELOW_RECEIVED, Leniency.ARC_COPY, Leniency.IDENTITY}),
+    leniencies=frozenset({Leniency.ARC_COPY, Leniency.IDENTITY}),
 )
-"""Gmail and Google Workspace. The field stands below the Received of mx.google.com; its copy in
-ARC-Authentication-Results above it, where no sender can write."""
+"""Gmail and Google Workspace. The field stands below the Received of mx.google.com, where a sender may have written it
+or gone on with it; its copy in ARC-Authentication-Results stands above, and that one is read."""
 
 MICROSOFT_365 = Provider(
     "microsoft365",

@@ -87,6 +87,7 @@ class Why(StrEnum):
     BELOW_UNKNOWN_HOST = "below-unknown-host"  # below a Received field that no host of ours wrote
     NO_RECEIVED = "no-received"  # no Received of ours below it: nothing shows that our server put it there
     NOT_TOPMOST = "not-topmost"
+    SEVERAL_RESULTS = "several-results"  # DMARC has one for a message; another hand may have gone on with the field
     ARC_COPY = "arc-copy"
     NO_DOMAIN = "no-domain"  # a pass that does not say for which domain, or for two
     OTHER_DOMAIN = "other-domain"
