@@ -7,13 +7,15 @@ BIN := $(VENV)/bin
 # Every supported Python that the machine has takes part in the tests; pyenv keeps those that are not "global" off PATH.
 PYENV_BINS := $(shell command -v pyenv >/dev/null 2>&1 && ls -d "$$(pyenv root)"/versions/3.*/bin 2>/dev/null | tr '\n' ':')
 
-.PHONY: demo test quick-test coverage lint types bench docs package clean help
+.PHONY: demo test quick-test coverage soak fuzz lint types bench docs package clean help
 
 help:
 	@echo "make demo        set up, then authenticate the example messages"
 	@echo "make test        set up, then lint, types, and the tests on every supported Python that is here"
 	@echo "make quick-test  set up, then the tests on one Python"
 	@echo "make coverage    set up, then the tests with branch coverage, which fails below the gate in pyproject.toml"
+	@echo "make soak        set up, then the property tests with other input each time, for an hour (SOAK_SECONDS=...)"
+	@echo "make fuzz        set up, then coverage-guided fuzzing of every entry point, a million executions (FUZZ_RUNS=...)"
 	@echo "make lint | types | bench | docs | package | clean"
 
 # A stamp for each set of extras, so that the demo needs nothing but the run-time dependencies.
@@ -31,6 +33,11 @@ $(VENV)/.dev: $(VENV)/.base
 
 $(VENV)/.bench: $(VENV)/.base
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+# atheris has wheels for a few platforms and versions of Python only.
+$(VENV)/.fuzz: $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.base
@@ -59,6 +66,15 @@ quick-test: $(VENV)/.dev
 
 coverage: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --cov=mailauth --cov-branch --cov-report=term:skip-covered
+
+SOAK_SECONDS ?= 3600
+soak: $(VENV)/.dev
+	@$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS)
+
+FUZZ_RUNS ?= 1000000
+FUZZ_KEEP ?= build/fuzz
+fuzz: $(VENV)/.fuzz
+	@$(BIN)/python -m tests.fuzz --runs $(FUZZ_RUNS) --keep $(FUZZ_KEEP)
 
 bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks

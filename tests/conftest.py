@@ -14,6 +14,8 @@ pytest_plugins = ["mailauth.testing.plugin"]
 
 # A machine that does other things, too, is slow at times; that is nothing to fail for.
 settings.register_profile("no-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# `make soak` (tests/soak.py): other input each time, and more of it; what failed is kept for the next run.
+settings.register_profile("soak", settings.get_profile("no-clock"), max_examples=1000, print_blob=True)
 settings.load_profile("no-clock")
 
 

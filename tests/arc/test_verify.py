@@ -281,6 +281,7 @@ def test_chains_by_dkimpy_verify_here_and_ours_there() -> None:
 
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=20))
 def test_how_the_message_is_cut_does_not_matter(sizes: list[int]) -> None:
+    """A message fed in any pieces has the result of the whole."""
     verifier, start = Verifier(now=NOW), 0
     for size in sizes:
         verifier.feed(TWO[start : start + size])

@@ -284,6 +284,7 @@ def test_reading_undoes_building(results: AuthenticationResults) -> None:
 
 @given(fields(ascii_characters))
 def test_reading_undoes_building_in_ascii(results: AuthenticationResults) -> None:
+    """Results of any words in ASCII are written as a field that reads as the same results."""
     octets = results.to_bytes()
     assert octets.isascii()
     assert_well_formed(octets)

@@ -405,6 +405,7 @@ def test_messages_of_good_fields(fields: list[tuple[str, str]]) -> None:
 
 @given(st.sampled_from([ID, "b\u00fccher.example", "auth id", 'a"b']), st.booleans())
 def test_what_we_build_is_ours(authserv_id: str, smtputf8: bool) -> None:
+    """A field that was written for an id is found to be that id's, whatever the id is."""
     if not smtputf8 and not authserv_id.isascii():
         authserv_id = authserv_id.encode("idna").decode()
     field = build(authserv_id, spf("pass", helo="x.example"), smtputf8=smtputf8)

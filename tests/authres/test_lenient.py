@@ -124,6 +124,7 @@ def test_what_is_right_is_read_as_strictly(value: str, expected: AuthenticationR
 
 @given(fields(utf8_characters))
 def test_every_field_of_our_own_is_read_as_strictly(field: AuthenticationResults) -> None:
+    """A field that can be read strictly reads the same leniently, without a defect."""
     octets = field.to_bytes(smtputf8=True)
     strict = parse_field(octets)
     assert isinstance(strict, AuthenticationResults)
@@ -146,6 +147,7 @@ def test_any_octets_give_a_field(value: bytes) -> None:
 
 @given(st.text(max_size=100))
 def test_any_text_gives_a_field(value: str) -> None:
+    """Any text, read leniently, is a field; nothing raises."""
     field = parse_field("Authentication-Results:" + value, lenient=True)
     assert isinstance(field, AuthenticationResults)
     str(field)

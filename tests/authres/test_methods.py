@@ -187,6 +187,7 @@ def test_that_length_tells_all_apart(signatures: list[str]) -> None:
 
 @given(any_text, any_text, any_text)
 def test_a_peers_text_never_raises(a: str, b: str, c: str) -> None:
+    """Whatever a peer sent as value or reason, a method's result can be made and written."""
     results = [
         spf("fail", mail_from=a, reason=b, comment=c),
         spf("fail", helo=a),

@@ -61,6 +61,7 @@ def ours(field: AuthenticationResults) -> list[tuple[str, str, str | None, list[
 
 @given(st.lists(results, max_size=3))
 def test_they_read_what_we_write(some: list[MethodResult]) -> None:
+    """What we write, the other side reads as the same results."""
     field = AuthenticationResults("mx.example.net", tuple(some))
     read = authres.AuthenticationResultsHeader.parse(unfolded(field.to_bytes()))
     assert read.authserv_id == field.authserv_id
@@ -69,6 +70,7 @@ def test_they_read_what_we_write(some: list[MethodResult]) -> None:
 
 @given(st.lists(results, max_size=3), st.booleans())
 def test_we_read_what_they_write(some: list[MethodResult], version: bool) -> None:
+    """What the other side writes, we read as the same results."""
     field = authres.AuthenticationResultsHeader(
         authserv_id="mx.example.net",
         version="1" if version else None,

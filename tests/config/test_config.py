@@ -388,5 +388,6 @@ def test_any_document_is_a_configuration_or_a_list_of_mistakes(document: dict[st
 
 @given(st.text(max_size=60))
 def test_any_text(text: str) -> None:
+    """Any text is a configuration or an error with its mistakes; nothing else raises."""
     with contextlib.suppress(ConfigError):
         parse(text)

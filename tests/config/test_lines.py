@@ -134,6 +134,7 @@ class Writer:
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 2**32))
 def test_every_key_is_found_where_it_was_written(seed: int) -> None:
+    """Each key of any table stands in the line where it was written."""
     writer = Writer(seed)
     writer.document()
     tomllib.loads(writer.text)  # the writer writes TOML

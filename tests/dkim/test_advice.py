@@ -164,6 +164,7 @@ def test_a_zone_line_of_a_key() -> None:
 
 @given(st.binary(max_size=300))
 def test_any_octets_have_advice_or_none(octets: bytes) -> None:
+    """Any octets have advice in printable words, or none; nothing raises."""
     for words in (
         advice.about_text(octets),
         advice.about_base64(octets),

@@ -405,6 +405,7 @@ def _records() -> st.SearchStrategy[bytes]:
 @settings(max_examples=60, deadline=None)
 @given(record=_records())
 def test_any_record_has_a_result(record: bytes) -> None:
+    """Any key record has an explanation; nothing raises."""
     explanation = only(signed(), record)
     assert explanation.key.state in KeyState
     assert explanation.key.detail

@@ -30,6 +30,7 @@ def reference(wanted: list[str], fields: list[bytes]) -> list[bytes]:
 
 @given(st.lists(names, max_size=12), st.lists(st.tuples(names, st.integers(0, 2)), max_size=8))
 def test_fields_are_taken_from_the_bottom(wanted: list[str], present: list[tuple[str, int]]) -> None:
+    """Of several fields of a name, h= takes those nearest to the body first (RFC 6376 section 5.4.2)."""
     fields = [f"{name}: {number}\r\n".encode() for name, number in present]
     header = split(b"".join(fields) + b"\r\n").header
     assert select(places(tuple(wanted)), header, None) == reference(wanted, fields)

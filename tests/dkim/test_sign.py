@@ -272,6 +272,7 @@ def test_an_lf_message_may_have_crlf_lines() -> None:
     st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n", b"bc\r\n"]), max_size=12), st.integers(1, 5), st.booleans()
 )
 def test_bare_line_ends_are_found_however_the_message_is_cut(parts: list[bytes], size: int, lf: bool) -> None:
+    """A bare line end is found in whatever pieces the message comes."""
     octets = (b"x\n" if lf else b"x\r\n") + b"".join(parts)
     ends = re.compile(rb"\r(?!\n)" if lf else rb"\r(?!\n)|(?<!\r)\n")
     first = ends.search(octets)

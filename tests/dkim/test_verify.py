@@ -446,6 +446,7 @@ pieces_of_headers = st.sampled_from(
 @example(b"\rz\n", "relaxed")
 @example(b"\r\n \rz\n\r\n ", "relaxed")
 def test_any_header_is_canonicalized_as_the_reference_does(octets: bytes, c: str) -> None:
+    """Any header, canonicalized, is what a slow reference makes of it."""
     from mailauth.dkim.header import canonicalizer
     from mailauth.mail.header import split
 

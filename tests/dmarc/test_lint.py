@@ -142,6 +142,7 @@ def test_neither_a_domain_nor_a_record(what: str) -> None:
 
 @given(st.text(max_size=40))
 def test_any_text_has_findings_or_is_the_callers_mistake(text: str) -> None:
+    """Any text has findings, or is the caller's mistake (`ValueError`); nothing else raises."""
     run(lint(f"v=DMARC1; {text}"), ZoneResolver())
 
 

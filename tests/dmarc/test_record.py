@@ -177,6 +177,7 @@ words = st.lists(st.tuples(tags, values), max_size=8).map(lambda pairs: "; ".joi
 @given(words)
 @example("p=reject; rua=mailto:a@b!1m")
 def test_any_record_prints_as_what_it_is(text: str) -> None:
+    """A record printed is a record that reads the same."""
     record = parse_record(("v=DMARC1; " + text).encode("utf-8", "replace"))
     if isinstance(record, DmarcRecord):
         assert DmarcRecord.parse(str(record)) == record
@@ -188,6 +189,7 @@ def test_any_record_prints_as_what_it_is(text: str) -> None:
 @example(b"v=DMARC1;" + b";" * 100)
 @example(b"v=DMARC1; p=\xff; \xff=x; rua=mailto:\xff@x")
 def test_any_octets_have_a_result(octets: bytes) -> None:
+    """Any octets are a record, a problem, or no record of DMARC; nothing raises."""
     for text in (octets, b"v=DMARC1;" + octets):
         record = parse_record(text)
         assert record is None or isinstance(record, DmarcRecord | RecordProblem)

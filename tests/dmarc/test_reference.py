@@ -104,6 +104,7 @@ def reference(author: str, passed: list[str], published: dict[str, str], failed:
 def test_it_says_what_the_reference_says(
     author: str, passed: list[str], published: dict[str, str], failed: set[str]
 ) -> None:
+    """Any tree, with failures, has the result of the reference, in eight questions a walk at most."""
     resolver = Counting(zone(published, dict.fromkeys(failed, "servfail")))
     result = evaluate(resolver, author, dkim=[Dkim(domain) for domain in passed])
     assert result.result == reference(author, passed, published, failed), result
@@ -141,6 +142,7 @@ texts = st.one_of(st.text(max_size=40), names)
 
 @given(texts, texts, texts, st.sampled_from(["pass", "fail", "temperror", "", "x"]), st.binary(max_size=60))
 def test_anything_has_a_result(author: str, spf: str, dkim: str, outcome: str, record: bytes) -> None:
+    """Any texts as author, identifiers and record have a result with printable words."""
     resolver = zone({SUFFIX: b"v=DMARC1;" + record} if record else {})  # type: ignore[dict-item]
     found = evaluate(resolver, author, Spf(spf, outcome), [Dkim(dkim, outcome)] * 3)
     assert found.detail.isprintable()

@@ -389,6 +389,7 @@ def test_a_row_is_bounded_whatever_was_signed() -> None:
 
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_nothing_from_a_peer_breaks_the_xml(one: str, other: str) -> None:
+    """Whatever a peer put into a row, the XML of the report is well-formed and has that row."""
     hostile = row(header_from=one, envelope_from=other, dkim_results=((one, other, "fail"),), reasons=(("other", one),))
     assert Row.from_json(hostile.to_json()) == hostile
     report = make_report(REPORTER, 1, published(), [(hostile, 1)])
@@ -478,6 +479,7 @@ def test_an_address_is_what_the_uri_stands_for(uri: str, address: str | None) ->
 
 @given(st.text("ab.~:/#[]@$&'()*+;=-%0ADd<> \"", max_size=12))
 def test_no_record_makes_a_mail_that_cannot_be_written(local_part: str) -> None:
+    """Whatever a domain's record says, a mail with the report is one that can be sent, or there is none."""
     addresses = goes_to((f"mailto:{local_part}@example.com",), {})
     report = make_report(REPORTER, 1, published(), ROWS, recipients=addresses)
     if addresses:

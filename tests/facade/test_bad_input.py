@@ -208,12 +208,14 @@ octets = st.binary(max_size=200) | st.builds(lambda fields, rest: b"".join(field
 @given(anything, anything, st.lists(anything, max_size=3), octets)
 @example("\udcff", "\udcff@\udcff", ["\udcff"], b"")
 def test_anything_has_a_report(helo: str, mail_from: str, rcpt_to: list[str], message: bytes) -> None:
+    """Any envelope and any message have a report, one header field and a reply of one line."""
     assert_harmless(whole(helo, mail_from, rcpt_to, message))
 
 
 @settings(max_examples=100, deadline=None)
 @given(anything, anything, anything, octets)
 def test_any_dialogue_has_a_report(helo: str, mail_from: str, rcpt_to: str, message: bytes) -> None:
+    """Any dialogue has a decision in each phase, and a report."""
     for delay_reject in (True, False):
         session = SYNC.authenticator(restrictions=REFUSING, delay_reject=delay_reject).session(GOOD)
         session.helo(helo)

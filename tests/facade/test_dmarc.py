@@ -171,6 +171,7 @@ FRAGMENTS = [b"ann@example.org", b"b@x.test", b"[192.0.2.1]", b"localhost", b"=?
 @example(b"a@" + b"x." * 120 + b"org")
 @example(b"a@example.org," * 4000)
 def test_5_3_1_any_octets_as_from_have_a_result_of_bounded_work(value: bytes) -> None:
+    """Any octets as From have a result, in a bounded number of questions (RFC 9989 section 5.3.1)."""
     found = sync.check_dmarc(message=b"From: " + value + b"\r\nSubject: x\r\n\r\n", resolver=world())
     assert found.queries <= 9
     assert (found.author_domain is None) == (found.reason == "no-author")

@@ -119,6 +119,7 @@ ATTEMPTS = st.tuples(
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(ATTEMPTS, max_size=6), max_size=6))
 def test_in_a_batch_or_one_by_one_the_decisions_are_the_same(tmp_path: Path, rounds: list[list[Any]]) -> None:
+    """Decisions of one transaction are those of one transaction each."""
     path = tmp_path / "greylist.db"
     alone = Greylist(MemoryStore(), policy=POLICY)
 

@@ -142,6 +142,7 @@ EXPRESSIONS = st.text("abc@.^$", max_size=8).map(lambda text: f"/{text}/")
 
 @given(st.lists(LINES | EXPRESSIONS, max_size=8).map("\n".join), st.text(max_size=400), st.ip_addresses())
 def test_any_text_is_a_list_and_any_name_has_an_answer(text: str, subject: str, ip: object) -> None:
+    """Any text is a list with refused lines named, and any name and address has an answer."""
     clients, recipients = ClientWhitelist.parse(text), RecipientWhitelist.parse(text)
     for found in (clients.match(ip, subject), recipients.match(subject)):  # type: ignore[arg-type]
         assert found is None or found
@@ -272,6 +273,7 @@ def lists_of_postgrey() -> Whitelists:
 @settings(max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(attempt=REQUESTS)
 def test_postgrey_decides_the_same(postgrey: socket.socket, attempt: tuple[str, str, str]) -> None:
+    """postgrey's own list lets through whom our reading of it lets through."""
     ip, name, address = attempt
     assert (lists_of_postgrey().exemption(ip_address(ip), name, address) is not None) is asked(
         postgrey, ip, name, address

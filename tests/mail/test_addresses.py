@@ -87,6 +87,7 @@ def test_doubt(value: bytes) -> None:
 
 @given(st.binary(max_size=100) | st.text('"()<>,:;@\\[]ab. \r\n', max_size=60).map(str.encode))
 def test_any_octets_have_an_answer(value: bytes) -> None:
+    """Any octets have domains, or None; nothing raises."""
     domains = address_domains(value)
     assert domains is None or all(domain and "@" not in domain for domain in domains)
 

@@ -139,6 +139,7 @@ def test_split_address(address: str, expected: tuple[str, str] | None) -> None:
 
 @given(st.text(max_size=1100))
 def test_split_address_takes_any_text(text: str) -> None:
+    """Any text is a mailbox or None; a mailbox joins to its text."""
     mailbox = names.split_address(text)
     if mailbox is not None:
         assert mailbox.local_part
@@ -186,6 +187,7 @@ addresses = st.one_of(
 
 @given(addresses)
 def test_reverse_names_agree_with_dnspython(ip: IPv4Address | IPv6Address) -> None:
+    """The reverse name of any address is dnspython's."""
     plain = names.parse_ip(ip)
     assert names.reverse_name(plain) == dns.reversename.from_address(str(plain)).to_text(omit_final_dot=True)
     assert names.reverse_name(plain).startswith(names.reverse_labels(plain) + ".")

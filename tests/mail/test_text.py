@@ -26,6 +26,7 @@ def test_examples(text: str, ascii_only: bool, expected: str) -> None:
 
 @given(st.text(), st.integers(0, 20), st.booleans())
 def test_any_text(text: str, limit: int, ascii_only: bool) -> None:
+    """Any text is shown on one line, printable, within the limit."""
     shown = printable(text, limit, ascii_only=ascii_only)
     assert len(shown) == min(len(text), limit)
     assert shown.isprintable()

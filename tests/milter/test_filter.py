@@ -209,6 +209,8 @@ async def test_recipients_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     client=st.sampled_from([CLIENT, OURS, "nonsense", "::1"]),
 )
 def test_any_message_is_answered(fields: list[tuple[bytes, bytes]], body: bytes, client: str) -> None:
+    """Any message is answered, and each header we add is one field."""
+
     async def play() -> None:
         async with connected(mail_filter().server) as peer:
             replies = await message(peer, fields, body, client=client)

@@ -141,6 +141,7 @@ def test_a_session() -> None:
 
 @given(st.lists(st.integers(0, len(SESSION)), max_size=40))
 def test_how_it_is_cut_does_not_matter(cuts: list[int]) -> None:
+    """Octets in any cut give the same events."""
     assert play(SESSION, cuts) == play(SESSION, [])
 
 
@@ -235,6 +236,7 @@ def test_families() -> None:
 
 @given(st.integers(2, 20), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
 def test_never_more_than_was_offered(version: int, actions: int, options: int) -> None:
+    """What is negotiated is a part of what was offered and of what is wanted."""
     codec = Codec(Wanted(Actions(0x1FF), Options(0x1FFFFF), {Stage.MAIL: "i"}))
     codec.feed(offer(version, actions, options))
     codec.next_event()

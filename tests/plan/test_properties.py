@@ -175,6 +175,7 @@ def through_trio(resolver: Any, step: Step) -> Any:
 def test_every_driver_gives_the_same_result(
     kind: Any, drive: Any, step: Step, outcomes: dict[str, Outcome], seed: int
 ) -> None:
+    """A random plan has the same result through every driver and every kind of resolver."""
     reference = OneByOne(outcomes, seed)
     expected = through(reference, step)
     resolver = kind(outcomes, seed)

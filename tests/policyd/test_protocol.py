@@ -39,6 +39,7 @@ def test_a_request() -> None:
 
 @given(st.lists(st.integers(0, 3 * len(REQUEST)), max_size=12), st.permutations(REQUEST.splitlines()[:-1]))
 def test_any_cut_and_any_order(cuts: list[int], lines: list[bytes]) -> None:
+    """Requests in any cut, their attributes in any order, are the same requests."""
     stream = (b"\n".join(lines) + b"\nnew_attribute=x=y\n\n") * 3
     parser, requests, start = RequestParser(), [], 0
     for cut in [*sorted(cuts), len(stream)]:
@@ -90,6 +91,7 @@ def test_many_requests_at_once_and_the_ones_before_a_mistake() -> None:
 
 @given(st.lists(st.binary(max_size=60), max_size=20))
 def test_any_octets_are_requests_or_an_error(pieces: list[bytes]) -> None:
+    """Any octets are requests or a `ProtocolError`, within the bounds."""
     parser = RequestParser()
     try:
         for piece in pieces:
@@ -123,6 +125,7 @@ def test_the_reply_is_one_line(action: str, line: bytes) -> None:
 
 @given(st.text(max_size=2000))
 def test_any_action_is_one_line(action: str) -> None:
+    """Any action is one line of printable text."""
     line = encode_action(action)
     assert line.startswith(b"action=")
     assert line.endswith(b"\n\n")

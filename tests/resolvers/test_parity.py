@@ -155,6 +155,7 @@ questions_below = st.builds(Question, names_below, st.sampled_from(TYPES))
     questions=st.lists(st.builds(Question, names_below, st.sampled_from(TYPES)), min_size=1, max_size=30, unique=True)
 )
 def test_any_name_below_an_apex(asker: Asker, zone: ZoneResolver, port: int, questions: list[Question]) -> None:
+    """Any name below a zone's apex has the same answer through every resolver."""
     agree(asker, zone, questions, port)
 
 

@@ -30,6 +30,7 @@ def again(question: Question, answer: Answer) -> Answer:
 
 @given(NAMES, st.lists(st.binary(max_size=600), min_size=1, max_size=3, unique=True), st.integers(0, 86400))
 def test_any_text_of_any_name(name: str, texts: list[bytes], ttl: int) -> None:
+    """Any octets as the text of any name come back from the master file that was written."""
     question = Question(name.lower(), "TXT")
     answer = Answer(Outcome.FOUND, tuple(texts), ttl)
     found = again(question, answer)
@@ -38,6 +39,7 @@ def test_any_text_of_any_name(name: str, texts: list[bytes], ttl: int) -> None:
 
 @given(domains(), domains())
 def test_the_other_types(name: str, target: str) -> None:
+    """Answers of the other types come back from the master file that was written."""
     for rtype, records in (
         ("A", (ip_address("192.0.2.1"), ip_address("192.0.2.2"))),
         ("AAAA", (ip_address("2001:db8::1"),)),

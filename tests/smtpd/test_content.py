@@ -28,6 +28,7 @@ def line_by_line(octets: bytes) -> tuple[bytes, bytes] | None:
 
 @given(PIECES, st.lists(st.integers(1, 6), min_size=1, max_size=80))
 def test_cutting_cannot_matter(pieces: list[bytes], sizes: list[int]) -> None:
+    """Content in any cut is the same content, and what follows it the same rest."""
     octets = b"".join(pieces) + b"\r\n.\r\nNOOP\r\n"
     expected = line_by_line(octets)
     reader = ContentReader(None)
@@ -45,6 +46,7 @@ def test_cutting_cannot_matter(pieces: list[bytes], sizes: list[int]) -> None:
 
 @given(PIECES, st.integers(0, 20))
 def test_over_the_limit_nothing_is_kept(pieces: list[bytes], limit: int) -> None:
+    """Beyond the limit the octets are counted, and none is kept."""
     octets = b"".join(pieces) + b"\r\n.\r\n"
     expected = line_by_line(octets)
     assert expected is not None

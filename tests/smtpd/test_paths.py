@@ -54,6 +54,7 @@ def test_no_paths(text: str) -> None:
 
 @given(st.text(max_size=60) | st.text(alphabet='<>"\\@:, ab.\r\x00\udcff', max_size=30))
 def test_anything(text: str) -> None:
+    """Any text is a path without controls, or None."""
     path = parse_path(text)
     if path is not None:
         assert path.address in text

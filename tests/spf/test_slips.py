@@ -43,12 +43,14 @@ def test_any_word(word: str) -> None:
 
 @given(words, words)
 def test_any_two_words(first: str, second: str) -> None:
+    """Any two words have a guess that is valid, or none."""
     mend = mend_pair(first, second)
     assert mend is None or (mend[0] and are_terms(mend[1]))
 
 
 @given(words)
 def test_any_name(word: str) -> None:
+    """Any name has a guess that is valid, or none."""
     mend = mend_name(word)
     assert mend is None or are_terms(mend[1])
 

@@ -264,6 +264,7 @@ LOCAL = st.from_regex(r'\A[A-Za-z0-9!#$%&\'*+/=?^_`{|}~.-]{1,40}\Z|\A"[ -!#-\[\]
 
 @given(LOCAL, st.sampled_from(["example.org", "a-b.example", "x.y.z.example"]))
 def test_any_address_comes_back_as_it_was(local_part: str, domain: str) -> None:
+    """Any address that was rewritten comes back as it was."""
     sender = f"{local_part}@{domain}"
     found = SRS.forward(sender, now=NOW)
     if found.address is None:
@@ -276,6 +277,7 @@ def test_any_address_comes_back_as_it_was(local_part: str, domain: str) -> None:
 
 @given(TEXT, TEXT)
 def test_any_text_has_a_result_and_none_is_forged(first: str, second: str) -> None:
+    """Any text has a result, and none passes for an address that was rewritten here."""
     for text in (first, f"SRS0={first}={second}@{US}", f"SRS1={first}={second}@{US}", f"{first}@{second}"):
         assert SRS.forward(text, now=NOW).detail
         assert SRS.reverse(text, now=NOW).address is None
@@ -283,6 +285,7 @@ def test_any_text_has_a_result_and_none_is_forged(first: str, second: str) -> No
 
 @given(st.integers(0, len(GOOD) - 1), st.characters(min_codepoint=33, max_codepoint=126))
 def test_a_changed_address_is_refused(place: int, character: str) -> None:
+    """A rewritten address of which anything was changed is refused."""
     changed = GOOD[:place] + character + GOOD[place + 1 :]
     if changed.lower() != GOOD.lower():
         assert SRS.reverse(changed, now=NOW).address in (None, "ann@example.org")  # the separator alone may differ

@@ -90,6 +90,7 @@ def test_tcp_table_replies() -> None:
 
 @given(st.sampled_from(CODECS), st.binary(max_size=60) | st.sampled_from([b"get ", b"9:forward x,", b"\n"]))
 def test_any_octets_are_requests_or_an_error(codec_class: type[Codec], octets: bytes) -> None:
+    """Any octets are requests or an error; nothing else raises."""
     codec = codec_class()
     try:
         for lookup in codec.feed(octets):
@@ -110,6 +111,7 @@ def cut(octets: bytes, sizes: list[int]) -> Iterator[bytes]:
 
 @given(st.lists(st.integers(0, 9), max_size=30))
 def test_how_octets_are_cut_does_not_matter(sizes: list[int]) -> None:
+    """Octets in any cut are the same requests."""
     for octets, codec in (
         (netstring("forward ann@example.org") * 3, SocketmapCodec()),
         (b"get ann@example.org\nget x%20y\n", TcpTableCodec()),

@@ -46,6 +46,7 @@ def by_registry(message: bytes) -> list[str]:
 @settings(max_examples=500)
 @given(FROM, st.sampled_from(["bank.example", "attacker.example"]))
 def test_what_is_verified_is_what_every_reader_sees(value: str, passed: str) -> None:
+    """An author that is verified is the one that every other reader of From finds."""
     field = f"Authentication-Results: mx.example.net; dmarc=pass header.from={passed}\r\n".encode()
     message = field + BORDER + b"From: " + value.encode() + b"\r\n\r\n"
     verdict = believe(message, {"mx.example.net"})
