@@ -83,7 +83,17 @@ def test_every_list_of_the_catalogue_offline(tmp_path: Path, capsys: pytest.Capt
     assert run(tmp_path, "example.org", "--all-lists") == 0
     captured = capsys.readouterr()
     assert "lists with terms of their own" in captured.err
-    assert "2 names and addresses on" in captured.out
+    assert "2 subjects on" in captured.out
+
+
+def test_a_domain_that_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "gone.example") == 1
+    assert capsys.readouterr().out == (
+        "gone.example: 1 error\n\n"
+        "  error     the domain does not exist in the DNS\n"
+        "            domain.no-such-name; RFC 8020\n"
+        "            → look at the spelling, and whether it is registered\n"
+    )
 
 
 class _Terminal(io.StringIO):

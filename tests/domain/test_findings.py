@@ -192,6 +192,10 @@ def test_what_the_dns_does_not_answer_is_not_known() -> None:
 def test_a_domain_that_does_not_exist_has_one_finding() -> None:
     report = sync.check_domain("gone.example", resolver=ZoneResolver(), now=0.0)
     assert codes(report) == {"domain.no-such-name"}
+    # The answer about MX says it already, whatever becomes of the other questions (RFC 8020).
+    silent = {("gone.example", rtype): "timeout" for rtype in ("A", "AAAA", "TXT")}
+    report = sync.check_domain("gone.example", resolver=ZoneResolver(failures=silent), now=0.0)
+    assert codes(report) == {"domain.no-such-name"}
 
 
 def test_clients_that_send_are_judged_more_severely() -> None:

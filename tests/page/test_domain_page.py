@@ -103,3 +103,11 @@ def test_a_message_and_its_rules_stand_on_the_page() -> None:
     assert "Sender rules" in text
     assert "no DKIM signature passes (there is none)" in text
     assert "sender.no-unsubscribe · Gmail and Yahoo, of marketing and subscribed mail; RFC 8058 section 3" in text
+
+
+def test_a_domain_that_does_not_exist_is_not_in_order() -> None:
+    page, _ = page_of({})
+    text = " ".join(Reader(page).text.split())
+    assert "the domain does not exist in the DNS" in text
+    assert "in order" not in text
+    assert "<nav" not in page

@@ -199,6 +199,8 @@ class _Printer:
         report = self.report
         print(f"{self.paint(report.domain, 'strong')}: {summary(report)}")
         self._area("", Area.DOMAIN, [])
+        if report.mail_hosts.exists is False:
+            return
         self._area("MX", Area.MX, self._mx())
         self._area("reverse", Area.REVERSE, [f"{each.ip}  {each.result}  {each.detail}" for each in report.reverse])
         self._area("lists", Area.LISTS, [_listings(report)])
@@ -220,7 +222,7 @@ class _Printer:
         if not findings and not lines:
             return
         print()
-        for index, line in enumerate(lines or [""]):
+        for index, line in enumerate(lines or [""] * bool(name)):
             print(f"{self.paint(f'{name if not index else str():10}', 'strong')}  {one_line(line)}".rstrip())
         for finding in findings:
             self._finding(finding)
@@ -249,7 +251,8 @@ class _Printer:
             yield found.record
             yield (
                 f"{found.lookups} of 10 lookups; "
-                f"{found.ip4_addresses:,} IPv4 addresses and {found.ip6_networks:,} IPv6 networks of /64 may send"
+                f"{_count(found.ip4_addresses, 'IPv4 address', 'es')} and "
+                f"{_count(found.ip6_networks, 'IPv6 network')} of /64 may send"
             )
         for each in self.report.clients:
             yield f"{each.ip}  {each.result}  {each.detail}"
@@ -279,18 +282,23 @@ class _Printer:
         yield f"SPF {spf}; DKIM {dkim}; DMARC {dmarc}"
 
 
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number:,} {noun}{plural if number != 1 else ''}"
+
+
 def _listings(report: DomainReport) -> str:
     if not report.listings:
         return "no list was asked (--list, --all-lists)"
     asked = [each for each in report.listings if each.reason != "not-asked"]
     subjects = len({each.subject for each in asked})
     lists = len({each.zone for each in asked})
-    return f"{subjects} names and addresses on {lists} lists: {sum(each.listed for each in asked)} listings"
+    listings = sum(each.listed for each in asked)
+    return f"{_count(subjects, 'subject')} on {_count(lists, 'list')}: {_count(listings, 'listing')}"
 
 
 def summary(report: DomainReport) -> str:
     """How many findings there are, in words."""
     counts = report.counts()
     nouns = {"error": "error", "unknown": "unanswered question", "warning": "warning", "note": "note"}
-    words = [f"{counts[each]} {noun}{'s' * (counts[each] != 1)}" for each, noun in nouns.items() if counts[each]]
+    words = [_count(counts[each], noun) for each, noun in nouns.items() if counts[each]]
     return ", ".join(words) or "nothing to say against it"

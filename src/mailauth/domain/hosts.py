@@ -75,6 +75,8 @@ def mail_hosts(domain: str) -> Plan[MailHosts]:
     answer = yield from ask(Question(domain, "MX"))
     if answer.failed:
         return MailHosts(exists=None, findings=(unknown(Area.MX, domain, answer.outcome, "its MX records"),))
+    if answer.name_exists is False:
+        return _gone(domain)
     if not answer.found:
         return (yield from _without_mx(domain, answer))
     exchanges = sorted(set(answer.exchanges))
@@ -93,6 +95,13 @@ def _unique(exchanges: list[Exchange]) -> list[Exchange]:
     return list({exchange.host: exchange for exchange in reversed(exchanges)}.values())[::-1]
 
 
+def _gone(domain: str) -> MailHosts:
+    """RFC 8020: nothing stands at a name that does not exist, nor below it."""
+    words = "the domain does not exist in the DNS"
+    advice = "look at the spelling, and whether it is registered"
+    return MailHosts(exists=False, findings=(error("domain.no-such-name", domain, words, "RFC 8020", advice),))
+
+
 def _without_mx(domain: str, answer: Answer) -> Plan[MailHosts]:
     answers = yield from ask_all([Question(domain, "A"), Question(domain, "AAAA"), Question(domain, "TXT")])
     addresses = tuple(address for each in answers[:2] for address in each.addresses)
@@ -106,11 +115,7 @@ def _without_mx(domain: str, answer: Answer) -> Plan[MailHosts]:
         return MailHosts(exists=None, findings=(unknown(Area.MX, domain, failed.outcome, "its address"),))
     exists = any(each.found or each.name_exists is not False for each in (answer, *answers))
     if not exists:
-        words = "the domain does not exist in the DNS"
-        gone = error(
-            "domain.no-such-name", domain, words, "RFC 8020", "look at the spelling, and whether it is registered"
-        )
-        return MailHosts(exists=False, findings=(gone,))
+        return _gone(domain)
     words = "it has neither an MX record nor an address: nobody can answer its mail, and receivers may refuse it"
     advice = 'publish an MX record, or the null MX "0 ." to say so plainly'
     return MailHosts(findings=(warning("mx.none", domain, words, "RFC 5321 section 5.1", advice),))

@@ -20,7 +20,7 @@ _SPF: dict[str, tuple[str, str]] = {
     "several-records": ("RFC 7208 section 3.2", "leave one: join the terms of all in it"),
     "too-many-lookups": (
         "RFC 7208 section 4.6.4",
-        "replace includes that are not needed any more by nothing, or by networks",
+        "take out includes that nobody needs any more, or write their networks: mailauth spf flatten",
     ),
     "too-many-void-lookups": ("RFC 7208 section 4.6.4", "take out the terms that find nothing"),
     "too-many-mx-hosts": ("RFC 7208 section 4.6.4", "name the hosts by a: or by networks"),

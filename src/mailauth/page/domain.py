@@ -50,8 +50,29 @@ def render_domain(report: DomainReport, *, asked: Sequence[Asked] = (), now: flo
     seconds since the epoch. The page needs nothing else and runs nothing, whatever the DNS says.
     """
     tone = _TONES[report.worst]
+    there = report.mail_hosts.exists is not False
     sections = [
         _findings(report),
+        *(_sections(report) if there else []),
+        questions_section(asked, masking(report.listings)),
+    ]
+    when = f" at {moment(now)}" if now is not None else ""
+    body = join(
+        element("header", _verdict(report, tone), class_=f"verdict {tone}"),
+        _summary(report) if there else None,
+        element("main", *sections),
+        element(
+            "footer",
+            paragraph(f"Checked{when} with mailauth {__version__}."),
+            paragraph("This page loads nothing, sends nothing and runs no scripts."),
+        ),
+    )
+    return document(f"{report.domain}: {_counted(report.findings)}", body)
+
+
+def _sections(report: DomainReport) -> list[Child]:
+    """What there is, area by area; of a domain that does not exist there is nothing."""
+    return [
         _mx(report),
         _reverse(report),
         lists_section(report.listings, "name one with --list, or all with --all-lists"),
@@ -61,20 +82,7 @@ def render_domain(report: DomainReport, *, asked: Sequence[Asked] = (), now: flo
         _dmarc(report),
         *[_text(report, area, found) for area, found in _texts(report)],
         _message(report),
-        questions_section(asked, masking(report.listings)),
     ]
-    when = f" at {moment(now)}" if now is not None else ""
-    body = join(
-        element("header", _verdict(report, tone), class_=f"verdict {tone}"),
-        _summary(report),
-        element("main", *sections),
-        element(
-            "footer",
-            paragraph(f"Checked{when} with mailauth {__version__}."),
-            paragraph("This page loads nothing, sends nothing and runs no scripts."),
-        ),
-    )
-    return document(f"{report.domain}: {_counted(report.findings)}", body)
 
 
 def _texts(report: DomainReport) -> list[tuple[Area, TextRecord]]:
@@ -197,7 +205,10 @@ def _spf(report: DomainReport) -> Html:
     found = report.spf
     rows: list[tuple[str, Child]] = [
         ("Record", code(found.record) if found.record is not None else "there is none"),
-        ("May send", f"{found.ip4_addresses:,} IPv4 addresses, {found.ip6_networks:,} IPv6 networks of /64"),
+        (
+            "May send",
+            f"{count(found.ip4_addresses, 'IPv4 address', 'es')}, {count(found.ip6_networks, 'IPv6 network')} of /64",
+        ),
         ("Void lookups", f"{found.void_lookups_ip4} for IPv4 clients, {found.void_lookups_ip6} for IPv6 clients, of 2"),
     ]
     tree = None if found.record is None else domain_tree(found.tree)

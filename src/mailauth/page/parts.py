@@ -94,9 +94,9 @@ def sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}" if len(first) > 1 and first.isalpha() and first.islower() else words
 
 
-def count(number: int, noun: str) -> str:
-    """A number and its noun: "1 list", "2 lists"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def count(number: int, noun: str, plural: str = "s") -> str:
+    """A number and its noun: "1 list", "2 lists"; `plural` is what makes it several."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{plural}"
 
 
 def moment(seconds: float | None) -> str:
