@@ -13,6 +13,7 @@ from collections.abc import Callable
 from email.header import Header as EncodedWords
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from mailauth.dkim import AlterationCode as Code
 from tests.dkim.makers import signed
@@ -431,6 +432,35 @@ def _picture_in_one_line(body: bytes) -> bytes:
 @change(Code.TEXT_ADDED_IN_PART, "nested")
 def _banner_in_nested_html(body: bytes) -> bytes:
     return re.sub(rb"(<body[^>]*>\r\n)", rb"\1<table><tr><td>from outside</td></tr></table>\r\n", body)
+
+
+_LINKS = (
+    b"<p><a href=\"https://www.example.com/a?x=1&amp;y=2\">here</a> or <a href='http://example.org/'>there</a></p>\r\n"
+)
+MESSAGES["linked"] = ALTERNATIVE.replace(b"Ann Example\r\n", b"https://www.example.com/a?x=1&y=2\r\n", 1).replace(
+    b"<p>Ann</p>\r\n", _LINKS
+)
+
+
+@change(Code.LINKS_REWRITTEN, "linked")
+def _links_as_a_parameter(body: bytes) -> bytes:
+    def through(match: re.Match[bytes]) -> bytes:
+        target = quote(match[0].replace(b"&amp;", b"&"), safe="")
+        return f"https://eu1.gateway.example.net/?url={target}&data=05%7C01%7C&reserved=0".encode()
+
+    return re.sub(rb"https?://[^\s\"'<>]+", through, body)
+
+
+@change(Code.LINKS_REWRITTEN, "linked")
+def _links_in_the_path(body: bytes) -> bytes:
+    return re.sub(rb"(?<==')https?://[^\s\"'<>]+", rb"https://gateway.example.net/v3/__\g<0>__;!!abc!def$", body)
+
+
+@change(Code.LINKS_REWRITTEN, "linked")
+def _links_with_dashes(body: bytes) -> bytes:
+    dashed = b"https-3A__www.example.com_a-3Fx-3D1-26y-3D2"
+    link = b"https://gateway.example.net/v2/url?u=" + dashed + b"&d=DwMFAg&c=x"
+    return body.replace(b"https://www.example.com/a?x=1&y=2", link)
 
 
 # --- the header ----------------------------------------------------------------------------------------------------

@@ -107,6 +107,7 @@ _BY_CODE: dict[Code, str] = {
     Code.QUOTED_PRINTABLE_REDONE: "sign behind whatever encodes the message anew",
     Code.BASE64_REDONE: "sign behind whatever encodes the message anew",
     Code.CHARSET_CHANGED: "encode as quoted-printable or base64 before signing, so that nobody touches the text",
+    Code.LINKS_REWRITTEN: "check DKIM before links are rewritten; what comes behind takes the result from the header",
     Code.PREAMBLE_REMOVED: "send multiparts without text before the first boundary: gateways drop it",
     Code.BLANK_LINES_REMOVED: "let what takes the empty lines out run before the signer",
     Code.BYTE_ORDER_MARK_ADDED: "let what adds the byte-order mark run before the signer",

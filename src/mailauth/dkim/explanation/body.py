@@ -16,13 +16,14 @@ from typing import NamedTuple
 
 from mailauth.dkim.explanation.bounds import Account, Exhausted
 from mailauth.dkim.explanation.canonical import canonical_body
+from mailauth.dkim.explanation.links import rewritten_links
 from mailauth.dkim.explanation.mime import Part, Structure, structure
 from mailauth.dkim.explanation.parts import MIME, Edit, edits
 from mailauth.dkim.explanation.result import Alteration, excerpt
 from mailauth.dkim.explanation.result import AlterationCode as Code
-from mailauth.dkim.explanation.undo import WHOLE, Undone
+from mailauth.dkim.explanation.undo import WHOLE, Undone, named
 
-_OPERATIONS = (*WHOLE, *MIME)
+_OPERATIONS = (*WHOLE, ("links led through a gateway", rewritten_links), *MIME)
 _MAX_BASES = 16  # guesses of each kind that a second one is tried with
 _HASHED = 16  # octets that are hashed in the time in which one is canonicalised
 _MAX_TEXTS = 8  # parts that hold text
@@ -169,13 +170,11 @@ class BodySearch:
     def _name_of_cut(self, body: bytes, at: int) -> Undone:
         added = body[at:]
         shape = self._structure(body)
-        if not added.strip():
-            count = added.count(b"\n")
-            return Undone(body[:at], Code.BLANK_LINES_ADDED, "blank lines were added at the end", at, number=count)
         if shape.closed is not None and at >= shape.closed:
-            words = "text was added behind the last boundary"
-            return Undone(body[:at], Code.TEXT_AFTER_LAST_BOUNDARY, words, at, added)
-        return Undone(body[:at], Code.TEXT_ADDED_AT_END, "text was added at the end", at, added)
+            code, words = Code.TEXT_AFTER_LAST_BOUNDARY, "text was added behind the last boundary"
+        else:
+            code, words = Code.TEXT_ADDED_AT_END, "text was added at the end"
+        return Undone(body[:at], *named(added, code, words), at, added)
 
     def _other_signers(self) -> Found | None:
         """Signers that hash the LF of their files, where RFC 6376 section 3.4 wants CRLF."""
@@ -233,8 +232,7 @@ class BodySearch:
                 code = Code.TEXT_ADDED_IN_PART
                 if not part.path and "within" not in detail:
                     code = Code.TEXT_ADDED_AT_END if offset else Code.TEXT_ADDED_AT_START
-                if not added.strip():
-                    code, detail = Code.BLANK_LINES_ADDED, detail.replace("text was", "empty lines were")
+                code, detail = named(added, code, detail)
                 undone.append(Undone(whole, code, detail, at, added, part=part.title if part.path else ""))
         return Found(whole, (*reversed(undone), *base))
 

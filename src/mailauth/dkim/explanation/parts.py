@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 from mailauth.dkim.explanation.mime import Part, Structure, base64_lines, decoded, quoted_printable
 from mailauth.dkim.explanation.result import AlterationCode as Code
-from mailauth.dkim.explanation.undo import Undo, Undone
+from mailauth.dkim.explanation.undo import Undo, Undone, named
 from mailauth.mail.lines import to_crlf
 
 MAX_PARTS_TRIED = 20
@@ -76,7 +76,7 @@ def banners(body: bytes, found: Structure) -> Iterator[Undone]:
     """Text before everything else."""
     for at in _line_starts(body)[:MAX_BANNER_LINES] if not found.multipart else ():
         words = "text was added at the beginning of the body"
-        yield Undone(body[at:], Code.TEXT_ADDED_AT_START, words, 0, body[:at])
+        yield Undone(body[at:], *named(body[:at], Code.TEXT_ADDED_AT_START, words), 0, body[:at])
 
 
 # --- encodings -----------------------------------------------------------------------------------------------------
@@ -96,11 +96,13 @@ _IDENTITY = ("8bit", "7bit", "binary", "")
 def recoded(body: bytes, found: Structure) -> Iterator[Undone]:
     """Parts whose Content-Transfer-Encoding was changed, or done anew: each alone, then all texts at once."""
     parts = [part for part in found.leaves if part.end > part.body][:MAX_PARTS_TRIED]
-    for part in parts:
-        for guess in _encodings(part, body[part.body : part.end]):
-            for replacement in _with_header(part, guess, body):
-                whole = body[: part.header] + replacement + body[part.end :]
-                yield Undone(whole, guess.code, guess.detail, part.body, part=part.title)
+    for again in (True, False):
+        for part in parts:
+            for guess in _encodings(part, body[part.body : part.end]):
+                if (guess.code is not Code.ENCODING_CHANGED) is again:
+                    for replacement in _with_header(part, guess, body):
+                        whole = body[: part.header] + replacement + body[part.end :]
+                        yield Undone(whole, guess.code, guess.detail, part.body, part=part.title)
     texts = [part for part in parts if part.content_type.startswith("text/")]
     if len(texts) > 1:
         yield from _all_recoded(body, texts)
@@ -258,8 +260,10 @@ def _without(part: Part, octets: bytes, *, whole: bool) -> Iterator[tuple[bytes,
         yield from _without_html(octets)
     for first in starts[:20]:
         for last in ends[:40]:
-            if first < last - 2 and octets.endswith(b"\r\n", 0, last):
-                yield octets[first : last - 2], ((0, first), (last - 2, len(octets)))
+            if first < last:
+                yield octets[first:last], ((0, first), (last, len(octets)))
+                if octets.endswith(b"\r\n", first, last):
+                    yield octets[first : last - 2], ((0, first), (last - 2, len(octets)))
 
 
 def _without_html(octets: bytes) -> Iterator[tuple[bytes, _Spans]]:

@@ -37,6 +37,7 @@ class AlterationCode(StrEnum):
     LENGTH_CHANGED = "length-changed"  # l= does not say what was hashed
     PART_ADDED = "part-added"
     WRAPPED_IN_MULTIPART = "wrapped-in-multipart"
+    LINKS_REWRITTEN = "links-rewritten"
     PREAMBLE_REMOVED = "preamble-removed"
     BLANK_LINES_ADDED = "blank-lines-added"
     BLANK_LINES_REMOVED = "blank-lines-removed"

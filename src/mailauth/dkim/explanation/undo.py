@@ -35,6 +35,15 @@ class Undone(NamedTuple):
     part: str = ""
 
 
+def named(added: bytes, code: Code, detail: str) -> tuple[Code, str]:
+    """What was added by its name: empty lines and byte-order marks are no text."""
+    if added.strip():
+        if added.strip() != BYTE_ORDER_MARK:
+            return code, detail
+        return Code.BYTE_ORDER_MARK_ADDED, detail.replace("text was", "a byte-order mark was")
+    return Code.BLANK_LINES_ADDED, detail.replace("text was", "empty lines were")
+
+
 Undo: TypeAlias = Callable[[bytes, Structure], Iterator[Undone]]
 
 _DOUBLE_CR = re.compile(rb"(?<!\r)\r++\n")
