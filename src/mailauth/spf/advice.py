@@ -38,6 +38,8 @@ MAX_RECORD_OCTETS = 450
 """Name and text together, so that the answer fits a UDP packet of 512 octets. RFC 7208 section 3.4."""
 EDNS_OCTETS = 1232
 """The UDP packets of today's resolvers; a longer answer is asked again by TCP."""
+MAX_MENDED = 100
+"""Errors of a record for which mends are looked for; the mends of the first ones show what is wrong."""
 MAPPED_BITS = IP6_BITS - IP4_BITS
 """The prefix ::ffff:0:0/96 of IPv4-mapped addresses. RFC 4291 section 2.5.5.2."""
 
@@ -138,8 +140,14 @@ def _no_version(text: str, domain: str) -> Finding:
 def _errors(words: Sequence[Word]) -> Iterator[Finding]:
     """What is no term. RFC 7208 section 4.6: a permerror, wherever it stands."""
     taken = -1
+    found = 0
     for index, word in enumerate(words):
         if index <= taken or not isinstance(word.found, Problem):
+            continue
+        found += 1
+        if found > MAX_MENDED:
+            problem = word.found
+            yield Finding(Severity.ERROR, problem.code, problem.words, "", problem.start, problem.length, "", word.text)
             continue
         for first in range(max(index - 1, taken + 1), index + 1):
             torn = _torn(words[first : first + 3])
@@ -198,6 +206,8 @@ def _character(word: str) -> str:
 def _may_be_an_end(problem: Problem) -> bool:
     """Whether a term in error is what the record should end with."""
     word = problem.term.lower()
+    if "all" not in word and "redir" not in word and not word.startswith(("-", "~", "?")):
+        return not word.isascii() and "ll" in word
     mend = mend_word(problem.term)
     meant = "" if mend is None else mend[1]
     return word.lstrip("+-?~").startswith(("all", "redirect")) or meant.endswith("all") or "redirect=" in meant
@@ -210,9 +220,11 @@ _REPORTING = frozenset({"ra", "rp", "rr"})  # RFC 6652 section 3
 
 def _modifiers(words: Sequence[Word]) -> Iterator[Finding]:
     """RFC 7208 section 6: unknown modifiers are ignored, so that a "=" in place of a ":" makes no error."""
+    found = 0
     for word in words:
         if isinstance(word.found, UnknownModifier) and word.found.name.lower() not in _REPORTING:
-            mend = mend_word(word.text)
+            found += 1
+            mend = mend_word(word.text) if found <= MAX_MENDED else None
             words_ = f"receivers ignore {shown(word.text)}: no modifier has this name"
             proposal = ""
             if mend is not None:

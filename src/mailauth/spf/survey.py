@@ -6,7 +6,7 @@ that it never stops, and takes networks as sets of clients.
 """
 
 # SECURITY: a domain may be anybody's. A survey asks at most `MAX_QUESTIONS` questions, follows at most `MAX_TERMS`
-# terms, takes at most `MAX_NETWORKS` networks, and visits no domain twice on one path.
+# terms, reads at most `MAX_WORDS` words of records, and visits no domain twice on one path.
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ T = TypeVar("T")
 MAX_QUESTIONS = 300
 MAX_TERMS = 100
 """Terms that ask, over the whole tree; a record that has more is long past what receivers do."""
-MAX_NETWORKS = 10_000
+MAX_WORDS = 40_000
+"""Words of all records together; the longest TXT record has room for some 32,000."""
 
 _KNOWN_LETTERS = frozenset("do")
 """Macros that stand for the same whoever the client is: the domain at hand, and that of the sender."""
@@ -192,7 +193,8 @@ class Survey(Evaluation):
     """One survey, and what it has counted."""
 
     __slots__ = (
-        "answers", "families", "known_letters", "networks_left", "total", "tree", "truncated", "voids", "voids_at_most",
+        "answers", "families", "known_letters", "total", "tree", "truncated", "voids", "voids_at_most",
+        "words_left",
     )  # fmt: skip
 
     tree: TreeRecord
@@ -202,7 +204,7 @@ class Survey(Evaluation):
         self.families: tuple[int, ...] = (4, 6) if client is None else (4 if client.is_ip4 else 6,)
         self.known_letters = (_KNOWN_LETTERS if domain else frozenset()) if client is None else frozenset("slodiphv")
         self.answers: dict[Question, Answer] = {}
-        self.networks_left = MAX_NETWORKS
+        self.words_left = MAX_WORDS
         self.total = dict.fromkeys(FAMILIES, 0)
         """Lookups of a client that comes to every term that clients of its family may come to."""
         self.voids = dict.fromkeys(FAMILIES, 0)
@@ -273,7 +275,12 @@ class Survey(Evaluation):
         if len(texts) != 1:
             code, result = ("several-records", Result.PERMERROR) if texts else ("no-record", Result.NONE)
             return TreeRecord(domain, None, None, code, answer, path, result=result)
-        return (yield from self.walk(_Branch(domain, path, reach, explains), decoded(texts[0]), answer))
+        text = decoded(texts[0])
+        self.words_left -= text.count(" ")
+        if self.words_left < 0:
+            self.truncated = True
+            return TreeRecord(domain, None, None, "not-asked", answer, path)
+        return (yield from self.walk(_Branch(domain, path, reach, explains), text, answer))
 
     def walk(self, branch: _Branch, text: str, answer: Answer | None) -> Plan[TreeRecord]:
         """The terms of a record. Those in error make it invalid; the others are looked at, for when that is mended."""
@@ -329,10 +336,6 @@ class Survey(Evaluation):
 
     def take_networks(self, branch: _Branch, run: Sequence[tuple[int, str, Ip4 | Ip6]]) -> None:
         """A run of networks: what they match together; one by one they are only noted."""
-        self.networks_left -= len(run)
-        if self.networks_left < 0:
-            self.truncated = True
-            run = ()
         if not run:
             return
         ranges = [network_range(term) for _, _, term in run]

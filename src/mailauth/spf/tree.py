@@ -201,7 +201,7 @@ FAILURE_WORDS = {
     "no-record": "there is no SPF record",
     "several-records": "there are several SPF records",
     "dns-error": "the DNS did not answer",
-    "not-asked": "not asked: the tree is too large",
+    "not-asked": "not looked at: the tree is too large",
     "loop": "leads back to where it comes from",
     "bad-domain": "this is no domain name",
     "too-many-mx-hosts": "too many MX hosts",
