@@ -34,8 +34,20 @@ from mailauth.restrictions import (
     reject_rhsbl,
     warn_if_reject,
 )
+from mailauth.spf import (
+    Finding,
+    Flattened,
+    LintReport,
+    Record,
+    SpfResult,
+    TreeRecord,
+    build_record,
+    check_host,
+    flatten,
+    lint,
+    whole_tree,
+)
 from mailauth.spf import Result as SpfResultWord
-from mailauth.spf import SpfResult, check_host
 from mailauth.srs import Srs
 from mailauth.stores import open_store
 from mailauth.transaction.report import Report
@@ -59,6 +71,16 @@ def functions(zone: ZoneResolver, message: bytes, file: BinaryIO) -> None:
     assert_type(Srs("forwarder.example", ["a long secret"]).forward("ann@example.org", now=0.0).address, str | None)
     greylist = sync.Greylist(open_store("memory:"))
     assert_type(greylist.check("192.0.2.1", "", "bob@example.net"), GreylistDecision)
+
+
+def advice_on_spf(zone: ZoneResolver) -> None:
+    report = run(lint("example.org"), zone)
+    assert_type(report, LintReport)
+    assert_type(report.findings, tuple[Finding, ...])
+    assert_type(report.tree, TreeRecord)
+    assert_type(run(flatten("example.org"), zone), Flattened)
+    assert_type(run(whole_tree("192.0.2.1", mail_from="ann@example.org"), zone), tuple[SpfResult, TreeRecord | None])
+    assert_type(build_record(ip="192.0.2.1", include=["b.example"], all="softfail"), Record)
 
 
 async def awaited(zone: ZoneResolver, message: bytes, file: BinaryIO) -> None:
