@@ -129,6 +129,15 @@ def test_check_and_explain_show_what_stands_in_place_of_a_record(
         assert [words for words in shown if words not in out] == []
 
 
+def test_many_findings_alike_are_counted(capsys: pytest.CaptureFixture[str], zone: str) -> None:
+    text = "v=spf1 " + " ".join(f"ip4:198.51.{i}" for i in range(9)) + " ptr -all"
+    _, out, _ = spf(capsys, "lint", text, "--zone", zone)
+    assert out.count("an IPv4 address has four parts") == 5
+    assert "    ... and 4 more like this in the same record\nwarning: ptr is slow" in out
+    document = json.loads(spf(capsys, "lint", text, "--zone", zone, "--json")[1])
+    assert len(document["findings"]) == 10
+
+
 def test_build_takes_a_name_in_any_script(capsys: pytest.CaptureFixture[str]) -> None:
     assert spf(capsys, "build", "--ip", "192.0.2.1", "--domain", "bücher.example") == (
         0, 'xn--bcher-kva.example. IN TXT "v=spf1 ip4:192.0.2.1 -all"\n', ""

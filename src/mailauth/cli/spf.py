@@ -9,6 +9,7 @@ import argparse
 import re
 import textwrap
 import time
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mailauth.cli.common import (
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 EXIT_NOT_PASS = 1
 """check and explain: any result but pass; lint: errors were found; flatten: there is no valid record."""
+
+SHOWN_ALIKE = 5
+"""Findings of one kind that are printed one after another; JSON has them all."""
 
 WIDTH = 100
 """Columns of a printed line; only what is to be copied may be longer."""
@@ -344,8 +348,12 @@ def _print_report(report: LintReport) -> None:
     if report.record is not None:
         _print_tree(report.tree, 10)
         print()
-    for finding in report.findings:
-        _print_finding(finding, report)
+    for _, group in groupby(report.findings, key=lambda finding: (finding.domain, finding.code)):
+        alike = list(group)
+        for finding in alike[:SHOWN_ALIKE]:
+            _print_finding(finding, report)
+        if len(alike) > SHOWN_ALIKE:
+            print(f"    ... and {_many(len(alike) - SHOWN_ALIKE, 'more', '')} like this in the same record")
     if report.findings:
         print()
     if report.record is not None:
