@@ -79,14 +79,16 @@ class Program:
         self, prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None, **options: object
     ) -> None:
         """Start it, and wait until it serves."""
-        with (self.folder / "log").open("ab") as log:
+        log_file = self.folder / "log"
+        before = self.log.count("serving ") if log_file.exists() else 0
+        with log_file.open("ab") as log:
             self.process = subprocess.Popen(  # type: ignore[call-overload]
                 [*prefix, *self.words()],
                 stderr=log,
                 env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src"), **(environment or {})},
                 **options,
             )
-        self.wait_for_log("serving ")
+        self.wait_for_log("serving ", before + 1)
 
     @property
     def log(self) -> str:
