@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -80,6 +81,50 @@ def test_what_an_exception_quotes_is_no_line_of_its_own() -> None:
     assert all(
         line.startswith("<3>") for line in logged("plain", "x", failing=True, journal=True, error=forged).splitlines()
     )
+
+
+def test_mail_does_not_wait_for_a_reader_that_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are lost while nobody reads; afterwards it is told how many."""
+    monkeypatch.setattr("mailauth.service.logs.PATIENCE_SECONDS", 0.05)
+    incoming, outgoing = os.pipe()
+    with os.fdopen(incoming, "rb", buffering=0) as reader, os.fdopen(outgoing, "w", buffering=1) as stream:
+        log_to(stream, "plain", environment={})
+        log = logging.getLogger("mailauth.test")
+        for number in range(2000):
+            log.info("%d %s", number, 200 * "x")
+        os.set_blocking(incoming, False)
+        kept = b""
+        while octets := reader.read(65536):
+            kept += octets
+        log.info("afterwards")
+        *_, lost, last = (kept + (reader.read(65536) or b"")).decode().splitlines()
+        assert last.endswith(" info afterwards")
+        assert lost.endswith(f" warning lines of the log that were lost, or are late: {2000 - kept.count(b'x' * 200)}")
+        assert 200 < kept.count(b"\n") < 2000
+
+
+def test_a_disk_that_is_full_for_a_while() -> None:
+    class Disk(io.StringIO):
+        full = False
+
+        def write(self, text: str) -> int:
+            if self.full:
+                raise OSError(28, "No space left on device")
+            return super().write(text)
+
+    disk = Disk()
+    log_to(disk, "plain", environment={})
+    log = logging.getLogger("mailauth.test")
+    log.info("before")
+    disk.full = True
+    for _ in range(3):
+        log.info("lost")
+    disk.full = False
+    log.info("after")
+    before, lost, after = disk.getvalue().splitlines()
+    assert before.endswith("before")
+    assert lost.endswith("lines of the log that were lost, or are late: 3")
+    assert after.endswith("after")
 
 
 def test_libraries_are_heard_from_warning_on() -> None:

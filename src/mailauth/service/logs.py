@@ -9,6 +9,7 @@ import json
 import logging
 import logging.handlers
 import os
+import select
 import stat
 import sys
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from mailauth.config.schema import LogFormat
 from mailauth.mail.text import printable
 
 SYSLOG = "/dev/log"
+PATIENCE_SECONDS = 1.0
+"""How long a reader of the log may read nothing before lines are lost: mail waits meanwhile."""
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # sd-daemon(3): what the journal takes as a line's priority.
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
@@ -72,11 +75,47 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class _LossyHandler(logging.StreamHandler[TextIO]):
+    """Writes to a stream, and goes on where that takes no more: mail does not wait for its log.
+
+    A reader that is slow has PATIENCE_SECONDS, once, until it reads again. What was lost is counted, and told.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lost = 0
+        self._stuck = False
+        try:
+            mode = os.fstat(stream.fileno()).st_mode
+        except (OSError, ValueError):  # no file of the system
+            mode = 0
+        self._has_reader = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, or count it as lost."""
+        if self._has_reader:
+            wait = 0 if self._stuck else PATIENCE_SECONDS
+            self._stuck = not select.select((), (self.stream,), (), wait)[1]
+        if self._stuck:
+            self._lost += 1
+            return
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            words = "lines of the log that were lost, or are late: %d"
+            super().emit(logging.LogRecord("mailauth.service", logging.WARNING, "", 0, words, (lost,), None))
+            self._lost = lost if self._lost else 0  # nor could this one
+        super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A full disk, or a reader that has gone."""
+        self._lost += 1
+
+
 def log_to(
     stream: TextIO, kind: LogFormat, level: int = logging.INFO, environment: Mapping[str, str] = os.environ
 ) -> None:
     """Send the log of the process to `stream`: ours from `level` on, that of libraries from WARNING on."""
-    handler = logging.StreamHandler(stream)
+    handler = _LossyHandler(stream)
     journal = bool(environment.get("JOURNAL_STREAM"))
     handler.setFormatter(JsonFormatter() if kind == "json" else PlainFormatter(journal=journal))
     _use(handler, level)
@@ -108,4 +147,4 @@ def log_beside_a_connection() -> None:
 def _use(handler: logging.Handler, level: int = logging.INFO) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("mailauth").setLevel(level)
-    logging.raiseExceptions = sys.stderr.isatty()  # a full disk under the log is no reason for a traceback a line
+    logging.raiseExceptions = sys.stderr.isatty()  # syslog that is away is no reason for a traceback a line
