@@ -220,6 +220,7 @@ TRUSTED = ["one.example", "two.example", "three.example"]
         (sealed(results="mx; dmarc=pass"), TRUSTED, False),
         (sealed(results="mx; dmarc=pass header.from=example.org header.from=x.example"), TRUSTED, False),
         (sealed(results="mx; dmarc=pass header.from=example.org; dmarc=fail"), TRUSTED, False),
+        (sealed(results="mx; spf=fail smtp.helo=x; dmarc=pass header.from=example.org; dmarc=none"), TRUSTED, False),
         (sealed(results="mx; dmarc=none; dkim=pass header.d=Example.org"), TRUSTED, True),
         (sealed(results="mx; dmarc=permerror; dkim=pass header.d=example.org"), TRUSTED, False),
         (sealed(results="mx; dkim=fail header.d=example.org"), TRUSTED, False),
