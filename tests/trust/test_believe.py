@@ -128,9 +128,11 @@ def test_only_the_topmost_server_that_wrote_fields_counts() -> None:
     ("value", "by", "helo", "addresses"),
     [
         ("from a (b [192.0.2.1]) by c (Postfix) with ESMTP id 1; now", "c", "a", ["192.0.2.1"]),
-        ("FROM [IPv6:2001:db8::1] (helo=x) BY c with esmtp; now", "c", "[IPv6:2001:db8::1]", ["2001:db8::1"]),
+        ("FROM a ([IPv6:2001:db8::1] helo=x) BY c with esmtp; now", "c", "a", ["2001:db8::1"]),
+        ("from [127.0.0.1] (helo=x) by c with esmtp; now", "c", "[127.0.0.1]", []),
+        ("from 127.0.0.1 by c with SMTP; now", "c", "127.0.0.1", []),
         ("from unknown (HELO x) (192.0.2.1) by c with SMTP; now", "c", "unknown", ["192.0.2.1"]),
-        ("from 192.0.2.1 (EHLO x) by 10.1.1.1 with SMTPS; now", "10.1.1.1", "192.0.2.1", ["192.0.2.1"]),
+        ("from 192.0.2.1 (EHLO x) by 10.1.1.1 with SMTPS; now", "10.1.1.1", "192.0.2.1", []),
         ("from a (::ffff:192.0.2.1) by c; now", "c", "a", ["192.0.2.1"]),
         ("by c (Postfix, from userid 0) id 1; now", "c", None, []),
         ("(qmail 1 invoked by uid 0); now", None, None, []),

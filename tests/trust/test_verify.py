@@ -115,6 +115,7 @@ SPF = ("example.org", "v=spf1 ip4:192.0.2.1 -all")
         (HOP, TrustPolicy(), "no-signature"),  # SPF is not guessed from Received
         (HOP.replace(b"192.0.2.1", b"192.0.2.2"), TRUSTED, "dmarc-fail"),
         (HOP.replace(b"mx.example.net", b"mx.attacker.example"), TRUSTED, "no-signature"),
+        (HOP.replace(b"mail.example.org (unknown [192.0.2.1])", b"[192.0.2.1]"), TRUSTED, "no-signature"),  # HELO
         (HOP.replace(b"bounce@example.org", b""), TRUSTED, "no-signature"),
         (HOP.replace(b"example.org>", b"attacker.example>"), TRUSTED, "dmarc-fail"),
         (b"\r\n".join(reversed(HOP.split(b"\r\n")[:2])) + b"\r\n", TRUSTED, "no-signature"),  # not ours

@@ -32,7 +32,8 @@ _ADDRESS = re.compile(r"(?:\[(?:IPv6:)?|(?<![^\s(]))([0-9A-Fa-f.:]{3,45})(?:\]|(
 class Hop(NamedTuple):
     """One Received field: the host that wrote it (None where it does not say), and where it had the message from.
 
-    `helo` is what stands behind "from", None where nothing does; `addresses` are those in that clause; `protocol` is
+    `helo` is what stands behind "from", None where nothing does: what the client called itself, even where it is an
+    address. `addresses` are those that the server noted of it, in parentheses behind that; `protocol` is
     the word behind "with", in upper case.
     """
 
@@ -56,7 +57,7 @@ def read_received(value: bytes) -> Hop:
     helo, found, start = None, list[IPAddress](), 0
     if len(words) > 2 and words[0][0].lower() == "from":
         helo, comments = words[1]
-        found = [*_addresses(helo), *_addresses(comments)]
+        found = list(_addresses(comments))
         start = 2
     if len(words) < start + 2 or words[start][0].lower() != "by":
         return _UNKNOWN
