@@ -76,7 +76,7 @@ def _difference(half: Half, *, verbose: bool) -> Iterator[str]:
         text = one_line((line[:1] + text + BLANK * (len(line) - 1 - len(text))).replace("\t", TAB))
         yield text if verbose or len(text) <= _DIFF_COLUMNS else text[:_DIFF_COLUMNS] + "\N{HORIZONTAL ELLIPSIS}"
     if len(half.diff) > _DIFF_LINES and not verbose:
-        yield f"@ {len(half.diff) - _DIFF_LINES} more lines: --verbose"
+        yield f"@ and {len(half.diff) - _DIFF_LINES} more: --verbose"
 
 
 def _half(half: Half) -> list[str]:

@@ -80,8 +80,8 @@ def in_words(alteration: Alteration) -> str:
 
 _SHOWN = frozenset({Code.SUBJECT_PREFIX, Code.SUBJECT_SUFFIX})
 _LIST = "a mailing list that alters messages signs them itself, and rewrites From where the author's DMARC policy asks"
-_TAGGED = "check DKIM before the subject is tagged; a list that tags it signs the message itself"
-_ADDED = "check DKIM before text is added; a list that adds some signs the message itself"
+_TAGGED = "check DKIM before the subject is tagged; a list that tags it signs the message itself (RFC 6377 section 5.8)"
+_ADDED = "check DKIM before text is added; a list that adds some signs the message itself (RFC 6377 section 5.8)"
 _BY_CODE: dict[Code, str] = {
     Code.TEXT_ADDED_AT_END: _ADDED,
     Code.TEXT_ADDED_IN_PART: _ADDED,
@@ -89,7 +89,7 @@ _BY_CODE: dict[Code, str] = {
     Code.TEXT_AFTER_LAST_BOUNDARY: _ADDED,
     Code.PART_ADDED: _ADDED,
     Code.WRAPPED_IN_MULTIPART: _ADDED,
-    Code.TEXT_BEHIND_LENGTH: "sign without l=: anybody may append to a message that is signed with it (RFC 6376 8.2)",
+    Code.TEXT_BEHIND_LENGTH: "sign without l=: anybody may append behind it (RFC 6376 section 8.2)",
     Code.LENGTH_CHANGED: "sign without l=",
     Code.BLANK_LINES_ADDED: "let what adds the empty lines run before the signer",
     Code.BLANKS_AT_LINE_ENDS_ADDED: "sign with c=relaxed/relaxed, which passes over such blanks",
@@ -119,7 +119,7 @@ _BY_CODE: dict[Code, str] = {
     Code.FIELD_NAME_RECASED: "sign with c=relaxed/relaxed, which passes over the case of names",
     Code.FIELD_BLANKS: "sign with c=relaxed/relaxed, which passes over such blanks",
     Code.SIGNATURE_REFOLDED: "sign with c=relaxed/relaxed, and fold the field where blanks stand",
-    Code.FIELD_ADDED: "find what put it there: of two such fields, readers show one or the other (RFC 6376 8.15)",
+    Code.FIELD_ADDED: "find what put it there: of two such fields readers show either (RFC 6376 section 8.15)",
     Code.FIELDS_REORDERED: "do not sign fields that stand there more than once, such as Received",
     Code.FIELD_REMOVED: "do not sign fields that servers on the way take out (RFC 6376 section 5.4.1)",
     Code.DATE_REFORMATTED: "write Date as RFC 5322 has it before signing, so that nobody writes it anew",
@@ -132,7 +132,7 @@ _BY_REASON: dict[Reason, str] = {
     Reason.FROM_THE_FUTURE: "set the signer's clock",
     Reason.ALGORITHM_NOT_ALLOWED: "sign with rsa-sha256 or ed25519-sha256: rsa-sha1 must not be used (RFC 8301)",
     Reason.KEY_TOO_SMALL: "publish and use an RSA key of 2048 bits (RFC 8301 section 3.2)",
-    Reason.KEY_TOO_LARGE: "use an RSA key of 2048 to 4096 bits: not all verifiers take larger ones (RFC 8301 3.2)",
+    Reason.KEY_TOO_LARGE: "use an RSA key of 2048 to 4096 bits: not all verifiers take more (RFC 8301 section 3.2)",
     Reason.SEVERAL_FROM: "send one From field (RFC 5322 section 3.6), and sign it twice in h= against additions",
     Reason.NO_EMPTY_LINE: "put the empty line back between header and body",
     Reason.FROM_NOT_SIGNED: "put From into h= (RFC 6376 section 5.4)",

@@ -285,7 +285,6 @@ def _addresses_elsewhere(name: str, value: bytes, fields: Fields) -> Iterator[Gu
 
 _ZONES = (b"+0000", b"GMT", b"UT", b"UTC", b"Z", b"-0000", b"+0000 (UTC)", b"+0000 (GMT)")
 _COMMENT = re.compile(rb"(?<![ \t])[ \t]*+\([^()]*+\)\Z")
-_NUMERIC = re.compile(rb"([+-])(\d\d)(\d\d)\Z")
 _DAYS = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
 _MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 _NAMES_OF_ZONES = {-480: b"PST", -420: b"PDT", -360: b"CST", -300: b"EST", -240: b"EDT", 60: b"CET", 120: b"CEST"}

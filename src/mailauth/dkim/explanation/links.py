@@ -75,9 +75,7 @@ def rewritten_links(body: bytes, found: Structure) -> Iterator[Undone]:
                         at, links = part.body + max(raw.find(came), 0), (came, was)
                     number += count
             if number:
-                words = (
-                    "a link was led through a gateway" if number == 1 else f"{number} links were led through a gateway"
-                )
+                words = "a link was" if number == 1 else f"{number} links were"
                 whole = b"".join([*pieces, body[done:]])
                 yield Undone(whole, Code.LINKS_REWRITTEN, f"{words} led through a gateway", at, *links, number=number)
 
