@@ -68,7 +68,11 @@ class Store(Protocol):
 
 
 class AsyncStore(Protocol):
-    """The same operations as `Store`, awaited."""
+    """The same operations as `Store`, awaited.
+
+    A store may offer one more, ``async def perform(plan)``: make a plan by calling `plan` with a `Store` of its own,
+    and run it to its end. Where it is there, a check is carried out by it, and not operation by operation.
+    """
 
     async def get(self, keys: Sequence[str]) -> Sequence[Record | None]: ...
 
