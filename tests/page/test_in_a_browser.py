@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser import Browser, chromium
 from tests.page import samples
-from tests.page.test_domain_page import broken
+from tests.page.test_domain_page import broken, page_of
 
 pytestmark = pytest.mark.server
 
@@ -45,6 +45,24 @@ def test_a_hostile_message_runs_nothing(browser: Browser, attack: str, protected
     browser.run("document.querySelectorAll('summary').forEach(e => e.click())")
     assert browser.run("return window.hacked === undefined")
     assert browser.run("return document.body.innerText.includes('window.hacked')") or "hacked" not in attack
+
+
+@pytest.mark.parametrize("attack", samples.ATTACKS)
+def test_a_hostile_domain_runs_nothing(browser: Browser, attack: str) -> None:
+    """Every record of the domain is the attack, and the policy of the page is taken out."""
+    octets = attack.encode()
+    prefixes = {
+        "example.org": b"v=spf1 include:", "_dmarc.example.org": b"v=DMARC1; p=none; rua=mailto:",
+        "s._domainkey.example.org": b"v=DKIM1; n=", "_smtp._tls.example.org": b"v=TLSRPTv1; rua=",
+        "_mta-sts.example.org": b"v=STSv1; id=", "default._bimi.example.org": b"v=BIMI1; l=",
+    }  # fmt: skip
+    page, _ = page_of({(name, "TXT"): [prefix + octets] for name, prefix in prefixes.items()}, selectors=["s"])
+    browser.open(re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page))
+    browser.run("document.querySelectorAll('details').forEach(e => e.open = true)")
+    assert browser.run("return window.hacked === undefined")
+    assert browser.run(FOREIGN) == []
+    assert browser.run(HANDLERS) == []
+    assert browser.complaints() == []
 
 
 def test_the_policy_stops_what_would_run(browser: Browser) -> None:
