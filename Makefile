@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Every supported Python that the machine has takes part in the tests; pyenv keeps those that are not "global" off PATH.
 PYENV_BINS := $(shell command -v pyenv >/dev/null 2>&1 && ls -d "$$(pyenv root)"/versions/3.*/bin 2>/dev/null | tr '\n' ':')
 
-.PHONY: demo test quick-test coverage soak fuzz lint types bench docs package clean help
+.PHONY: demo test quick-test coverage soak fuzz lint types bench docs man package clean help
 
 help:
 	@echo "make demo        set up, then authenticate the example messages"
@@ -16,7 +16,7 @@ help:
 	@echo "make coverage    set up, then the tests with branch coverage, which fails below the gate in pyproject.toml"
 	@echo "make soak        set up, then the property tests with other input each time, for an hour (SOAK_SECONDS=...)"
 	@echo "make fuzz        set up, then coverage-guided fuzzing of every entry point, a million executions (FUZZ_RUNS=...)"
-	@echo "make lint | types | bench | docs | package | clean"
+	@echo "make lint | types | bench | docs | man | package | clean"
 
 # A stamp for each set of extras, so that the demo needs nothing but the run-time dependencies.
 $(VENV)/.base: pyproject.toml
@@ -84,6 +84,13 @@ docs: $(VENV)/.docs
 	@$(BIN)/python -m docs.tools.public_names site
 	@echo "site/index.html is the documentation; to read it as it changes: $(BIN)/mkdocs serve"
 
+# The manual page, from the parser of the command; a test says when it is out of date.
+man: $(VENV)/.docs
+	@COLUMNS=100 $(BIN)/argparse-manpage --module mailauth.cli --function whole_parser --prog mailauth \
+		--project-name mailauth --version $$($(BIN)/python -c 'import mailauth; print(mailauth.__version__)') \
+		--description 'mail authentication from the command line' --manual-title mailauth \
+		--author 'The mailauth maintainers' --output docs/man/mailauth.1
+
 # What would be published: built, checked, and installed into an empty environment, where the command runs.
 package: $(VENV)/.release
 	@rm -rf dist build/package
@@ -95,6 +102,7 @@ package: $(VENV)/.release
 	@PATH="$(abspath build/package/bin):$$PATH" sh examples/demo.sh > build/package/demo.log || { cat build/package/demo.log; exit 1; }
 	@tar -tzf dist/mailauth-*.tar.gz | grep -q '/tests/test_readme.py'
 	@unzip -l dist/mailauth-*.whl | grep -q 'mailauth/py.typed'
+	@test -e build/package/share/man/man1/mailauth.1
 
 clean:
 	rm -rf $(VENV) build dist site .tox .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -103,12 +103,17 @@ def _open_standard_files() -> None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
 
+def whole_parser() -> argparse.ArgumentParser:
+    """The parser with the options of every sub-command, for completion in the shell and for the manual page."""
+    return _parser(None, everything=True)
+
+
 def _complete() -> None:
     """Answer the shell that asks for completions: ``eval "$(register-python-argcomplete mailauth)"`` (extra `cli`)."""
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete
 
-        argcomplete.autocomplete(_parser(None, everything=True))
+        argcomplete.autocomplete(whole_parser())
 
 
 def _print_anything() -> None:
