@@ -14,7 +14,7 @@ from tests.page.test_html import Reader
 SAID = (
     ("Accepted", "asks to quarantine such mail", "The body is not the one that was signed", "pass, not aligned"),
     ("Rejected", "decided by check_spf, reason spf-fail", "-all in the record of shop.example matches"),
-    ("permerror", "too-many-lookups", "lookup 11 of 10"),
+    ("permerror", "too-many-lookups", "lookup 11 of 10", "11 of 10 lookups"),
     ("permerror", "the key is cut off", "the form took one string of 255", "spf passed for bank.example"),
     ("what passed is not aligned with agency.example: spf sendfast.example, dkim sendfast.example", "asks to reject"),
 )

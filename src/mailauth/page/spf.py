@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mailauth.page.html import Child, Html, element, join
 from mailauth.page.parts import MAX_ITEMS, Tone, code, count, facts, fold, left_out, mark, paragraph, section, tone_of
-from mailauth.spf import SpfResult
+from mailauth.spf import Reason, SpfResult
 from mailauth.spf.policy import MAX_LOOKUPS, MAX_VOID_LOOKUPS
 from mailauth.spf.terms import All, Asking, Ip4, Ip6
 from mailauth.spf.trace import MATCH, NO_MATCH, USED, TraceQuestion, TraceRecord, TraceTerm
@@ -29,9 +29,13 @@ def spf_section(id: str, title: str, found: SpfResult) -> Html:
     if found.trace is not None:
         tree = element("div", element("h3", "Step by step"), _Tree().record(found.trace, open_=True), class_="tree")
     lead = paragraph(found.detail, class_="lead")
-    return section(
-        id, title, mark(found.result.value), lead, facts(rows), budget(found.lookups, found.void_lookups), tree
-    )
+    return section(id, title, mark(found.result.value), lead, facts(rows), _used(found), tree)
+
+
+def _used(found: SpfResult) -> Html:
+    # An evaluation stops at the lookup that would be the eleventh, and counts ten.
+    beyond = found.reason is Reason.TOO_MANY_LOOKUPS
+    return budget(found.lookups + beyond, found.void_lookups)
 
 
 def budget(lookups: int, void: int | None = None) -> Html:
