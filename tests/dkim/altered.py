@@ -92,7 +92,7 @@ MESSAGES = {
 
 OVERSIGNED = (
     "from:from:to:to:cc:cc:subject:subject:date:message-id:references:mime-version:content-type:content-type"
-    ":content-transfer-encoding:reply-to:sender"
+    ":content-transfer-encoding:reply-to:sender:in-reply-to"
 )
 _FIELD = rb"(?im)^%b:(?:[^\r]*\r\n)(?:[ \t][^\r]*\r\n)*"
 
@@ -693,6 +693,16 @@ def _comment_in_mime_version(message: bytes) -> bytes:
 def _date_gone(message: bytes) -> bytes:
     message = message.replace(b"10:00:05 +0000", b"10:00:00 +0000", 1).replace(b"Mon, 2 Nov", b"Mon, 02 Nov", 1)
     return on_field(b"Date", lambda raw: b"", message)
+
+
+@change(Code.FIELD_REMOVED, "answer", header=True)
+def _in_reply_to_gone(message: bytes) -> bytes:
+    return on_field(b"In-Reply-To", lambda raw: b"", message)
+
+
+@change(Code.FIELD_REMOVED, "answer", header=True)
+def _cc_made_an_envelope(message: bytes) -> bytes:
+    return on_field(b"Cc", lambda raw: b"Delivered-To: dan@example.net\r\n", message)
 
 
 @change(Code.ENCODED_WORDS, "named", header=True)

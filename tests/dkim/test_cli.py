@@ -349,3 +349,17 @@ def test_explain_without_dns(dkim: Run, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(command, "resolver_of", lambda options: silent)
     assert dkim("explain", "signed.eml") == 75
     assert "did not answer" in dkim.out
+
+
+def test_explain_prints_the_record_as_it_should_be(dkim: Run, tmp_path: Path) -> None:
+    broken = rsa_record().replace("; ", " ").replace("p=", "k=ed25519 p=")
+    (tmp_path / "broken").write_text(zone_line("sel._domainkey.example.org", broken))
+    (tmp_path / "two.eml").write_bytes(signed(signed()))
+    assert dkim("explain", "--zone", "broken", "two.eml") == 1
+    assert dkim.out.count("which fits the signature") == 2
+    assert "k=rsa" in dkim.out
+    (tmp_path / "long.eml").write_bytes(signed() + b"x\r\n" * 100)
+    assert dkim("explain", "--zone", "zone", "long.eml") == 1
+    assert "more: --verbose" in dkim.out
+    assert dkim("explain", "--canonical", "two.eml") == 0
+    assert dkim.out.count("body, SHA-256") == 2

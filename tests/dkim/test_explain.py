@@ -24,6 +24,7 @@ from mailauth.dkim import (
     HalfState,
     KeyState,
     Reason,
+    canonical_forms,
     explain,
 )
 from mailauth.dkim.explanation.advice import _BY_CODE as ADVICE
@@ -366,6 +367,49 @@ def test_a_key_that_cannot_be_asked_for() -> None:
     assert "fits" not in explanation.header.detail
     intact = only(signed(), dns=silent)
     assert "fits the signature's body hash" in intact.summary
+
+
+def test_rsa_sha1_is_not_searched_and_has_advice() -> None:
+    explanation = only(signed(PLAIN, {"a": "rsa-sha1", "bh": "q83vEjRWeJCrze8SNFZ4kKvN7xI="}))
+    assert (explanation.header.state, explanation.body.state) == (HalfState.UNKNOWN, HalfState.UNKNOWN)
+    assert any("RFC 8301" in advice for advice in explanation.advice)
+
+
+def test_two_keys_at_one_name() -> None:
+    records = [rsa_record(extra="h=sha1; "), rsa_record(rsa_key(1024))]
+    explanation = only(signed(), [*records])
+    assert any("leave one record there" in advice for advice in explanation.advice)
+
+
+def test_a_record_that_holds_no_key_at_all() -> None:
+    broken = only(signed(), "v=DKIM1; p=" + "A" * 100)
+    assert (broken.key.state, broken.key.repaired) == (KeyState.UNUSABLE, "")
+    assert "publish the record anew" in broken.advice[0]
+
+
+# --- what is shown -------------------------------------------------------------------------------------------------
+
+
+def test_a_long_difference_is_cut_short() -> None:
+    body = b"".join(b"line %d\r\n" % number for number in range(900))
+    message = signed(MESSAGES["plain"].partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + body, {"c": "simple/simple"})
+    explanation = only(message.partition(b"line 0")[0] + body.replace(b"\r\n", b" \r\n"))
+    assert codes(explanation) == [AlterationCode.BLANKS_AT_LINE_ENDS_ADDED]
+    assert len(explanation.body.diff) == 61
+    assert explanation.body.diff[-1] == "@ 2 more lines"
+    assert explanation.body.alterations[0].count == 900
+
+
+def test_every_octet_that_is_hashed_can_be_seen() -> None:
+    odd = "a\u00b7b\\c\td \u21b5\x07".encode() + b"\xff\r\n"
+    (form,) = canonical_forms(signed(PLAIN + odd, {"c": "relaxed/simple"}))
+    shown = "a\\xc2\\xb7b\\\\c\u2192d\u00b7\\xe2\\x86\\xb5\\x07\\xff\u21b5\n"
+    assert form.body.endswith(shown)
+    assert form.body_digest == form.signed_digest
+    assert form.to_dict()["body_base64"]
+    (lf,) = canonical_forms(signed(PLAIN, {"c": "relaxed/simple"}).replace(b"\r\n", b"\n"))
+    assert lf.body_digest == lf.signed_digest
+    assert canonical_forms(signed(PLAIN, {"c": "strict"})) == []
 
 
 # --- any input -----------------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from typing import BinaryIO, assert_type
 
 from mailauth import aio, sync
 from mailauth.arc import ArcResult
+from mailauth.dkim import Explanation, HalfState, Signature, Verifier
 from mailauth.dkim import Result as DkimResult
-from mailauth.dkim import Signature, Verifier
 from mailauth.domain import DomainReport
 from mailauth.greylist import Decision as GreylistDecision
 from mailauth.iprev import IprevResult
@@ -62,6 +62,8 @@ def functions(zone: ZoneResolver, message: bytes, file: BinaryIO) -> None:
     assert_type(spf.explanation, str | None)
     assert_type(sync.verify_dkim(message, resolver=zone), list[Signature])
     assert_type(sync.verify_dkim(file)[0].result, DkimResult)
+    assert_type(sync.explain_dkim(message, resolver=zone), list[Explanation])
+    assert_type(sync.explain_dkim(file)[0].header.state, HalfState)
     assert_type(sync.query_rbl("192.0.2.1", ["bl.example", Rule.parse("x.example*2")]), list[Listing])
     assert_type(sync.check_domain("example.org", selectors=["s1"], clients=["192.0.2.1"]), DomainReport)
     assert_type(sync.check_iprev("192.0.2.1", time_limit=None), IprevResult)
@@ -86,6 +88,7 @@ def advice_on_spf(zone: ZoneResolver) -> None:
 async def awaited(zone: ZoneResolver, message: bytes, file: BinaryIO) -> None:
     assert_type(await aio.check_spf("192.0.2.1", mail_from="", resolver=zone), SpfResult)
     assert_type(await aio.verify_dkim(file, resolver=zone), list[Signature])
+    assert_type(await aio.explain_dkim(file, resolver=zone), list[Explanation])
     assert_type(await aio.query_rbl("example.org", ["dbl.example"]), list[Listing])
     assert_type(await aio.check_domain("example.org", lists=["zen.example"], guess=False), DomainReport)
     assert_type(await aio.check_iprev("192.0.2.1"), IprevResult)
