@@ -367,6 +367,37 @@ def dkim_dns(octets: bytes) -> None:
     jsonable(run(dkim.check_key("example.org", "test"), Anything(octets)))
 
 
+EXPLAIN_LIMITS = dkim.ExplainLimits(attempts=150, verifications=30, octets=2_000_000)
+
+
+@target(*MESSAGES, weight=2)
+def dkim_explain(octets: bytes) -> None:
+    """Any message: one explanation for each signature, within its bounds, with the verifier's own verdict."""
+    signatures = run(dkim.verify(octets, now=START), zone())
+    explanations = run(dkim.explain(octets, now=START, limits=EXPLAIN_LIMITS), zone())
+    assert [found.signature for found in explanations] == signatures
+    for found in explanations:
+        jsonable(found)
+        one_line(found.summary)
+        for half in (found.header, found.body):
+            assert half.attempts <= EXPLAIN_LIMITS.attempts + 1
+            for line in half.diff:
+                one_line(line.replace("\t", " "))
+    for form in dkim.canonical_forms(octets):
+        jsonable(form)
+        one_line(form.header.replace("\n", " ") + form.body.replace("\n", " "))
+
+
+@target(b"v=DKIM1; k=ed25519; p=AAAA\t\n0\nv=DKIM1; p=\n2", b"x\ty", b'"v=DKIM1\\; p=&quot;AAAA" "BBBB"', weight=2)
+def dkim_explain_key(octets: bytes) -> None:
+    """Whatever the DNS says of the key: an explanation, and a repaired record that can be read."""
+    for found in run(dkim.explain(message(), now=START, limits=EXPLAIN_LIMITS), Anything(octets)):
+        jsonable(found)
+        one_line(found.summary)
+        if found.key.repaired:
+            assert not isinstance(dkim.parse_record(found.key.repaired.encode()), dkim.BadRecord)
+
+
 @target(*MESSAGES, weight=2)
 def dkim_sign(octets: bytes) -> None:
     """What is signed verifies; what cannot be signed is a `SigningError`."""
