@@ -133,7 +133,7 @@ class TestResult:
             document = json.loads(json.dumps(record(f"v=spf1 {text}").to_dict()))
             assert list(document) == [
                 "result", "reason", "detail", "identity", "domain", "sender", "helo", "ip", "mechanism", "record",
-                "record_domain", "explanation", "lookups", "void_lookups", "trace",
+                "record_domain", "explanation", "lookups", "void_lookups", "discarded", "trace",
             ]  # fmt: skip
 
     def test_it_is_immutable_and_comparable(self) -> None:

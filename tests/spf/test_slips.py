@@ -122,6 +122,35 @@ def test_check_mentions_what_is_nearly_a_record(octets: str, words: str) -> None
     assert "nearly" not in check(world('example.org. TXT "spfail"')).detail
 
 
+def test_what_is_discarded_is_a_field_of_its_own() -> None:
+    """For programs: the text, why it is no record, and the mend; at the domain, or at what it includes."""
+    spf = check(world('example.org. TXT "v=spf1;mx -all"\nexample.org. TXT "v=sfp1 a -all"'))
+    assert spf.to_dict()["discarded"] == [
+        {
+            "domain": "example.org",
+            "text": "v=spf1;mx -all",
+            "why": '";" stands behind the version, where only a blank may',
+            "proposal": "v=spf1 mx -all",
+        },
+        {
+            "domain": "example.org",
+            "text": "v=sfp1 a -all",
+            "why": 'it does not begin with "v=spf1"',
+            "proposal": "v=spf1 a -all",
+        },
+    ]
+    spf = check(world('example.org. TXT "v=spf1 include:b.example -all"\nb.example. TXT "v=spf mx -all"'))
+    assert spf.reason == "include-without-record"
+    assert spf.detail.endswith('has no SPF record; a TXT record is nearly one: it does not begin with "v=spf1"')
+    assert [(each.domain, each.proposal) for each in spf.discarded] == [("b.example", "v=spf1 mx -all")]
+    spf = check(world('example.org. TXT "v=spf1 a -all"\nexample.org. TXT "v=spf1 mx -all"'))
+    assert [(each.text, each.why) for each in spf.discarded] == [
+        ("v=spf1 a -all", "one of 2 SPF records, where one is allowed"),
+        ("v=spf1 mx -all", "one of 2 SPF records, where one is allowed"),
+    ]
+    assert check(world('example.org. TXT "v=spf1 -all"\nexample.org. TXT "v=spf mx"')).discarded == ()
+
+
 def test_a_sender_over_the_limit_is_called_that() -> None:
     found = record("v=spf1 -all", mail_from="x" * 2000 + "@example.org")
     assert found.detail == "the sender is longer than 1024 characters"

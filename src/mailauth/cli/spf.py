@@ -285,6 +285,12 @@ def _print_result(spf: SpfResult, options: argparse.Namespace) -> None:
             print("\n".join(_wrapped(f"  {name + ':':<13}{text}", 15)))
     if spf.reason in ("no-record", "several-records") and spf.domain:
         _print_discarded(spf.domain, options)
+    elif spf.discarded:
+        print()
+        for each in spf.discarded:
+            print("\n".join(_wrapped(f'  at {each.domain}: "{_visible(each.text)}"', 6)))
+            if each.proposal:
+                print(f"    its owner may write: {one_line(each.proposal)}")
 
 
 def _print_discarded(domain: str, options: argparse.Namespace) -> None:

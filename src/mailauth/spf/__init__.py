@@ -16,7 +16,7 @@ from mailauth.spf.check import check_helo, check_host
 from mailauth.spf.policy import SpfPolicy
 from mailauth.spf.problem import Problem, RecordError
 from mailauth.spf.record import Record
-from mailauth.spf.result import Identity, Reason, SpfResult
+from mailauth.spf.result import Discarded, Identity, Reason, SpfResult
 from mailauth.spf.terms import Qualifier, Result
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mailauth.spf.tree import TreeRecord, TreeTerm
 
 __all__ = [
+    "Discarded",
     "Finding",
     "Flattened",
     "Identity",

@@ -25,7 +25,7 @@ from mailauth.spf.macros import MacroString, expand_name, expand_text, parse_exp
 from mailauth.spf.policy import SpfPolicy
 from mailauth.spf.problem import Problem, TermError, shown
 from mailauth.spf.record import Record, parsed_record
-from mailauth.spf.result import Identity, Reason, SpfResult, result_of
+from mailauth.spf.result import Discarded, Identity, Reason, SpfResult, result_of
 from mailauth.spf.terms import IP4_BITS, IP6_BITS, Asking, Exists, Include, Mechanism, Mx, Ptr, Result
 
 
@@ -77,9 +77,9 @@ class Evaluation:
     """One check_host(): what it was called with, and what it has counted so far."""
 
     __slots__ = (
-        "client", "domain", "explaining", "given", "helo", "identity", "local_part", "lookups", "macro_values",
-        "missing", "now", "out_of_time", "policy", "question", "receiver", "reverse_names", "tracer", "valid_names",
-        "void_lookups",
+        "client", "discarded", "domain", "explaining", "given", "helo", "identity", "local_part", "lookups",
+        "macro_values", "missing", "now", "out_of_time", "policy", "question", "receiver", "reverse_names", "tracer",
+        "valid_names", "void_lookups",
     )  # fmt: skip
 
     def __init__(
@@ -110,6 +110,7 @@ class Evaluation:
         self.macro_values: dict[str, str] | None = None
         self.reverse_names: list[str] | None = None
         self.valid_names: dict[str, bool] | None = None
+        self.discarded: tuple[Discarded, ...] = ()
         self.missing = _NO_DOMAIN
         """Why the last domain that was looked at has no record."""
 
@@ -123,7 +124,7 @@ class Evaluation:
             record = self.record_of(self.domain, answer)
             if record is None:
                 words = f"{self.domain} {_MISSING_WORDS[self.missing]}"
-                return self.without_verdict(_NONE, self.missing, words + _nearly_words(answer))
+                return self.without_verdict(_NONE, self.missing, words + self.nearly_words())
             if record.asks or self.tracer is not None:
                 verdict = yield from self.evaluate(record, self.domain)
             else:
@@ -169,6 +170,7 @@ class Evaluation:
                 "lookups": self.lookups,
                 "void_lookups": self.void_lookups,
                 "problem": problem,
+                "discarded": self.discarded,
             }
         )
 
@@ -240,6 +242,7 @@ class Evaluation:
             record = parsed_record(octets)
             if record is not None:
                 if found is not None:
+                    self.discarded = _several(domain, answer)
                     raise Stop(Result.PERMERROR, Reason.SEVERAL_RECORDS, f"{domain} has several SPF records")
                 found = record
         if type(found) is Record:
@@ -248,7 +251,12 @@ class Evaluation:
             # RFC 7208 section 4.6: a syntax error anywhere is a permerror, before anything is evaluated.
             raise Stop(Result.PERMERROR, Reason.SYNTAX_ERROR, f"the record of {domain} is in error at {found}")
         self.missing = Reason.NO_RECORD
+        self.discarded = _nearly(domain, answer)
         return None
+
+    def nearly_words(self) -> str:
+        """Words about a TXT record that was meant as the one that is missing; empty if there is none."""
+        return f"; a TXT record is nearly one: {shown(self.discarded[0].why)}" if self.discarded else ""
 
     # --- limits (RFC 7208 section 4.6.4) ---
 
@@ -330,8 +338,13 @@ class Evaluation:
         """RFC 7208 section 5.2: another domain's record gives pass."""
         verdict = yield from self.check(question)
         if verdict is None:
-            raise _no_record(Reason.INCLUDE_WITHOUT_RECORD, step, domain, question)
+            raise self.no_record(Reason.INCLUDE_WITHOUT_RECORD, step, domain, question)
         return verdict[0] is _PASS
+
+    def no_record(self, reason: Reason, step: Lookup, domain: str, question: Question | None) -> Stop:
+        name = "what it names" if question is None else question.name
+        words = f"{shown(step.term)} in the record of {domain}: {name} has no SPF record{self.nearly_words()}"
+        return Stop(Result.PERMERROR, reason, words)
 
     def check(self, question: Question | None) -> Plan[Verdict | None]:
         """The recursive check_host() of include and redirect; None if there is no record.
@@ -400,7 +413,7 @@ class Evaluation:
         question = (step.question or self.question_of(step, domain)) if self.can_match(step) else None
         verdict = yield from self.check(question)
         if verdict is None:
-            raise _no_record(Reason.REDIRECT_WITHOUT_RECORD, step, domain, question)
+            raise self.no_record(Reason.REDIRECT_WITHOUT_RECORD, step, domain, question)
         return verdict
 
     def explain(self, record: Record, domain: str) -> Plan[str | None]:
@@ -524,19 +537,31 @@ _MISSING_WORDS = {
 
 _MAX_LOOKED_AT = 20
 """TXT records that are looked at for being nearly an SPF record."""
+_HEAD = 80
+"""Octets of each in which the name of SPF has to stand."""
 
 
-def _nearly_words(answer: Answer) -> str:
-    """Words about a TXT record that was meant as an SPF record; empty if there is none."""
-    if not answer.found or not any(b"spf" in octets[:24].lower() for octets in answer.texts):
-        return ""
-    from mailauth.spf.slips import nearly  # seldom needed, and slow to load
+_LOOKS_LIKE_ONE = re.compile(rb"(?i)spf|sfp|psf")
 
-    for octets in answer.texts[:_MAX_LOOKED_AT]:
-        mend = nearly(octets)
-        if mend is not None:
-            return f"; a TXT record is nearly one: {shown(mend[0])}"
-    return ""
+
+def _nearly(domain: str, answer: Answer) -> tuple[Discarded, ...]:
+    """The TXT records that were meant as an SPF record, and are none."""
+    texts = [octets for octets in answer.texts[:_MAX_LOOKED_AT] if _LOOKS_LIKE_ONE.search(octets[:_HEAD])]
+    if not texts:
+        return ()
+    from mailauth.spf.slips import decoded, nearly  # seldom needed, and slow to load
+
+    mends = [(octets, mend) for octets in texts if (mend := nearly(octets)) is not None]
+    return tuple(Discarded(domain, decoded(octets), why, proposal) for octets, (why, proposal) in mends)
+
+
+def _several(domain: str, answer: Answer) -> tuple[Discarded, ...]:
+    """The SPF records of a domain that has more than one."""
+    from mailauth.spf.slips import MAX_TEXT, decoded
+
+    records = [octets for octets in answer.texts if parsed_record(octets) is not None]
+    why = f"one of {len(records)} SPF records, where one is allowed"
+    return tuple(Discarded(domain, decoded(octets[:MAX_TEXT]), why) for octets in records[:_MAX_LOOKED_AT])
 
 
 def _no_domain(identity: Identity, given: str, length: int) -> str:
@@ -559,11 +584,6 @@ def _helo_value(helo: str) -> str:
 
 def _receiver_value(receiver: str) -> str:
     return receiver if _RECEIVER.match(receiver) else UNKNOWN
-
-
-def _no_record(reason: Reason, step: Lookup, domain: str, question: Question | None) -> Stop:
-    name = "what it names" if question is None else question.name
-    return Stop(Result.PERMERROR, reason, f"{shown(step.term)} in the record of {domain}: {name} has no SPF record")
 
 
 def _dns_error(question: Question, answer: Answer) -> Stop:

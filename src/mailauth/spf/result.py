@@ -42,6 +42,22 @@ class Reason(StrEnum):
     DNS_REFUSED = "dns-refused"
 
 
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """A TXT record that was meant as the SPF record of a domain, and is not used (RFC 7208 section 4.5)."""
+
+    domain: str
+    text: str
+    """As its author sees it: UTF-8 if it is."""
+    why: str
+    proposal: str = ""
+    """What to write in its place; empty without a good guess."""
+
+    def to_dict(self) -> dict[str, str]:
+        """For JSON."""
+        return {"domain": self.domain, "text": self.text, "why": self.why, "proposal": self.proposal}
+
+
 @dataclass(frozen=True)
 class SpfResult:
     """The result of checking one identity, and how it came about."""
@@ -72,6 +88,8 @@ class SpfResult:
     """Terms for which the DNS had no data; RFC 7208 section 4.6.4 allows two."""
     problem: str = ""
     """What went wrong, for none, temperror and permerror."""
+    discarded: tuple[Discarded, ...] = ()
+    """Where a record is missing or there are several: the TXT records that were meant as it."""
     trace: TraceRecord | None = None
     """The whole evaluation, if it was asked for."""
 
@@ -133,6 +151,7 @@ class SpfResult:
             "explanation": self.explanation,
             "lookups": self.lookups,
             "void_lookups": self.void_lookups,
+            "discarded": [each.to_dict() for each in self.discarded],
             "trace": None if self.trace is None else self.trace.to_dict(),
         }
 

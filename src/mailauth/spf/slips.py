@@ -347,7 +347,7 @@ def nearly(octets: bytes) -> Mend | None:
 
     None for a record of something else, and for one that has the version. What to write is empty without a good guess.
     """
-    if len(octets) > MAX_TEXT or not _HINT.search(octets[:24]):
+    if len(octets) > MAX_TEXT or not _HINT.search(octets[:80]):
         return None
     text = decoded(octets)
     if has_version(text):
