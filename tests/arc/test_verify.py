@@ -223,6 +223,8 @@ TRUSTED = ["one.example", "two.example", "three.example"]
         (sealed(results="mx; spf=fail smtp.helo=x; dmarc=pass header.from=example.org; dmarc=none"), TRUSTED, False),
         (sealed(results="mx; dmarc=none; dkim=pass header.d=Example.org"), TRUSTED, True),
         (sealed(results="mx; dmarc=permerror; dkim=pass header.d=example.org"), TRUSTED, False),
+        (sealed(results="mx; dmarc=fail x-p.q=reject; dkim=pass header.d=example.org"), TRUSTED, False),
+        (sealed(results="mx; dmarc/2=fail; dkim=pass header.d=example.org"), TRUSTED, False),
         (sealed(results="mx; dkim=fail header.d=example.org"), TRUSTED, False),
         (sealed(results="mx; spf=pass smtp.mailfrom=example.org"), TRUSTED, False),
         (ONE.replace(b"bye", b"buy"), TRUSTED, False),

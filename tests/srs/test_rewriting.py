@@ -46,6 +46,7 @@ SENDERS = [
     "srs@example.org",
     "SRS0@example.org",
     "SRS0x@example.org",
+    "\u017fRS0=abcd=JS=example.com=ann@example.org",  # a long s: lower case of no S in ASCII
     "SRS1=broken@example.org",
 ]
 

@@ -102,6 +102,9 @@ FILTER = (
         (FILTER.replace("127.0.0.1", "198.51.100.7"), {}, "unverified"),  # another border
         (FILTER.replace("127.0.0.1", "198.51.100.7"), {"networks": ("198.51.100.0/24",)}, "verified"),
         (FILTER.replace("127.0.0.1", "198.51.100.7] [127.0.0.1"), {}, "unverified"),
+        (FILTER.replace("ESMTP id", "ESMTPA id"), {}, "unverified"),  # a user handed it in
+        (FILTER.replace("ESMTP id", "UTF8SMTPSA id"), {}, "unverified"),
+        (FILTER.replace("ESMTP id", "LMTPA id"), {}, "verified"),  # delivery within
         (FILTER.replace("from localhost (localhost [127.0.0.1]) ", ""), {}, "unverified"),  # a program handed it in
     ],
 )
@@ -133,6 +136,12 @@ def test_only_the_topmost_server_that_wrote_fields_counts() -> None:
         ("from 127.0.0.1 by c with SMTP; now", "c", "127.0.0.1", []),
         ("from unknown (HELO x) (192.0.2.1) by c with SMTP; now", "c", "unknown", ["192.0.2.1"]),
         ("from 192.0.2.1 (EHLO x) by 10.1.1.1 with SMTPS; now", "10.1.1.1", "192.0.2.1", []),
+        ("from 192.0.2.1 (EHLO 127.0.0.1) by c with SMTPS; now", "c", "192.0.2.1", []),
+        ("from [192.0.2.1] (helo=[127.0.0.1]) by c with esmtp; now", "c", "[192.0.2.1]", []),
+        ("from [192.0.2.1] (helo=x) (y [127.0.0.1]) by c; now", "c", "[192.0.2.1]", ["127.0.0.1", "192.0.2.1"]),
+        ("from a ([192.0.2.1]:25 helo=[127.0.0.1] ident=[::1]) by c; now", "c", "a", ["192.0.2.1"]),
+        ("from a ([127.0.0.1]) by c; ([192.0.2.1]) by d; now", None, None, []),  # a HELO name with a semicolon
+        ("from a ([127.0.0.1]) by c; ([192.0.2.1]) by d", None, None, []),
         ("from a (::ffff:192.0.2.1) by c; now", "c", "a", ["192.0.2.1"]),
         ("by c (Postfix, from userid 0) id 1; now", "c", None, []),
         ("(qmail 1 invoked by uid 0); now", None, None, []),
@@ -209,6 +218,27 @@ def test_relaxed_alignment_by_the_tree_walk(signer: str, author: str, verdict: s
     found = run(believe_relaxed(message, IDS), ZONE)
     assert (found.verdict, found.reason) == (verdict, reason)
     assert found.aligned == ("relaxed" if verdict == "verified" else None)
+
+
+@pytest.mark.parametrize(
+    ("record", "author", "dkim", "spf"),
+    [
+        ("p=none; adkim=s", "bank.example", "unverified", "verified"),
+        ("p=none; aspf=s", "bank.example", "verified", "unverified"),
+        ("p=none; adkim=s; aspf=s", "mail.bank.example", "unverified", "unverified"),  # of the organizational domain
+        ("p=none; adkim=r; aspf=r", "mail.bank.example", "verified", "verified"),
+    ],
+)
+def test_relaxed_alignment_is_not_for_authors_who_ask_for_the_strict_one(
+    record: str, author: str, dkim: str, spf: str
+) -> None:
+    """RFC 9989 section 4.7: adkim= and aspf=."""
+    policy = TrustPolicy().with_methods(("dkim", "spf"))
+    zone = ZoneResolver({("_dmarc.bank.example", "TXT"): [f"v=DMARC1; {record}"]})
+    mail = BORDER + MAIL.replace("@bank.example", f"@{author}")
+    for field, verdict in (("dkim=pass header.d", dkim), ("spf=pass smtp.mailfrom", spf)):
+        message = f"Authentication-Results: mx.example.net; {field}=x.bank.example\n{mail}".encode()
+        assert run(believe_relaxed(message, IDS, policy=policy), zone).verdict == verdict, field
 
 
 def test_strict_alignment_asks_nothing() -> None:

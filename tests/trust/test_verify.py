@@ -12,7 +12,7 @@ from mailauth import aio
 from mailauth.plan import run
 from mailauth.resolvers import ZoneResolver
 from mailauth.sync import Authenticator, believe, verify_author
-from mailauth.trust import AuthorVerdict, AuthorVerifier, TrustPolicy, Verdict
+from mailauth.trust import AuthorVerdict, AuthorVerifier, Placement, TrustPolicy, Verdict
 from tests.dkim.makers import MESSAGE, NOW, rsa_record, signed
 
 KEY = "sel._domainkey.{}"
@@ -104,6 +104,7 @@ HOP = (
     b"Return-Path: <bounce@example.org>\r\n"
     b"Received: from mail.example.org (unknown [192.0.2.1]) by mx.example.net with ESMTP; now\r\n"
 )
+RELAYED = b"Return-Path: <bounce@example.org>\r\nReceived: from %b by mx.example.net with esmtp; now\r\n"
 TRUSTED = TrustPolicy(hosts=("mx.example.net",))
 SPF = ("example.org", "v=spf1 ip4:192.0.2.1 -all")
 
@@ -116,6 +117,10 @@ SPF = ("example.org", "v=spf1 ip4:192.0.2.1 -all")
         (HOP.replace(b"192.0.2.1", b"192.0.2.2"), TRUSTED, "dmarc-fail"),
         (HOP.replace(b"mx.example.net", b"mx.attacker.example"), TRUSTED, "no-signature"),
         (HOP.replace(b"mail.example.org (unknown [192.0.2.1])", b"[192.0.2.1]"), TRUSTED, "no-signature"),  # HELO
+        # HELO [127.0.0.1], as another server writes it: what stands below is the sender's.
+        (RELAYED % b"[198.51.100.7] (helo=[127.0.0.1])" + HOP.partition(b"\r\n")[2], TRUSTED, "no-signature"),
+        # The server writes no Received, so that this one is the sender's.
+        (HOP, TrustPolicy(hosts=("mx.example.net",), placement=Placement.TOP), "no-signature"),
         (HOP.replace(b"bounce@example.org", b""), TRUSTED, "no-signature"),
         (HOP.replace(b"example.org>", b"attacker.example>"), TRUSTED, "dmarc-fail"),
         (b"\r\n".join(reversed(HOP.split(b"\r\n")[:2])) + b"\r\n", TRUSTED, "no-signature"),  # not ours

@@ -149,7 +149,9 @@ NO_CHAIN = ArcResult(Reason.NO_SETS, "the message has no field of ARC")
 
 def _says_pass(results: AuthenticationResults, domain: str) -> bool:
     """Whether DMARC passed for the domain; where DMARC says neither yes nor no, whether one of its signatures did."""
-    by_dmarc = results.of("dmarc")
+    # RFC 8601 section 2.3 has a reader ignore what is unknown; a "no" stays one whatever stands beside it.
+    every = [each for each in results.results if each.method == "dmarc"]
+    by_dmarc = [each for each in every if each.registered or each.result in ("fail", "permerror")]
     if len(by_dmarc) > 1 or any(each.result in ("fail", "permerror") for each in by_dmarc):
         return False  # a message has one result of DMARC; two may be a sealer's that writes values without quotes
     passed = [each for each in by_dmarc if each.result == "pass"]

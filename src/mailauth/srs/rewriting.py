@@ -35,7 +35,7 @@ MAX_HASH_CHARACTERS = 26  # of 27 that HMAC-SHA1 has without padding
 MIN_SECRET_OCTETS = 8
 
 _BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_PREFIX = re.compile(r"(SRS[01])([=+-])(.*)\Z", re.IGNORECASE | re.DOTALL)
+_PREFIX = re.compile(r"(SRS[01])([=+-])(.*)\Z", re.IGNORECASE | re.DOTALL | re.ASCII)
 _DOT_ATOM = re.compile(r"[^\x00-\x20\x7f()<>\[\]:;@\\,.\"]+(?:\.[^\x00-\x20\x7f()<>\[\]:;@\\,.\"]+)*\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029\ud800-\udfff]")
 _QUOTED_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"\Z', re.DOTALL)

@@ -49,7 +49,8 @@ def believe_relaxed(
 ) -> Plan[AuthorVerdict]:
     """A plan of the same where a pass also counts for a domain with the author's organizational domain.
 
-    That is found by the tree walk (RFC 9989 section 4.10), and only where nothing passed for the author's very domain.
+    That is found by the tree walk (RFC 9989 section 4.10), and only where nothing passed for the author's very domain,
+    and the author's DMARC record does not ask for strict alignment (section 4.7, adkim= and aspf=).
     """
     reading = _Reading(message, authserv_ids, policy)
     strict = reading.verdict()
@@ -60,13 +61,24 @@ def believe_relaxed(
     domains = dict.fromkeys(each.domain for each in reading.others if each.domain.rpartition(".")[2] == suffix)
     walks = yield from run_all([dmarc.walk(name) for name in [author, *list(domains)[:MAX_RELAXED]]])
     organizational = {each.start: each.organizational_domain for each in walks}
+    record = _record(walks[0])
+    modes = {} if record is None else {Method.DKIM: record.adkim, Method.SPF: record.aspf}
     for evidence in reading.others:
+        if modes.get(Method(evidence.method)) is dmarc.Alignment.STRICT:
+            continue
         if organizational[author] is not None and organizational.get(evidence.domain) == organizational[author]:
             return reading.verified(replace(evidence, alignment="relaxed"))
     unknown = next((name for name, found in organizational.items() if found is None), None)
     if unknown is not None:
         return replace(strict, reason=Reason.DNS_ERROR, detail=f"the organizational domain of {unknown} is not known")
     return strict
+
+
+def _record(walk: dmarc.Walk) -> dmarc.DmarcRecord | None:
+    """The author's DMARC record, or that of its organizational domain (RFC 9989 section 4.10.1)."""
+    if walk.own_record is not None or walk.organizational_domain is None:
+        return walk.own_record
+    return walk.record_at(walk.organizational_domain)
 
 
 _VERIFIED = {
@@ -140,7 +152,13 @@ class _Reading:
 
     def _by_dmarc(self, writer: Writer) -> AuthorVerdict | None:
         """The verdict where DMARC decides: one fail is enough for a no, all that passed must be for the author."""
-        found = self._results(Method.DMARC)
+        # RFC 8601 section 2.3 has a reader ignore what is unknown; a "no" stays one whatever stands beside it.
+        found = [
+            (each, result)
+            for each in self.fields.believed
+            for result in each.results.results
+            if result.method == Method.DMARC and (result.registered or result.result in ("fail", "permerror"))
+        ]
         evidences = [self._evidence(each, result, writer.domain) for each, result in found]
         for (each, result), evidence in zip(found, evidences, strict=True):
             if result.result == "fail":

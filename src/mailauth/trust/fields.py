@@ -28,6 +28,8 @@ from mailauth.trust.verdict import MAX_PASSED_OVER, PassedOver, Why
 _NAME, _ARC_NAME = FIELD_NAME.lower(), ARC_FIELD_NAME.lower()
 _NAMES = {_NAME: FIELD_NAME, _ARC_NAME: ARC_FIELD_NAME}
 _PLAIN_NAME = re.compile(rb"(?:ARC-)?Authentication-Results:", re.IGNORECASE)
+# RFC 3848, RFC 6531 section 4.3: SMTP AUTH. Not of LMTP, where servers write it of their own delivery.
+_AUTHENTICATED = re.compile(r"(?:E|UTF8)?SMTPS?A\Z|ASMTP\Z")
 # What servers put on top (RFC 5321 section 4.4, RFC 7208 section 9.1, RFC 9228).
 _TRACE = frozenset({_NAME, "received-spf", "return-path", "delivered-to", "x-original-to", "envelope-to"})
 
@@ -70,6 +72,8 @@ class Site:
         """Whether the message came in from outside with this Received field of ours; in doubt, it did."""
         if hop.helo is None:
             return not self.provider.local_hops  # a program on that host handed it in
+        if _AUTHENTICATED.match(hop.protocol):
+            return True  # a user did: through a web mailer on that host, a tunnel to it
         # RFC 2033 section 1: LMTP is not for wide area networks.
         return not inside(hop.addresses, self.networks) and (bool(hop.addresses) or "LMTP" not in hop.protocol)
 

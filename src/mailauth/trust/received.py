@@ -11,7 +11,9 @@ hangs on it, so this reading is stricter than that of `mailauth.mail.received`, 
 #
 # SECURITY: below the first Received of a host that is not ours everything may be invented, so what is read here counts
 # only from the top down. Names behind "from" are the client's (HELO) and mean nothing; only addresses do, and if there
-# are several, all of them must be ours. Linear; a long field is not read.
+# are several, all of them must be ours. A HELO name, as it came, may hold whole clauses, and a semicolon that would cut
+# off the server's own: a field with more of them than it should have is of an unknown host. Linear; a long field is not
+# read.
 
 from __future__ import annotations
 
@@ -26,15 +28,17 @@ MAX_OCTETS = 4096
 """Of one field; real ones have a few hundred."""
 
 _TOKEN = re.compile(r"[();]|[^\s();]++|\s++")
+# What stands behind these words is the client's: "(EHLO x)", "([192.0.2.1] helo=x ident=y)".
+_CLIENTS_WORDS = re.compile(r"(?<![^\s(])(?:helo|ehlo|ident)[\s=][^()]*+", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?:\[(?:IPv6:)?|(?<![^\s(]))([0-9A-Fa-f.:]{3,45})(?:\]|(?![^\s)]))", re.IGNORECASE)
 
 
 class Hop(NamedTuple):
     """One Received field: the host that wrote it (None where it does not say), and where it had the message from.
 
-    `helo` is what stands behind "from", None where nothing does: what the client called itself, even where it is an
-    address. `addresses` are those that the server noted of it, in parentheses behind that; `protocol` is
-    the word behind "with", in upper case.
+    `helo` is what stands behind "from", None where nothing does: mostly what the client called itself, even where it is
+    an address. `addresses` are those that the server noted of it, in parentheses behind that, without what is marked
+    there as the client's own words; `protocol` is the word behind "with", in upper case.
     """
 
     by: str | None
@@ -57,7 +61,10 @@ def read_received(value: bytes) -> Hop:
     helo, found, start = None, list[IPAddress](), 0
     if len(words) > 2 and words[0][0].lower() == "from":
         helo, comments = words[1]
-        found = list(_addresses(comments))
+        noted, labels = _CLIENTS_WORDS.subn("", comments)
+        found = list(_addresses(noted))
+        if labels and found:  # "from 192.0.2.1 (EHLO x": there the server noted what stands in the name's place, too
+            found += _addresses(helo)
         start = 2
     if len(words) < start + 2 or words[start][0].lower() != "by":
         return _UNKNOWN
@@ -71,9 +78,12 @@ def read_received(value: bytes) -> Hop:
 
 
 def _words(text: str) -> list[tuple[str, str]]:
-    """The words before the semicolon, each with the comments behind it; none if a comment has no end."""
+    """The words before the semicolon, each with the comments behind it; none if a comment has no end.
+
+    None either if clauses or another semicolon stand behind it, where the date belongs.
+    """
     words: list[tuple[str, list[str]]] = [("", [])]
-    depth = 0
+    depth = end = 0
     for token in _TOKEN.findall(text):
         if token == "(":
             depth += 1
@@ -81,11 +91,15 @@ def _words(text: str) -> list[tuple[str, str]]:
             words[-1][1].append(token)
             depth -= token == ")"
         elif token == ";":
-            break
+            if end:
+                return []
+            end = len(words)
         elif not token.isspace():
+            if end and token.lower() in ("from", "by"):
+                return []
             words.append((token, []))
     # What stands before the first word is no clause: "(qmail 123 invoked by uid 0)".
-    return [] if depth or words[0][1] else [(word, "".join(comments)) for word, comments in words[1:]]
+    return [] if depth or words[0][1] else [(word, "".join(comments)) for word, comments in words[1 : end or None]]
 
 
 def _addresses(text: str) -> Iterator[IPAddress]:

@@ -24,7 +24,7 @@ from mailauth.plan import Gather, Plan
 from mailauth.spf import SpfResult
 from mailauth.trust.author import read_writer
 from mailauth.trust.fields import Collector, Site, inside
-from mailauth.trust.policy import LOOPBACK, PRIVATE, TrustPolicy
+from mailauth.trust.policy import LOOPBACK, PRIVATE, Placement, TrustPolicy
 from mailauth.trust.received import Hop, read_received
 from mailauth.trust.verdict import MAX_IDS, Alignment, AuthorVerdict, Evidence, PassedOver, Reason, Why
 
@@ -92,6 +92,8 @@ class AuthorVerifier:
 
 def _border(header: Header, site: Site) -> Hop | None:
     """The Received field with which the message came in, below none but our own."""
+    if site.placement is Placement.TOP:
+        return None  # our server writes none, so that every one is the sender's
     for each in header.all("received"):
         hop = read_received(each.value)
         if not site.wrote(hop):
