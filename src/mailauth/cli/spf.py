@@ -346,7 +346,7 @@ def _lint(options: argparse.Namespace) -> int:
         print_json(report.to_dict())
     else:
         _print_report(report)
-    return EXIT_OK if report.ok else EXIT_NOT_PASS
+    return EXIT_NOT_PASS if report.errors else EXIT_OK
 
 
 def _print_report(report: LintReport) -> None:
@@ -367,9 +367,13 @@ def _print_report(report: LintReport) -> None:
         print(f"lookups: {report.lookups} of 10; void, of 2: {void}")
         ip4, ip6 = report.ip4_addresses, report.ip6_networks
         print(f"authorised: {_many(ip4, 'IPv4 address', 'es')}, {_many(ip6, 'IPv6 network', 's')} of /64")
-    style = "good" if report.ok else "doubt" if "temperror" in report.verdict else "bad"
+    doubtful = not report.errors or "temperror" in report.verdict
+    style = "good" if report.ok else "doubt" if doubtful else "bad"
     warnings = sum(finding.severity == "warning" for finding in report.findings)
-    print(paint(report.verdict, style) + (f", {_many(warnings, 'warning', 's')}" if warnings and report.ok else ""))
+    print(
+        paint(report.verdict, style)
+        + (f", {_many(warnings, 'warning', 's')}" if warnings and not report.errors else "")
+    )
 
 
 def _many(number: int, noun: str, plural: str) -> str:

@@ -29,7 +29,7 @@ from mailauth.spf.policy import MAX_LOOKUPS, MAX_MX_HOSTS, MAX_VOID_LOOKUPS
 from mailauth.spf.problem import TermError, shown
 from mailauth.spf.ranges import EVERYBODY, IP6, Ranges, both, pairs, size
 from mailauth.spf.slips import decoded, nearly
-from mailauth.spf.survey import Survey, survey
+from mailauth.spf.survey import UNKNOWN_DOMAIN, Survey, survey
 from mailauth.spf.terms import A, All, Explanation, Include, Ip4, Ip6, Mx, Redirect, UnknownModifier
 from mailauth.spf.tree import TreeRecord, TreeTerm, is_mechanism
 
@@ -79,9 +79,19 @@ class LintReport:
         return sum(1 + sum(len(term.questions) for term in record.terms) for record in self.tree.records())
 
     @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that are errors."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
+
+    @property
+    def ip6_over_limit(self) -> bool:
+        """Whether there is no error, but clients of IPv6 that nothing matches get one: they find nothing too often."""
+        return not self.errors and any(finding.code == "too-many-void-lookups" for finding in self.findings)
+
+    @property
     def ok(self) -> bool:
-        """Whether there is no error: no client that may send gets an error of SPF in place of a result."""
-        return not any(finding.severity is Severity.ERROR for finding in self.findings)
+        """Whether no client gets permerror: all was seen, there is no error, and none for clients of IPv6 alone."""
+        return self.complete and not self.errors and not self.ip6_over_limit
 
     @property
     def verdict(self) -> str:
@@ -90,10 +100,11 @@ class LintReport:
             return "no record: receivers give none"
         if self.tree.failure == "dns-error":
             return "the record was not found out: receivers give temperror"
-        errors = [finding for finding in self.findings if finding.severity is Severity.ERROR]
-        if not errors:
-            return "no errors" if self.complete else "no errors in what could be followed"
-        result = "temperror" if all(finding.code == "dns-error" for finding in errors) else "permerror"
+        if not self.errors:
+            words = "no errors" if self.complete else "no errors in what could be followed"
+            ip6 = "; IPv6 clients that no earlier term matches get permerror" if self.ip6_over_limit else ""
+            return words + ip6
+        result = "temperror" if all(finding.code == "dns-error" for finding in self.errors) else "permerror"
         certain = self.tree.failure or (self.tree.text is not None and not is_valid(self.tree.text))
         return f"errors: receivers give {result}{'' if certain else ' to clients that no earlier term matches'}"
 
@@ -430,8 +441,11 @@ class _Linter:
 
 
 def _hides_errors(term: TreeTerm) -> bool:
-    """Whether what it asks depends on the client, so that it may be an error to some: no record, too many MX hosts."""
-    return bool(term.hidden) and isinstance(term.term, Include | Redirect | Mx)
+    """Whether what it asks is not known, so that it may be an error to some: no record, too many MX hosts.
+
+    What finds nothing for some client only is counted; of a text without a domain it is not known for any.
+    """
+    return bool(term.hidden) and (isinstance(term.term, Include | Redirect | Mx) or term.hidden == UNKNOWN_DOMAIN)
 
 
 def _void(term: TreeTerm, family: int) -> bool:

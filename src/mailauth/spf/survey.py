@@ -55,6 +55,9 @@ MAX_TERMS = 100
 MAX_WORDS = 40_000
 """Words of all records together; the longest TXT record has room for some 32,000."""
 
+UNKNOWN_DOMAIN = "its domain is not known"
+"""Why a term of a text that stands nowhere is not followed."""
+
 _KNOWN_LETTERS = frozenset("do")
 """Macros that stand for the same whoever the client is: the domain at hand, and that of the sender."""
 
@@ -389,7 +392,8 @@ class Survey(Evaluation):
         if hidden or (not branch.domain and step.name is None):
             # A text that stands nowhere has no <domain>.
             what = ", ".join(sorted(f"%{{{letter}}}" for letter in hidden))
-            term.hidden = f"{what} depends on the client: not followed" if hidden else "its domain is not known"
+            depend = "depends" if len(hidden) == 1 else "depend"
+            term.hidden = f"{what} {depend} on the client: not followed" if hidden else UNKNOWN_DOMAIN
             term.may_be_void = bool(hidden) and isinstance(step.term, A | Mx | Exists)
             return
         if isinstance(step.term, Ptr):
