@@ -81,6 +81,16 @@ async def test_the_log_says_which_line_of_main_cf_to_change(caplog: pytest.LogCa
         assert "main.cf" not in caplog.text
 
 
+@in_loop
+async def test_the_log_has_the_results_of_each_message(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "mailauth.milter")
+    async with connected(mail_filter().server) as peer:
+        await message(peer, [(b"DKIM-Signature", b" v=2"), (b"From", b" ann@example.org")])
+    (record,) = [each for each in caplog.records if "verified" in each.getMessage()]
+    assert record.getMessage() == "QUEUEID: verified: iprev=pass spf=pass dkim=neutral (-) dmarc=pass"
+    assert record.__dict__["transaction_id"] == "QUEUEID"
+
+
 @pytest.mark.parametrize(
     ("milter", "dmarc", "reject", "held", "reported"),
     [

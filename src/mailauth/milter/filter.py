@@ -60,6 +60,8 @@ from mailauth.transaction.report import Report
 
 _log = logging.getLogger("mailauth.milter")
 
+MAX_LOGGED = 10
+"""Signatures whose results stand in a log line."""
 MAX_LINE_OCTETS = 998
 """RFC 5322 section 2.1.1; Postfix breaks longer lines when it sends them on (smtp_line_length_limit)."""
 MAX_RECIPIENTS = 10_000
@@ -367,6 +369,7 @@ class _Session(Milter):
     def _judged(self, report: Report) -> Iterator[Response]:
         settings, count = self.filter.settings, self.filter.count
         count("verified")
+        _log.info("%s: verified: %s", self._id, _results(report), extra={"transaction_id": self._id})
         decision, dmarc, why = report.decision, report.dmarc, ""
         aside = self.filter.policy.dmarc_policy.quarantine
         if report.reply is not None:
@@ -406,6 +409,16 @@ class _Session(Milter):
                 self.filter.count("forged-removed")
                 rest = cleaned.message[len(name) + 1 :].rstrip(b"\r\n").replace(b"\r\n", b"\n").replace(b"\r", b"")
                 yield ChangeHeader(seen[lower], name.decode("ascii"), rest)
+
+
+def _results(report: Report) -> str:
+    """What was found, for the log: ``spf=pass dkim=pass (example.org) dmarc=pass``."""
+    found = [("iprev", report.iprev), ("spf", report.spf)]
+    words = [f"{name}={result.result}" for name, result in found if result is not None]
+    words += [f"dkim={each.result} ({printable(each.domain or '-', 100)})" for each in report.dkim[:MAX_LOGGED]]
+    words += ["dkim=none"] if not report.dkim else []
+    words += [] if report.dmarc is None else [f"dmarc={report.dmarc.result}"]
+    return " ".join(words)
 
 
 # What may end a line for a reader that is laxer than Postfix.
