@@ -139,7 +139,12 @@ def test_only_the_topmost_server_that_wrote_fields_counts() -> None:
         ("from 192.0.2.1 (EHLO 127.0.0.1) by c with SMTPS; now", "c", "192.0.2.1", []),
         ("from [192.0.2.1] (helo=[127.0.0.1]) by c with esmtp; now", "c", "[192.0.2.1]", []),
         ("from [192.0.2.1] (helo=x) (y [127.0.0.1]) by c; now", "c", "[192.0.2.1]", ["127.0.0.1", "192.0.2.1"]),
-        ("from a ([192.0.2.1]:25 helo=[127.0.0.1] ident=[::1]) by c; now", "c", "a", ["192.0.2.1"]),
+        ("from a ([192.0.2.1]:25 helo=[127.0.0.1] ident=x) by c; now", "c", "a", ["192.0.2.1", "127.0.0.1"]),
+        ("from a (helo [192.0.2.1]) by c; now", "c", "a", []),  # a host of that name
+        ('from a (helo [192.0.2.1]) (CN "[127.0.0.1]") by c; now', "c", "a", ["192.0.2.1", "127.0.0.1"]),
+        ('from a ([127.0.0.1]) by c ( ([192.0.2.1]) by c for <"a)"@b>; now', None, None, []),
+        ('from a ([127.0.0.1]) by c.d ( ([192.0.2.1]) by e.f for <"a)"@b>; now', None, None, []),
+        ("from a ([192.0.2.1]) by c.d (verified by hand); now", "c.d", "a", ["192.0.2.1"]),
         ("from a ([127.0.0.1]) by c; ([192.0.2.1]) by d; now", None, None, []),  # a HELO name with a semicolon
         ("from a ([127.0.0.1]) by c; ([192.0.2.1]) by d", None, None, []),
         ("from a (::ffff:192.0.2.1) by c; now", "c", "a", ["192.0.2.1"]),
@@ -380,6 +385,33 @@ def test_whatever_the_sender_writes_below_our_border_it_is_never_verified(sent: 
             Verdict.UNVERIFIED,
             Verdict.UNREADABLE,
         )
+
+
+# What servers write into Received, with what they copy: the name in HELO, or an address or a name of the client's.
+RECEIVED = [
+    "from {0} (unknown [203.0.113.9]) by mx.example.net (P) with ESMTPS id 4 for <{1}@example.net>; 1 Nov 2026",
+    'from {0} ({1} [203.0.113.9]) (Client CN "{1}") by mx.example.net with ESMTPS id 4; 1 Nov 2026',
+    "from [203.0.113.9] (helo={0}) by mx.example.net with esmtp (E) (envelope-from <{1}>) id 1; 1 Nov 2026",
+    "from a.example ([203.0.113.9] helo={0} ident={1}) by mx.example.net with esmtp id 1; 1 Nov 2026",
+    "from unknown (HELO {0}) ({1}@203.0.113.9) by mx.example.net with SMTP; 1 Nov 2026",
+    "from 203.0.113.9 (EHLO {0}) by mx.example.net with SMTPS; 1 Nov 2026",
+]
+COPIED = st.lists(
+    st.sampled_from(
+        [
+            "x", " ", "(", ")", ";", '"', "\\", "127.0.0.1", "[127.0.0.1]", "[IPv6:::1]", "by mx.example.net", "from",
+            " with LMTP", "helo=", "EHLO ", "ident=", "by",
+        ]
+    ),
+    max_size=9,
+).map("".join)  # fmt: skip
+
+
+@given(st.sampled_from(RECEIVED), COPIED, COPIED)
+def test_no_value_that_a_server_copies_hides_its_border(received: str, helo: str, other: str) -> None:
+    """Whatever the client says of itself, as it came: what stands below this Received is not believed."""
+    top = f"Received: {received.format(helo, other)}\n"
+    assert judged(top + PASS + BORDER + MAIL).verdict is Verdict.UNVERIFIED
 
 
 NOTHING = GMAIL_FIELD.replace("=pass", "=none")

@@ -30,15 +30,17 @@ MAX_OCTETS = 4096
 _TOKEN = re.compile(r"[();]|[^\s();]++|\s++")
 # What stands behind these words is the client's: "(EHLO x)", "([192.0.2.1] helo=x ident=y)".
 _CLIENTS_WORDS = re.compile(r"(?<![^\s(])(?:helo|ehlo|ident)[\s=][^()]*+", re.IGNORECASE)
-_ADDRESS = re.compile(r"(?:\[(?:IPv6:)?|(?<![^\s(]))([0-9A-Fa-f.:]{3,45})(?:\]|(?![^\s)]))", re.IGNORECASE)
+_BY = re.compile(r"(?<![^\s(])by\s++([^\s();]++)", re.IGNORECASE)
+# "([192.0.2.1])", "(192.0.2.1)", "(ident@192.0.2.1)"
+_ADDRESS = re.compile(r"(?:\[(?:IPv6:)?|(?<![^\s(@]))([0-9A-Fa-f.:]{3,45})(?:\]|(?![^\s)]))", re.IGNORECASE)
 
 
 class Hop(NamedTuple):
     """One Received field: the host that wrote it (None where it does not say), and where it had the message from.
 
     `helo` is what stands behind "from", None where nothing does: mostly what the client called itself, even where it is
-    an address. `addresses` are those that the server noted of it, in parentheses behind that, without what is marked
-    there as the client's own words; `protocol` is the word behind "with", in upper case.
+    an address. `addresses` are those that the server noted of it, in parentheses behind that; none where there are
+    only such as are marked as the client's own words. `protocol` is the word behind "with", in upper case.
     """
 
     by: str | None
@@ -57,24 +59,28 @@ _UNKNOWN = Hop(None, None, (), "")
 
 def read_received(value: bytes) -> Hop:
     """Read the value of a Received field: "from", then "by", as RFC 5321 has it. Any octets have a result."""
-    words = _words(value.decode("utf-8", "replace")) if len(value) <= MAX_OCTETS else []
+    text = value.decode("utf-8", "replace") if len(value) <= MAX_OCTETS else ""
+    words = _words(text)
     helo, found, start = None, list[IPAddress](), 0
     if len(words) > 2 and words[0][0].lower() == "from":
         helo, comments = words[1]
         noted, labels = _CLIENTS_WORDS.subn("", comments)
-        found = list(_addresses(noted))
-        if labels and found:  # "from 192.0.2.1 (EHLO x": there the server noted what stands in the name's place, too
-            found += _addresses(helo)
+        if next(_addresses(noted), None) is not None:
+            # All of them count: a host may be named "helo". With "from 192.0.2.1 (EHLO x" the first word is noted, too.
+            found = [*_addresses(comments), *(_addresses(helo) if labels else ())]
         start = 2
     if len(words) < start + 2 or words[start][0].lower() != "by":
         return _UNKNOWN
-    rest = [word for word, _ in words[start + 2 :]]
+    by, rest = words[start + 1][0], [word for word, _ in words[start + 2 :]]
     lower = [word.lower() for word in rest]
     # A HELO name with blanks in it, as it came, may hold clauses of its own.
     if "from" in lower or "by" in lower or lower.count("with") > 1:
         return _UNKNOWN
+    hosts = [word for word in _BY.findall(text) if "." in word or ":" in word or word == by]
+    if len(hosts) > 1:
+        return _UNKNOWN  # nor may any text of the client's, in parentheses
     protocol = rest[lower.index("with") + 1] if "with" in lower[:-1] else ""
-    return Hop(words[start + 1][0], helo, tuple(found), protocol.upper())
+    return Hop(by, helo, tuple(found), protocol.upper())
 
 
 def _words(text: str) -> list[tuple[str, str]]:
