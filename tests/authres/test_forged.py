@@ -456,3 +456,32 @@ def test_memory_is_a_small_multiple_of_the_message(unit: bytes) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 16 * len(message)
+
+
+OURS = b"Authentication-Results: mx.example.net; a=b"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        # the CRLF of the empty line is the one in front of the field, for readers to whom a bare LF is data
+        b"A: b\n\r\nAuthentication-Results: mx.example.net; dmarc=pass",
+        # with the first field goes half of the empty line, and the header of those who read LF goes on
+        b"A: b\n\r\n%s\rc\n%s\r\n\r\n" % (OURS, OURS),
+        # with the line that continues nothing goes the CRLF by which the header ended
+        b"From x\n\tx\r\n\r\nAuthentication-Results: mx.example.net; dmarc=pass\r\n\r\n",
+        b"From x\n \r\n\r\n%s\r\r\xc2\x85%s\r\n" % (OURS, OURS),
+    ],
+)
+def test_what_goes_uncovers_no_field_of_ours(message: bytes) -> None:
+    """RFC 8601 section 5: no reader finds a field of ours in what is left, wherever its header ends."""
+    cleaned, removed = remove_forged(message, ID)
+    assert b"mx.example.net" not in cleaned
+    assert removed
+    assert remove_forged(cleaned, ID) == (cleaned, ())
+
+
+def test_a_message_made_to_be_looked_at_without_end_keeps_no_such_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailauth.authres.forged._MAX_PASSES", 1)
+    message = b"From x\n\tx\r\n\r\nAuthentication-Results: mx.example.net; dmarc=pass\r\n\r\nbody"
+    assert b"Authentication-Results" not in remove_forged(message, ID).message

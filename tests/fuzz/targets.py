@@ -489,7 +489,12 @@ def results(octets: bytes) -> None:
     authres.parse(octets, arc=True)
 
 
-@target(*[b"Authentication-Results: " + each + b"\r\n" + make_message() for each in RESULTS], weight=8)
+@target(
+    *[b"Authentication-Results: " + each + b"\r\n" + make_message() for each in RESULTS],
+    b"\t\n\r\nAuthentication-Results:\rAuthentication-Results:\r\n",
+    b"From x\n\tx\r\n\r\nAuthentication-Results: mx.example.net; a=b\r\n",
+    weight=8,
+)
 def forged(octets: bytes) -> None:
     """What is left of a message is what stood there, and holds no field of ours any more."""
     cleaned = authres.remove_forged(octets, "mx.example.net")

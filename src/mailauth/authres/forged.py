@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -139,11 +139,34 @@ def _octets(text: bytes | str) -> bytes:
 
 
 def _cleaned(octets: bytes, header: Header, ours: frozenset[str]) -> Cleaned:
+    """What is left, looked at until nothing more is found.
+
+    Where line ends are mixed, what goes may have been a part of the empty line for some readers; for them the header
+    goes on then, with fields that nobody had looked at.
+    """
+    removed: list[Forged] = []
+    for _ in range(_MAX_PASSES):
+        octets, found = _pass(octets, header, ours)
+        # Places are those in the message as it came.
+        removed += [replace(each, index=None, occurrence=None) for each in found] if removed else found
+        if not found:
+            return Cleaned(octets, tuple(removed))
+        header = split(octets).header
+    # Made to be looked at without end: no field of that name stays, whosever it is, wherever it stands.
+    rest = [Forged(Claim.UNREADABLE, None, None, match["field"]) for match in _LAX_FIELD.finditer(octets)]
+    octets, orphans = _without_orphans(_LAX_FIELD.sub(b"", octets))
+    return Cleaned(octets, (*removed, *reversed(rest), *orphans))
+
+
+_MAX_PASSES = 10
+
+
+def _pass(octets: bytes, header: Header, ours: frozenset[str]) -> _Rest:
     judged: set[int] = set()
     octets, visible = _without_visible(octets, header, ours, judged)
     octets, hidden = _without_hidden(octets, ours, judged)
     octets, orphans = _without_orphans(octets)
-    return Cleaned(octets, (*reversed(visible), *reversed(hidden), *orphans))
+    return octets, [*reversed(visible), *reversed(hidden), *orphans]
 
 
 _Rest = tuple[bytes, list[Forged]]  # the octets that stay, and what went, from the top
@@ -199,7 +222,8 @@ def _lax_fields(octets: bytes) -> Iterator[re.Match[bytes]]:
     """
     end = _end(_EMPTY_LINE, octets, 0)
     yield from _LAX_FIELD.finditer(octets, 0, end)
-    if octets.find(b"\r\n", end) < 0:
+    # The CRLF of the empty line may be the one in front of a field.
+    if octets.find(b"\r\n", max(end - 2, 0)) < 0:
         return
     for match in _LAX_FIELD.finditer(octets, max(end - 2, 0), _end(_EMPTY_CRLF_LINE, octets, max(end - 4, 0))):
         if octets.startswith(b"\r\n", match.start()):
