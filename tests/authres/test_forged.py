@@ -458,7 +458,7 @@ def test_memory_is_a_small_multiple_of_the_message(unit: bytes) -> None:
     assert peak < 16 * len(message)
 
 
-OURS = b"Authentication-Results: mx.example.net; a=b"
+CLAIM = b"Authentication-Results: mx.example.net; a=b"
 
 
 @pytest.mark.parametrize(
@@ -467,10 +467,10 @@ OURS = b"Authentication-Results: mx.example.net; a=b"
         # the CRLF of the empty line is the one in front of the field, for readers to whom a bare LF is data
         b"A: b\n\r\nAuthentication-Results: mx.example.net; dmarc=pass",
         # with the first field goes half of the empty line, and the header of those who read LF goes on
-        b"A: b\n\r\n%s\rc\n%s\r\n\r\n" % (OURS, OURS),
+        b"A: b\n\r\n%s\rc\n%s\r\n\r\n" % (CLAIM, CLAIM),
         # with the line that continues nothing goes the CRLF by which the header ended
         b"From x\n\tx\r\n\r\nAuthentication-Results: mx.example.net; dmarc=pass\r\n\r\n",
-        b"From x\n \r\n\r\n%s\r\r\xc2\x85%s\r\n" % (OURS, OURS),
+        b"From x\n \r\n\r\n%s\r\r\xc2\x85%s\r\n" % (CLAIM, CLAIM),
     ],
 )
 def test_what_goes_uncovers_no_field_of_ours(message: bytes) -> None:

@@ -460,3 +460,10 @@ def test_b_3_1_the_message_of_the_appendix() -> None:
     resolver = zone({"example.com": "v=DMARC1; p=reject; aspf=r; rua=mailto:dmarc-feedback@example.com"})
     found = evaluate(resolver, "example.com", Spf("mail.example.com"), [Dkim("example.com")])
     assert (found.result, found.spf_aligned, found.dkim_aligned, found.disposition) == ("pass", True, True, "none")
+
+
+def test_4_10_1_only_psd_y_makes_a_public_suffix() -> None:
+    """The record of the last name of a walk is that of a public suffix where it says psd=y, and nowhere else."""
+    for psd, expected in (("y", "example"), ("n", None), ("u", None)):
+        found = run(walk("a.b.example"), zone({"example": f"v=DMARC1; p=none; psd={psd}"}))
+        assert (found.public_suffix and found.public_suffix.name) == expected

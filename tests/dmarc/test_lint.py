@@ -194,3 +194,21 @@ def test_what_a_dns_error_hides_is_no_refusal(hidden: str) -> None:
     own = {("_dmarc.sub.example.net", "TXT"): ["v=DMARC1; p=none; rua=mailto:r@mail.example.net"]}
     zone = ZoneResolver(own, failures={(hidden, "TXT"): "timeout"})
     assert "not-authorised" not in codes("sub.example.net", zone)
+
+
+def test_what_test_mode_means_stands_in_the_words() -> None:
+    """RFC 9989 section 4.7, t=: one level less; beside p=none it does nothing."""
+
+    def words(text: str) -> str:
+        return next(each.words for each in run(lint(text), zone({})).findings if each.code == "test-mode")
+
+    assert words("v=DMARC1; p=reject; t=y") == "t=y: receivers are asked to act as for quarantine"
+    assert words("v=DMARC1; p=none; t=y") == "t=y does nothing beside p=none"
+
+
+def test_a_record_that_cannot_be_asked_for_is_told_from_one_that_is_wrong() -> None:
+    """RFC 9989 section 4.10: an error hides whether there is a record; several of them are none."""
+    failing = run(lint("example.org"), zone({}, {"example.org": "timeout"}))
+    twice = run(lint("example.org"), zone({"example.org": ["v=DMARC1; p=none", "v=DMARC1; p=reject"]}))
+    assert "_dmarc.example.org has" not in failing.findings[0].words
+    assert twice.findings[0].words.startswith("_dmarc.example.org has")
