@@ -52,6 +52,16 @@ def parse(value: str) -> Hop:
             id="IPv6 literal, no date",
         ),
         pytest.param(
+            "from helo.example (mail.example.org. [192.0.2.7]) by y with ESMTPS id z",
+            ("helo.example", "mail.example.org", "192.0.2.7", "y", "ESMTPS", "z", "", None),
+            id="a name with its final dot",
+        ),
+        pytest.param(
+            "from unknown (HELO bank.example) (192.0.2.7) by 0 with SMTP; Sun, 29 Nov 2026 18:02:41 GMT",
+            ("unknown", "", "192.0.2.7", "0", "SMTP", "", "", AT),
+            id="qmail: what the client said is no name that was looked up",
+        ),
+        pytest.param(
             'from a (b (c; from d by e) f) by "quoted from x" with (SMTP) ESMTP; Sun, 29 Nov 2026 18:02:41 GMT',
             ("a", "", None, '"quoted from x"', "ESMTP", "", "", AT),
             id="comments nest, quotes hold",

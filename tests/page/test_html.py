@@ -41,7 +41,7 @@ def test_any_text_stays_text(value: str) -> None:
     seen = Reader(element("p", value, title=value))
     assert seen.elements == ["p"]
     assert [name for name, _ in seen.attributes] == ["title"]
-    if value.isprintable():
+    if value.isprintable() and value.isascii():
         assert seen.text == value
         assert seen.attributes[0][1] == value
     assert seen.text.isprintable()
@@ -56,6 +56,17 @@ def test_attacks_are_words(attack: str) -> None:
 def test_what_cannot_be_printed_is_shown() -> None:
     assert text("a\x1b[1m\r\n\x00\u202eb\udc80") == "a\\x1b[1m\\r\\n\\x00\\u202eb\\udc80"
     assert lines("a: b\r\n\tc\n\x07") == "a: b\n    c\n\\x07"
+
+
+def test_marks_that_pile_up_are_shown_as_escapes() -> None:
+    """Real scripts need a few marks on a letter; hundreds would be drawn over what stands around them."""
+    for word in ("Việt", "e\u0301\u0302", "ภาษาที่", "שָׁלוֹם", "हिन्दी"):
+        assert text(word) == word
+    assert text("Z" + "\u0301" * 6 + "x" + "\u0489") == "Z" + "\u0301" * 4 + "\\u0301" * 2 + "x\u0489"
+
+
+def test_letters_that_show_nothing_are_shown() -> None:
+    assert text("bank\u3164\u2800.example") == "bank\\u3164\\u2800.example"
 
 
 def test_long_texts_are_cut() -> None:

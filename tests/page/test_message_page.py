@@ -150,6 +150,40 @@ def test_any_message_has_a_page(fields: list[tuple[str, bytes]], helo: str, mail
     page.encode("utf-8")
 
 
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "=?\u00e9?q?x?=",
+        "=?\0?q?x?=",
+        "=?hex?q?zz?=",
+        "=?undefined?b?AAAA?=",
+        "=?utf-8?b?A?=",
+        "=?utf-7?q?+AAA?=",
+        "=??q?x?=",
+    ],
+)
+def test_encoded_words_that_cannot_be_read_stay_as_they_are(subject: str) -> None:
+    message = f"Subject: {subject}\r\nFrom: {subject} <a@example.org>\r\n\r\n".encode()
+    page, _ = samples.check(message, ZoneResolver(), helo="h", mail_from="")
+    assert "Subject" in Reader(page).text
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(["=?", "?", "?=", "q", "b", "utf-8", "hex", "\u00e9", "\ud800", "=", "A", " ", "\0"])))
+def test_any_encoded_word_has_a_page(pieces: list[str]) -> None:
+    message = b"Subject: " + "".join(["=?", *pieces, "?="]).encode("utf-8", "surrogatepass") + b"\r\n\r\n"
+    samples.check(message, ZoneResolver(), helo="h", mail_from="")
+
+
+def test_all_of_several_authors_are_shown() -> None:
+    """Readers differ in which From field they show; so whoever looks at the page has to see all."""
+    message = b"From: a@bank.example\r\nFrom: b@evil.example\r\n" + b"Subject: x\r\n" * 9 + b"\r\n"
+    page, _ = samples.check(message, ZoneResolver(), helo="h", mail_from="")
+    about = " ".join(Reader(page.partition("</header>")[0]).text.split())
+    assert "a@bank.exampleb@evil.example✗2 fields; one is allowed" in about
+    assert "and 4 more✗9 fields; one is allowed" in about
+
+
 def test_the_size_of_a_page_is_bounded() -> None:
     """A thousand fields of any length do not make a page that no browser opens."""
     huge = b"Received: from " + b"<" * 50_000 + b" by x; Sun, 29 Nov 2026 18:02:41 +0000\r\n"

@@ -149,7 +149,10 @@ def _clauses(text: str) -> tuple[list[tuple[str, str, str]], str]:
 
 
 _ADDRESS = re.compile(r"\[(?:IPv6:)?([0-9A-Fa-f.:]{2,45})\]|(?<![\w.:])([0-9A-Fa-f]*[.:][0-9A-Fa-f.:]{1,44})(?![\w.:])")
-_HOST = re.compile(r"(?<![\w=@.-])([A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})++)(?=[\s\[(]|\Z)")
+# Some write the name with its final dot; what stands behind "HELO" is what the client said (qmail), as behind "helo=".
+_HOST = re.compile(
+    r"(?<![\w=@.-])(?<!HELO )(?<!EHLO )([A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})++)(?=\.?(?:[\s\[(]|\Z))"
+)
 
 
 def _tcp_info(name: str, comment: str) -> tuple[str, IPAddress | None]:

@@ -6,17 +6,25 @@ put markup in as text: `Html` is made here alone.
 
 # SECURITY: nearly all that a page shows was written by peers: header fields, DNS records, list texts, names. Each text
 # passes through `text`, which escapes it (`html.escape` of the standard library), shows what cannot be printed as an
-# escape (control characters, and those that turn the direction of writing), and cuts what is too long. Elements and
+# escape (control characters, those that turn the direction of writing, blanks that are letters, marks piled upon a
+# letter, which would be drawn over what stands around it), and cuts what is too long. Elements and
 # attributes are those that a page of words and pictures needs: nothing here can run, load or send anything.
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 MAX_TEXT_CHARACTERS = 2000
 """Of one text; a header field or a TXT record may have 64 KiB and more."""
+
+MAX_MARKS = 4
+"""Combining marks upon one letter; no script needs more."""
+
+_BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters by their category that show nothing: fillers of Hangul, and the empty cell of Braille."""
 
 ELEMENTS = frozenset(
     {
@@ -42,8 +50,8 @@ def text(value: object, limit: int = MAX_TEXT_CHARACTERS) -> Html:
     """The text as HTML: escaped, everything that cannot be printed shown as an escape, cut to `limit` characters."""
     whole = str(value)
     shown = whole[:limit]
-    if not shown.isprintable():
-        shown = "".join(char if char.isprintable() else _escape(char) for char in shown)
+    if not (shown.isascii() and shown.isprintable()):
+        shown = "".join(_visible(shown))
     more = f"… ({len(whole) - limit} more characters)" if len(whole) > limit else ""
     return Html(html.escape(shown, quote=True) + more)
 
@@ -51,6 +59,15 @@ def text(value: object, limit: int = MAX_TEXT_CHARACTERS) -> Html:
 def lines(value: str) -> Html:
     """A text of several lines for a ``pre``: the line ends stay, everything else is as in `text`."""
     return Html("\n".join(text(line.replace("\t", "    ")) for line in value.replace("\r\n", "\n").split("\n")))
+
+
+def _visible(value: str) -> Iterator[str]:
+    """Its characters; those that show nothing, or too much, as escapes."""
+    marks = 0
+    for char in value:
+        marks = marks + 1 if unicodedata.category(char) in ("Mn", "Me") else 0
+        shown = char.isprintable() and char not in _BLANK_LETTERS and marks <= MAX_MARKS
+        yield char if shown else _escape(char)
 
 
 def _escape(char: str) -> str:

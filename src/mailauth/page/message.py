@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 
 from mailauth import __version__
@@ -45,6 +45,7 @@ _VERDICTS: dict[str, tuple[str, Tone]] = {
 }
 _SHOWN_FIELDS = ("From", "Subject", "Date", "Message-ID")
 _MAX_SUBJECT = 500
+_MAX_REPEATED = 5
 _MAX_FIELD_OCTETS = 4096
 
 
@@ -127,7 +128,7 @@ def _ignored_policy(report: Report) -> str | None:
 def _about(report: Report, header: Header | None) -> Html:
     rows: list[tuple[str, Child]] = []
     if header is not None:
-        rows += [(name, _decoded(header.first(name))) for name in _SHOWN_FIELDS]
+        rows += [(name, _values(header, name)) for name in _SHOWN_FIELDS]
         rows.append(("Who wrote it", _author(report)))
     recipients = join(
         *[join(", " if index else "", code(f"<{each}>")) for index, each in enumerate(report.rcpt_to[:20])]
@@ -153,6 +154,17 @@ def _author(report: Report) -> Child:
     return join(code(found.address) if found.address else "", " ", word, " ", found.detail)
 
 
+def _values(header: Header, name: str) -> Child:
+    """The value of a field that stands once (RFC 5322 section 3.6); of several all are shown, since readers differ in
+    which one they take."""
+    fields = header.all(name)
+    if len(fields) < 2:
+        return _decoded(header.first(name))
+    items = [element("li", _decoded(field)) for field in fields[:_MAX_REPEATED]]
+    more = element("li", f"and {len(fields) - _MAX_REPEATED} more") if len(fields) > _MAX_REPEATED else None
+    return join(element("ul", *items, more, class_="plain"), mark(f"{len(fields)} fields; one is allowed", "bad"))
+
+
 def _decoded(field: Field | None) -> str:
     """The value for people: encoded words (RFC 2047) decoded where that can be done."""
     if field is None:
@@ -162,7 +174,7 @@ def _decoded(field: Field | None) -> str:
         return text
     try:
         return str(make_header(decode_header(text)))
-    except (ValueError, LookupError, HeaderParseError):
+    except (ValueError, LookupError, MessageError):
         return text
 
 
