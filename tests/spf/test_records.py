@@ -12,7 +12,18 @@ from typing import Any
 import pytest
 
 from mailauth.plan import run
-from mailauth.spf import LintReport, Qualifier, Record, RecordError, build_record, lint, lint_text, zone_line
+from mailauth.spf import (
+    LintReport,
+    Qualifier,
+    Record,
+    RecordError,
+    build_record,
+    lint,
+    lint_text,
+    parse_received_spf,
+    zone_line,
+)
+from mailauth.spf.problem import MAX_SHOWN, shown
 from mailauth.spf.record import MAX_CACHED_OCTETS, forget_records, parsed_record
 from mailauth.spf.terms import A, All, Include, Ip4, Ip6
 from tests.spf.world import world
@@ -354,3 +365,15 @@ d.example.   TXT "v=spf1 ip4:11.0.0.0/24 -ip4:11.0.1.0/24 -all"
     def test_neither_domain_nor_record(self, what: str) -> None:
         with pytest.raises(ValueError, match="neither"):
             lint(what)
+
+
+def test_9_1_a_key_of_received_spf_has_a_value() -> None:
+    """RFC 7208 section 9.1: key-value-pair = key [CFWS] "=" ( dot-atom / quoted-string )."""
+    assert parse_received_spf("pass (words) client-ip = 192.0.2.1") is not None
+    assert parse_received_spf("pass (words) client-ip 192.0.2.1") is None
+
+
+def test_a_term_is_shown_within_its_bound() -> None:
+    """However its characters are escaped."""
+    assert len(shown("\u00e9" * MAX_SHOWN)) == MAX_SHOWN
+    assert shown("a" * MAX_SHOWN) == "a" * MAX_SHOWN

@@ -165,3 +165,16 @@ def test_a_mended_record_is_what_was_meant() -> None:
     assert str(Record.parse(text)) == (
         "v=spf1 include:b.example ip4:192.0.2.1 ip4:192.0.2.9 ip4:192.0.2.77 ip4:203.0.113.0/24 -all"
     )
+
+
+def test_a_star_stands_for_the_octets_of_a_network() -> None:
+    """RFC 7208 section 5.6: a network has a prefix length, eight bits for each octet that is given."""
+    for written, meant in (("192.*", "192.0.0.0/8"), ("192.0.*", "192.0.0.0/16"), ("192.0.2.*", "192.0.2.0/24")):
+        [finding] = lint_text(f"v=spf1 ip4:{written} -all")
+        assert finding.proposal == f"ip4:{meant}"
+
+
+def test_a_dash_of_a_text_program_is_named() -> None:
+    """RFC 7208 section 4.6.1: qualifiers are ASCII; the words show which character is not."""
+    [finding] = lint_text("v=spf1 a \u2013all")
+    assert (finding.words, finding.proposal) == ("\u2013 is no character of a record", "-all")
