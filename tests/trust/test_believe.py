@@ -144,6 +144,8 @@ def test_only_the_topmost_server_that_wrote_fields_counts() -> None:
         ('from a (helo [192.0.2.1]) (CN "[127.0.0.1]") by c; now', "c", "a", ["192.0.2.1", "127.0.0.1"]),
         ('from a ([127.0.0.1]) by c ( ([192.0.2.1]) by c for <"a)"@b>; now', None, None, []),
         ('from a ([127.0.0.1]) by c.d ( ([192.0.2.1]) by e.f for <"a)"@b>; now', None, None, []),
+        ('from a ([127.0.0.1])by c ( ([192.0.2.1]) by c for <"a)"@b>; now', None, None, []),
+        ("from a) by c; now", None, None, []),
         ("from a ([192.0.2.1]) by c.d (verified by hand); now", "c.d", "a", ["192.0.2.1"]),
         ("from a ([127.0.0.1]) by c; ([192.0.2.1]) by d; now", None, None, []),  # a HELO name with a semicolon
         ("from a ([127.0.0.1]) by c; ([192.0.2.1]) by d", None, None, []),

@@ -30,7 +30,7 @@ MAX_OCTETS = 4096
 _TOKEN = re.compile(r"[();]|[^\s();]++|\s++")
 # What stands behind these words is the client's: "(EHLO x)", "([192.0.2.1] helo=x ident=y)".
 _CLIENTS_WORDS = re.compile(r"(?<![^\s(])(?:helo|ehlo|ident)[\s=][^()]*+", re.IGNORECASE)
-_BY = re.compile(r"(?<![^\s(])by\s++([^\s();]++)", re.IGNORECASE)
+_BY = re.compile(r"(?<![\w.-])by\s++([^\s();]++)", re.IGNORECASE)
 # "([192.0.2.1])", "(192.0.2.1)", "(ident@192.0.2.1)"
 _ADDRESS = re.compile(r"(?:\[(?:IPv6:)?|(?<![^\s(@]))([0-9A-Fa-f.:]{3,45})(?:\]|(?![^\s)]))", re.IGNORECASE)
 
@@ -84,7 +84,7 @@ def read_received(value: bytes) -> Hop:
 
 
 def _words(text: str) -> list[tuple[str, str]]:
-    """The words before the semicolon, each with the comments behind it; none if a comment has no end.
+    """The words before the semicolon, each with the comments behind it; none if a comment has no end, or no beginning.
 
     None either if clauses or another semicolon stand behind it, where the date belongs.
     """
@@ -96,8 +96,8 @@ def _words(text: str) -> list[tuple[str, str]]:
         if depth:
             words[-1][1].append(token)
             depth -= token == ")"
-        elif token == ";":
-            if end:
+        elif token in (")", ";"):
+            if end or token == ")":
                 return []
             end = len(words)
         elif not token.isspace():
