@@ -15,6 +15,8 @@ import dkim
 from mailauth.arc import Chain, ChainStatus, Verifier, verify
 from mailauth.dkim import DkimPolicy
 from mailauth.dkim import Verifier as DkimVerifier
+from mailauth.dkim.header import Canonicalizer, canonicalizer
+from mailauth.mail.header import Header
 from mailauth.plan import Answer, Question, run
 from tests.arc.makers import chain_of, check, sealed, sets_of, zone
 from tests.dkim.makers import MESSAGE, NOW, ed_key, ed_record, rsa_key, rsa_record, signed
@@ -159,6 +161,29 @@ def test_older_keys_are_asked_for_only_where_the_newest_set_passes() -> None:
     assert {question.name for question in asked} == {"arc._domainkey.three.example"}
     check(THREE, Counting(asked))
     assert {question.name for question in asked} >= {"arc._domainkey.one.example", "arc._domainkey.two.example"}
+
+
+def test_no_field_is_made_canonical_for_each_of_the_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve signatures that list a large header cost one of its length."""
+    message = b"".join(b"X-%d: %b\r\n" % (number, b"a  " * 3000) for number in range(5)) + MESSAGE
+    for _ in range(12):
+        message = sealed(message, signature={"h": "from:x-0:x-1:x-2:x-3:x-4"})
+    done = 0
+
+    def counting(name: str, header: Header) -> Canonicalizer:
+        canonicalize = canonicalizer(name, header)
+
+        def count(fields: list[bytes]) -> bytes:
+            nonlocal done
+            done += sum(map(len, fields))
+            return canonicalize(fields)
+
+        return count
+
+    monkeypatch.setattr("mailauth.arc.verification.canonicalizer", counting)
+    found = check(message)
+    assert (found.reason, found.oldest_pass) == ("verified", 0)
+    assert done < 2 * len(message)
 
 
 def test_5_2_5_the_oldest_signature_that_still_verifies() -> None:

@@ -2,7 +2,8 @@
 
 # SECURITY: everything here comes from the peer, the keys included. At most 50 sets are read; the newest signature and
 # the newest seal are verified first, and the others only if those pass, so that a chain costs more than two keys only
-# where somebody sealed this very message. Seals are hashed once for all: the work is linear in the header.
+# where somebody sealed this very message. Seals are hashed once for all, and no field is made canonical twice, however
+# many message signatures list it.
 
 from __future__ import annotations
 
@@ -86,6 +87,7 @@ class Chain:
         self._sets: tuple[FieldSet, ...] = ()
         self._bodies: list[BodyHash] = []  # of each message signature
         self._broken: BrokenChain | None = None
+        self._relaxed: dict[bytes, bytes] = {}  # the canonical octets of fields
 
     def begin(self, header: Header, bodies: dict[str, BodyHash]) -> None:
         """The header is complete: read the sets, and see what must be hashed of the body."""
@@ -152,9 +154,23 @@ class Chain:
                 raise Refusal(DkimReason.BODY_HASH_DIFFERS, "the body is not the one that was signed")
             if length is not None and body.length > length and not policy.allow_unsigned_content:
                 raise Refusal(DkimReason.UNSIGNED_CONTENT, f"{body.length - length} octets stand behind l={length}")
-            self._try_keys(field, answer, _signature_digest(field, header))
+            self._try_keys(field, answer, self._signature_digest(field, header))
         except Refusal as refusal:
             raise _broken(Reason.SIGNATURE, "ARC-Message-Signature", refusal, index + 1) from None
+
+    def _signature_digest(self, field: SignatureField, header: Header) -> bytes:
+        """As for a DKIM-Signature (RFC 6376 section 3.7); h= never lists fields of ARC, so none is to be left out."""
+        canonicalize = canonicalizer(field.terms.header_canonicalization, header)
+        fields = select(field.terms.places, header, None)
+        if field.terms.header_canonicalization == "simple":
+            return hashlib.sha256(canonicalize([*fields, _emptied(field)])[:-2]).digest()
+        digest = hashlib.sha256()
+        for raw in fields:
+            if raw not in self._relaxed:
+                self._relaxed[raw] = canonicalize([raw])
+            digest.update(self._relaxed[raw])
+        digest.update(canonicalize([_emptied(field)])[:-2])
+        return digest.digest()
 
     def _check_seal(self, each: FieldSet, answer: Answer, digest: bytes) -> None:
         try:
@@ -190,13 +206,6 @@ def _require_structure(sets: Sequence[FieldSet]) -> None:
 def _ask(fields: Iterable[SignatureField]) -> Plan[Sequence[Answer]]:
     questions: list[Question] = [field.terms.question for field in fields]
     return (yield from ask_all(questions)) if questions else []
-
-
-def _signature_digest(field: SignatureField, header: Header) -> bytes:
-    """As for a DKIM-Signature (RFC 6376 section 3.7); h= never lists fields of ARC, so none is to be left out."""
-    fields = select(field.terms.places, header, None)
-    fields.append(_emptied(field))
-    return hashlib.sha256(canonicalizer(field.terms.header_canonicalization, header)(fields)[:-2]).digest()
 
 
 def _emptied(field: SignatureField) -> bytes:
