@@ -29,6 +29,7 @@ from mailauth.dkim.signature import parse as parse_signature
 from mailauth.greylist import GreylistPolicy
 from mailauth.greylist.keys import keys_of, readable
 from mailauth.greylist.records import Record as GreylistRecord
+from mailauth.greylist.records import State as GreylistState
 from mailauth.greylist.settings import Patterns, SettingsError
 from mailauth.greylist.whitelist import ClientWhitelist, RecipientWhitelist
 from mailauth.mail import addresses, author, names, received, taglist, text
@@ -570,7 +571,11 @@ def greylist_keys(octets: bytes) -> None:
             assert len(readable(key)) <= 3
 
 
-@target(b"1 greylisted 1800000000.0 1800000000.0 1 0", b"{}", weight=30)
+@target(
+    *[GreylistRecord(state, START, START + 300, 2, 1, 1_900_000_000).to_text().encode() for state in GreylistState],
+    b"deferred nan inf 1 1 1 1",
+    weight=30,
+)
 def greylist_record(octets: bytes) -> None:
     """What a store holds is a record, or a `ValueError`; a record is written as one that reads the same."""
     with contextlib.suppress(ValueError):
