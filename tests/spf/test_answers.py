@@ -185,6 +185,21 @@ class TestPrefetch:
         ]
         assert execution.result == check(zone, "203.0.113.1", helo="")
 
+    def test_the_hosts_of_mx_are_asked_side_by_side(self) -> None:
+        from mailauth.plan import Execution
+
+        zone = world(
+            'example.org. TXT "v=spf1 mx -all"\nexample.org. MX 10 a.example.\nexample.org. MX 20 b.example.\n'
+            "a.example. A 192.0.2.1\nb.example. A 192.0.2.2"
+        )
+        execution = Execution(check_host("192.0.2.2", mail_from="ann@example.org", policy=SpfPolicy(prefetch=True)))
+        questions, rounds = execution.start(), []
+        while questions:
+            rounds.append(sorted(map(str, questions)))
+            questions = [more for each in questions for more in execution.answer(each, zone.lookup_now(each))]
+        assert rounds == [["example.org TXT"], ["example.org MX"], ["a.example A", "b.example A"]]
+        assert execution.result.result == "pass"
+
     def test_nothing_behind_a_network_that_matches(self) -> None:
         dns = Counting(world(TREE))
         assert check(dns, "10.1.1.1", policy=SpfPolicy(prefetch=True)).result == "pass"
