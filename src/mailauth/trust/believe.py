@@ -12,10 +12,10 @@ from mailauth import dmarc
 from mailauth.authres import MethodResult
 from mailauth.mail.header import Header, Splitter
 from mailauth.mail.lines import MessageSource, blocks
-from mailauth.mail.names import is_fqdn, split_address, to_ascii
+from mailauth.mail.names import is_fqdn, split_address
 from mailauth.plan import Plan, run_all
 from mailauth.trust.author import Writer, read_writer
-from mailauth.trust.fields import Believed, Collector, Site
+from mailauth.trust.fields import Believed, Collector, Site, exact_name
 from mailauth.trust.policy import Leniency, Method, TrustPolicy, given_ids
 from mailauth.trust.verdict import MAX_IDS, AuthorVerdict, Evidence, Reason, Why
 
@@ -240,7 +240,7 @@ def _only(result: MethodResult, ptype: str, name: str) -> str | None:
 
 
 def _domain(text: str | None) -> str | None:
-    name = to_ascii(text) if text and not text.endswith(".") else None
+    name = exact_name(text) if text else None
     return name if name is not None and is_fqdn(name) else None
 
 

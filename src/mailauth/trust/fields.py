@@ -79,7 +79,7 @@ class Site:
 
     def owns(self, authserv_id: str, used: set[Leniency]) -> bool:
         """Whether the id is one of ours."""
-        key = _id_key(authserv_id)
+        key = exact_name(authserv_id)
         if key is None:
             return False
         if key in self.ids or key in self.provider.authserv_ids:
@@ -106,15 +106,13 @@ def _literal(text: str) -> IPAddress | None:
         return None
 
 
-def _id_key(authserv_id: str) -> str | None:
-    """The id as it is compared (RFC 8601 section 2.5; RFC 8616 section 3: A-labels and U-labels are the same).
+def exact_name(text: str) -> str | None:
+    """The id, or a domain, as it is compared (RFC 8601 section 2.5; RFC 8616 section 3: A-labels are U-labels).
 
     None for what only some readers take for the same: a final dot, full-width letters, ideographic dots.
     """
-    odd = not authserv_id.isascii() and (
-        unicodedata.normalize("NFKC", authserv_id) != authserv_id or "\u3002" in authserv_id
-    )
-    return None if odd or authserv_id.endswith(".") else to_ascii(authserv_id)
+    odd = not text.isascii() and (unicodedata.normalize("NFKC", text) != text or "\u3002" in text)
+    return None if odd or text.endswith(".") else to_ascii(text)
 
 
 @dataclass(frozen=True, slots=True)
