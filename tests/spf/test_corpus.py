@@ -15,7 +15,7 @@ each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 def test_the_corpus_is_whole() -> None:
     assert [case.number for case in CASES] == list(range(1, len(CASES) + 1))
-    assert len(CASES) >= 120
+    assert len(CASES) >= 240
     assert sum(not case.findings for case in CASES) >= 30
     assert all(case.verdict for case in CASES)
 

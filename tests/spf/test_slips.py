@@ -105,6 +105,23 @@ def test_a_character_is_shown_and_not_its_octets() -> None:
     assert finding.words == "(U+0007) is no character of a record"
 
 
+def test_a_line_end_and_what_stands_around_a_record() -> None:
+    for text in ("v=spf1 mx -all\n", "v=spf1 mx\r\n -all"):
+        (finding,) = lint_text(text)
+        assert (finding.words, finding.proposal) == ("a line end separates no terms", finding.term.strip())
+    for text in (
+        "IN TXT 'v=spf1 mx -all'",
+        "<v=spf1 mx -all>",
+        "SPF record: v=spf1 mx -all",
+        "@ 300 IN SPF v=spf1 mx -all",
+    ):
+        mend = nearly(text.encode())
+        assert mend is not None
+        assert (mend[0].endswith("stands before the version"), mend[1]) == (True, "v=spf1 mx -all")
+    for text in ("see the txt v=spf1 mx -all", "(spf)", "txt=spf", "spf records are in the wiki", "(v=spf12)"):
+        assert nearly(text.encode()) is None
+
+
 @pytest.mark.parametrize(
     ("octets", "words"),
     [

@@ -7,6 +7,7 @@ Advice for authors; what a record means is decided by the evaluation. `mailauth.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -19,7 +20,7 @@ from mailauth.spf.compile import network_range
 from mailauth.spf.parse import has_version, parse_terms
 from mailauth.spf.problem import Problem, RecordError, shown
 from mailauth.spf.record import MAX_STRING_OCTETS, Record
-from mailauth.spf.slips import mend_name, mend_pair, mend_word, nearly
+from mailauth.spf.slips import are_terms, mend_name, mend_pair, mend_word, nearly
 from mailauth.spf.terms import (
     IP4_BITS,
     IP6_BITS,
@@ -38,6 +39,8 @@ MAX_RECORD_OCTETS = 450
 """Name and text together, so that the answer fits a UDP packet of 512 octets. RFC 7208 section 3.4."""
 EDNS_OCTETS = 1232
 """The UDP packets of today's resolvers; a longer answer is asked again by TCP."""
+MIN_MEANT = {4: 12, 6: 20}
+"""Whoever writes the address of a host with a shorter prefix than these means the host, not a thousandth of the net."""
 MAX_MENDED = 100
 """Errors of a record for which mends are looked for; the mends of the first ones show what is wrong."""
 MAPPED_BITS = IP6_BITS - IP4_BITS
@@ -104,14 +107,17 @@ def lint_text(text: str, domain: str = "") -> list[Finding]:
     if not has_version(text):
         return [_no_version(text, domain)]
     words = [Word(*each) for each in parse_terms(text)]
-    findings = list(_errors(words))
+    findings = list(_errors(words, domain))
     for look in (_modifiers, _after_all, _unwise, _names, _networks, _duplicates, _covered):
         findings += look(words)
     findings.sort(key=lambda finding: (finding.start, finding.code != "torn-term"))
     findings = list(_whole_terms(findings))
     ended = any(finding.proposal.endswith("all") for finding in findings if finding.code in ("odd-name", "torn-term"))
     if not ended and not any(isinstance(word.found, Problem) and _may_be_an_end(word.found) for word in words):
-        findings += _endless(words, text)
+        # Where an end was meant, mending that is the proposal.
+        meant = [finding.proposal for finding in findings if finding.code == "ignored-modifier"]
+        has_end = any(each.endswith("all") or each.startswith("redirect=") for each in meant)
+        findings += _endless(words, "" if has_end else text)
     findings += _size(text, domain)
     return [replace(finding, domain=domain, record=text) for finding in findings]
 
@@ -137,7 +143,7 @@ def _no_version(text: str, domain: str) -> Finding:
 # --- errors --------------------------------------------------------------------------------------------------------
 
 
-def _errors(words: Sequence[Word]) -> Iterator[Finding]:
+def _errors(words: Sequence[Word], domain: str) -> Iterator[Finding]:
     """What is no term. RFC 7208 section 4.6: a permerror, wherever it stands."""
     taken = -1
     found = 0
@@ -156,7 +162,7 @@ def _errors(words: Sequence[Word]) -> Iterator[Finding]:
                 yield torn
                 break
         else:
-            yield _error(word.text, word.found)
+            yield _error(word.text, word.found, domain)
 
 
 def _torn(words: Sequence[Word]) -> Finding | None:
@@ -166,6 +172,9 @@ def _torn(words: Sequence[Word]) -> Finding | None:
     if len(words) == 3 and words[1].text in (":", "="):
         # "include : example.org"
         parts, mend = words, mend_pair(words[0].text + words[1].text, words[2].text)
+    if len(words) == 3 and words[1].text == "-" and words[0].text.lower().startswith("ip4:"):
+        # "ip4:192.0.2.0 - 192.0.2.7"
+        parts, mend = words, mend_word(f"{words[0].text}-{words[2].text}")
     if mend is None:
         return None
     length = parts[-1].start + len(parts[-1].text) - parts[0].start
@@ -175,22 +184,36 @@ def _torn(words: Sequence[Word]) -> Finding | None:
 
 def _pair(first: Word, second: Word) -> tuple[str, str] | None:
     """What two words were meant to be that belong together; both are in error, but for an "all" behind its sign."""
+    if isinstance(first.found, All) and second.text in ("-", "?", "~"):
+        return mend_pair(first.text, second.text)
     if not isinstance(first.found, Problem) and second.text[:1] != "/":
         return None
     if not isinstance(second.found, Problem) and first.text not in ("-", "+", "?", "~"):
         return None
-    if ":" in second.text[1:] and mend_word(second.text) is not None:
+    is_ip6 = first.text.lower().strip("+-?~:=") == "ip6"
+    if ":" in second.text[1:] and not is_ip6 and mend_word(second.text) is not None:
         return None  # a slip of its own
     return mend_pair(first.text, second.text)
 
 
-def _error(word: str, problem: Problem) -> Finding:
-    mend = mend_word(word)
+def _error(word: str, problem: Problem, domain: str) -> Finding:
+    mend = mend_word(word) or _host_of(word, problem, domain)
     words = problem.words if mend is None else mend[0]
+    if mend is None and problem.code == "bad-domain" and word[:4].lower() == "exp=":
+        words = "exp= takes a name, and a TXT record at that name holds the words"
     if problem.code == "bad-character" and mend is None:
         words = _character(word) or words
     proposal = "" if mend is None else mend[1]
     return Finding(Severity.ERROR, problem.code, words, "", problem.start, problem.length, proposal, word)
+
+
+def _host_of(word: str, problem: Problem, domain: str) -> tuple[str, str] | None:
+    """A name without its domain, as a zone file may have it: ``a:mail``."""
+    name = re.fullmatch(r"([-+?~]?(?:a|mx):)(?!localhost)([a-z0-9_-]+)((?:/[0-9/]+)?)", word, re.IGNORECASE)
+    if not domain or name is None or problem.code == "unknown-mechanism":
+        return None
+    mended = f"{name[1]}{name[2]}.{domain}{name[3]}"
+    return ("a name stands here with its domain", mended) if are_terms(mended) else None
 
 
 def _character(word: str) -> str:
@@ -203,14 +226,22 @@ def _character(word: str) -> str:
     return f"{look}(U+{ord(bad):04X}{f', {name}' if name else ''}) is no character of a record"
 
 
+_ENDS = ("all", "redir", "fail", "deny", "neutral", "none", "any", "every")
+
+
 def _may_be_an_end(problem: Problem) -> bool:
     """Whether a term in error is what the record should end with."""
     word = problem.term.lower()
-    if "all" not in word and "redir" not in word and not word.startswith(("-", "~", "?")):
+    if not any(part in word for part in _ENDS) and not word.startswith(("-", "~", "?")):
         return not word.isascii() and "ll" in word
     mend = mend_word(problem.term)
     meant = "" if mend is None else mend[1]
-    return word.lstrip("+-?~").startswith(("all", "redirect")) or meant.endswith("all") or "redirect=" in meant
+    return (
+        word.lstrip("+-?~*").startswith(("all", "redirect"))
+        or word.endswith("all")
+        or meant.endswith("all")
+        or "redirect=" in meant
+    )
 
 
 # --- terms that do not do what they say ------------------------------------------------------------------------------
@@ -240,9 +271,10 @@ def _after_all(words: Sequence[Word]) -> Iterator[Finding]:
             yield word.finding(Severity.WARNING, "after-all", 'what stands behind "all" is ignored')
         ended = ended or isinstance(word.found, All)
         if isinstance(word.found, Redirect) and has_all:
-            yield word.finding(
-                Severity.WARNING, "ignored-redirect", 'a redirect is ignored beside an "all" (RFC 7208 section 6.1)'
-            )
+            # Whoever has both wants the terms of the other record, and then an end.
+            proposal = "" if ended else f"include:{word.found.domain_spec}"
+            says = 'a redirect is ignored beside an "all" (RFC 7208 section 6.1)'
+            yield word.finding(Severity.WARNING, "ignored-redirect", says, proposal)
 
 
 def _unwise(words: Sequence[Word]) -> Iterator[Finding]:
@@ -293,7 +325,10 @@ def _names(words: Sequence[Word]) -> Iterator[Finding]:
         if isinstance(word.found, Include | Redirect) and name in _FREE_MAIL:
             instead = _FREE_MAIL[name]
             says = f"every user of the free-mail service {name} may send as this domain"
-            yield word.finding(Severity.WARNING, "free-mail", says, f"include:{instead}" if instead else "")
+            if instead:
+                says += "; whose domain is hosted there names another record"
+            head = word.text[: len(word.text) - len(str(spec))]
+            yield word.finding(Severity.WARNING, "free-mail", says, head + instead if instead else "")
         if isinstance(word.found, Include | Redirect) and name in _SHARED:
             says = f"every customer on the shared servers of {name} may send as this domain (RFC 7208 section 11.4)"
             yield word.finding(Severity.NOTE, "shared-servers", says)
@@ -332,7 +367,8 @@ def _networks(words: Sequence[Word]) -> Iterator[Finding]:
         bits, family = (IP4_BITS, 4) if isinstance(term, Ip4) else (IP6_BITS, 6)
         network = term.address >> bits - term.prefix_length << bits - term.prefix_length
         if network != term.address:
-            proposal = str(type(term)(term.qualifier, network, term.prefix_length))
+            meant = (network, term.prefix_length) if term.prefix_length >= MIN_MEANT[family] else (term.address, bits)
+            proposal = str(type(term)(term.qualifier, *meant))
             says = f"the address has bits behind its prefix of {term.prefix_length}"
             yield word.finding(Severity.NOTE, "host-bits", says, proposal)
         if family == 6 and term.address >> IP4_BITS == 0xFFFF and term.prefix_length >= MAPPED_BITS:
@@ -340,6 +376,10 @@ def _networks(words: Sequence[Word]) -> Iterator[Finding]:
             proposal = str(Ip4(term.qualifier, term.address & 0xFFFF_FFFF, term.prefix_length - MAPPED_BITS))
             says = "an IPv4-mapped address never matches: such clients count as IPv4"
             yield word.finding(Severity.WARNING, "mapped", says, proposal)
+        elif family == 6 and term.prefix_length >= MAPPED_BITS and 0xFFFF < term.address <= 0xFFFF_FFFF:
+            # RFC 4291 section 2.5.5.1: these are not used any more.
+            proposal = str(Ip4(term.qualifier, term.address, term.prefix_length - MAPPED_BITS))
+            yield word.finding(Severity.WARNING, "mapped", "no client has such an IPv4-compatible address", proposal)
         elif private := private_network(term.address, term.prefix_length, family):
             says = f"no client on the Internet has such an address: {private} is private or reserved"
             yield word.finding(Severity.WARNING, "private", says)
@@ -352,7 +392,7 @@ def _duplicates(words: Sequence[Word]) -> Iterator[Finding]:
             continue
         text = str(word.found).lower()
         if text in seen:
-            yield word.finding(Severity.WARNING, "duplicate", "this term stands in the record twice")
+            yield word.finding(Severity.NOTE, "duplicate", "this term stands in the record twice")
         seen.add(text)
 
 
@@ -370,8 +410,16 @@ def _covered(words: Sequence[Word]) -> Iterator[Finding]:
             around.pop()
         earlier = [other for _, other_position, other in around if other_position < position]
         if earlier:
-            yield word.finding(Severity.WARNING, "covered", f"{shown(earlier[0].text)} covers this already")
+            yield _covered_by(word, earlier[0])
         around.append((behind, position, word))
+
+
+def _covered_by(word: Word, earlier: Word) -> Finding:
+    """Nothing goes wrong where both say the same; else the later one was meant as an exception."""
+    if getattr(word.found, "qualifier", None) == getattr(earlier.found, "qualifier", None):
+        return word.finding(Severity.NOTE, "covered", f"{shown(earlier.text)} covers this already")
+    says = f"{shown(earlier.text)} decides before this: an exception stands in front of what it is taken from"
+    return word.finding(Severity.WARNING, "covered", says)
 
 
 # --- the record as a whole -----------------------------------------------------------------------------------------
@@ -380,7 +428,7 @@ def _covered(words: Sequence[Word]) -> Iterator[Finding]:
 def _endless(words: Sequence[Word], text: str) -> Iterator[Finding]:
     if not any(isinstance(word.found, All | Redirect) for word in words):
         says = 'without "all" or redirect, everybody else gets neutral (RFC 7208 section 4.7)'
-        proposal = f"{text.rstrip()} -all"
+        proposal = f"{text.rstrip()} -all" if text else ""
         yield Finding(Severity.WARNING, "no-all", says, proposal=proposal if is_valid(proposal) else "")
 
 

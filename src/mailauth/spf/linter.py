@@ -30,7 +30,7 @@ from mailauth.spf.problem import TermError, shown
 from mailauth.spf.ranges import EVERYBODY, IP6, Ranges, both, pairs, size
 from mailauth.spf.slips import decoded, nearly
 from mailauth.spf.survey import UNKNOWN_DOMAIN, Survey, survey
-from mailauth.spf.terms import A, All, Explanation, Include, Ip4, Ip6, Mx, Redirect, UnknownModifier
+from mailauth.spf.terms import A, All, Explanation, Include, Ip4, Ip6, Mx, Qualifier, Redirect, UnknownModifier
 from mailauth.spf.tree import TreeRecord, TreeTerm, is_mechanism
 
 MANY_IP4_ADDRESSES = 1 << 21
@@ -196,17 +196,25 @@ def _near_records(tree: TreeRecord, severity: Severity) -> Iterator[Finding]:
 
 def _in_one(records: Sequence[str]) -> str:
     """Several records as one: the terms of all, each once, with the mildest end; empty if that is no record."""
+    words = [[word for word in text.split(" ")[1:] if word] for text in records]
+    ends = [word for each in words for word in each if word.lower().lstrip("+-?~") == "all"]
     terms: dict[str, None] = {}
-    ends: list[str] = []
-    for text in records:
-        for word in text.split(" ")[1:]:
-            if word.lower().lstrip("+-?~") == "all":
-                ends.append(word)
-            elif word:
-                terms.setdefault(word)
+    modifiers: dict[str, str] = {}
+    for word in (word for each in words for word in each if word not in ends):
+        name, equals, value = word.partition("=")
+        if equals and name.lower() == "redirect" and ends:
+            # RFC 7208 section 6.1: beside an "all" it would be ignored.
+            terms.setdefault(f"include:{value}")
+        elif equals and name.lower() == "redirect" and modifiers.get("redirect", word) != word:
+            return ""
+        elif equals and name.isalpha():
+            modifiers.setdefault(name.lower(), word)
+        else:
+            terms.setdefault(word)
     mildest = sorted(ends, key=lambda word: "+?~-".find(word[0]) if word[0] in "+?~-" else 0)
     # Where somebody forgot to take the old one away, refusing what it allowed would be the surprise.
-    text = " ".join(["v=spf1", *terms, *[end for end in mildest if end[0] in "?~-"][:1]])
+    end = [end for end in mildest if end[0] in "?~-"][:1]
+    text = " ".join(["v=spf1", *terms, *end, *modifiers.values()])
     return text if is_valid(text) else ""
 
 
@@ -294,9 +302,12 @@ class _Linter:
         elif isinstance(term.term, Include | Redirect) and term.hidden:
             yield Finding(Severity.NOTE, "not-followed", f"{shown(term.text)}: {term.hidden}")
         elif term.families and term.void == self.found.families and is_mechanism(term.term):
-            yield Finding(Severity.WARNING, "void", f"{shown(term.text)} finds nothing in the DNS")
+            # Another's is not ours to mend, but counts among the two that are allowed.
+            yield Finding(
+                Severity.WARNING if ours else Severity.NOTE, "void", f"{shown(term.text)} finds nothing in the DNS"
+            )
         if isinstance(term.term, Explanation):
-            yield from _of_explanation(term)
+            yield from _of_explanation(term, record)
         if ours and term.families:
             yield from self.of_matches(record, term)
 
@@ -315,6 +326,9 @@ class _Linter:
                     texts, proposal = mends[0].texts, ""
             case "several-records":
                 words = f"{name} has several SPF records"
+                answer = None if term.record is None else term.record.answer
+                found = () if answer is None else answer.texts[:MAX_OTHER_TEXTS]
+                texts = tuple(decoded(text) for text in found if has_version(text.decode("latin-1")))
             case "loop":
                 words = f"{shown(term.text)} leads back to where it comes from"
             case "dns-error":
@@ -347,12 +361,11 @@ class _Linter:
                         )
                         yield Finding(Severity.WARNING, "private", words)
         adds_nobody = isinstance(term.term, Include) and term.certain and not term.matches
-        if adds_nobody and term.passes and record is self.tree:
-            yield Finding(
-                Severity.NOTE,
-                "adds-nobody",
-                f"{shown(term.text)} adds nobody: the terms before it have all of its networks",
-            )
+        again = any(other.text == term.text and other.start < term.start for other in record.terms)
+        if adds_nobody and term.passes and record is self.tree and not again:
+            empty = term.record is not None and not any(map(_has_networks, _evaluated(term.record)))
+            why = "nobody passes by its record" if empty else "the terms before it have all of its networks"
+            yield Finding(Severity.NOTE, "adds-nobody", f"{shown(term.text)} adds nobody: {why}")
         if isinstance(term.term, All) or record is not self.tree or self.tree.passes == EVERYBODY:
             return
         if term.passes and (many := _many(term.matches)):
@@ -410,14 +423,19 @@ class _Linter:
     def void_words(self, families: tuple[int, ...]) -> str:
         """How many terms find nothing, and which."""
         family = families[0]
-        names = [shown(term.text) for term in _evaluated(self.tree) if family in term.families and _void(term, family)]
+        names = [
+            shown(term.text) + (f" of {record.domain}" if record is not self.tree else "")
+            for record in self.tree.records()
+            for term in record.terms
+            if family in term.families and _void(term, family)
+        ]
         listed = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
         depends = any(
             term.may_be_void and family not in term.void for term in _evaluated(self.tree) if family in term.families
         )
-        who = "clients" if len(families) == 2 else f"IPv{family} clients"
+        who = "" if len(families) == 2 else f" for IPv{family} clients"
         may = "may find" if depends else "find"
-        return f"{len(names)} terms {may} nothing for {who}, and receivers stop after {MAX_VOID_LOOKUPS}: {listed}"
+        return f"{len(names)} terms {may} nothing{who}, and receivers stop after {MAX_VOID_LOOKUPS}: {listed}"
 
     def ip6_behind_limit(self) -> bool:
         """Whether IPv6 clients are authorised by a term that comes after the limit is reached."""
@@ -435,7 +453,9 @@ class _Linter:
         by_all = any(isinstance(term.term, All) and term.passes for term in self.tree.terms)
         by_one = any(term.passes and _many(term.matches) for term in self.tree.terms)
         if passes == EVERYBODY and not by_all:
-            yield self.whole(Severity.WARNING, "everybody", "everybody may send mail as this domain")
+            by = [term.text for term in self.tree.terms if term.passes and term.matches]
+            last = f", by {shown(by[-1])}" if by else ""
+            yield self.whole(Severity.WARNING, "everybody", f"everybody may send mail as this domain{last}")
         elif not by_all and not by_one and (many := _many(passes)):
             yield self.whole(Severity.WARNING, "broad", f"{many} may send as this domain")
 
@@ -461,6 +481,12 @@ def _evaluated(record: TreeRecord) -> Iterator[TreeTerm]:
             yield from _evaluated(term.record)
 
 
+def _has_networks(term: TreeTerm) -> bool:
+    """Whether it names an address at all."""
+    asked = (each.answer for each in term.questions if each.question.type in ("A", "AAAA"))
+    return isinstance(term.term, Ip4 | Ip6) or any(answer.found for answer in asked)
+
+
 def _at_end(record: TreeRecord, term: TreeTerm) -> bool:
     return isinstance(term.term, All) or any(
         isinstance(other.term, All) and other.start < term.start for other in record.terms
@@ -474,8 +500,12 @@ def _failed_outcome(term: TreeTerm) -> str:
     return next((str(answer.outcome) for answer in answers if answer.failed), "dns-error")
 
 
-def _of_explanation(term: TreeTerm) -> Iterator[Finding]:
+def _of_explanation(term: TreeTerm, record: TreeRecord) -> Iterator[Finding]:
     """RFC 7208 section 6.2: with anything wrong here, a fail is explained by nobody."""
+    fails = any(getattr(other.term, "qualifier", None) is Qualifier.FAIL and other.families for other in record.terms)
+    if not fails and not record.path:
+        words = "nobody gets these words: they explain a fail, and no term of this record begins with -"
+        yield Finding(Severity.NOTE, "explanation", words)
     for question in term.questions:
         answer, name = question.answer, question.question.name
         words = ""
@@ -483,6 +513,8 @@ def _of_explanation(term: TreeTerm) -> Iterator[Finding]:
             words = f"{name} cannot be asked: {answer.outcome}"
         elif not answer.found:
             words = f"there is no TXT record at {name}: a fail is not explained"
+        elif all(has_version(text.decode("latin-1")) for text in answer.texts):
+            words = f"what stands at {name} is an SPF record, and no explanation"
         elif len(answer.texts) > 1:
             words = f"{len(answer.texts)} TXT records at {name}, where one is allowed: a fail is not explained"
         else:

@@ -39,8 +39,10 @@ _TYPOGRAPHIC = str.maketrans(
 _ODD = re.compile("[\u0080-\U0010ffff]")
 
 _WITH_ARGUMENT = "include|exists|ip4|ip6|ptr|mx|a"
+_DIGITS = str.maketrans("OoIl", "0011")
 # In front of these a blank may be missing; no name or address holds their ":" or "=".
 _GLUED = re.compile(r"(?<=[a-z0-9.\]])(?=[-+?~]?(?:(?:include|exists|ip4|ip6):|redirect=))", re.IGNORECASE)
+_GLUED_NAMES = re.compile(r"(?i)(?:[-+?~]?(?:ptr|mx|a)){2,4}\Z")
 _GLUED_ALL = re.compile(r"(?i)(.*[^-+?~:=])([-+?~]all)\Z")
 _DOTTED = r"\d{1,3}(?:\.\d{1,3}){3}"
 _IS_IP4 = re.compile(rf"{_DOTTED}(?:/\d+)?\Z")
@@ -48,7 +50,7 @@ _IS_IP6 = re.compile(r"(?=(?:[^:]*:){2})[0-9A-Fa-f:.]+(?:/\d+)?\Z")
 _IS_HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]*\.?\Z")
 _NAMED = re.compile(r"([-+?~]?)([A-Za-z]+[46]?)([:=])(.*)\Z")
 _UNNAMED = re.compile(
-    rf"([-+?~]?)(include|exists|redirect|ip[46])[.;,]?([A-Za-z0-9_][^:=]*|{_DOTTED}.*)\Z", re.IGNORECASE
+    rf"([-+?~]?)(include|exists|redirect|ip[46])[.;,-]?([A-Za-z0-9_][^:=]*|{_DOTTED}.*)\Z", re.IGNORECASE
 )
 
 _ALIASES = {
@@ -57,7 +59,17 @@ _ALIASES = {
     "host": "a", "aaaa": "a", "redir": "redirect",
 }  # fmt: skip
 _NAMES = ("all", "include", "exists", "ip4", "ip6", "ptr", "mx", "a", "redirect", "exp")
-_SIGN_OF = {"deny": "-", "fail": "-", "-": "-", "softfail": "~", "~": "~", "neutral": "?", "?": "?", "unknown": "?"}
+_SIGN_OF = {
+    "deny": "-",
+    "fail": "-",
+    "hardfail": "-",
+    "-": "-",
+    "softfail": "~",
+    "~": "~",
+    "neutral": "?",
+    "?": "?",
+    "unknown": "?",
+}
 
 
 def mend_word(word: str) -> Mend | None:
@@ -110,13 +122,15 @@ def mend_pair(first: str, second: str) -> Mend | None:
         return None
     if first in ("-", "+", "?", "~") and are_terms(first + second):
         return "a blank stands behind the qualifier", first + second
+    if first.lower() == "all" and second in ("-", "?", "~"):
+        return "the qualifier stands in front of all", second + first
     if (second[:1] == "/" or (first[-1:] == "/" and second.isdigit())) and are_terms(first + second):
         return "a blank tears the prefix length off", first + second
     match = re.match(rf"(?i)([-+?~]?)({_WITH_ARGUMENT}|redirect|exp)([:=]?)\Z", first)
     if match is None:
         return None
     sign, name, colon = match.groups()
-    argument = second.strip(":=;,")
+    argument = second.lstrip(":=;,").rstrip(";,") if name.lower() == "ip6" else second.strip(":=;,")
     if not (_IS_HOST.match(argument) or _IS_IP4.match(argument) or _IS_IP6.match(argument) or "%{" in argument):
         return None
     joined = f"{sign}{name}{'=' if name.lower() in ('redirect', 'exp') else ':'}{second.lstrip(':=')}"
@@ -143,6 +157,12 @@ def _characters(word: str) -> Mend | None:
         return "quotes do not belong into a record", re.sub("[\"'`]", "", word)
     if "\t" in word:
         return "a tab separates no terms", word.replace("\t", " ")
+    if "\n" in word or "\r" in word:
+        return "a line end separates no terms", re.sub("[\r\n]+", " ", word).strip()
+    if word.startswith(("//", "#")):
+        return "a record holds no comments", ""
+    if re.match(r"(?i)v=dmarc1?;?\Z", word):
+        return "a DMARC record stands at _dmarc. and the domain", ""
     parts = [part for part in re.split("[;,|]", word) if part]
     if len(parts) > 1 and all(are_terms(part) or mend_word(part) for part in parts):
         if not word.lower().startswith(("ip4", "ip6")) or any(":" in part for part in parts[1:]):
@@ -157,7 +177,7 @@ def _characters(word: str) -> Mend | None:
     if mask is not None and (length := _mask_length(mask[2])) is not None:
         return "a prefix length stands behind the slash, no mask", f"{mask[1]}/{length}"
     if re.match(r"(?i)v[=:]spf\d?\Z", word):
-        return "the version stands twice", ""
+        return "the version stands twice; take it out", ""
     if not word.isascii():
         head, colon, name = word.partition("=" if word.lower().startswith(("redirect", "exp")) else ":")
         ascii_name = to_ascii(name) if head.isascii() else None
@@ -172,6 +192,8 @@ def _blanks(word: str) -> Mend | None:
     match = _GLUED_ALL.match(word)
     if match is not None:
         return f"a blank is missing before {match[2]}", f"{match[1]} {match[2]}"
+    if _GLUED_NAMES.match(word):
+        return "a blank is missing between two terms", " ".join(re.findall(r"(?i)[-+?~]?(?:ptr|mx|a)", word))
     split = _GLUED.sub(" ", word)
     if split != word:
         return "a blank is missing between two terms", split
@@ -182,9 +204,20 @@ def _all(word: str) -> Mend | None:
     match = re.match(r"(?i)(?:all|default)[:=]([-~?]|[a-z]+)\Z", word)
     if match is not None and match[1].lower() in _SIGN_OF:
         return "the qualifier stands in front of all", f"{_SIGN_OF[match[1].lower()]}all"
-    match = re.match(r"(?i)([-~?+])\1+all\Z", word) or re.match(r"(?i)([-~?+]?)(?:al|alll|a11)\Z", word)
+    match = re.match(r"(?i)([-~?+])\1+all\Z", word) or re.match(
+        r"(?i)([-~?+]?)(?:al|alll|all1|a11|aii|a1l|al1)\Z", word
+    )
     if match is not None:
         return "the mechanism is called all", f"{match[1]}all"
+    match = re.match(r"(?i)([-~?+]all)(?:[?!*]+|/\d*)\Z", word)
+    if match is not None:
+        return "nothing stands behind all", match[1]
+    if re.match(r"(?i)[!_=.,\u00ac]+all\Z", word):
+        return f"{word[0]} is no qualifier", f"-{word.lstrip('!_=.,' + chr(0xAC))}"
+    match = re.match(r"(?i)[-~?]?(softfail|hardfail|fail|deny|neutral|none|any|everyone|everybody)\Z", word)
+    if match is not None:
+        sign = word[0] if word[0] in "-~?" else _SIGN_OF.get(match[1].lower(), "-")
+        return "the mechanism for everybody is called all", f"{sign}all"
     match = re.match(r"(?i)all([-~?+])\Z", word)
     return None if match is None else ("the qualifier stands in front of all", f"{match[1]}all")
 
@@ -199,8 +232,11 @@ def _name(word: str) -> Mend | None:
         known = _ALIASES.get(known) or next(iter(get_close_matches(known, _NAMES, n=1, cutoff=0.7)), "")
         if known == "ip4" and _IS_IP6.match(argument):
             known = "ip6"
-        # Modifiers may have any name.
-        if not known or (colon == "=" and name.lower() not in _ALIASES):
+        if colon == "=" and name.lower() not in _ALIASES:
+            # Modifiers may have any name.
+            close = get_close_matches(name.lower(), ("redirect", "include", "exists"), n=1, cutoff=0.8)
+            return (f"{close[0]} was meant", f"{sign}{close[0]}={argument}") if close else None
+        if not known:
             return None
         return f"no mechanism is called {name}", f"{sign}{known}:{argument}"
     right = "=" if known in ("redirect", "exp") else ":"
@@ -218,16 +254,23 @@ def _no_name(word: str) -> Mend | None:
         return "an address needs its mechanism", f"{sign}ip4:{bare}"
     if _IS_IP6.match(bare):
         return "an address needs its mechanism", f"{sign}ip6:{bare}"
-    match = _UNNAMED.match(word)
+    match = _UNNAMED.match(word.replace("/", ";", 1) if re.match(r"(?i)[-+?~]?ip[46]/", word) else word)
     if match is not None:
         sign, name, argument = match.groups()
         return "the colon is missing", f"{sign}{name}{'=' if name.lower() == 'redirect' else ':'}{argument}"
-    if _IS_HOST.match(bare):
-        return "a name needs its mechanism: a: for its addresses, include: for its record", f"{sign}a:{bare}"
+    if _IS_HOST.match(bare.partition("/")[0]):
+        name = "include" if bare.lower().startswith(("_", "spf.", "spf-")) else "a"
+        return "a name needs its mechanism: a: for its addresses, include: for its record", f"{sign}{name}:{bare}"
     return None
 
 
 def _argument(word: str) -> Mend | None:
+    empty = re.match(r"(?i)([-+?~]?(?:a|mx|ptr)):(/.*)?\Z", word)
+    if empty is not None:
+        return "without a domain there is no colon", f"{empty[1]}{empty[2] or ''}"
+    six = re.match(r"(?i)(.*/\d+)(/\d+)\Z", word)
+    if six is not None and not word.lower().lstrip("+-?~").startswith("ip"):
+        return "the prefix length of IPv6 stands behind //", f"{six[1]}/{six[2]}"
     match = _NAMED.match(word)
     if match is None:
         return None
@@ -249,8 +292,30 @@ _TERMS = tuple(f"{name}:" for name in _NAMES)
 def _network(kind: str, argument: str) -> tuple[str, list[str]] | None:
     """What is wrong with an address, and the arguments, or whole terms, in its place."""
     parts = [part for part in re.split("[,;]", argument) if part]
+    port = re.match(rf"({_DOTTED}|\[[0-9A-Fa-f:.]+\]):\d{{1,5}}\Z", argument)
+    if port is not None:
+        return "no port stands behind an address", [port[1].strip("[]")]
+    zone = re.match(r"([0-9A-Fa-f:.]+)%\w+\Z", argument)
+    if kind == "ip6" and zone is not None:
+        return "no zone stands behind an address", [zone[1]]
+    link = re.match(rf"(?i)https?://({_DOTTED})/?\Z", argument)
+    if link is not None:
+        return "an address stands here, nothing else", [link[1]]
+    backslash = re.match(rf"({_DOTTED})[\\|]+(\d+)\Z", argument)
+    if kind == "ip4" and backslash is not None:
+        return "a / stands in front of the prefix length", [f"{backslash[1]}/{backslash[2]}"]
+    last = re.match(r"((\d{1,3}\.\d{1,3}\.\d{1,3}\.)\d{1,3})-(\d{1,3})\Z", argument)
+    # "203.0.113.0-24" may be a range, and may be a prefix length.
+    is_length = last is not None and last[1].endswith(".0") and 8 <= int(last[3]) <= 32
+    if kind == "ip4" and last is not None and not is_length and (inside := _range(last[1], last[2] + last[3])):
+        return "networks are written with a prefix length", [str(net).removesuffix("/32") for net in inside]
+    if kind == "ip4" and re.match(r"\d{1,3}(?:\.{1,2}\d{1,3}){3}(?:/\d+)?\Z", argument) and ".." in argument:
+        return "one point stands between the numbers of an address", [argument.replace("..", ".")]
     if kind == "ip4" and re.match(r"\d{1,3}(?:,\d{1,3}){3}(?:/\d+)?\Z", argument):
         return "points stand between the numbers of an address", [argument.replace(",", ".")]
+    digits = argument.translate(_DIGITS)
+    if kind == "ip4" and digits != argument and _IS_IP4.match(digits):
+        return "a letter stands in place of a digit", [digits]
     zeros = re.sub(r"(?<![0-9])0+(?=[0-9])", "", argument.partition("/")[0])
     if kind == "ip4" and _IS_IP4.match(argument) and zeros != argument.partition("/")[0]:
         return "numbers have no zeros in front", [zeros + "".join(argument.partition("/")[1:])]
@@ -276,6 +341,8 @@ def _network(kind: str, argument: str) -> tuple[str, list[str]] | None:
         return "the prefix length is wrong", [f"{address}/{length.lstrip('0')}" if length else address]
     if _IS_HOST.match(argument):
         return f"{kind} takes no name; a: does", [f"a:{argument}"]
+    if kind == "ip6" and slash and _IS_IP6.match(address) and length.isdigit() and int(length[:4]) > 128:
+        return "a prefix length is at most 128 here", [f"{address}/128"]
     if kind == "ip4" and slash and re.match(_DOTTED + r"\Z", address) and length.isdigit() and int(length[:4]) > 32:
         return "a prefix length is at most 32 here", [f"{address}/32" if length != "64" else address]
     short = re.match(r"(\d{1,3}(?:\.\d{1,3}){0,2})\.?(?:/(\d+))?\Z", argument)
@@ -310,6 +377,15 @@ def _host(kind: str, argument: str) -> tuple[str, list[str]] | None:
         return f"{kind} takes a name, no address", [f"ip4:{argument}"]
     if kind != "exp" and _IS_IP6.match(argument):
         return f"{kind} takes a name, no address", [f"ip6:{argument}"]
+    port = re.match(r"([A-Za-z0-9_.-]+):\d{1,5}\Z", argument)
+    if port is not None:
+        return "no port stands behind a name", [port[1]]
+    inner = re.match(r"(?i)(include|exists|ip4|ip6|a|mx|ptr):(.+)\Z", argument)
+    if inner is not None and kind != "exp":
+        return "one mechanism stands in another", [f"{inner[1].lower()}:{inner[2]}"]
+    sized = re.match(r"([A-Za-z0-9_.-]+)/\d+\Z", argument)
+    if kind not in ("a", "mx") and sized is not None:
+        return f"{kind} takes no prefix length", [sized[1]]
     bracketed = re.match(r"[\[<]([^\[\]<>]+)[\]>]\Z", argument)
     if bracketed is not None:
         return "no brackets stand around a name", [bracketed[1]]
@@ -339,6 +415,10 @@ _VERSION_MEANT = re.compile(
     r"(?i)(?:spf\s*[:=]\s*)?(?:v\s*[=:-]?\s*)?(?:spf|sfp|psf)\s*v?[1i]?(?:\.0)?(?![0-9a-z_.])[\s;,:.|]*"
     r"|v=spf1(?=[-+?~]?(?:include:|ip4:|ip6:|exists:|redirect=|mx|a\b|all))"
 )
+# What of a zone file's line, or of a form, is put into the text.
+_AROUND = re.compile(
+    r"(?i)(?:[(<\[{]|txt\s*[=:]|spf\s*record\s*[=:]|(?:[a-z0-9_.@-]+\s+)?(?:\d+\s+)?(?:in\s+)?(?:txt|spf)(?=[\s\"'`]))[\s\"'`]*(?=v=spf1)"
+)
 _HINT = re.compile(rb"(?i)spf|sfp|psf")
 
 
@@ -357,6 +437,9 @@ def nearly(octets: bytes) -> Mend | None:
         return words, _mended(_SENDER_ID.sub("", text, count=1).strip())
     plain = text.translate(_TYPOGRAPHIC)
     bare = plain.strip().strip("\"'`").lstrip()
+    around = _AROUND.match(bare)
+    if around is not None:
+        return _of_zone_file(bare, around)
     match = _VERSION_MEANT.match(bare) or re.match(r"(?i)v=spf[\w.]*", bare)
     if match is None:
         return None
@@ -364,6 +447,17 @@ def nearly(octets: bytes) -> Mend | None:
     if not mended and not bare.lower().startswith("v=spf"):
         return None
     return _why_no_record(text, plain, bare), mended
+
+
+def _of_zone_file(text: str, around: re.Match[str]) -> Mend | None:
+    """A record with what stands around it in a zone file, a form or a page."""
+    rest = re.sub("[\"'`]", "", text[around.end() :]).strip()
+    behind = rest[len(VERSION) : len(VERSION) + 1]
+    shown = around[0].strip().strip("\"'`").strip()
+    if not rest.lower().startswith(VERSION) or not (behind in ("", " ") and shown.isascii() and shown.isprintable()):
+        return None
+    closing = {"(": ")", "<": ">", "[": "]", "{": "}"}.get(shown[-1:], "")
+    return f'"{shown[:40]}" stands before the version', _mended(rest[len(VERSION) :].rstrip(closing))
 
 
 def _why_no_record(text: str, plain: str, bare: str) -> str:
