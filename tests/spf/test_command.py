@@ -138,6 +138,22 @@ def test_many_findings_alike_are_counted(capsys: pytest.CaptureFixture[str], zon
     assert len(document["findings"]) == 10
 
 
+def test_build_says_what_is_unwise_and_refuses_what_no_domain_has(capsys: pytest.CaptureFixture[str]) -> None:
+    assert spf(capsys, "build", "--ip", "10.0.0.1") == (
+        0,
+        "v=spf1 ip4:10.0.0.1 -all\n",
+        "warning: no client on the Internet has such an address: 10.0.0.0/8 is private or reserved\n",
+    )
+    assert spf(capsys, "build", "--ip", "192.0.2.1", "--mx")[2] == ""
+    for option, value, words in (
+        ("--a", "*.example.org", "no domain has such a name"),
+        ("--include", "192.0.2.1", "this is an address; ip takes those"),
+    ):
+        status, out, error = spf(capsys, "build", option, value)
+        assert (status, out) == (2, "")
+        assert words in error
+
+
 def test_build_takes_a_name_in_any_script(capsys: pytest.CaptureFixture[str]) -> None:
     assert spf(capsys, "build", "--ip", "192.0.2.1", "--domain", "bücher.example") == (
         0, 'xn--bcher-kva.example. IN TXT "v=spf1 ip4:192.0.2.1 -all"\n', ""

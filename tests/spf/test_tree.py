@@ -324,6 +324,23 @@ def test_explain_all_goes_on_past_the_match_and_past_the_limits() -> None:
     assert "over the limit of 10" in "\n".join(tree.lines())
 
 
+def test_what_is_not_pass_is_said() -> None:
+    """Whom a term matches that lets nobody pass, and a redirect that nobody comes to any more."""
+    zone = world("""
+example.org. TXT "v=spf1 ?ip4:198.51.100.0/24 -include:b.example redirect=c.example"
+b.example.   TXT "v=spf1 ip4:203.0.113.0/24 -all"
+c.example.   TXT "v=spf1 ip4:192.0.2.0/24 -ip4:192.0.2.1 -ip4:192.0.3.1 -ip4:192.0.4.1 -all"
+""")
+    tree = run(lint("example.org"), zone).tree
+    lines = "\n".join(tree.lines())
+    assert "  256 IPv4: neutral\n" in lines
+    assert "  203.0.113.0/24: fail\n" in lines
+    assert "  ... 1 more network\n" in lines
+    _, explained = run(whole_tree("203.0.113.9", mail_from="ann@example.org"), zone)
+    assert explained is not None
+    assert "  would be used, " in "\n".join(explained.lines())
+
+
 def test_an_identity_without_a_domain_has_no_tree() -> None:
     spf, tree = run(whole_tree("192.0.2.7", helo="[192.0.2.7]", identity="helo"), world(TREE))
     assert (spf.result, tree) == ("none", None)
@@ -401,6 +418,19 @@ def test_when_it_is_stale() -> None:
     assert found.ttls[0] == ("_spf.example.net TXT", 60)
     document = json.loads(json.dumps(found.to_dict()))
     assert document["lookups"] == {"before": 5, "after": 2}
+
+
+def test_what_was_not_found_makes_nothing_stale() -> None:
+    """How long it holds that there is nothing is often not known; a TTL of 0 would be no advice."""
+    found = run(
+        flatten("example.org"),
+        world("""
+example.org. TXT "v=spf1 include:b.example -all"
+b.example.   TXT "v=spf1 a -all"
+b.example.   A 192.0.2.1
+"""),
+    )
+    assert [question for question, _ in found.ttls] == ["b.example TXT", "b.example A"]
 
 
 @pytest.mark.parametrize(

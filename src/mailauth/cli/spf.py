@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 import textwrap
 import time
 from itertools import groupby
@@ -476,7 +477,7 @@ def _print_flattened(found: Flattened) -> None:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from mailauth.spf import build_record, zone_line
+    from mailauth.spf import build_record, lint_text, zone_line
 
     try:
         line = None
@@ -492,6 +493,9 @@ def _build(options: argparse.Namespace) -> int:
         print_json({"record": str(record), "strings": record.strings(), "zone_line": line})
     else:
         print(str(record) if line is None else line)
+        for finding in lint_text(str(record)):
+            if finding.severity == "warning":
+                print(f"warning: {one_line(finding.words)}", file=sys.stderr)
     return EXIT_OK
 
 

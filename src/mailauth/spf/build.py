@@ -128,9 +128,21 @@ def domain_spec(name: str) -> MacroString:
         raise ValueError(f"not a domain: {name!r}")
     text = name if "%" in name else to_ascii(name)
     try:
-        return parse_domain_spec(text or "")
+        spec = parse_domain_spec(text or "")
     except TermError as error:
-        raise ValueError(f"{name[:60]!r}: {error.words}") from None
+        words = "this is an address; ip takes those" if _is_network(name) else error.words
+        raise ValueError(f"{name[:60]!r}: {words}") from None
+    if "%" not in name and not is_hostname((text or "").removesuffix(".")):
+        raise ValueError(f"{name[:60]!r}: no domain has such a name")
+    return spec
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _require_few_lookups(terms: Iterable[Term]) -> None:

@@ -151,7 +151,9 @@ class _Flattening:
             self.ttls[f"{record.domain} TXT"] = record.answer.ttl
         for term in record.terms:
             for question in term.questions:
-                self.ttls[str(question.question)] = question.answer.ttl
+                # Of what was not found nothing is in the record; how long that holds is often not known.
+                if question.answer.found:
+                    self.ttls[str(question.question)] = question.answer.ttl
             if term.record is not None:
                 self.note(term.record)
 

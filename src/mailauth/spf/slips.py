@@ -291,31 +291,12 @@ _TERMS = tuple(f"{name}:" for name in _NAMES)
 
 def _network(kind: str, argument: str) -> tuple[str, list[str]] | None:
     """What is wrong with an address, and the arguments, or whole terms, in its place."""
+    found = _writing_of_address(kind, argument)
+    if found is not None:
+        return found
     parts = [part for part in re.split("[,;]", argument) if part]
-    port = re.match(rf"({_DOTTED}|\[[0-9A-Fa-f:.]+\]):\d{{1,5}}\Z", argument)
-    if port is not None:
-        return "no port stands behind an address", [port[1].strip("[]")]
-    zone = re.match(r"([0-9A-Fa-f:.]+)%\w+\Z", argument)
-    if kind == "ip6" and zone is not None:
-        return "no zone stands behind an address", [zone[1]]
-    link = re.match(rf"(?i)https?://({_DOTTED})/?\Z", argument)
-    if link is not None:
-        return "an address stands here, nothing else", [link[1]]
-    backslash = re.match(rf"({_DOTTED})[\\|]+(\d+)\Z", argument)
-    if kind == "ip4" and backslash is not None:
-        return "a / stands in front of the prefix length", [f"{backslash[1]}/{backslash[2]}"]
-    last = re.match(r"((\d{1,3}\.\d{1,3}\.\d{1,3}\.)\d{1,3})-(\d{1,3})\Z", argument)
-    # "203.0.113.0-24" may be a range, and may be a prefix length.
-    is_length = last is not None and last[1].endswith(".0") and 8 <= int(last[3]) <= 32
-    if kind == "ip4" and last is not None and not is_length and (inside := _range(last[1], last[2] + last[3])):
-        return "networks are written with a prefix length", [str(net).removesuffix("/32") for net in inside]
-    if kind == "ip4" and re.match(r"\d{1,3}(?:\.{1,2}\d{1,3}){3}(?:/\d+)?\Z", argument) and ".." in argument:
-        return "one point stands between the numbers of an address", [argument.replace("..", ".")]
     if kind == "ip4" and re.match(r"\d{1,3}(?:,\d{1,3}){3}(?:/\d+)?\Z", argument):
         return "points stand between the numbers of an address", [argument.replace(",", ".")]
-    digits = argument.translate(_DIGITS)
-    if kind == "ip4" and digits != argument and _IS_IP4.match(digits):
-        return "a letter stands in place of a digit", [digits]
     zeros = re.sub(r"(?<![0-9])0+(?=[0-9])", "", argument.partition("/")[0])
     if kind == "ip4" and _IS_IP4.match(argument) and zeros != argument.partition("/")[0]:
         return "numbers have no zeros in front", [zeros + "".join(argument.partition("/")[1:])]
@@ -354,6 +335,33 @@ def _network(kind: str, argument: str) -> tuple[str, list[str]] | None:
     if kind == "ip4" and stars is not None:
         given = stars[1].rstrip(".").split(".")
         return "a network has a prefix length", [".".join(given + ["0"] * (4 - len(given))) + f"/{8 * len(given)}"]
+    return None
+
+
+def _writing_of_address(kind: str, argument: str) -> tuple[str, list[str]] | None:
+    """The same for what stands around an address, or in place of its characters."""
+    port = re.match(rf"({_DOTTED}|\[[0-9A-Fa-f:.]+\]):\d{{1,5}}\Z", argument)
+    if port is not None:
+        return "no port stands behind an address", [port[1].strip("[]")]
+    zone = re.match(r"([0-9A-Fa-f:.]+)%\w+\Z", argument)
+    if kind == "ip6" and zone is not None:
+        return "no zone stands behind an address", [zone[1]]
+    link = re.match(rf"(?i)https?://({_DOTTED})/?\Z", argument)
+    if link is not None:
+        return "an address stands here, nothing else", [link[1]]
+    backslash = re.match(rf"({_DOTTED})[\\|]+(\d+)\Z", argument)
+    if kind == "ip4" and backslash is not None:
+        return "a / stands in front of the prefix length", [f"{backslash[1]}/{backslash[2]}"]
+    last = re.match(r"((\d{1,3}\.\d{1,3}\.\d{1,3}\.)\d{1,3})-(\d{1,3})\Z", argument)
+    # "203.0.113.0-24" may be a range, and may be a prefix length.
+    is_length = last is not None and last[1].endswith(".0") and 8 <= int(last[3]) <= 32
+    if kind == "ip4" and last is not None and not is_length and (inside := _range(last[1], last[2] + last[3])):
+        return "networks are written with a prefix length", [str(net).removesuffix("/32") for net in inside]
+    if kind == "ip4" and re.match(r"\d{1,3}(?:\.{1,2}\d{1,3}){3}(?:/\d+)?\Z", argument) and ".." in argument:
+        return "one point stands between the numbers of an address", [argument.replace("..", ".")]
+    digits = argument.translate(_DIGITS)
+    if kind == "ip4" and digits != argument and _IS_IP4.match(digits):
+        return "a letter stands in place of a digit", [digits]
     return None
 
 

@@ -18,7 +18,7 @@ from mailauth.spf.problem import Problem
 from mailauth.spf.ranges import FAMILIES, NOBODY, Ranges, networks, size
 from mailauth.spf.record import Record
 from mailauth.spf.terms import All, Explanation, Ip4, Ip6, Mechanism, Qualifier, Redirect, Result, Term, UnknownModifier
-from mailauth.spf.trace import MATCH, NO_MATCH, TraceQuestion, escaped
+from mailauth.spf.trace import MATCH, NO_MATCH, USED, TraceQuestion, escaped
 
 WIDTH = 100
 """Columns of a printed line, at most."""
@@ -146,12 +146,12 @@ class TreeRecord:
                 hidden += 1
                 continue
             if hidden:
-                yield _line("", "  " * depth + f"  ... {hidden} more networks", "")
+                yield _more(hidden, depth)
                 hidden = 0
             yield from self._term_lines(term, depth + 1, max_lookups, decided)
             decided |= term.outcome not in ("", NO_MATCH)
         if hidden:
-            yield _line("", "  " * depth + f"  ... {hidden} more networks", "")
+            yield _more(hidden, depth)
 
     def _is_inside_run(self, index: int) -> bool:
         """Whether it is one of many networks in a row, and not among the first of them."""
@@ -161,7 +161,7 @@ class TreeRecord:
     def _term_lines(self, term: TreeTerm, depth: int, max_lookups: int, decided: bool) -> Iterator[str]:
         number = str(term.number) if term.number else ""
         # A client that has matched does not come here any more.
-        outcome = f"would {term.outcome}" if decided and term.outcome == MATCH else term.outcome
+        outcome = _IF_IT_CAME.get(term.outcome, term.outcome) if decided else term.outcome
         words = ", ".join(filter(None, (outcome, *_term_words(term, max_lookups))))
         yield _line(number, "  " * depth + escaped(term.text), words)
         if term.record is not None and not term.record.failure:
@@ -193,6 +193,7 @@ class TreeRecord:
         }
 
 
+_IF_IT_CAME = {MATCH: "would match", USED: "would be used"}
 _SHOWN_OF_RUN = 3
 _NUMBER_WIDTH = 5
 _TERM_WIDTH = 44
@@ -206,6 +207,10 @@ FAILURE_WORDS = {
     "bad-domain": "this is no domain name",
     "too-many-mx-hosts": "too many MX hosts",
 }
+
+
+def _more(hidden: int, depth: int) -> str:
+    return _line("", "  " * depth + f"  ... {hidden} more network{'s' if hidden > 1 else ''}", "")
 
 
 def _line(number: str, left: str, right: str) -> str:
@@ -240,9 +245,9 @@ def _term_words(term: TreeTerm, max_lookups: int) -> Iterator[str]:
             yield f"everybody else: {term.term.qualifier.result}"
     elif isinstance(term.term, Ip4 | Ip6):
         if term.matches[1] - term.matches[0] > 1:
-            yield amount(term.matches, few=0)
+            yield amount(term.matches, few=0) + _unless_pass(term)
     elif term.matches:
-        yield amount(term.matches)
+        yield amount(term.matches) + _unless_pass(term)
     elif is_mechanism(term.term) and term.certain and len(term.void) < len(term.families):
         yield "nobody new"
     if len(term.void) == len(FAMILIES):
@@ -251,6 +256,11 @@ def _term_words(term: TreeTerm, max_lookups: int) -> Iterator[str]:
         yield from (f"nothing for IPv{family} clients" for family in term.void)
     if term.record is not None and term.lookups > 1:
         yield f"{term.lookups} lookups"
+
+
+def _unless_pass(term: TreeTerm) -> str:
+    """What becomes of who matches, where that is not pass."""
+    return "" if term.passes else f": {cast('Mechanism', term.term).qualifier.result}"
 
 
 def amount(ranges: Ranges, few: int = 2) -> str:
