@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mailauth.cli import main
+from mailauth.domain import lists_to_ask
 from tests.cli.test_check import EXAMPLES, SIGNED_TWICE
 
 ZONE = """
@@ -38,6 +39,29 @@ def test_a_good_domain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "\nMX          10 mx.example.org  192.0.2.25\n" in out
     assert "\nDKIM        good      s1  ed25519, 256 bits  (guessed)\n" in out
     assert "            tls-rpt.none; RFC 8460 section 3\n            → publish" in out
+
+
+def test_the_lists_that_could_be_asked_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, "example.org", "--html", str(tmp_path / "page.html"))
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("lists")]
+    number = len(lists_to_ask())
+    assert f"{number} can be (zen.spamhaus.org, dbl.spamhaus.org, …) by --all-lists, one by --list ZONE" in line
+    page = (tmp_path / "page.html").read_text()
+    assert f"--all-lists asks the {number} that need no key" in page
+    assert all(known.zone in page for known in lists_to_ask())
+    run(tmp_path, "example.org", "--all-lists", "--json")
+    asked = {each["zone"] for each in json.loads(capsys.readouterr().out)["lists"]}
+    assert asked == {known.zone for known in lists_to_ask()}
+
+
+def test_the_records_as_they_are_published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    two = ZONE.replace("p=reject;", "pct=100; p=reject;") + 'example.org. IN TXT "v=spf1 -all"\n'
+    run(tmp_path, "example.org", "--html", str(tmp_path / "page.html"), zone=two)
+    out, page = capsys.readouterr().out, (tmp_path / "page.html").read_text()
+    assert "DMARC       v=DMARC1; pct=100; p=reject; rua=" in out
+    assert re.search(r"SPF +v=spf1 \S.*\n +v=spf1 -all\n", out)
+    assert page.count("<dt>Records</dt>") == 1
+    assert "v=DMARC1; pct=100; p=reject;" in page.partition('id="dmarc"')[2].partition("</dl>")[0]
 
 
 def test_errors_and_warnings_by_the_exit_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

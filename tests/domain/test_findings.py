@@ -226,11 +226,19 @@ def test_usual_selectors_are_guesses() -> None:
 def test_an_old_key_among_the_guesses_is_no_error() -> None:
     report = check({("k1._domainkey.example.org", "TXT"): ["v=DKIM1; p="]})
     assert [(finding.code, finding.severity) for finding in report.findings] == [("dkim.revoked", "note")]
+    report = check({("k1._domainkey.example.org", "TXT"): ["v=DKIM1; p=%%%"]})
+    assert [(finding.code, finding.severity) for finding in report.findings] == [("dkim.malformed", "warning")]
 
 
 def test_a_wildcard_is_no_key() -> None:
-    report = check({("*._domainkey.example.org", "TXT"): [KEY]}, selectors=[])
-    assert report.keys.keys == ()
+    """RFC 4592: it answers for every selector, so that none was found is not what can be said."""
+    change: Change = {("*._domainkey.example.org", "TXT"): ["v=DKIM1; p="]}
+    report = check({**change, ("s2026._domainkey.example.org", "TXT"): None}, selectors=[])
+    assert (report.keys.keys, report.keys.guesses) == ((), 0)
+    [finding] = report.findings
+    assert (finding.code, finding.severity) == ("dkim.wildcard", "note")
+    assert "'v=DKIM1; p='" in finding.words
+    assert [key.selector for key in check({("*._domainkey.example.org", "TXT"): [KEY]}).keys.keys] == ["s2026"]
 
 
 def test_no_key_at_all_is_told_from_none_found() -> None:
@@ -239,6 +247,56 @@ def test_no_key_at_all_is_told_from_none_found() -> None:
     assert "dkim.none" in codes(check(none, selectors=[]))
     other: Change = {**none, ("x9._domainkey.example.org", "TXT"): [KEY]}
     assert "dkim.none-found" in codes(check(other, selectors=[]))
+
+
+def test_a_domain_without_mail_need_not_have_what_only_mail_needs() -> None:
+    """RFC 7505 section 3 and RFC 7208 section 10.1.2: it says that it takes none, and sends none."""
+    absent: Change = dict.fromkeys((TLS, STS, BIMI, ("s2026._domainkey.example.org", "TXT")))
+    parked: Change = {**absent, MX: ["0 ."], TXT: ["v=spf1 -all"]}
+
+    def to_do(change: Change) -> set[str]:
+        report = check({**absent, **change, DMARC: ["v=DMARC1; p=reject"]}, selectors=[])
+        return {each.code for each in report.findings if not each.advice.startswith("nothing needs to be done")}
+
+    assert to_do(parked) == {"dmarc.no-reports"}
+    assert check({**parked, DMARC: ["v=DMARC1; p=reject"]}, selectors=[]).worst == "note"
+    assert {"tls-rpt.none", "mta-sts.none"} < to_do({TXT: ["v=spf1 -all"]})
+    assert {"dkim.none", "bimi.none"} < to_do({MX: ["0 ."]})
+    assert {"dkim.none", "bimi.none"} < to_do({TXT: ["v=spf1 a -all"]})
+
+
+def test_a_missing_semicolon_is_one_fault() -> None:
+    """The tag that nobody finds for want of it is there."""
+    for place, text, code in (
+        (TLS, "v=TLSRPTv1 rua=mailto:tls@example.org", "tls-rpt.bad-version"),
+        (STS, "v=STSv1, id=20261129", "mta-sts.bad-version"),
+        (BIMI, "v=BIMI1 l=https://example.org/l.svg", "bimi.bad-version"),
+    ):
+        [finding] = check({place: [text]}).findings
+        assert (finding.code, finding.severity) == (code, "error")
+    assert codes(check({STS: ["v=STSv1"]})) == {"mta-sts.no-id"}
+
+
+def test_a_record_that_is_nearly_one_of_dmarc() -> None:
+    report = check({DMARC: ["v=DMARC1 p=reject; rua=mailto:d@example.org"]})
+    finding = report.of(Area.DMARC)[0]
+    assert (finding.code, finding.severity) == ("dmarc.nearly", "error")
+    assert finding.advice == '_dmarc.example.org. TXT "v=DMARC1; p=reject; rua=mailto:d@example.org"'
+    assert codes(check({DMARC: [" v=DMARC1; p=reject"], BIMI: None})) == {
+        *("dmarc.blank-in-front", "dmarc.no-record", "bimi.none"),
+    }
+
+
+def test_records_are_shown_as_they_are_published() -> None:
+    old = "v=DMARC1; pct=100; p=reject;  rua=mailto:d@example.org"
+    assert check({DMARC: [old]}).dmarc_texts == (old,)
+    assert check({DMARC: [old, "v=DMARC1; p=none", "x"]}).dmarc_texts == (old, "v=DMARC1; p=none")
+    assert check({TXT: ["v=spf1 a -all", "v=spf1 -all", "x"]}).spf_texts == ("v=spf1 a -all", "v=spf1 -all")
+    assert check({}).spf_texts == ("v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/64 -all",)
+
+
+def test_an_address_that_nobody_reaches_has_no_name_to_miss() -> None:
+    assert codes(check({HOST4: ["10.0.0.25"]})) == {"mx.not-public"}
 
 
 def test_the_picture_of_the_organization() -> None:

@@ -98,6 +98,21 @@ def test_a_message_that_breaks_a_rule(expected: set[str], report: object) -> Non
     assert codes(report()) == expected  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("silent", ["example.org", "s2026._domainkey.example.org", "_dmarc.example.org"])
+def test_what_the_dns_does_not_answer_is_no_broken_rule(silent: str) -> None:
+    """A name server that is slow for a moment: nobody is told to change a record that is right."""
+    records = {**SOUND, ("s2026._domainkey.example.org", "TXT"): [dkim.record_text(PRIVATE)]}
+    del records[silent, "TXT"]
+    report = sync.check_domain(
+        "example.org", selectors=["s2026"], clients=["192.0.2.25"], message=sign(LETTER), helo="mx.example.org",
+        mail_from="b@example.org", now=1_796_061_770.0,
+        resolver=ZoneResolver(records, failures={(silent, "TXT"): "timeout"}),
+    )  # fmt: skip
+    found = report.of(Area.SENDER)
+    assert "sender.dns-error" in {finding.code for finding in found}
+    assert {finding.severity.value for finding in found} <= {"unknown", "warning", "note"}
+
+
 def test_several_from_fields_have_no_author() -> None:
     """RFC 5322 section 3.6: exactly one; what a reader sees would depend on the program."""
     report = check(sign(LETTER).replace(b"\r\nTo:", b"\r\nFrom: eve@example.net\r\nTo:", 1))

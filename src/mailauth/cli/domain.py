@@ -247,8 +247,10 @@ class _Printer:
 
     def _spf(self) -> Iterator[str]:
         found = self.report.spf
-        if found.record is not None:
-            yield found.record
+        yield from self.report.spf_texts
+        if self.report.sends_nothing:
+            yield "no address may send"
+        elif found.record is not None:
             yield (
                 f"{found.lookups} of 10 lookups; "
                 f"{_count(found.ip4_addresses, 'IPv4 address', 'es')} and "
@@ -267,11 +269,10 @@ class _Printer:
 
     def _dmarc(self) -> Iterator[str]:
         found = self.report.dmarc
-        if found.record is not None:
-            yield str(found.record)
-        elif found.walk is not None:
+        yield from self.report.dmarc_texts
+        if found.record is None and found.walk is not None:
             for visit in found.walk.visits:
-                yield f"_dmarc.{visit.name}: {visit.why.replace('-', ' ') or visit.record}"
+                yield f"_dmarc.{visit.name}: {visit.words}"
 
     def _message(self) -> Iterator[str]:
         message = self.report.message
@@ -288,7 +289,12 @@ def _count(number: int, noun: str, plural: str = "s") -> str:
 
 def _listings(report: DomainReport) -> str:
     if not report.listings:
-        return "no list was asked (--list, --all-lists)"
+        from mailauth.domain import lists_to_ask
+
+        known = lists_to_ask()
+        names = ", ".join(each.zone for each in known[:2])
+        how = "by --all-lists, one by --list ZONE; see mailauth rbl catalogue"
+        return f"none asked; {len(known)} can be ({names}, …) {how}"
     asked = [each for each in report.listings if each.reason != "not-asked"]
     subjects = len({each.subject for each in asked})
     lists = len({each.zone for each in asked})

@@ -6,6 +6,7 @@ one question for each destination.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +15,7 @@ from urllib.parse import quote
 
 from mailauth.dmarc.destinations import host_of, plain_address, verify_destinations
 from mailauth.dmarc.record import Alignment, DmarcRecord, DmarcRecordError, Policy, Psd, parse_record
-from mailauth.dmarc.walk import Walk, question_at, visit, walk_from, walk_names
+from mailauth.dmarc.walk import MAX_RECORDS, Visit, Walk, question_at, visit, walk_from, walk_names
 from mailauth.mail.names import is_fqdn, to_ascii
 from mailauth.mail.text import printable
 from mailauth.plan import Plan, Question, ask_all
@@ -131,7 +132,7 @@ def _of_place(found: Walk) -> Iterator[Finding]:
                 words = f"{name} is ignored: {each.words}"
             yield Finding(Severity.ERROR, each.why, words, "leave one" if each.why == "several-records" else "")
     if first.why == "no-record" and first.answer.found:
-        yield Finding(Severity.WARNING, "other-text", f"{at} has TXT records, but none that begins with v=DMARC1")
+        yield _other_text(at, first)
     if first.record is None and found.failed is None:
         yield _inherited(found)
     top = found.organizational_domain
@@ -140,6 +141,24 @@ def _of_place(found: Walk) -> Iterator[Finding]:
             f"the record at the top-level domain {top} has no psd=y, and makes it one organization with all below it"
         )
         yield Finding(Severity.WARNING, "top-level-record", words)
+
+
+_AROUND = "\\\"';:,. \t"
+_NEARLY = re.compile(rb"[\s\"']*v\s*=\s*DMARC1(?![0-9A-Za-z])", re.IGNORECASE)
+
+
+def _other_text(at: str, first: Visit) -> Finding:
+    """TXT records, but none that a receiver takes for one of DMARC; perhaps one that was meant to be."""
+    for octets in first.answer.texts[:MAX_RECORDS]:
+        nearly = _NEARLY.match(octets)
+        if nearly is not None:
+            shown = printable(octets.decode("utf-8", "replace"), 80)
+            words = f'{at} is ignored: it does not begin with "v=DMARC1;", to the letter: {shown!r}'
+            rest = octets[nearly.end() :].decode("utf-8", "replace").replace("\\;", ";")
+            mended = f"v=DMARC1; {rest.strip(_AROUND)}"
+            sound = isinstance(parse_record(mended.encode()), DmarcRecord) and mended.isprintable()
+            return Finding(Severity.ERROR, "nearly", words, f'{at}. TXT "{mended}"' if sound else "")
+    return Finding(Severity.WARNING, "other-text", f"{at} has TXT records, but none that begins with v=DMARC1")
 
 
 def _inherited(found: Walk) -> Finding:

@@ -61,8 +61,15 @@ class Visit(NamedTuple):
     @property
     def text(self) -> str:
         """The record as it is published, in printable characters; "" where there is not exactly one."""
-        found = [text for text in self._texts if parse_record(text) is not None]
-        return printable(found[0].decode("utf-8", "replace")) if len(found) == 1 else ""
+        found = self.records
+        return found[0] if len(found) == 1 else ""
+
+    @property
+    def records(self) -> tuple[str, ...]:
+        """All DMARC records as they are published, in printable characters; there should be one."""
+        return tuple(
+            printable(text.decode("utf-8", "replace")) for text in self._texts if parse_record(text) is not None
+        )
 
     @property
     def words(self) -> str:

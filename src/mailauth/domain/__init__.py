@@ -15,7 +15,7 @@ records.py, sender.py.
 
 from __future__ import annotations
 
-from mailauth.domain.check import DomainQuery, check
+from mailauth.domain.check import DomainQuery, check, lists_to_ask
 from mailauth.domain.finding import Area, Finding, Severity
 from mailauth.domain.hosts import MailHost, MailHosts
 from mailauth.domain.keys import USUAL_SELECTORS, Key, Keys
@@ -36,5 +36,6 @@ __all__ = [
     "Severity",
     "TextRecord",
     "check",
+    "lists_to_ask",
     "sender_findings",
 ]

@@ -12,13 +12,14 @@ from typing import Any
 from mailauth import dmarc, spf
 from mailauth.dkim import Verifier, record_name
 from mailauth.domain import hosts, keys, policies, records
-from mailauth.domain.finding import Area, Finding, error, in_order, note, unknown, warning
+from mailauth.domain.finding import Area, Finding, Severity, error, in_order, note, unknown, warning
 from mailauth.domain.report import DomainReport
 from mailauth.domain.sender import sender_findings
 from mailauth.mail.names import is_fqdn, parse_ip, to_ascii
 from mailauth.mail.text import printable
 from mailauth.plan import Gather, IPAddress, Plan
-from mailauth.rbl import Kind, Listing, RblPolicy, Reason, Rule, query, rules_of
+from mailauth.rbl import Kind, Listing, RblPolicy, Reason, Rule, catalogue, query, rules_of
+from mailauth.rbl.catalogue import KnownList
 from mailauth.rbl.rule import Action
 from mailauth.restrictions.phases import Restrictions
 from mailauth.transaction.checks import Transaction
@@ -118,7 +119,23 @@ def check(asked: DomainQuery) -> Plan[DomainReport]:
     if mail_hosts.exists is False:
         # All else follows from that, and would only hide it.
         findings = [finding for finding in findings if finding.area in (Area.DOMAIN, Area.REVERSE, Area.LISTS)]
+    findings = [_unless_needless(finding, report) for finding in findings]
     return replace(report, findings=in_order(findings))
+
+
+_FOR_TAKING = frozenset({"tls-rpt.none", "mta-sts.none"})
+_FOR_SENDING = frozenset({"dkim.none", "dkim.none-found", "bimi.none"})
+
+
+def _unless_needless(finding: Finding, report: DomainReport) -> Finding:
+    """What is missing as it should be: nobody delivers to a domain with a null MX (RFC 7505 section 3), and one that
+    says it sends nothing (RFC 7208 section 10.1.2) signs nothing."""
+    why = ""
+    if finding.code in _FOR_TAKING and report.mail_hosts.null:
+        why = "the null MX says that the domain takes no mail"
+    elif finding.code in _FOR_SENDING and report.sends_nothing:
+        why = "SPF says that the domain sends no mail"
+    return replace(finding, severity=Severity.NOTE, advice=f"nothing needs to be done: {why}") if why else finding
 
 
 def _findings(report: DomainReport) -> Iterator[Finding]:
@@ -177,6 +194,11 @@ def _listings(asked: DomainQuery, subjects: Sequence[str | IPAddress]) -> Plan[l
     plans = [query(subject, _fitting(subject, rules), policy=asked.rbl_policy) for subject in subjects]
     answers: list[list[Listing]] = yield Gather(plans)
     return [listing for each in answers for listing in each]
+
+
+def lists_to_ask() -> list[KnownList]:
+    """The lists of the catalogue that know domains or addresses, and can be asked without a key of one's own."""
+    return [known for known in catalogue.live() if known.kind in (Kind.DOMAIN, Kind.ADDRESS)]
 
 
 def _fitting(subject: str | IPAddress, rules: Sequence[Any]) -> list[Rule]:

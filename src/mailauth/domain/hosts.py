@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from mailauth import iprev
@@ -186,9 +187,13 @@ def _bad_name(domain: str, name: str) -> Finding | None:
     return error("mx.address", domain, words, source, "give the address a name, and publish that as MX")
 
 
+def _private_network(address: IPAddress) -> IPv4Network | IPv6Network | None:
+    return next((net for net in NOT_PUBLIC if net.version == address.version and address in net), None)
+
+
 def _not_public(name: str, addresses: Iterable[IPAddress]) -> Iterator[Finding]:
     for address in addresses:
-        inside = next((net for net in NOT_PUBLIC if net.version == address.version and address in net), None)
+        inside = _private_network(address)
         if inside is not None:
             words = f"the MX host {name} has the address {address}, which the Internet cannot reach (in {inside})"
             yield error("mx.not-public", name, words, "RFC 6890 section 2.2", "publish a public address")
@@ -203,7 +208,9 @@ def reverse_names(
     """A plan of the names of addresses, there and back (RFC 8601 section 3). `sending` are those that send mail: theirs
     matter to receivers, those of hosts that only take mail to few."""
     senders = list(dict.fromkeys(sending))
-    others = [address for address in dict.fromkeys(addresses) if address not in senders]
+    # Of an address that the Internet cannot reach, the address is the fault, and it has no name there.
+    public = (address for address in dict.fromkeys(addresses) if _private_network(address) is None)
+    others = [address for address in public if address not in senders]
     results = yield from run_all([iprev.check(ip) for ip in [*senders, *others][:MAX_ADDRESSES]])
     findings = [finding for each in results if (finding := _of_reverse(each, each.ip in senders)) is not None]
     return results, findings

@@ -13,6 +13,7 @@ from typing import Any
 from mailauth import dkim
 from mailauth.dkim import KeyCheck, KeyFinding
 from mailauth.domain.finding import Area, Finding, Severity, note, unknown, warning
+from mailauth.mail.text import printable
 from mailauth.plan import Plan, Question, ask_all, run_all, unaskable
 
 MAX_SELECTORS = 100
@@ -66,7 +67,8 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys that were found, those of named selectors always; `guesses` is how many usual selectors were asked."""
+    """The keys that were found, those of named selectors always; `guesses` is how many usual selectors were
+    tried; none where a wildcard answers for all."""
 
     keys: tuple[Key, ...] = ()
     guesses: int = 0
@@ -89,24 +91,37 @@ def find_keys(domain: str, selectors: Sequence[str], guess: bool) -> Plan[Keys]:
 
 def _find(domain: str, named: list[str], plans: list[Plan[KeyCheck]], guess: bool) -> Plan[Keys]:
     usual = [selector for selector in USUAL_SELECTORS if guess and selector not in named]
-    found = [selector for selector in (yield from _guess(domain, usual)) if selector not in named]
+    wildcard, found = yield from _guess(domain, usual)
     checks = yield from run_all([*plans, *[dkim.check_key(domain, selector) for selector in found]])
     keys = [Key(selector, selector in found, check) for selector, check in zip([*named, *found], checks, strict=True)]
     findings = [finding for key in keys for finding in _of_key(key)]
+    if wildcard is not None:
+        # Every name has an answer: the guesses say nothing.
+        return Keys(tuple(keys), 0, (*findings, _wildcard(domain, wildcard)))
     if not keys:
         findings += yield from _none(domain, len(usual))
     return Keys(tuple(keys), len(usual), tuple(findings))
 
 
-def _guess(domain: str, selectors: list[str]) -> Plan[list[str]]:
-    """The selectors at which something stands; none where a wildcard answers for every name."""
+def _wildcard(domain: str, text: bytes) -> Finding:
+    shown = printable(text.decode("utf-8", "replace"), 60)
+    words = f"every selector has a TXT record, by a wildcard ({shown!r}): usual ones cannot be told from it"
+    source = "RFC 6376 section 3.6.2.1, RFC 4592"
+    return note("dkim.wildcard", f"*._domainkey.{domain}", words, source, "name yours with --selector, if it has any")
+
+
+def _guess(domain: str, selectors: list[str]) -> Plan[tuple[bytes | None, list[str]]]:
+    """The text of a wildcard that answers for every name, if there is one; else the selectors at which something
+    stands."""
     if not selectors:
-        return []
+        return None, []
     questions = [Question(f"{selector}._domainkey.{domain}", "TXT") for selector in (_PROBE, *selectors)]
     if unaskable(max((question.name for question in questions), key=len)) is not None:
-        return []
+        return None, []
     probe, *answers = yield from ask_all(questions)
-    return [] if probe.found else [name for name, answer in zip(selectors, answers, strict=True) if answer.found]
+    if probe.found:
+        return b"".join(probe.texts[:1]), []
+    return None, [name for name, answer in zip(selectors, answers, strict=True) if answer.found]
 
 
 def _none(domain: str, guesses: int) -> Plan[list[Finding]]:
@@ -167,9 +182,11 @@ def _of_key(key: Key) -> Iterator[Finding]:
             yield unknown(Area.DKIM, key.check.name, words.rpartition(": ")[2], "the key")
             continue
         severity = Severity.ERROR if code in _SEVERE else Severity.WARNING
-        if key.guessed and code in (KeyFinding.NO_KEY, KeyFinding.REVOKED, KeyFinding.MALFORMED):
+        if key.guessed and code in (KeyFinding.NO_KEY, KeyFinding.REVOKED):
             # Nobody said that mail is signed with it: an old selector may well be revoked.
             severity = Severity.NOTE
+        elif key.guessed and code is KeyFinding.MALFORMED:
+            severity = Severity.WARNING
         elif code is KeyFinding.REVOKED:
             severity = Severity.ERROR
         elif code in (KeyFinding.NO_VERSION, KeyFinding.EMPTY_TAG):

@@ -114,6 +114,7 @@ _DMARC: dict[str, tuple[str, str]] = {
     "obsolete-size": ("RFC 9989 section 4.8", "leave the size out"),
     "bad-uri": ("RFC 9989 section 4.7, rua= and ruf=", "write mailto:ADDRESS"),
     "other-text": ("RFC 9989 section 4.10", "take it out; where it is a wildcard's, publish a DMARC record here"),
+    "nearly": ("RFC 9989 section 4.8", 'begin it with "v=DMARC1;"'),
     "no-policy": ("RFC 9989 section 4.10.1", "add p=none, p=quarantine or p=reject"),
     "no-dmarc": ("RFC 9989 section 4.10.1", "correct p=, or add rua="),
     "duplicate-tag": ("RFC 6376 section 3.2, RFC 9989 section 4.7", "leave the tag once"),
@@ -123,8 +124,12 @@ _DMARC_ANY = ("RFC 9989 section 4.7", "correct the tag, or leave it out")
 
 def dmarc_findings(domain: str, found: dmarc.LintReport) -> Iterator[Finding]:
     """What the linter found, and what can be said of the text beside it."""
+    name = f"_dmarc.{domain}"
+    of_text = [] if found.walk is None else list(_of_text(found.walk.visits[0]))
+    blank = any(each.code == "dmarc.blank-in-front" for each in of_text)
     for each in found.findings:
-        name = f"_dmarc.{domain}"
+        if each.code == "nearly" and blank:
+            continue
         if each.code == "dns-error":
             yield not_answered(Area.DMARC, name, each.words)
             continue
@@ -135,9 +140,8 @@ def dmarc_findings(domain: str, found: dmarc.LintReport) -> Iterator[Finding]:
     if applied is not None and applied[1] is Policy.NONE:
         words = f"{applied[0]} asks for nothing: mail that fails is delivered"
         advice = "go on to quarantine and reject, once the reports show that your own mail passes"
-        yield note("dmarc.not-enforced", f"_dmarc.{domain}", words, "RFC 9989 section 4.7, p=", advice)
-    if found.walk is not None:
-        yield from _of_text(found.walk.visits[0])
+        yield note("dmarc.not-enforced", name, words, "RFC 9989 section 4.7, p=", advice)
+    yield from of_text
 
 
 def applied_policy(found: dmarc.LintReport) -> tuple[str, Policy] | None:

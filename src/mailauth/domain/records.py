@@ -107,6 +107,9 @@ def _look(domain: str, name: str, kind: _Kind) -> Plan[TextRecord]:
             found.append(note(f"{kind.area}.none", name, kind.absent, kind.source, f"publish {kind.example}"))
         return TextRecord(name, findings=tuple(found))
     text = own[0]
+    if _lacks_semicolon(text, kind):
+        # What is missing is the semicolon, not the tag that nobody finds for want of it.
+        return TextRecord(name, text, findings=tuple(found))
     tags = parse_tags(text.encode("utf-8", "replace"), allow_empty=True)
     if isinstance(tags, BadTagList):
         words = f"the record cannot be read: {tags.detail}"
@@ -125,6 +128,12 @@ def _begins(text: str, version: str) -> bool:
     return re.match(rf"\s*{re.escape(version)}(?![0-9A-Za-z])", text, re.IGNORECASE) is not None
 
 
+def _lacks_semicolon(text: str, kind: _Kind) -> bool:
+    """Whether something stands between the version and the first semicolon: the tag behind it is lost."""
+    rest = text.lstrip()[len(kind.version) :].strip()
+    return rest != "" and not rest.startswith(";")
+
+
 def _foreign(name: str, answer: Answer, kind: _Kind) -> Iterator[Finding]:
     for text in _texts(answer):
         shown = printable(text, 60)
@@ -132,10 +141,8 @@ def _foreign(name: str, answer: Answer, kind: _Kind) -> Iterator[Finding]:
             words = f"another TXT record stands at {name}: {shown!r}"
             advice = "take it out; where it is a wildcard's, give this name a record of its own"
             yield warning(f"{kind.area}.other-text", name, words, kind.source, advice)
-        elif not text.startswith(f"{kind.version}") or not text.removeprefix(kind.version).lstrip(" \t").startswith(
-            ";"
-        ):
-            words = f"the record does not begin with {kind.version}; to the letter: {shown!r}"
+        elif not text.startswith(kind.version) or _lacks_semicolon(text, kind):
+            words = f'the record does not begin with "{kind.version};", to the letter: {shown!r}'
             yield error(f"{kind.area}.bad-version", name, words, kind.source, f"write it like {kind.example}")
 
 

@@ -43,6 +43,24 @@ class DomainReport:
         """The worst severity of all findings; None without any."""
         return worst(self.findings)
 
+    @property
+    def sends_nothing(self) -> bool:
+        """Whether SPF says in the plain form that the domain sends no mail (RFC 7208 section 10.1.2)."""
+        return (self.spf.record or "").lower().split() == ["v=spf1", "-all"]
+
+    @property
+    def spf_texts(self) -> tuple[str, ...]:
+        """The SPF record as it is published; all of them where there are several."""
+        if self.spf.record is not None:
+            return (self.spf.record,)
+        of_domain = (each for each in self.spf.findings if each.domain == self.spf.domain)
+        return next((each.texts for each in of_domain if each.code == "several-records"), ())
+
+    @property
+    def dmarc_texts(self) -> tuple[str, ...]:
+        """The domain's own DMARC record as it is published; all of them where there are several."""
+        return () if self.dmarc.walk is None else self.dmarc.walk.visits[0].records
+
     def of(self, area: Area) -> tuple[Finding, ...]:
         """The findings of one area."""
         return tuple(finding for finding in self.findings if finding.area is area)

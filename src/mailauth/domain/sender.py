@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from mailauth.dkim import Result as DkimResult
 from mailauth.dkim import Signature
-from mailauth.domain.finding import Finding, error, note, warning
+from mailauth.domain.finding import Area, Finding, error, note, unknown, warning
 from mailauth.mail.header import Header
 from mailauth.mail.text import printable
 from mailauth.transaction.report import Report
@@ -48,11 +48,16 @@ def _authentication(report: Report) -> Iterator[Finding]:
     spf = None if report.spf is None else report.spf.result.value
     passing = [signature for signature in report.dkim if signature.result is DkimResult.PASS]
     sender = report.mail_from or "the null sender"
-    if spf != "pass":
+    if report.spf is not None and spf == "temperror":
+        yield unknown(Area.SENDER, sender, report.spf.detail, "SPF")
+    elif spf != "pass":
         why = "it was not checked" if report.spf is None else f"{spf}: {report.spf.detail}"
         words = f"SPF does not pass for MAIL FROM ({why})"
         yield error("sender.spf", sender, words, f"{BULK}; RFC 7208 section 2.6", "add the client to the SPF record")
-    if not passing:
+    waiting = next((each for each in report.dkim if each.result is DkimResult.TEMPERROR), None)
+    if not passing and waiting is not None:
+        yield unknown(Area.SENDER, waiting.domain or sender, waiting.detail, "the DKIM key")
+    elif not passing:
         found = ", ".join(f"{each.domain or '?'}: {each.detail or each.result}" for each in report.dkim[:5])
         words = f"no DKIM signature passes ({found or 'there is none'})"
         yield error(
@@ -75,7 +80,11 @@ def _dmarc(report: Report) -> Iterator[Finding]:
         yield error("sender.no-author", "From", detail, f"{BULK}; RFC 9989 section 5.3.1", advice)
         return
     author = found.author_domain
-    if found.record is None and found.result != "temperror":
+    if found.result == "temperror":
+        # Whether it passes is not known; that it does not is said by nobody.
+        yield unknown(Area.SENDER, author, found.detail, "DMARC")
+        return
+    if found.record is None:
         advice = f'publish _dmarc.{author}. TXT "v=DMARC1; p=none; rua=mailto:ADDRESS"'
         yield error("sender.no-dmarc", author, found.detail, f"{BULK}; RFC 9989 section 4.7", advice)
     if found.result == "pass":
@@ -92,7 +101,9 @@ def _dmarc(report: Report) -> Iterator[Finding]:
 
 
 def _client(report: Report) -> Iterator[Finding]:
-    if report.iprev is not None and report.iprev.result in ("fail", "permerror"):
+    if report.iprev is not None and report.iprev.result == "temperror":
+        yield unknown(Area.SENDER, str(report.ip), report.iprev.detail, "the client's reverse name")
+    elif report.iprev is not None and report.iprev.result in ("fail", "permerror"):
         advice = "have the provider of the address publish a PTR record whose name leads back to it"
         words = f"the client's reverse name: {report.iprev.detail}"
         yield error("sender.reverse-name", str(report.ip), words, f"{ALL}; RFC 8601 section 3", advice)

@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mailauth import __version__
-from mailauth.domain import Area, DomainReport, Finding, Severity, TextRecord
+from mailauth.domain import Area, DomainReport, Finding, Severity, TextRecord, lists_to_ask
 from mailauth.page.dmarc import visit_words, walk_picture
 from mailauth.page.document import document
 from mailauth.page.html import Child, Html, element, join
 from mailauth.page.lists import lists_section
-from mailauth.page.parts import SIGNS, Tone, code, count, facts, fold, mark, moment, paragraph, section, table
+from mailauth.page.parts import (
+    MAX_ITEMS,
+    SIGNS,
+    Tone,
+    code,
+    count,
+    facts,
+    fold,
+    mark,
+    moment,
+    paragraph,
+    section,
+    table,
+)
 from mailauth.page.questions import masking, questions_section
 from mailauth.page.spf import budget, domain_tree, spf_section
 from mailauth.resolvers.recording import Asked
@@ -75,7 +88,7 @@ def _sections(report: DomainReport) -> list[Child]:
     return [
         _mx(report),
         _reverse(report),
-        lists_section(report.listings, "name one with --list, or all with --all-lists"),
+        lists_section(report.listings, _lists_to_ask()),
         _spf(report),
         *[spf_section(f"client-{index}", f"SPF from {each.ip}", each) for index, each in enumerate(report.clients)],
         _dkim(report),
@@ -83,6 +96,12 @@ def _sections(report: DomainReport) -> list[Child]:
         *[_text(report, area, found) for area, found in _texts(report)],
         _message(report),
     ]
+
+
+def _lists_to_ask() -> str:
+    known = lists_to_ask()
+    names = ", ".join(each.zone for each in known)
+    return f"lists have terms of their own. --all-lists asks the {len(known)} that need no key ({names}), --list one"
 
 
 def _texts(report: DomainReport) -> list[tuple[Area, TextRecord]]:
@@ -122,6 +141,8 @@ def _summary(report: DomainReport) -> Html:
         if absent.get(area, False):
             continue
         badge = _text_badge(report, area) if area in dict(_texts(report)) else _badge(findings)
+        if area is Area.DKIM:
+            badge = _dkim_badge(report)
         if area is Area.LISTS and not report.listings:
             badge = mark("not asked", "none")
         link = element(
@@ -203,16 +224,28 @@ def _listed(names: Sequence[str]) -> list[Child]:
 
 def _spf(report: DomainReport) -> Html:
     found = report.spf
+    may_send = f"{count(found.ip4_addresses, 'IPv4 address', 'es')}, {count(found.ip6_networks, 'IPv6 network')} of /64"
     rows: list[tuple[str, Child]] = [
-        ("Record", code(found.record) if found.record is not None else "there is none"),
-        (
-            "May send",
-            f"{count(found.ip4_addresses, 'IPv4 address', 'es')}, {count(found.ip6_networks, 'IPv6 network')} of /64",
-        ),
+        *_records(report.spf_texts, "there is none"),
+        ("May send", "no address" if report.sends_nothing else may_send),
         ("Void lookups", f"{found.void_lookups_ip4} for IPv4 clients, {found.void_lookups_ip6} for IPv6 clients, of 2"),
     ]
     tree = None if found.record is None else domain_tree(found.tree)
     return section("spf", "SPF", _badge(report.of(Area.SPF)), facts(rows), budget(found.lookups), tree)
+
+
+def _records(texts: Sequence[str], none: str) -> list[tuple[str, Child]]:
+    """The record as it is published; all of them, where there are several."""
+    name = "Record" if len(texts) < 2 else "Records"
+    items = [element("li", code(each)) for each in texts[:MAX_ITEMS]]
+    return [(name, element("ul", *items, class_="plain") if items else none)]
+
+
+def _dkim_badge(report: DomainReport) -> Html:
+    found = report.of(Area.DKIM)
+    if not report.keys.keys and all(each.severity is Severity.NOTE for each in found):
+        return mark("none found", "none")
+    return _badge(found)
 
 
 def _dkim(report: DomainReport) -> Html:
@@ -234,7 +267,7 @@ def _dkim(report: DomainReport) -> Html:
     return section(
         "dkim",
         "DKIM keys",
-        _badge(report.of(Area.DKIM)),
+        _dkim_badge(report),
         table("DKIM keys", heads, rows) if rows else paragraph("No key was found."),
         paragraph(words, class_="dim") if found.guesses else None,
     )
@@ -248,7 +281,7 @@ def _dmarc(report: DomainReport) -> Html:
         "dmarc",
         "DMARC",
         _badge(report.of(Area.DMARC)),
-        facts([("Record", code(found.record) if found.record is not None else "none of its own")]),
+        facts(_records(report.dmarc_texts, "none of its own")),
         element("div", element("div", walk_picture(list(visits))), element("ol", *items), class_="pictures")
         if visits
         else None,
