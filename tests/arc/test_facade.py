@@ -115,14 +115,16 @@ def test_the_command(files: tuple[str, str], capsys: pytest.CaptureFixture[str])
     assert main(["arc", message, "--zone", zone]) == 0
     assert capsys.readouterr().out == (
         "chain         pass (verified) every seal verifies\n"
-        "set 1         lists.example (mx.lists.example): dmarc=pass\n"
+        "set 1         lists.example (mx.lists.example) says dmarc=pass for example.org\n"
         "unchanged     since the first set (oldest-pass=0)\n"
     )
     assert main(["arc", message, "--zone", zone, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["chain"] == ["lists.example"]
     Path(message).write_bytes(Path(message).read_bytes() + b"more")
     assert main(["arc", message, "--zone", zone]) == 1
-    assert "fail (signature) ARC-Message-Signature of set 1" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "fail (signature) ARC-Message-Signature of set 1" in output
+    assert "(mx.lists.example) says, unproven: dmarc=pass for example.org" in output
 
 
 def test_check_shows_the_chain(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,4 +132,4 @@ def test_check_shows_the_chain(files: tuple[str, str], capsys: pytest.CaptureFix
     main(["check", message, "--zone", zone, "--ip", "192.0.2.1", "--hostname", "mx.example.net", "--verbose"])
     output = capsys.readouterr().out
     assert "ARC           pass        every seal verifies, sealed by lists.example" in output
-    assert "set 1 by lists.example: dmarc=pass" in output
+    assert "set 1 by lists.example: dmarc=pass for example.org" in output

@@ -14,6 +14,7 @@ from mailauth.cli.common import (
     open_input,
     print_json,
     resolver_of,
+    result_words,
 )
 
 if TYPE_CHECKING:
@@ -53,10 +54,11 @@ def _print(found: ArcResult) -> None:
     print(
         f"{'chain':14}{paint(found.result, _STYLES[found.result])} ({found.reason}) {one_line(found.detail)}".rstrip()
     )
+    says = "says" if found.result == "pass" else "says, unproven:"
     for each in found.sets:
-        results = [] if each.results is None else [f"{one.method}={one.result}" for one in each.results.results]
+        results = [] if each.results is None else [result_words(one) for one in each.results.results]
         by = "" if each.results is None or not each.results.authserv_id else f" ({each.results.authserv_id})"
-        print(f"{f'set {each.instance}':14}" + one_line(f"{each.sealer}{by}: {', '.join(results) or 'no results'}"))
+        print(f"{f'set {each.instance}':14}" + one_line(f"{each.sealer}{by} {says} {', '.join(results) or 'nothing'}"))
     if found.oldest_pass is not None:
         since = "the first set" if found.oldest_pass == 0 else f"set {found.oldest_pass}"
         print(f"{'unchanged':14}since {since} (oldest-pass={found.oldest_pass})")

@@ -16,6 +16,7 @@ from mailauth.mail import names
 from mailauth.plan import DEFAULT_TIME_LIMIT
 
 if TYPE_CHECKING:
+    from mailauth.authres import MethodResult
     from mailauth.plan import IPAddress, Resolver
 
 EXIT_OK = 0
@@ -35,6 +36,13 @@ class Configure(Protocol):
 def one_line(text: str) -> str:
     """The text with everything that could move the cursor or start a line replaced, for stderr and reports."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def result_words(result: MethodResult) -> str:
+    """``dmarc=pass for example.org``: a result of Authentication-Results, and what it is about."""
+    properties = (("header", "from"), ("header", "d"), ("header", "i"), ("smtp", "mailfrom"))
+    subject = next(filter(None, (result.value(*each) for each in properties)), None)
+    return f"{result.method}={result.result}" + (f" for {subject}" if subject else "")
 
 
 def counted(number: int, what: str) -> str:

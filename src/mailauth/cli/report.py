@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mailauth.cli.common import Paint, one_line
+from mailauth.cli.common import Paint, one_line, result_words
 
 if TYPE_CHECKING:
     from mailauth.dkim import Signature
@@ -127,8 +127,8 @@ def _dmarc_details(found: DmarcResult, verbose: bool) -> Iterator[str]:
 
 def _arc_details(report: Report, verbose: bool) -> Iterator[str]:
     for each in report.arc.sets if verbose and report.arc is not None else ():
-        found = [] if each.results is None else [f"{one.method}={one.result}" for one in each.results.results]
-        yield f"set {each.instance} by {each.sealer}: {', '.join(found) or 'no results'}"
+        found = [] if each.results is None else [result_words(one) for one in each.results.results]
+        yield one_line(f"set {each.instance} by {each.sealer}: {', '.join(found) or 'no results'}")
 
 
 def _dkim_words(signature: Signature) -> str:

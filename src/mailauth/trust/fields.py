@@ -186,7 +186,7 @@ class Collector:
         if isinstance(parsed, ParseFailure) and Leniency.GRAMMAR in allowed:
             used.add(Leniency.GRAMMAR)
             parsed = authres.parse(each.value, arc=each.name == _ARC_NAME, lenient=True)
-        if parsed.authserv_id:
+        if parsed.authserv_id and (each.name == _NAME or Leniency.ARC_COPY in allowed):
             self.seen.setdefault(parsed.authserv_id)
         why, words = self._why_not(each, parsed, used)
         if why is None:
