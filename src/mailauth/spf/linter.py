@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from string import ascii_letters
 from typing import Any
 
 from mailauth.mail.names import is_fqdn, is_within, to_ascii
@@ -29,7 +30,7 @@ from mailauth.spf.policy import MAX_LOOKUPS, MAX_MX_HOSTS, MAX_VOID_LOOKUPS
 from mailauth.spf.problem import TermError, shown
 from mailauth.spf.ranges import EVERYBODY, IP6, Ranges, both, pairs, size
 from mailauth.spf.slips import decoded, nearly
-from mailauth.spf.survey import UNKNOWN_DOMAIN, Survey, survey
+from mailauth.spf.survey import MAX_QUESTIONS, UNKNOWN_DOMAIN, Survey, survey
 from mailauth.spf.terms import A, All, Explanation, Include, Ip4, Ip6, Mx, Qualifier, Redirect, UnknownModifier
 from mailauth.spf.tree import TreeRecord, TreeTerm, is_mechanism
 
@@ -37,6 +38,8 @@ MANY_IP4_ADDRESSES = 1 << 21
 """More authorised IPv4 addresses than this (a /11) are worth a warning: so many nobody sends mail from."""
 MANY_IP6_NETWORKS = 1 << 40
 """The same for IPv6, in networks of /64: a /24; the largest providers have /29."""
+MAX_NAMES = 5
+"""Names of which it is asked whether they are for another mechanism."""
 MAX_OTHER_TEXTS = 20
 """TXT records beside the SPF record that are looked at."""
 
@@ -152,7 +155,9 @@ def _lint(domain: str, text: str | None) -> Plan[LintReport]:
         # RFC 7208 section 3.1: records of the type SPF (99) are not asked for any more.
         answer = yield Question(domain, "SPF")
         old = [octets for octets in answer.texts if has_version(decoded(octets))] if answer.found else []
-    findings = [*_of_no_record(tree, old), *_Linter(found).findings()] if tree.failure else _Linter(found).findings()
+    linter = _Linter(found)
+    yield from linter.look_at_names()
+    findings = [*_of_no_record(tree, old)] if tree.failure else linter.findings()
     complete = not found.truncated and not any(map(_hides_errors, _evaluated(tree)))
     return LintReport(
         domain, tree, tuple(findings), max(found.total.values()), found.voids[4], found.voids[6], complete
@@ -227,6 +232,8 @@ class _Linter:
     def __init__(self, found: Survey) -> None:
         self.found = found
         self.tree = found.tree
+        self.meant: dict[str, str] = {}
+        """Names that are no use to their mechanism, and the one that they are for."""
         self.places: dict[tuple[int, int], list[str]] = {}
         for record in self.tree.records():
             for term in record.terms:
@@ -235,10 +242,37 @@ class _Linter:
                     if record.domain not in places:
                         places.append(record.domain)
 
+    def look_at_names(self) -> Plan[None]:
+        """Whether names that a mechanism finds nothing at are for another one: hosts, or domains with MX hosts."""
+        wanted: dict[str, tuple[Question, ...]] = {}
+        for record in filter(self.is_ours, self.tree.records()):
+            for term in record.terms:
+                if isinstance(term.term, Include) and term.failure == "no-record" and term.record is not None:
+                    name = term.record.domain
+                    wanted[name] = (Question(name, "A"), Question(name, "AAAA"))
+                elif isinstance(term.term, Mx | A) and term.questions and term.void == self.found.families:
+                    name = term.questions[0].question.name
+                    host = (Question(name, "A"), Question(name, "AAAA"))
+                    wanted[name] = host if isinstance(term.term, Mx) else (Question(name, "MX"),)
+        for name, questions in list(wanted.items())[:MAX_NAMES]:
+            if len(self.found.answers) + len(questions) <= MAX_QUESTIONS:
+                answers = yield from self.found.ask(questions)
+                if any(answer.found for answer in answers):
+                    self.meant[name] = "mx" if questions[0].type == "MX" else "a"
+
+    def mend_of(self, term: TreeTerm) -> tuple[str, str]:
+        """The other mechanism for the name of a term, in words, and as a proposal; empty if there is none."""
+        name = term.record.domain if term.record is not None else term.questions[0].question.name
+        meant = self.meant.get(name, "")
+        if not meant:
+            return "", ""
+        word = term.text.lstrip("+-?~")
+        sign, rest = term.text[: len(term.text) - len(word)], word.lstrip(ascii_letters)
+        what = "a host" if meant == "a" else "a domain with MX hosts"
+        return f"; {name} is {what}, and {meant} is the mechanism for that", f"{sign}{meant}{rest}"
+
     def findings(self) -> list[Finding]:
         """All of them."""
-        if self.tree.failure:
-            return []
         found = list(self.of_record(self.tree))
         found += _near_records(self.tree, Severity.NOTE)
         found += self.costs()
@@ -303,9 +337,9 @@ class _Linter:
             yield Finding(Severity.NOTE, "not-followed", f"{shown(term.text)}: {term.hidden}")
         elif term.families and term.void == self.found.families and is_mechanism(term.term):
             # Another's is not ours to mend, but counts among the two that are allowed.
-            yield Finding(
-                Severity.WARNING if ours else Severity.NOTE, "void", f"{shown(term.text)} finds nothing in the DNS"
-            )
+            words, proposal = self.mend_of(term) if isinstance(term.term, Mx | A) else ("", "")
+            severity = Severity.WARNING if ours else Severity.NOTE
+            yield Finding(severity, "void", f"{shown(term.text)} finds nothing in the DNS{words}", proposal=proposal)
         if isinstance(term.term, Explanation):
             yield from _of_explanation(term, record)
         if ours and term.families:
@@ -321,9 +355,12 @@ class _Linter:
             case "no-record":
                 mends = [] if term.record is None else list(_near_records(term.record, Severity.ERROR))
                 words = f"{name or 'its domain'} has no SPF record"
+                if isinstance(term.term, Include) and term.record is not None:
+                    more, proposal = self.mend_of(term)
+                    words += more
                 if mends:
                     words += f"; it has a TXT record that is nearly one: {mends[0].words.partition(': ')[2]}"
-                    texts, proposal = mends[0].texts, ""
+                    texts = mends[0].texts
             case "several-records":
                 words = f"{name} has several SPF records"
                 answer = None if term.record is None else term.record.answer
