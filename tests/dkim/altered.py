@@ -463,6 +463,77 @@ def _links_with_dashes(body: bytes) -> bytes:
     return body.replace(b"https://www.example.com/a?x=1&y=2", link)
 
 
+@change(Code.BLANKS_AT_LINE_ENDS_ADDED, "plain")
+def _blank_at_one_end(body: bytes) -> bytes:
+    return body.replace(b"We should talk about:\r\n", b"We should talk about: \r\n")
+
+
+def _recode(body: bytes, by: Callable[[bytes], bytes]) -> bytes:
+    for text in (_ASCII, _ASCII_HTML):
+        body = body.replace(b"quoted-printable\r\n\r\n" + _quoted(text), b"base64\r\n\r\n" + by(text))
+    return body
+
+
+def _quoted(text: bytes) -> bytes:
+    return quopri.encodestring(text.replace(b"\r\n", b"\n")).replace(b"\n", b"\r\n")
+
+
+def _base64(text: bytes) -> bytes:
+    return base64.encodebytes(text).replace(b"\n", b"\r\n")
+
+
+_ASCII = b"Hello Bob,\r\n\r\nthe offer is attached.\r\n\r\nAnn\r\n"
+_ASCII_HTML = b'<html><head></head><body dir="ltr"><p>Hello Bob,</p>\r\n<p>the offer is attached.</p></body></html>\r\n'
+MESSAGES["ascii"] = (
+    PLAIN_HEADER + b"Content-Type: multipart/alternative; boundary=asc\r\n\r\n"
+    b'--asc\r\nContent-Type: text/plain; charset="us-ascii"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n'
+    + _quoted(_ASCII) + b"\r\n"
+    b'--asc\r\nContent-Type: text/html; charset="us-ascii"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n'
+    + _quoted(_ASCII_HTML) + b"\r\n--asc--\r\n"
+)  # fmt: skip
+MESSAGES["bare_html"] = (
+    PLAIN_HEADER + b"Content-Type: text/html; charset=us-ascii\r\n\r\n<p>Hello <b>Bob</b>,</p>\r\n<p>Ann</p>\r\n"
+)
+
+
+@change(Code.ENCODING_CHANGED, "ascii")
+def _quoted_printable_of_ascii_made_base64(body: bytes) -> bytes:
+    return _recode(body, _base64)
+
+
+@change(Code.TEXT_ADDED_IN_PART, "ascii")
+def _meta_in_head(body: bytes) -> bytes:
+    meta = b'<meta http-equiv=3D"Content-Type" content=3D"text/html; charset=3Dus-ascii">'
+    return body.replace(
+        _quoted(_ASCII_HTML), _quoted(_ASCII_HTML.replace(b"<head>", b"<head>" + meta.replace(b"=3D", b"=")))
+    )
+
+
+@change(Code.TEXT_ADDED_AT_START, "bare_html")
+def _banner_in_html_without_body(body: bytes) -> bytes:
+    return b"<div>CAUTION: from <b>outside</b>.</div>" + body
+
+
+@change(Code.PART_HEADER_REWRITTEN, "ascii")
+def _part_header_folded(body: bytes) -> bytes:
+    return body.replace(b"text/plain; ", b"text/plain;\r\n\t")
+
+
+@change(Code.PART_HEADER_REWRITTEN, "ascii", "alternative")
+def _part_headers_in_another_order(body: bytes) -> bytes:
+    return re.sub(rb"(Content-Type: text[^\r]*\r\n)(Content-Transfer[^\r]*\r\n)", rb"\2\1", body)
+
+
+@change(Code.PART_HEADER_REWRITTEN, "ascii")
+def _quotes_in_part_headers_gone(body: bytes) -> bytes:
+    return body.replace(b'"us-ascii"', b"us-ascii", 2)
+
+
+@change(Code.PART_HEADER_REWRITTEN, "ascii", "mixed")
+def _field_added_to_a_part(body: bytes) -> bytes:
+    return body.replace(b"Content-Type: text/plain", b"Content-Disposition: inline\r\nContent-Type: text/plain", 1)
+
+
 # --- the header ----------------------------------------------------------------------------------------------------
 
 
@@ -488,6 +559,24 @@ def _spam_tag(message: bytes) -> bytes:
 @change(Code.SUBJECT_PREFIX, "plain", header=True)
 def _list_tag_behind_re(message: bytes) -> bytes:
     return message.replace(b"Subject: Re: ", b"Subject: Re: [list] ")
+
+
+@change(Code.SUBJECT_PREFIX, "plain", header=True)
+def _tags_before_and_behind_re(message: bytes) -> bytes:
+    return message.replace(b"Subject: Re: ", b"Subject: [EXTERNAL] Re: [list] ")
+
+
+@change(Code.SUBJECT_PREFIX, "plain", header=True)
+def _list_tag_with_another_re(message: bytes) -> bytes:
+    return message.replace(b"Subject: Re: ", b"Subject: [list] RE: ")
+
+
+MESSAGES["tagged"] = PLAIN.replace(b"Subject: Re: ", b"Subject: Re: [list] ")
+
+
+@change(Code.SUBJECT_PREFIX, "tagged", header=True)
+def _list_tag_moved_to_the_front(message: bytes) -> bytes:
+    return message.replace(b"Subject: Re: [list] ", b"Subject: [list] Re: ")
 
 
 @change(Code.SUBJECT_PREFIX, "utf8", header=True)
@@ -737,6 +826,13 @@ def wrapped_in_multipart(message: bytes) -> bytes:
     outer = outer.replace(encoding[0], b"")
     inner = b"--out\r\n" + kind[0] + encoding[0] + b"\r\n" + body + b"\r\n"
     return outer + b"\r\n" + inner + b"--out\r\nContent-Type: text/plain\r\n\r\n" + _FOOTER + b"\r\n--out--\r\n"
+
+
+def through_a_list(message: bytes) -> bytes:
+    """What list managers do today: From is the list's, Reply-To the author's, the subject is tagged."""
+    new = b"From: Ann Example via List <list@lists.example.net>\r\nReply-To"
+    message = on_field(b"From", lambda raw: new + raw.removeprefix(b"From"), message)
+    return _subject(message, b"[list] ")
 
 
 def signed_message(name: str, canonicalization: str, key: Any, **tags: str) -> bytes:

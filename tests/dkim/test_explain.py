@@ -168,6 +168,37 @@ def test_a_message_put_into_a_multipart() -> None:
     assert codes(explanation) == [C.FIELD_REPLACED, C.FIELD_REMOVED, C.WRAPPED_IN_MULTIPART]
 
 
+@pytest.mark.parametrize(("key", "record"), KEYS)
+def test_all_that_a_list_does(key: Any, record: Any) -> None:
+    message = signed_message("plain", "relaxed/relaxed", key())
+    C = AlterationCode
+    explanation = only(altered.through_a_list(message) + b"-- \r\nlist\r\n", record())
+    assert codes(explanation) == [C.FIELD_REPLACED, C.SUBJECT_PREFIX, C.FIELD_ADDED, C.TEXT_ADDED_AT_END]
+    assert not any("of two such fields" in advice for advice in explanation.advice)
+    wrapped = only(altered.wrapped_in_multipart(altered.through_a_list(message)), record())
+    assert {C.FIELD_REPLACED, C.SUBJECT_PREFIX, C.FIELD_ADDED, C.FIELD_REMOVED} == set(codes(wrapped)[:-1])
+    assert codes(wrapped)[-1] is C.WRAPPED_IN_MULTIPART
+
+
+def test_what_was_put_into_base64_can_be_read() -> None:
+    change = next(change for change in CHANGES if change.name == "footer-in-base64")
+    explanation = only(change.apply(signed_message("mixed", "relaxed/relaxed", rsa_key())))
+    assert explanation.body.diff[0] == "@ base64 is shown decoded"
+    assert "+List mailing list" in explanation.body.diff
+
+
+def test_the_words_say_what_happened_and_no_more() -> None:
+    message = signed_message("plain", "simple/simple", rsa_key())
+    tagged = only(message.replace(b"Subject: ", b"Subject: [list] "))
+    assert tagged.summary.index("the body is as it was signed") < tagged.summary.index("without that")
+    unknown = only(message.replace(b"Ann Example <", b"Eve Example <"))
+    assert (unknown.header.state, unknown.header.detail) == (HalfState.ALTERED, "")
+    recoded = only(altered.whole_recoded(signed_message("utf8", "relaxed/relaxed", rsa_key())))
+    assert recoded.alterations[-1].part == ""  # it is no multipart
+    empty = only(signed(PLAIN.partition(b"\r\n\r\n")[0] + b"\r\n\r\n") + b"buy\r\n")
+    assert empty.body.diff == ("+buy",)
+
+
 def test_eight_bits_made_seven() -> None:
     explanation = only(altered.whole_recoded(signed_message("utf8", "relaxed/relaxed", rsa_key())))
     assert codes(explanation) == [AlterationCode.ENCODING_CHANGED] * 2

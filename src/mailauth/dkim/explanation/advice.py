@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mailauth.dkim.explanation.header import NONE_BEFORE
 from mailauth.dkim.explanation.result import Alteration, Explanation, Half, HalfState, Key, KeyState
 from mailauth.dkim.explanation.result import AlterationCode as Code
 from mailauth.dkim.result import Reason, Result, Signature
@@ -26,7 +27,10 @@ def _summary(signature: Signature, body: Half, header: Half, key: Key) -> str:
             return "the message is as it was signed, only the key record is broken; repaired, the signature verifies"
         why = signature.detail or signature.reason.value
         return f"what was signed is as it was, and the key is the signer's; the signature does not count, though: {why}"
-    sentences = [text for text in (_of_header(header, key), _of_body(body, header), _of_key(key, header)) if text]
+    halves = [_of_header(header, key), _of_body(body, header)]
+    if body.state is HalfState.INTACT and not body.alterations:
+        halves.reverse()  # what was altered last, for the words behind it to refer to
+    sentences = [text for text in (*halves, _of_key(key, header)) if text]
     if states <= {HalfState.INTACT, HalfState.EXPLAINED} and key.state is KeyState.FITS:
         sentences.append("without that, the signature would verify")
     return "; ".join(sentences)
@@ -89,6 +93,7 @@ _BY_CODE: dict[Code, str] = {
     Code.TEXT_AFTER_LAST_BOUNDARY: _ADDED,
     Code.PART_ADDED: _ADDED,
     Code.WRAPPED_IN_MULTIPART: _ADDED,
+    Code.PART_HEADER_REWRITTEN: "sign behind whatever writes the fields of MIME parts anew",
     Code.TEXT_BEHIND_LENGTH: "sign without l=: anybody may append behind it (RFC 6376 section 8.2)",
     Code.LENGTH_CHANGED: "sign without l=",
     Code.BLANK_LINES_ADDED: "let what adds the empty lines run before the signer",
@@ -152,6 +157,10 @@ _BY_REASON: dict[Reason, str] = {
 
 def _advice(signature: Signature, body: Half, header: Half) -> Iterator[str]:
     for alteration in (*header.alterations, *body.alterations):
+        if alteration.code is Code.FIELD_ADDED and alteration.detail.endswith(NONE_BEFORE):
+            field = alteration.field
+            yield f"let what adds {field} run before the signer, or do not name {field} in h= where there is none"
+            continue
         mime = alteration.code is Code.FIELD_REPLACED and alteration.field.lower().startswith("content-")
         if alteration.code in _BY_CODE and not mime:
             yield _BY_CODE[alteration.code]

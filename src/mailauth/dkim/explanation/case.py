@@ -16,7 +16,7 @@ from mailauth.dkim.explanation.bounds import Account, ExplainLimits, Purse
 from mailauth.dkim.explanation.differences import difference
 from mailauth.dkim.explanation.fields import Fields
 from mailauth.dkim.explanation.key import Evidence, evidence, usable
-from mailauth.dkim.explanation.mime import structure, type_fields
+from mailauth.dkim.explanation.mime import readable, structure, type_fields
 from mailauth.dkim.explanation.reading import ReadField
 from mailauth.dkim.explanation.result import Alteration, Explanation, Half, HalfState, Key, KeyState, excerpt
 from mailauth.dkim.explanation.result import AlterationCode as Code
@@ -115,7 +115,7 @@ class Case:
         if found is None:
             tried = tuple(search.tried)
             if key.state is KeyState.FITS or key.proved:
-                return Half(HalfState.ALTERED, "it was altered", (), (), tried, attempts, search.exhausted), key
+                return Half(HalfState.ALTERED, "", (), (), tried, attempts, search.exhausted), key
             detail = "it was altered, or the key is another one"
             return Half(HalfState.UNKNOWN, detail, (), (), tried, attempts, search.exhausted), key
         alterations = tuple(header_search.alterations(found))
@@ -176,7 +176,16 @@ class Case:
             detail = body_search.hints(self.text, target, *self._content())
             return Half(HalfState.ALTERED, detail, (), (), tuple(search.tried), attempts, search.exhausted)
         alterations = tuple(body_search.alterations(found, self.text, lines))
-        return Half(HalfState.EXPLAINED, "", alterations, difference(found.body, self.text), (), attempts)
+        return Half(HalfState.EXPLAINED, "", alterations, self._difference(found), (), attempts)
+
+    def _difference(self, found: body_search.Found) -> tuple[str, ...]:
+        """Nobody reads base64: what was put into a part that is encoded so is shown decoded."""
+        if not any(undone.code in _OF_ENCODING for undone in found.undone):
+            before, after = (readable(body, structure(body, *self._content())) for body in (found.body, self.text))
+            lines = difference(before, after)
+            if lines and (before, after) != (found.body, self.text):
+                return ("@ base64 is shown decoded", *lines)
+        return difference(found.body, self.text)
 
     def _behind_length(self, behind: bytes, target: body_search.Target, header_lines: int) -> Half:
         """RFC 6376 section 8.2: what stands behind l= was not signed."""
@@ -186,6 +195,7 @@ class Case:
         return Half(HalfState.INTACT, words, (added,), tuple("+" + line for line in excerpt(behind).split("\n")[:20]))
 
 
+_OF_ENCODING = frozenset({Code.ENCODING_CHANGED, Code.BASE64_REDONE})
 _ENCODED_SIGNATURE = Alteration(
     Code.SIGNATURE_REFOLDED,
     "the DKIM-Signature field was written as encoded words (RFC 2047)",

@@ -17,7 +17,7 @@ _CONTEXT = 1
 
 def difference(signed: bytes, came: bytes) -> tuple[str, ...]:
     """Lines that begin with "-" (as it was signed), "+" (as it came) or a blank; "@" begins a gap."""
-    before, after = signed.removesuffix(b"\r\n").split(b"\r\n"), came.removesuffix(b"\r\n").split(b"\r\n")
+    before, after = _lines(signed), _lines(came)
     start = 0
     shorter = min(len(before), len(after))
     while start < shorter and before[start] == after[start]:
@@ -35,6 +35,10 @@ def difference(signed: bytes, came: bytes) -> tuple[str, ...]:
         more = len(lines) - MAX_LINES
         lines = [*lines[:MAX_LINES], f"@ {more} more lines"]
     return tuple(lines)
+
+
+def _lines(octets: bytes) -> list[bytes]:
+    return octets.removesuffix(b"\r\n").split(b"\r\n") if octets else []
 
 
 def _compared(old: list[bytes], new: list[bytes]) -> Iterator[str]:

@@ -146,9 +146,7 @@ def _subject(value: bytes) -> Iterator[Guess]:
     plain = text is None
     if text is None:
         text = value.decode("utf-8", "surrogateescape")
-    for before, added, code in _without_tags(text):
-        where = "in front of" if code is Code.SUBJECT_PREFIX else "behind"
-        detail = f"text was put {where} the {{}}"
+    for before, added, code, detail in (*_without_tags(text), *_of_answer(text)):
         octets = added.encode("utf-8", "surrogateescape")
         if plain:
             removed = before.encode("utf-8", "surrogateescape")
@@ -164,7 +162,10 @@ def _subject(value: bytes) -> Iterator[Guess]:
             yield Guess(spelling, code, detail, octets)
 
 
-def _without_tags(text: str) -> Iterator[tuple[str, str, Code]]:
+_IN_FRONT, _BEHIND = "text was put in front of the {}", "text was put behind the {}"
+
+
+def _without_tags(text: str) -> Iterator[tuple[str, str, Code, str]]:
     """The text without its first words, and without its last ones; what answers begin with may stand before them."""
     seen = {text}
     for skip in {0, match.end() if (match := _REPLY.match(text)) else 0}:
@@ -179,7 +180,7 @@ def _without_tags(text: str) -> Iterator[tuple[str, str, Code]]:
             before = start + rest[end:]
             if before not in seen:
                 seen.add(before)
-                yield before, rest[:end], Code.SUBJECT_PREFIX
+                yield before, rest[:end], Code.SUBJECT_PREFIX, _IN_FRONT
     found = _TAG_AT_END.search(text[-80:])
     tokens = text.split(" ")
     cuts = [len(text) - len(found[0])] if found else []
@@ -187,7 +188,42 @@ def _without_tags(text: str) -> Iterator[tuple[str, str, Code]]:
     for cut in cuts:
         if text[:cut] not in seen:
             seen.add(text[:cut])
-            yield text[:cut], text[cut:], Code.SUBJECT_SUFFIX
+            yield text[:cut], text[cut:], Code.SUBJECT_SUFFIX, _BEHIND
+
+
+_MARKS_OF_ANSWERS = ("Re: ", "RE: ", "re: ", "AW: ", "Aw: ", "Re:", "")
+
+
+def _of_answer(text: str) -> Iterator[tuple[str, str, Code, str]]:
+    """The tag of an answer: moved before "Re:" or behind it, "Re:" written anew with it, one more on the other side."""
+    first = _tags(text, 0)
+    reply = _REPLY.match(text, first)
+    if reply is None:
+        return
+    mark, end = reply[0], _tags(text, reply.end())
+    before, behind, rest = text[:first], text[reply.end() : end], text[end:]
+    moved = "the tag in {} was moved"
+    if before:
+        yield mark + before + text[reply.end() :], before, Code.SUBJECT_PREFIX, moved
+    if behind:
+        yield behind + mark + rest, behind, Code.SUBJECT_PREFIX, moved
+    if before and behind:
+        yield mark + rest, before + behind, Code.SUBJECT_PREFIX, "text was put in front of the {} and behind its mark"
+    if before or behind:
+        anew = 'text was put in front of the {}, and what stands for "Re:" written anew'
+        for other in _MARKS_OF_ANSWERS:
+            if other != mark:
+                yield other + rest, before + behind, Code.SUBJECT_PREFIX, anew
+
+
+def _tags(text: str, at: int) -> int:
+    """Where the tags that begin there end."""
+    for _ in range(4):
+        tag = _TAG.match(text, at)
+        if tag is None:
+            break
+        at = tag.end()
+    return at
 
 
 def _ends_of_words(text: str) -> list[int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import combinations, islice, product
 from typing import NamedTuple
 
 from mailauth.dkim.explanation.bounds import Account, Exhausted
@@ -24,8 +24,19 @@ from mailauth.dkim.header import Canonicalizer
 MAX_OPTIONS = 6000
 MAX_PAIRS = 250_000
 MAX_HELD_OCTETS = 8 * 1024 * 1024
+NONE_BEFORE = "(there was none when the message was signed)"
+"""How the detail of a field ends that was added where there was none."""
+
 _MAX_OPTIONS_OF_A_FIELD = 500
 _MAX_INSTANCES = 10
+# What lists do to several fields at once: how many guesses of each are tried with all those of the others.
+_OF_LISTS = {
+    "from": 10, "subject": 4, "reply-to": 2, "content-type": 2, "content-transfer-encoding": 4, "sender": 1, "to": 2,
+    "cc": 1,
+}  # fmt: skip
+
+
+_MAX_OF_LISTS = 6000
 
 
 class Option(NamedTuple):
@@ -37,6 +48,14 @@ class Option(NamedTuple):
     name: str
     added: bytes = b""
     removed: bytes = b""
+
+
+def _done_by_lists(option: Option) -> bool:
+    if option.code is Code.FIELD_ADDED:
+        return option.detail.endswith(NONE_BEFORE)
+    if option.code is Code.SUBJECT_PREFIX:
+        return option.added.lstrip()[:1] in (b"[", b"(", b"*", b"{")
+    return option.code in (Code.FIELD_REPLACED, Code.FIELD_REMOVED, Code.ENCODING_CHANGED)
 
 
 class Slots:
@@ -140,6 +159,9 @@ class HeaderSearch:
             if held > MAX_HELD_OCTETS:
                 break
         self.tried.append(f"{len(options)} ways in which a field, or the signature's own field, may have been written")
+        found = self._as_lists_do(options)
+        if found is not None:
+            return found
         for first, second in islice(_pairs_likeliest_first(len(options)), MAX_PAIRS):
             one, its = options[first]
             other, others = options[second]
@@ -148,6 +170,26 @@ class HeaderSearch:
                 if self._check(sorted(its + others)):
                     return (one, other)
         self.tried.append("two of these at once")
+        return None
+
+    def _as_lists_do(self, options: list[tuple[Option, list[tuple[int, bytes]]]]) -> tuple[Option, ...] | None:
+        """Three fields and more at once: the subject tagged, From rewritten, Reply-To added, the whole wrapped."""
+        by_field: dict[str, list[tuple[Option, list[tuple[int, bytes]]]]] = {}
+        for option in options:
+            name = option[0].name.lower()
+            if _done_by_lists(option[0]) and len(by_field.get(name, ())) < _OF_LISTS.get(name, 0):
+                by_field.setdefault(name, []).append(option)
+        left = _MAX_OF_LISTS
+        for most, number in product((2, max(_OF_LISTS.values())), range(3, len(by_field) + 1)):
+            for fields in combinations([options[:most] for options in by_field.values()], number):
+                for chosen in product(*fields):
+                    left -= 1
+                    if left < 0:
+                        return None
+                    if self._check(sorted(change for _, changes in chosen for change in changes)):
+                        return tuple(option for option, _ in chosen)
+        if len(by_field) > 2:
+            self.tried.append("what mailing lists do, three fields and more at once")
         return None
 
     def _canonical_changes(self, option: Option) -> list[tuple[int, bytes]]:
@@ -204,7 +246,7 @@ class HeaderSearch:
                 changes = tuple(self.slots.assigned(name, instances[:index] + instances[index + 1 :]))
                 title = _name_of(raw)
                 if len(instances) == 1:
-                    words = f"{title} was added (there was none when the message was signed)"
+                    words = f"{title} was added {NONE_BEFORE}"
                 elif index == len(instances) - 1:
                     words = f"a second {title} was added below"
                 else:

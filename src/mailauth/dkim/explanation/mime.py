@@ -15,6 +15,8 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64, a2b_qp, b2a_base64
 from typing import NamedTuple
 
+from mailauth.mail.lines import to_crlf
+
 MAX_DEPTH = 16
 MAX_PARTS = 200
 MAX_PART_HEADER = 16 * 1024
@@ -190,6 +192,20 @@ def decoded(part: Part, octets: bytes) -> bytes:
         except Base64Error:
             return b""
     return a2b_qp(octets) if part.encoding == "quoted-printable" else octets
+
+
+_MAX_READ = 256 * 1024
+
+
+def readable(body: bytes, found: Structure) -> bytes:
+    """The body with the text of its base64 parts decoded, for people."""
+    pieces, done = [], 0
+    for part in found.leaves:
+        if part.encoding == "base64" and part.content_type.startswith("text/") and part.end - part.body <= _MAX_READ:
+            raw = body[part.body : part.end]
+            pieces += [body[done : part.body], to_crlf(decoded(part, raw)) or raw]
+            done = part.end
+    return b"".join([*pieces, body[done:]])
 
 
 def base64_lines(content: bytes, width: int = 76) -> bytes:

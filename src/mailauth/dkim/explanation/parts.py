@@ -8,13 +8,14 @@ As in undo.py, all that is yielded are guesses, a bounded number of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import chain, islice
 from typing import NamedTuple, TypeAlias
 
 from mailauth.dkim.explanation.mime import Part, Structure, base64_lines, decoded, quoted_printable
 from mailauth.dkim.explanation.result import AlterationCode as Code
+from mailauth.dkim.explanation.result import excerpt
 from mailauth.dkim.explanation.undo import Undo, Undone, named
 from mailauth.mail.lines import to_crlf
 
@@ -79,6 +80,70 @@ def banners(body: bytes, found: Structure) -> Iterator[Undone]:
         yield Undone(body[at:], *named(body[:at], Code.TEXT_ADDED_AT_START, words), 0, body[:at])
 
 
+# --- the fields of parts -------------------------------------------------------------------------------------------
+
+_FIELD_OF_PART = re.compile(rb"[^\r\n]++\r\n(?:[ \t][^\r\n]*+\r\n)*+")
+_PART_FOLD = re.compile(rb"\r\n[ \t]++")
+_BEFORE_PARAMETER = re.compile(rb";[ \t]*+(?:\r\n[ \t]++)?+(?=[^\s;])")
+_QUOTED_PARAMETER = re.compile(rb'=[ \t]*+"([^"\s()<>@,;:\\/\[\]?=]{1,100})"')
+_BARE_PARAMETER = re.compile(rb'=([^"\s;]{1,100})(?=[ \t]*+(?:;|\r\n))')
+_MAX_PART_FIELDS = 8
+
+
+def part_headers(body: bytes, found: Structure) -> Iterator[Undone]:
+    """Fields of MIME parts written anew, put into another order, or added: first of all parts, then of each alone."""
+    parts = [part for part in found.parts if part.path and part.body - part.header > 2][:MAX_PARTS_TRIED]
+    for words, rewrite in _OF_PART_HEADERS:
+        rewritten = [(part, rewrite(body[part.header : part.body])) for part in parts]
+        changed = [(part, header) for part, header in rewritten if header != body[part.header : part.body]]
+        if len(changed) > 1:
+            pieces, done = [], 0
+            for part, header in changed:
+                pieces += [body[done : part.header], header]
+                done = part.body
+            whole, at = b"".join([*pieces, body[done:]]), changed[0][0].header
+            detail = f"the fields of {len(changed)} parts were {words}"
+            yield Undone(whole, Code.PART_HEADER_REWRITTEN, detail, at, number=len(changed))
+        for part, header in changed:
+            yield _with_part_header(body, part, header, words)
+    for part in parts:
+        header = body[part.header : part.body]
+        for field in _FIELD_OF_PART.findall(header)[:_MAX_PART_FIELDS]:
+            name = excerpt(field.partition(b":")[0].strip(), 80)
+            without = header.replace(field, b"", 1)
+            yield _with_part_header(body, part, without, f"given {name}", field)
+
+
+def _with_part_header(body: bytes, part: Part, header: bytes, words: str, added: bytes = b"") -> Undone:
+    whole = body[: part.header] + header + body[part.body :]
+    detail = f"the fields of part {part.title} were {words}"
+    return Undone(whole, Code.PART_HEADER_REWRITTEN, detail, part.header, added, part=part.title)
+
+
+def _reversed_fields(header: bytes) -> bytes:
+    fields = _FIELD_OF_PART.findall(header)
+    rest = header[sum(map(len, fields)) :]
+    return b"".join([*reversed(fields), rest]) if header.startswith(b"".join(fields)) else header
+
+
+def _sub(pattern: re.Pattern[bytes], by: bytes) -> Callable[[bytes], bytes]:
+    return lambda header: pattern.sub(by, header)
+
+
+_OF_PART_HEADERS: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
+    ("folded differently", _sub(_PART_FOLD, b" ")),
+    ("folded differently", _sub(_PART_FOLD, b"\r\n ")),
+    ("folded differently", _sub(_PART_FOLD, b"\r\n\t")),
+    ("folded differently", _sub(_BEFORE_PARAMETER, b";\r\n\t")),
+    ("folded differently", _sub(_BEFORE_PARAMETER, b";\r\n ")),
+    ("folded differently", _sub(_BEFORE_PARAMETER, b"; ")),
+    ("given blanks before the parameters", _sub(_BEFORE_PARAMETER, b";")),
+    ("given quotes", _sub(_QUOTED_PARAMETER, rb"=\1")),
+    ("freed of quotes", _sub(_BARE_PARAMETER, rb'="\1"')),
+    ("put into another order", _reversed_fields),
+)  # fmt: skip
+
+
 # --- encodings -----------------------------------------------------------------------------------------------------
 
 
@@ -102,7 +167,8 @@ def recoded(body: bytes, found: Structure) -> Iterator[Undone]:
                 if (guess.code is not Code.ENCODING_CHANGED) is again:
                     for replacement in _with_header(part, guess, body):
                         whole = body[: part.header] + replacement + body[part.end :]
-                        yield Undone(whole, guess.code, guess.detail, part.body, part=part.title)
+                        title = part.title if part.path else ""
+                        yield Undone(whole, guess.code, guess.detail, part.body, part=title)
     texts = [part for part in parts if part.content_type.startswith("text/")]
     if len(texts) > 1:
         yield from _all_recoded(body, texts)
@@ -119,15 +185,16 @@ def _encodings(part: Part, octets: bytes) -> Iterator[_Guess]:
     """What the octets of a part may have been."""
     content = decoded(part, octets)
     now = part.encoding or "7bit"
-    seen = {octets}
+    # The same octets may be right under another name: plain text is its own quoted-printable.
+    seen = {(now, octets)}
     guesses: Iterator[tuple[str, bytes]] = chain(_plain(part, content), _quoted(part, content), _in_base64(content))
     for encoding, text in guesses:
-        if text in seen:
+        if (encoding, text) in seen:
             continue
-        seen.add(text)
+        seen.add((encoding, text))
         if encoding == now:
             code = Code.BASE64_REDONE if encoding == "base64" else Code.QUOTED_PRINTABLE_REDONE
-            yield _Guess(encoding, text, code, f"the {encoding} was done anew, in other lines")
+            yield _Guess(encoding, text, code, f"the {encoding} was written anew")
         else:
             words = f"{encoding} was made {now}"
             yield _Guess(encoding, text, Code.ENCODING_CHANGED, words)
@@ -200,7 +267,9 @@ def _all_recoded(body: bytes, texts: list[Part]) -> Iterator[Undone]:
                     done = part.end
                     changed += 1
             if changed > 1:
-                words = f"{target} was made another encoding, in {changed} parts"
+                now = {part.encoding or "7bit" for part in texts}
+                other = now.pop() if len(now) == 1 else "another encoding"
+                words = f"{target} was made {other}, in {changed} parts"
                 whole = b"".join([*pieces, body[done:]])
                 yield Undone(whole, Code.ENCODING_CHANGED, words, texts[0].body, number=changed)
 
@@ -268,7 +337,7 @@ def _without(part: Part, octets: bytes, *, whole: bool) -> Iterator[tuple[bytes,
 
 def _without_html(octets: bytes) -> Iterator[tuple[bytes, _Spans]]:
     above, below = list(_behind_opening(octets)), list(_before_closing(octets))
-    for start, end in (*above, *below):
+    for start, end in (*above, *below, *_behind_head(octets)):
         yield octets[:start] + octets[end:], ((start, end),)
     for start, end in above[:30]:
         for start_2, end_2 in below[:30]:
@@ -309,6 +378,9 @@ def _likeliest_first(octets: bytes, places: list[int]) -> list[int]:
 
 
 _BODY_TAG = re.compile(rb"<body[^<>]*+>", re.IGNORECASE)
+_HTML_TAG = re.compile(rb"<html[^<>]*+>", re.IGNORECASE)
+_HEAD_TAG = re.compile(rb"<head[^<>]*+>", re.IGNORECASE)
+_END_IN_HEAD = re.compile(rb"<(?:meta|base|link)\b[^<>]*+>|</(?:style|script|title)[ \t]*+>|-->", re.IGNORECASE)
 _END_OF_BLOCK = re.compile(
     rb"</(?:div|table|p|center|span|section|blockquote|h[1-6])[ \t]*+>|<[bh]r[^<>]*+>|-->", re.IGNORECASE
 )
@@ -316,12 +388,20 @@ _START_OF_BLOCK = re.compile(rb"<(?:div|table|p|center|span|section|blockquote|b
 
 
 def _behind_opening(octets: bytes) -> Iterator[tuple[int, int]]:
-    """A block behind <body>, as far as tags show where it ends."""
-    opening = _BODY_TAG.search(octets)
-    if opening is None:
-        return
-    at = opening.end()
-    for match in islice(_END_OF_BLOCK.finditer(octets, at, at + _HTML_OCTETS), MAX_TAGS_TRIED):
+    """A block behind <body>, as far as tags show where it ends; at the beginning of HTML that has no <body>."""
+    opening = _BODY_TAG.search(octets) or _HTML_TAG.search(octets)
+    yield from _blocks_behind(octets, opening.end() if opening else 0, _END_OF_BLOCK)
+
+
+def _behind_head(octets: bytes) -> Iterator[tuple[int, int]]:
+    """What was put behind <head>: a <meta> that names the character set, a style."""
+    opening = _HEAD_TAG.search(octets)
+    if opening is not None:
+        yield from _blocks_behind(octets, opening.end(), _END_IN_HEAD)
+
+
+def _blocks_behind(octets: bytes, at: int, ends: re.Pattern[bytes]) -> Iterator[tuple[int, int]]:
+    for match in islice(ends.finditer(octets, at, at + _HTML_OCTETS), MAX_TAGS_TRIED):
         end = match.end()
         yield at, end
         if octets.startswith(b"\r\n", end):
@@ -338,7 +418,7 @@ def _before_closing(octets: bytes) -> Iterator[tuple[int, int]]:
     if closing < 0:
         closing = max(octets.rfind(b"</html>"), octets.rfind(b"</HTML>"))
     if closing < 0:
-        return
+        closing = len(octets)
     found = list(_START_OF_BLOCK.finditer(octets, max(0, closing - _HTML_OCTETS), closing))
     for match in reversed(found[-MAX_TAGS_TRIED:]):
         yield match.start(), closing
@@ -352,6 +432,7 @@ MIME: tuple[tuple[str, Undo], ...] = (
     ("text behind the last boundary", epilogues),
     ("parts added", added_parts),
     ("transfer encodings", recoded),
+    ("fields of parts", part_headers),
     ("text before the first boundary", preambles),
     ("text at the beginning", banners),
 )

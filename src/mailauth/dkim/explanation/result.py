@@ -36,6 +36,7 @@ class AlterationCode(StrEnum):
     TEXT_BEHIND_LENGTH = "text-behind-length"  # behind l=
     LENGTH_CHANGED = "length-changed"  # l= does not say what was hashed
     PART_ADDED = "part-added"
+    PART_HEADER_REWRITTEN = "part-header-rewritten"  # the fields of a MIME part
     WRAPPED_IN_MULTIPART = "wrapped-in-multipart"
     LINKS_REWRITTEN = "links-rewritten"
     PREAMBLE_REMOVED = "preamble-removed"

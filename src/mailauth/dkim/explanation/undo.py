@@ -163,6 +163,10 @@ def blanks_at_line_ends(body: bytes, _: Structure) -> Iterator[Undone]:
                 count += changed
         if count:
             yield Undone(whole, Code.BLANKS_AT_LINE_ENDS_REMOVED, words, at, removed=b" ", number=count)
+    words = "blanks were added at the end of a line"
+    for match in list(islice(_BLANKS_AT_END.finditer(body), MAX_SINGLE_LINES)):
+        single = body[: match.start()] + body[match.end() :]
+        yield Undone(single, Code.BLANKS_AT_LINE_ENDS_ADDED, words, match.start(), added=match[0])
 
 
 def _number(count: int) -> str:
@@ -202,9 +206,12 @@ def tabs(body: bytes, _: Structure) -> Iterator[Undone]:
             yield Undone(expanded, Code.BLANKS_TO_TABS, words, at, b"\t")
 
 
+_MAX_LINE = 10_000  # octets of a line whose columns are counted; RFC 5321 section 4.5.3.1.6 allows 1000
+
+
 def _unexpanded(line: bytes, width: int) -> bytes:
     """As unexpand(1) does: two blanks or more before a tab stop become a tab."""
-    if b"  " not in line:
+    if b"  " not in line or len(line) > _MAX_LINE:
         return line
     stops = [line[at : at + width] for at in range(0, len(line), width)]
     return b"".join([
