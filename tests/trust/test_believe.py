@@ -87,6 +87,11 @@ FILTER = (
     "Received: from localhost (localhost [127.0.0.1]) by mx.example.net (Postfix) with ESMTP id 2;\n"
     " Sun, 29 Nov 2026 10:00:01 +0000\n"
 )
+# What a filter behind the queue writes, which takes mail from the server and gives it back.
+CONTENT_FILTER = (
+    "Received: from mx.example.net ([127.0.0.1]) by localhost (mx.example.net [127.0.0.1]) (filter, port 10024)\n"
+    " with ESMTP id 3; Sun, 29 Nov 2026 10:00:01 +0000\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +110,8 @@ FILTER = (
         (FILTER.replace("ESMTP id", "ESMTPA id"), {}, "unverified"),  # a user handed it in
         (FILTER.replace("ESMTP id", "UTF8SMTPSA id"), {}, "unverified"),
         (FILTER.replace("ESMTP id", "LMTPA id"), {}, "verified"),  # delivery within
+        (FILTER + CONTENT_FILTER, {}, "unverified"),
+        (FILTER + CONTENT_FILTER, {"hosts": ("mx.example.net", "localhost")}, "verified"),
         (FILTER.replace("from localhost (localhost [127.0.0.1]) ", ""), {}, "unverified"),  # a program handed it in
     ],
 )
@@ -153,6 +160,12 @@ def test_only_the_topmost_server_that_wrote_fields_counts() -> None:
         ("by c (Postfix, from userid 0) id 1; now", "c", None, []),
         ("(qmail 1 invoked by uid 0); now", None, None, []),
         ("from a by", None, None, []),
+        (
+            'from a (b [192.0.2.1] (may be forged)) (using TLSv1.3 with cipher X (256/256 bits)) (Client CN "x y",'
+            ' Issuer "z" (verified OK)) (Authenticated sender: d) by c.d (P) with ESMTPSA id 1 for <e@f> (from g); now',
+            "c.d", "a", ["192.0.2.1"],
+        ),
+        ("from a (192.0.2.1) by c.d (10.1.1.1) with M SMTP Server (X) id 1 via F; now", "c.d", "a", ["192.0.2.1"]),
         ("from a via b by c; now", None, None, []),
         ("from a (b; by c); now", None, None, []),
         ("from x by c with LMTP ([192.0.2.1]) by c with ESMTP; now", None, None, []),  # HELO with blanks
