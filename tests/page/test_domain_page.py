@@ -42,8 +42,8 @@ def test_what_to_do_comes_first() -> None:
     assert page.index("<h1>") < page.index("<nav") < page.index('id="findings"') < page.index('id="mx"')
     findings = text[text.index("What to do") : text.index("Where its mail goes")]
     assert findings.index("error") < findings.index("warning") < findings.index("notes")
-    assert "backup.example.org has no address" in findings
-    assert "→ publish its address" in findings
+    assert "The MX host backup.example.org has no address" in findings
+    assert "→ Publish its address" in findings
     assert "mx.unresolvable · RFC 5321 section 5.1" in findings
     assert "2 of 10 lookups" in text
 
@@ -97,17 +97,35 @@ def test_a_record_that_is_not_there_is_none_and_not_in_order() -> None:
     assert bimi.index(">none</span>") < bimi.index("there is none")
 
 
+def test_guesses_that_found_nothing_do_not_hide_the_questions() -> None:
+    """Some sixty selectors are tried: they fold, in place of filling pages when the report is printed."""
+    page, report = page_of(dict(SOUND), selectors=["gone"])  # type: ignore[arg-type]
+    questions = page.partition('id="dns"')[2]
+    table, _, rest = questions.partition("</table>")
+    assert "gone._domainkey.example.org TXT" in table
+    assert "selector1._domainkey.example.org" not in table
+    assert f"<summary>{report.keys.guesses} guesses found nothing</summary>" in rest
+    assert "selector1._domainkey.example.org TXT" in rest
+
+
+def test_no_key_found_is_not_in_order() -> None:
+    page, _ = page_of(
+        {**SOUND, ("s2026._domainkey.example.org", "TXT"): [], ("x9._domainkey.example.org", "TXT"): ["x"]}
+    )  # type: ignore[dict-item]
+    assert ">none found</span>" in page.partition('href="#dkim"')[2].partition("</a>")[0]
+
+
 def test_a_message_and_its_rules_stand_on_the_page() -> None:
     page = render_domain(check_sender(b"From: Ann <ann@example.org>\r\nSubject: x\r\n\r\nHello.\r\n"))
     text = " ".join(Reader(page).text.split())
     assert "Sender rules" in text
-    assert "no DKIM signature passes (there is none)" in text
+    assert "No DKIM signature passes (there is none)." in text
     assert "sender.no-unsubscribe · Gmail and Yahoo, of marketing and subscribed mail; RFC 8058 section 3" in text
 
 
 def test_a_domain_that_does_not_exist_is_not_in_order() -> None:
     page, _ = page_of({})
     text = " ".join(Reader(page).text.split())
-    assert "the domain does not exist in the DNS" in text
+    assert "The domain does not exist in the DNS." in text
     assert "in order" not in text
     assert "<nav" not in page

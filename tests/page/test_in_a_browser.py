@@ -78,9 +78,10 @@ def test_the_policy_stops_what_would_run(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 400, 700, 1280])
-@pytest.mark.parametrize("which", ["sample", "hostile", "domain"])
+@pytest.mark.parametrize("which", ["sample", "hostile", "marks", "domain"])
 def test_nothing_overflows(browser: Browser, width: int, which: str) -> None:
     pages = {"sample": samples.sample, "hostile": lambda: samples.hostile("W" * 200 + "<" * 300), "domain": broken}
+    pages["marks"] = lambda: samples.hostile("Z" + "\u0301\u0336\u0489" * 400)
     browser.open(pages[which](), width=width)
     browser.run("document.querySelectorAll('details').forEach(e => e.open = true)")
     assert browser.run("return document.documentElement.scrollWidth") <= width

@@ -184,6 +184,14 @@ def test_all_of_several_authors_are_shown() -> None:
     assert "and 4 more✗9 fields; one is allowed" in about
 
 
+def test_a_long_field_does_not_push_everything_else_down() -> None:
+    message = b"Subject: Z" + "\u0301".encode() * 3000 + b"\r\nFrom: a@b.example\r\n\r\n"
+    page, _ = samples.check(message, ZoneResolver(), helo="h", mail_from="")
+    about = page.partition("<body>")[2].partition("</header>")[0]
+    assert about.count("\\u0301") <= 500
+    assert "more characters" in about
+
+
 def test_the_size_of_a_page_is_bounded() -> None:
     """A thousand fields of any length do not make a page that no browser opens."""
     huge = b"Received: from " + b"<" * 50_000 + b" by x; Sun, 29 Nov 2026 18:02:41 +0000\r\n"

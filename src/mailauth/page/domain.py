@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from mailauth import __version__
-from mailauth.domain import Area, DomainReport, Finding, Severity, TextRecord, lists_to_ask
+from mailauth.domain import USUAL_SELECTORS, Area, DomainReport, Finding, Severity, TextRecord, lists_to_ask
 from mailauth.page.dmarc import visit_words, walk_picture
 from mailauth.page.document import document
 from mailauth.page.html import Child, Html, element, join
@@ -22,6 +22,7 @@ from mailauth.page.parts import (
     moment,
     paragraph,
     section,
+    sentence,
     table,
 )
 from mailauth.page.questions import masking, questions_section
@@ -67,7 +68,7 @@ def render_domain(report: DomainReport, *, asked: Sequence[Asked] = (), now: flo
     sections = [
         _findings(report),
         *(_sections(report) if there else []),
-        questions_section(asked, masking(report.listings)),
+        questions_section(asked, masking(report.listings), _guessed(report)),
     ]
     when = f" at {moment(now)}" if now is not None else ""
     body = join(
@@ -83,12 +84,19 @@ def render_domain(report: DomainReport, *, asked: Sequence[Asked] = (), now: flo
     return document(f"{report.domain}: {_counted(report.findings)}", body)
 
 
+def _guessed(report: DomainReport) -> Callable[[Asked], bool]:
+    """Which questions looked for a key where nobody said that there is one, and found none."""
+    named = {key.check.name for key in report.keys.keys}
+    usual = {f"{selector}._domainkey.{report.domain}" for selector in USUAL_SELECTORS}
+    return lambda asked: asked.answer.void and asked.question.name in usual - named
+
+
 def _sections(report: DomainReport) -> list[Child]:
     """What there is, area by area; of a domain that does not exist there is nothing."""
     return [
         _mx(report),
         _reverse(report),
-        lists_section(report.listings, _lists_to_ask()),
+        lists_section(report.listings, "lists have terms of their own", _lists_to_ask()),
         _spf(report),
         *[spf_section(f"client-{index}", f"SPF from {each.ip}", each) for index, each in enumerate(report.clients)],
         _dkim(report),
@@ -98,10 +106,13 @@ def _sections(report: DomainReport) -> list[Child]:
     ]
 
 
-def _lists_to_ask() -> str:
+def _lists_to_ask() -> Html:
     known = lists_to_ask()
-    names = ", ".join(each.zone for each in known)
-    return f"lists have terms of their own. --all-lists asks the {len(known)} that need no key ({names}), --list one"
+    items = [element("li", code(each.zone), " ", element("span", each.name, class_="dim")) for each in known]
+    return join(
+        paragraph(code("--all-lists"), f" asks the {len(known)} that need no key, ", code("--list ZONE"), " one."),
+        fold("Lists that could be asked", element("ul", *items, class_="inline")),
+    )
 
 
 def _texts(report: DomainReport) -> list[tuple[Area, TextRecord]]:
@@ -181,6 +192,7 @@ def _finding(finding: Finding) -> Html:
 
 
 def _sentence(words: str) -> str:
+    words = sentence(words)
     return words if words.endswith((".", "!", "?", '"')) else f"{words}."
 
 

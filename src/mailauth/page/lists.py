@@ -10,11 +10,12 @@ from mailauth.rbl import Listing, Reason
 from mailauth.rbl.rule import Action
 
 
-def lists_section(listings: Iterable[Listing], not_made: str = "") -> Html:
-    """What every list said, those that list the subject first."""
+def lists_section(listings: Iterable[Listing], not_made: str = "", instead: Html | None = None) -> Html:
+    """What every list said, those that list the subject first. `instead` stands there if none was asked."""
     found = sorted(listings, key=lambda listing: not listing.listed)
     if not found:
-        return section("lists", "Block lists", None, paragraph(f"No list was asked: {not_made or 'none is named'}."))
+        words = paragraph(f"No list was asked: {not_made or 'none is named'}.")
+        return section("lists", "Block lists", None, words, instead)
     bad = sum(_tone(listing) == "bad" for listing in found)
     rows: list[list[Child]] = [[_name(each), code(each.subject), _result(each), _why(each)] for each in found]
     badge = mark(

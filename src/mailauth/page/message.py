@@ -15,7 +15,7 @@ from mailauth.page.arc import arc_section
 from mailauth.page.dkim import dkim_section, summary
 from mailauth.page.dmarc import dmarc_section
 from mailauth.page.document import document
-from mailauth.page.html import Child, Html, element, join, lines
+from mailauth.page.html import Child, Html, element, join, lines, text
 from mailauth.page.lists import lists_section
 from mailauth.page.parts import (
     MAX_ITEMS,
@@ -159,8 +159,8 @@ def _values(header: Header, name: str) -> Child:
     which one they take."""
     fields = header.all(name)
     if len(fields) < 2:
-        return _decoded(header.first(name))
-    items = [element("li", _decoded(field)) for field in fields[:_MAX_REPEATED]]
+        return text(_decoded(header.first(name)), _MAX_SUBJECT)
+    items = [element("li", text(_decoded(field), _MAX_SUBJECT)) for field in fields[:_MAX_REPEATED]]
     more = element("li", f"and {len(fields) - _MAX_REPEATED} more") if len(fields) > _MAX_REPEATED else None
     return join(element("ul", *items, more, class_="plain"), mark(f"{len(fields)} fields; one is allowed", "bad"))
 
@@ -169,13 +169,13 @@ def _decoded(field: Field | None) -> str:
     """The value for people: encoded words (RFC 2047) decoded where that can be done."""
     if field is None:
         return ""
-    text = field.unfolded.decode("utf-8", "surrogateescape")
-    if "=?" not in text or len(text) > _MAX_SUBJECT:
-        return text
+    value = field.unfolded.decode("utf-8", "surrogateescape")
+    if "=?" not in value or len(value) > _MAX_SUBJECT:
+        return value
     try:
-        return str(make_header(decode_header(text)))
+        return str(make_header(decode_header(value)))
     except (ValueError, LookupError, MessageError):
-        return text
+        return value
 
 
 def _summary(report: Report) -> Html:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from mailauth.page.html import Child, Html, element
-from mailauth.page.parts import MAX_ITEMS, code, fold, left_out, mark, milliseconds, paragraph, section, table
+from mailauth.page.parts import MAX_ITEMS, code, count, fold, left_out, mark, milliseconds, paragraph, section, table
 from mailauth.plan import Answer, Question
 from mailauth.rbl import Listing
 from mailauth.resolvers.recording import Asked
@@ -16,8 +16,11 @@ _LONG = 160
 """Characters of a record that are shown at once."""
 
 
-def questions_section(asked: Sequence[Asked], hide: Callable[[str], str]) -> Html | None:
-    """Every question once, at its first time. `hide` masks the keys of lists, which stand in names."""
+def questions_section(
+    asked: Sequence[Asked], hide: Callable[[str], str], aside: Callable[[Asked], bool] = lambda _: False
+) -> Html | None:
+    """Every question once, at its first time. `hide` masks the keys of lists, which stand in names; what is `aside` is
+    named under the table, since it says no more than that nothing was there."""
     if not asked:
         return None
     times: dict[Question, int] = {}
@@ -28,7 +31,9 @@ def questions_section(asked: Sequence[Asked], hide: Callable[[str], str]) -> Htm
     start = min(each.at for each in first.values())
     end = max(max(each.at + each.took for each in first.values()) - start, 1e-9)
     rows: list[list[Child]] = []
-    for number, each in enumerate(list(first.values())[:MAX_ITEMS], start=1):
+    guesses = [each for each in first.values() if aside(each)]
+    shown = [each for each in first.values() if not aside(each)]
+    for number, each in enumerate(shown[:MAX_ITEMS], start=1):
         again = f" ×{times[each.question]}" if times[each.question] > 1 else ""
         question = code(hide(str(each.question)))
         when = f"{milliseconds(each.at - start)} + {milliseconds(each.took)}"
@@ -50,10 +55,18 @@ def questions_section(asked: Sequence[Asked], hide: Callable[[str], str]) -> Htm
     heads = ("No.", "Question", "Answer", "Time")
     rows_and_notes = (
         table("Questions to the DNS", heads, rows, "questions-table"),
-        left_out(len(first)),
+        left_out(len(shown)),
+        _aside(guesses, hide),
         paragraph(note, class_="dim"),
     )
     return section("dns", "Questions to the DNS", badge, *rows_and_notes)
+
+
+def _aside(guesses: Sequence[Asked], hide: Callable[[str], str]) -> Html | None:
+    if not guesses:
+        return None
+    items = [element("li", code(hide(str(each.question)))) for each in guesses[:MAX_ITEMS]]
+    return fold(f"{count(len(guesses), 'guess', 'es')} found nothing", element("ul", *items, class_="inline"))
 
 
 def masking(listings: Iterable[Listing]) -> Callable[[str], str]:
