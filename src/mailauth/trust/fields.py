@@ -174,7 +174,8 @@ class Collector:
             client = ", ".join(map(str, hop.addresses[:2])) or "a client without an address"
             words = f"with which the message came in from {client}" if hop.helo else "of a program that handed it in"
             self._end(Why.BELOW_BORDER, f"below the Received field {words}")
-            self._below = self.site.placement is Placement.BELOW_RECEIVED
+            # Whoever checks and cleans what comes by SMTP seldom does what a program hands in.
+            self._below = self.site.placement is Placement.BELOW_RECEIVED and hop.helo is not None
 
     def _end(self, why: Why, words: str) -> None:
         self._place, self._words, self._below = why, words, False
