@@ -171,6 +171,7 @@ def test_encoded_words_that_cannot_be_read_stay_as_they_are(subject: str) -> Non
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(["=?", "?", "?=", "q", "b", "utf-8", "hex", "\u00e9", "\ud800", "=", "A", " ", "\0"])))
 def test_any_encoded_word_has_a_page(pieces: list[str]) -> None:
+    """A page is made whatever stands between =? and ?=."""
     message = b"Subject: " + "".join(["=?", *pieces, "?="]).encode("utf-8", "surrogatepass") + b"\r\n\r\n"
     samples.check(message, ZoneResolver(), helo="h", mail_from="")
 
