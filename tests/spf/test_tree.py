@@ -21,6 +21,7 @@ from mailauth.spf.ranges import (
     EVERYBODY,
     Ranges,
     both,
+    counted,
     either,
     first_matches,
     networks,
@@ -247,6 +248,15 @@ def test_networks_hold_what_the_ranges_hold(given: list[tuple[int, int]]) -> Non
         assert both(ranges, (first, first + network.num_addresses)) == (first, first + network.num_addresses)
 
 
+def test_a_number_of_many_digits_is_a_power() -> None:
+    report = run(lint("v=spf1 ip6:2000::/3 ip6:4000::/16 -all"), ZoneResolver({}))
+    assert [line.split()[-3:] for line in report.tree.lines()][1] == ["2^61", "IPv6", "/64"]
+    assert report.findings[0].words == "2^61 IPv6 networks of /64 may send as this domain by ip6:2000::/3"
+    assert [counted(number) for number in (0, 65536, (1 << 40) - 1, 3 << 60)] == [
+        "0", "65,536", "1,099,511,627,775", "over 2^61",
+    ]  # fmt: skip
+
+
 def test_networks_of_both_families() -> None:
     assert [str(network) for network in networks(EVERYBODY)] == ["0.0.0.0/0", "::/0"]
     assert len(networks(union([(1, 255)]), 3)) == 3
@@ -339,6 +349,26 @@ c.example.   TXT "v=spf1 ip4:192.0.2.0/24 -ip4:192.0.2.1 -ip4:192.0.3.1 -ip4:192
     _, explained = run(whole_tree("203.0.113.9", mail_from="ann@example.org"), zone)
     assert explained is not None
     assert "  would be used, " in "\n".join(explained.lines())
+
+
+def test_what_depends_on_the_client_two_records_down_is_not_sure() -> None:
+    """Somebody for whom the exists matches does not pass by the includes, and comes to what stands behind them."""
+    zone = world("""
+example.org. TXT "v=spf1 include:a.example mx -all"
+example.org. MX  1 m.example.org.
+m.example.org. A 192.0.2.1
+m.example.org. AAAA 2001:db8::1
+a.example.   TXT "v=spf1 include:b.example"
+b.example.   TXT "v=spf1 -exists:%{ir}.x.example all"
+1.2.0.192.x.example. A 127.0.0.2
+""")
+    report = run(lint("example.org"), zone)
+    assert [term.families for term in report.tree.terms] == [(4, 6)] * 3
+    assert "unreachable" not in [finding.code for finding in report.findings]
+    spf, tree = run(whole_tree("192.0.2.1", mail_from="ann@example.org"), zone)
+    assert tree is not None
+    assert (spf.result, spf.mechanism, tree.result) == ("pass", "mx", "pass")
+    assert [term.outcome for term in tree.terms] == ["no match", "match", "match"]
 
 
 def test_an_identity_without_a_domain_has_no_tree() -> None:

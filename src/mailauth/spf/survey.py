@@ -118,7 +118,8 @@ class _Branch:
         matches, passing = both(who, self.reach), both(passing, self.reach)
         self.passes = either(self.passes, passing)
         if self.sure:
-            self.surely = either(self.surely, passing)
+            # Of an include, only those for whom nothing in its record that depends on the client decides before.
+            self.surely = either(self.surely, both(matches, passing))
         self.reach = without(self.reach, matches)
         return matches
 
