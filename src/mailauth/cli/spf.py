@@ -378,7 +378,9 @@ def _print_report(report: LintReport) -> None:
 
 
 def _many(number: int, noun: str, plural: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else plural}"
+    from mailauth.spf.ranges import counted
+
+    return f"{counted(number)} {noun}{'' if number == 1 else plural}"
 
 
 def _print_finding(finding: Finding, report: LintReport) -> None:

@@ -28,7 +28,7 @@ from mailauth.spf.macros import parse_explain_string
 from mailauth.spf.parse import has_version
 from mailauth.spf.policy import MAX_LOOKUPS, MAX_MX_HOSTS, MAX_VOID_LOOKUPS
 from mailauth.spf.problem import TermError, shown
-from mailauth.spf.ranges import EVERYBODY, IP6, Ranges, both, pairs, size
+from mailauth.spf.ranges import EVERYBODY, IP6, Ranges, both, counted, pairs, size
 from mailauth.spf.slips import decoded, nearly
 from mailauth.spf.survey import MAX_QUESTIONS, UNKNOWN_DOMAIN, Survey, survey
 from mailauth.spf.terms import A, All, Explanation, Include, Ip4, Ip6, Mx, Qualifier, Redirect, UnknownModifier
@@ -571,7 +571,7 @@ def _many(ranges: Ranges) -> str:
     ip4, ip6 = size(ranges, 4), -(-size(ranges, 6) >> 64)
     words = [f"{ip4:,} IPv4 addresses"] if ip4 > MANY_IP4_ADDRESSES else []
     if ip6 > MANY_IP6_NETWORKS:
-        words.append(f"{ip6:,} IPv6 networks of /64")
+        words.append(f"{counted(ip6)} IPv6 networks of /64")
     return " and ".join(words)
 
 

@@ -29,6 +29,7 @@ IP6: Ranges = (IP6_OFFSET, IP6_OFFSET + (1 << IP6_BITS))
 EVERYBODY: Ranges = (0, IP6_OFFSET + (1 << IP6_BITS))
 FAMILIES: dict[int, Ranges] = {4: IP4, 6: IP6}
 """All clients of a family."""
+MAX_DIGITS = 1 << 40
 BITS = {4: IP4_BITS, 6: IP6_BITS}
 
 
@@ -109,6 +110,14 @@ def pairs(ranges: Ranges) -> Iterator[tuple[int, int]]:
 def size(ranges: Ranges, family: int) -> int:
     """How many addresses of a family lie in them."""
     return sum(behind - first for first, behind in pairs(both(ranges, FAMILIES[family])))
+
+
+def counted(number: int) -> str:
+    """A number for people; where its digits say nothing any more, as a power of two."""
+    if number < MAX_DIGITS:
+        return f"{number:,}"
+    power = number.bit_length() - 1
+    return f"2^{power}" if number == 1 << power else f"over 2^{power}"
 
 
 def networks(ranges: Ranges, at_most: int | None = None) -> list[Network]:

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from mailauth.plan.dns import Answer
 from mailauth.spf.problem import Problem
-from mailauth.spf.ranges import FAMILIES, NOBODY, Ranges, networks, size
+from mailauth.spf.ranges import FAMILIES, NOBODY, Ranges, counted, networks, size
 from mailauth.spf.record import Record
 from mailauth.spf.terms import All, Explanation, Ip4, Ip6, Mechanism, Qualifier, Redirect, Result, Term, UnknownModifier
 from mailauth.spf.trace import MATCH, NO_MATCH, USED, TraceQuestion, escaped
@@ -272,7 +272,7 @@ def amount(ranges: Ranges, few: int = 2) -> str:
     if count := size(ranges, 4):
         words.append(f"{count:,} IPv4")
     if count := size(ranges, 6):
-        words.append(f"{count:,} IPv6" if count < 1 << 64 else f"{-(-count >> 64):,} IPv6 /64")
+        words.append(f"{counted(count)} IPv6" if count < 1 << 64 else f"{counted(-(-count >> 64))} IPv6 /64")
     return " + ".join(words)
 
 
