@@ -295,6 +295,27 @@ def test_records_are_shown_as_they_are_published() -> None:
     assert check({}).spf_texts == ("v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/64 -all",)
 
 
+def test_the_advice_fits_the_fault() -> None:
+    """A record in error lets no client pass, however many it names; a PTR record may name no host."""
+    report = check({TXT: ["v=spf1 a:%{x ip4:192.0.2.25 -all"]}, clients=["192.0.2.25"])
+    [finding] = [each for each in report.findings if each.code == "spf.client-not-allowed"]
+    assert finding.advice.startswith("correct the record")
+    [finding] = check({PTR: ["no_host!name.example"]}).findings
+    assert (finding.code, finding.advice) == ("reverse.not-confirmed", "have the PTR record name a host")
+
+
+def test_words_say_which_term() -> None:
+    for record, term in (("v=spf1 exists:%{l}.%{z} -all", "exists:%{l}.%{z}"), ("v=spf1 a:x_.1 -all", "a:x_.1")):
+        words = [each.words for each in check({TXT: [record]}).of(Area.SPF)]
+        assert words, record
+        assert all(term in each for each in words), words
+
+
+def test_other_text_is_shown_as_it_is() -> None:
+    report = check({DMARC: ["v=DMARC1; p=reject", "gr\u00fc\u00dfe".encode()]})
+    assert "gr\u00fc\u00dfe" in next(each.words for each in report.findings if each.code == "dmarc.other-text")
+
+
 def test_an_address_that_nobody_reaches_has_no_name_to_miss() -> None:
     assert codes(check({HOST4: ["10.0.0.25"]})) == {"mx.not-public"}
 

@@ -113,6 +113,17 @@ def test_what_the_dns_does_not_answer_is_no_broken_rule(silent: str) -> None:
     assert {finding.severity.value for finding in found} <= {"unknown", "warning", "note"}
 
 
+def test_an_unknown_sender_is_no_wrong_record() -> None:
+    """Without MAIL FROM and Return-Path there is nothing to check: the record may be right."""
+    report = sync.check_domain(
+        "example.org", selectors=["s2026"], clients=["192.0.2.25"], message=without("Message-ID"),
+        helo="mx.example.org", now=1_796_061_770.0, resolver=ZoneResolver(SOUND),
+    )  # fmt: skip
+    [finding] = [finding for finding in report.findings if finding.code == "sender.spf"]
+    assert (finding.severity, finding.words) == ("warning", "SPF was not checked: nobody said what MAIL FROM was")
+    assert "there is no Message-ID field" in {finding.words for finding in report.findings}
+
+
 def test_several_from_fields_have_no_author() -> None:
     """RFC 5322 section 3.6: exactly one; what a reader sees would depend on the program."""
     report = check(sign(LETTER).replace(b"\r\nTo:", b"\r\nFrom: eve@example.net\r\nTo:", 1))

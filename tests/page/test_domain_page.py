@@ -91,6 +91,18 @@ def test_spf_is_a_tree_of_what_each_term_costs() -> None:
     assert "?all everybody else: neutral" in tree
 
 
+def test_a_void_lookup_of_a_mechanism_that_matches_others() -> None:
+    """One MX host has no IPv6 address, the other has: "nothing for IPv6" would be wrong."""
+    records = {
+        **SOUND,
+        ("example.org", "MX"): ["10 mx.example.org", "20 old.example.org"],
+        ("old.example.org", "A"): ["192.0.2.26"],
+        ("example.org", "TXT"): ["v=spf1 mx -all"],
+    }
+    text = " ".join(Reader(page_of(records, selectors=["s2026"])[0]).text.split())  # type: ignore[arg-type]
+    assert "mx !a void lookup for IPv6 lookup 1 of 10 · 2 IPv4 + 1 IPv6 may send" in text
+
+
 def test_a_record_that_is_not_there_is_none_and_not_in_order() -> None:
     page, _ = page_of({**SOUND, ("default._bimi.example.org", "TXT"): []}, selectors=["s2026"])  # type: ignore[arg-type]
     bimi = page[page.index('<section id="bimi"') :]

@@ -269,6 +269,13 @@ def test_durations(seconds: float, words: str) -> None:
     assert span(seconds) == words
 
 
+def test_the_tag_of_the_first_box_is_inside_the_picture() -> None:
+    """Its letters are 10.5 units high, and stand above the box."""
+    picture = ladder("walk", [Box("_dmarc.example.org", "p=reject", "good", "this policy applies", True)])
+    [y] = re.findall(r'y="(\d+)" class="tag"', picture)
+    assert int(y) >= 11
+
+
 def test_moments_that_no_calendar_has() -> None:
     assert moment(None) == ""
     assert moment(0) == "1970-01-01 00:00:00 UTC"

@@ -228,7 +228,11 @@ def _of_reverse(found: IprevResult, sends: bool) -> Finding | None:
         advice = "have the provider of the address publish a PTR record with the host's name"
         return severe("reverse.no-name", subject, f"the address has no name (PTR); {use}", source, advice)
     names = ", ".join(found.names[:5])
-    words = f"its name {names} does not lead back to the address; {use}"
+    if found.reason == "no-host-name":
+        words = f"its PTR record {names} holds no host name; {use}"
+        return severe("reverse.not-confirmed", subject, words, source, "have the PTR record name a host")
+    does = "names {} do" if len(found.names) > 1 else "name {} does"
+    words = f"its {does.format(names)} not lead back to the address; {use}"
     advice = (
         f"publish the address at {found.names[0]}, or change the PTR record" if found.names else "change the PTR record"
     )

@@ -71,7 +71,9 @@ def spf_findings(found: spf.LintReport) -> Iterator[Finding]:
             continue
         source, advice = _SPF.get(each.code, _SPF_ANY)
         advice = f"write {each.proposal}" if each.proposal else advice
-        yield Finding(Severity(each.severity.value), f"spf.{each.code}", subject, each.words, source, advice)
+        # `mailauth spf lint` points at the term in the record; here it has to be named.
+        at = "" if not each.term or each.term in each.words else f"{printable(each.term, 80)}: "
+        yield Finding(Severity(each.severity.value), f"spf.{each.code}", subject, at + each.words, source, advice)
 
 
 def spf_of_clients(domain: str, clients: Sequence[IPAddress], now: float) -> Plan[list[SpfResult]]:
@@ -89,6 +91,8 @@ def client_findings(results: Sequence[SpfResult]) -> Iterator[Finding]:
             words = f"mail of {each.domain} from {each.ip} gets {each.result}: {each.detail}"
             severe = error if each.result in ("fail", "permerror") else warning
             advice = f"add ip{each.ip.version}:{each.ip} to the record, or a network or name that holds it"
+            if each.result == "permerror":
+                advice = "correct the record: as it is, it lets no client pass that comes to the error"
             yield severe("spf.client-not-allowed", str(each.ip), words, "RFC 7208 section 2.6", advice)
 
 
@@ -165,7 +169,7 @@ def _of_text(visit: Visit) -> Iterator[Finding]:
     """What the text of the record says to readers that are older, or less patient, than RFC 9989."""
     name = f"_dmarc.{visit.name}"
     for octets in visit.answer.texts if visit.answer.found else ():
-        text = octets.decode("latin-1")
+        text = octets.decode("utf-8", "replace")
         if not text.lstrip().upper().startswith("V=DMARC1"):
             if visit.why != "no-record":
                 words = f"another TXT record stands beside the DMARC record: {printable(text, 60)!r}"

@@ -48,11 +48,14 @@ def _authentication(report: Report) -> Iterator[Finding]:
     spf = None if report.spf is None else report.spf.result.value
     passing = [signature for signature in report.dkim if signature.result is DkimResult.PASS]
     sender = report.mail_from or "the null sender"
-    if report.spf is not None and spf == "temperror":
+    if report.spf is None:
+        advice = "name it with --mail-from, or keep the Return-Path field of the message"
+        words = "SPF was not checked: nobody said what MAIL FROM was"
+        yield warning("sender.spf", "MAIL FROM", words, f"{BULK}; RFC 7208 section 2.4", advice)
+    elif spf == "temperror":
         yield unknown(Area.SENDER, sender, report.spf.detail, "SPF")
     elif spf != "pass":
-        why = "it was not checked" if report.spf is None else f"{spf}: {report.spf.detail}"
-        words = f"SPF does not pass for MAIL FROM ({why})"
+        words = f"SPF does not pass for MAIL FROM ({spf}: {report.spf.detail})"
         yield error("sender.spf", sender, words, f"{BULK}; RFC 7208 section 2.6", "add the client to the SPF record")
     waiting = next((each for each in report.dkim if each.result is DkimResult.TEMPERROR), None)
     if not passing and waiting is not None:
@@ -109,16 +112,21 @@ def _client(report: Report) -> Iterator[Finding]:
         yield error("sender.reverse-name", str(report.ip), words, f"{ALL}; RFC 8601 section 3", advice)
 
 
+def _title(name: str) -> str:
+    """The name of a field as people write it."""
+    return name.title().replace("-Id", "-ID")
+
+
 def _fields(header: Header) -> Iterator[Finding]:
     """RFC 5322 section 3.6: From, Date and others stand once."""
     source = f"{ALL}; RFC 5322 section 3.6"
     for name in _ONCE:
         number = len(header.all(name))
         if number > 1:
-            words = f"there are {number} {name.title()} fields"
-            yield error("sender.repeated-field", name.title(), words, source, "leave one")
+            words = f"there are {number} {_title(name)} fields"
+            yield error("sender.repeated-field", _title(name), words, source, "leave one")
         elif number == 0 and name in _REQUIRED:
-            yield warning("sender.missing-field", name.title(), f"there is no {name.title()} field", source, "add it")
+            yield warning("sender.missing-field", _title(name), f"there is no {_title(name)} field", source, "add it")
     if not header.all("from"):
         yield error("sender.missing-field", "From", "there is no From field", source, "add it")
 
@@ -155,6 +163,6 @@ def _unsubscription(signatures: tuple[Signature, ...], header: Header) -> Iterat
     wanted = {"list-unsubscribe", "list-unsubscribe-post"} if post is not None else {"list-unsubscribe"}
     signed = [set(each.signed_fields) for each in signatures if each.result is DkimResult.PASS]
     if not any(wanted <= names for names in signed):
-        words = "no DKIM signature that passes covers " + " and ".join(sorted(name.title() for name in wanted))
+        words = "no DKIM signature that passes covers " + " and ".join(sorted(_title(name) for name in wanted))
         advice = "name both fields in h= of the signature"
         yield warning("sender.unsubscribe-not-signed", "List-Unsubscribe", words, f"{source} section 4", advice)

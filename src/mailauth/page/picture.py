@@ -16,6 +16,8 @@ _TEXT_COLUMNS = 41
 """Characters of 7 units that fit into a box."""
 
 _LINE, _GAP = 18, 22
+_TOP = 17
+"""Room for the tag of the first box."""
 
 
 def middle_cut(text: str, columns: int = _TEXT_COLUMNS) -> str:
@@ -62,7 +64,7 @@ class Box:
 def ladder(title: str, boxes: list[Box]) -> Html:
     """Boxes one under another, an arrow from each to the next: a walk."""
     parts: list[Html] = []
-    y = 12
+    y = _TOP
     for index, box in enumerate(boxes):
         parts.append(box.at(1, y))
         bottom = y + box.height
@@ -75,8 +77,8 @@ def ladder(title: str, boxes: list[Box]) -> Html:
 
 def branches(title: str, root: Box, boxes: list[Box], none: str) -> Html:
     """A box from which lines lead to others, each with a sign for how it stands to the root."""
-    parts = [root.at(1, 12)]
-    bottom = 12 + root.height
+    parts = [root.at(1, _TOP)]
+    bottom = _TOP + root.height
     y, last = bottom + _GAP, bottom
     for box in boxes:
         middle = y + box.height // 2

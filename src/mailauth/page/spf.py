@@ -132,7 +132,9 @@ def _tree_term(term: TreeTerm, depth: int) -> Html:
     if term.failure:
         marks.append(mark(FAILURE_WORDS.get(term.failure, term.failure), "bad"))
     if term.void and not term.failure:
-        marks.append(mark("nothing for " + " and ".join(f"IPv{family}" for family in term.void), "doubt"))
+        # Of a mechanism with several hosts one may have no address of a family, while another has.
+        nothing = "a void lookup for " if term.matches and not isinstance(term.term, All) else "nothing for "
+        marks.append(mark(nothing + " and ".join(f"IPv{family}" for family in term.void), "doubt"))
     words = element("small", term.hidden) if term.hidden else None
     if not words and term.matches and not isinstance(term.term, All):
         whom = amount(term.matches, few=0 if isinstance(term.term, Ip4 | Ip6) else 2)
