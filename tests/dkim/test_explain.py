@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
 from collections import Counter
 from typing import Any
 
@@ -516,6 +517,30 @@ def test_a_body_without_end_is_searched_in_linear_work() -> None:
         limits = ExplainLimits(octets=0, octets_per_octet=20)
         explanation = only(head + b"\r\n\r\n" + body, limits=limits)
         assert explanation.body.state is HalfState.ALTERED
+
+
+def test_a_large_body_takes_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are not taken apart, whatever they hold; what was added at the end is found all the same."""
+    monkeypatch.setattr("mailauth.dkim.explanation.body._MAX_REWRITTEN", 100_000)
+    monkeypatch.setattr("mailauth.dkim.explanation.differences._MAX_OCTETS", 100_000)
+    head = PLAIN.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    for piece in (b"ab  c\r\n", b"a" * 70 + b" \r\n", b"\n\r"):
+        body = piece * (600_000 // len(piece))
+        message = signed(head + body, {"c": "simple/simple"})
+        tracemalloc.start()
+        altered_body = only(
+            message.replace(b"\r\n\r\n", b"\r\n\r\nx", 1), limits=ExplainLimits(octets=10**7, octets_per_octet=0)
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert altered_body.body.state is HalfState.ALTERED
+        assert peak < 20 * len(body), piece
+    footer = only(signed(head + b"line\r\n" * 100_000) + b"footer\r\n")
+    assert codes(footer) == [AlterationCode.TEXT_ADDED_AT_END]
+    assert footer.body.diff == (" line", "+footer")
+    first = only(signed(head + b"line\r\n" * 100_000).replace(b"\r\n\r\n", b"\r\n\r\nbanner\r\n", 1))
+    assert codes(first) == [AlterationCode.TEXT_ADDED_AT_START]
+    assert first.body.diff == ("+banner", " line")
 
 
 def test_how_the_message_was_cut_does_not_matter() -> None:

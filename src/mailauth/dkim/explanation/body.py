@@ -23,7 +23,10 @@ from mailauth.dkim.explanation.result import Alteration, excerpt
 from mailauth.dkim.explanation.result import AlterationCode as Code
 from mailauth.dkim.explanation.undo import WHOLE, Undone, named
 
-_OPERATIONS = (*WHOLE, ("links led through a gateway", rewritten_links), *MIME)
+_ALL = (*WHOLE, ("links led through a gateway", rewritten_links), *MIME)
+_MAX_REWRITTEN = 4 * 1024 * 1024
+"""Octets of a body whose lines are written anew, which takes some forty times their memory."""
+
 _MAX_BASES = 16  # guesses of each kind that a second one is tried with
 _HASHED = 16  # octets that are hashed in the time in which one is canonicalised
 _MAX_TEXTS = 8  # parts that hold text
@@ -77,6 +80,8 @@ class BodySearch:
         self.exhausted = False
         self._fields = content_type, encoding
         self._seen: set[bytes] = set()
+        # Of larger bodies the parts are looked at, and the end.
+        self._operations = _ALL if len(body) <= _MAX_REWRITTEN else MIME
 
     def run(self) -> Found | None:
         """The body that was signed, or None where no guess was right."""
@@ -97,7 +102,7 @@ class BodySearch:
         if found is not None:
             return found
         self._note("text at the beginning of parts, at their end, and around HTML's body")
-        for name, operation in _OPERATIONS:
+        for name, operation in self._operations:
             self.account.work(len(self.body))
             for undone in operation(self.body, self._structure(self.body)):
                 found = self._scan(undone.body, (undone,))
@@ -115,7 +120,7 @@ class BodySearch:
         """Whatever was done to the whole body, and then something else; guesses are made anew, not kept."""
         for base in self._bases():
             shape = self._structure(base.body)
-            for _, operation in _OPERATIONS:
+            for _, operation in self._operations:
                 self.account.work(len(base.body))
                 for undone in operation(base.body, shape):
                     # Twice the same is no pair.
@@ -133,7 +138,7 @@ class BodySearch:
     def _bases(self) -> Iterator[Undone]:
         shape = self._structure(self.body)
         # The first of each concern all places at once.
-        for _, operation in _OPERATIONS:
+        for _, operation in self._operations:
             yield from islice(operation(self.body, shape), _MAX_BASES)
 
     def _structure(self, body: bytes) -> Structure:
@@ -255,11 +260,14 @@ def _lines_kept(canonical: bytes, target: Target) -> int | None:
     empty = hashlib.sha256(b"" if target.how == "relaxed" else b"\r\n").digest()
     if empty == target.digest:
         return 0
-    for number, line in enumerate(canonical.split(b"\r\n"), 1):
-        hashed.update(line + b"\r\n")
+    at = number = 0
+    while (end := canonical.find(b"\r\n", at)) >= 0:
+        number += 1
+        hashed.update(canonical[at : end + 2])
         # Empty lines at the end are never hashed.
-        if line and hashed.digest() == target.digest:
+        if end > at and hashed.digest() == target.digest:
             return number
+        at = end + 2
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
 
 from mailauth.dkim.explanation.result import excerpt
@@ -11,12 +11,14 @@ MAX_LINES = 60
 """Lines of a diff that are kept."""
 
 _MAX_COMPARED = 400  # lines in which likeness is looked for, which takes the square of their number
+_MAX_OCTETS = 4 * 1024 * 1024
 _LINE = 300  # characters of a line
 _CONTEXT = 1
 
 
 def difference(signed: bytes, came: bytes) -> tuple[str, ...]:
     """Lines that begin with "-" (as it was signed), "+" (as it came) or a blank; "@" begins a gap."""
+    signed, came, cut = _around_the_first(signed, came)
     before, after = _lines(signed), _lines(came)
     start = 0
     shorter = min(len(before), len(after))
@@ -31,10 +33,43 @@ def difference(signed: bytes, came: bytes) -> tuple[str, ...]:
     lines = [_shown(" ", line) for line in before[max(0, start - _CONTEXT) : start]]
     lines += _compared(old, new)
     lines += [_shown(" ", line) for line in after[len(after) - end :][:_CONTEXT]]
+    if cut:
+        lines.append("@ the body is large: only its first difference is shown")
     if len(lines) > MAX_LINES:
         more = len(lines) - MAX_LINES
         lines = [*lines[:MAX_LINES], f"@ {more} more lines"]
     return tuple(lines)
+
+
+def _around_the_first(signed: bytes, came: bytes) -> tuple[bytes, bytes, bool]:
+    """Both whole; of large ones only the lines that differ, or the first of these, and whether there are more."""
+    if max(len(signed), len(came)) <= _MAX_OCTETS:
+        return signed, came, False
+    most = min(len(signed), len(came))
+    same = _longest(most, lambda some, more: memoryview(signed)[some:more] == memoryview(came)[some:more])
+    start = signed.rfind(b"\r\n", 0, max(0, signed.rfind(b"\r\n", 0, same))) + 2
+    start = start if start > 1 else 0
+    one, other = len(signed), len(came)
+    alike = _longest(
+        most - same,
+        lambda some, more: memoryview(signed)[one - more : one - some] == memoryview(came)[other - more : other - some],
+    )
+    end = signed.find(b"\r\n", one - alike)
+    kept = one - end - 2 if end >= 0 else 0  # whole lines at the end
+    before, after = signed[start : one - kept], came[start : other - kept]
+    return before[:_MAX_OCTETS], after[:_MAX_OCTETS], max(len(before), len(after)) > _MAX_OCTETS
+
+
+def _longest(most: int, alike: Callable[[int, int], bool]) -> int:
+    """How many octets are alike. What is left is halved each time, so all of it takes twice the octets."""
+    same = 0
+    while same < most:
+        half = (same + most + 1) // 2
+        if alike(same, half):
+            same = half
+        else:
+            most = half - 1
+    return same
 
 
 def _lines(octets: bytes) -> list[bytes]:

@@ -7,6 +7,7 @@ As in undo.py, all that is yielded are guesses, a bounded number of them.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -186,18 +187,24 @@ def _encodings(part: Part, octets: bytes) -> Iterator[_Guess]:
     content = decoded(part, octets)
     now = part.encoding or "7bit"
     # The same octets may be right under another name: plain text is its own quoted-printable.
-    seen = {(now, octets)}
+    seen = {(now, _digest(octets))}
     guesses: Iterator[tuple[str, bytes]] = chain(_plain(part, content), _quoted(part, content), _in_base64(content))
     for encoding, text in guesses:
-        if (encoding, text) in seen:
+        guess = encoding, _digest(text)
+        if guess in seen:
             continue
-        seen.add((encoding, text))
+        seen.add(guess)
         if encoding == now:
             code = Code.BASE64_REDONE if encoding == "base64" else Code.QUOTED_PRINTABLE_REDONE
             yield _Guess(encoding, text, code, f"the {encoding} was written anew")
         else:
             words = f"{encoding} was made {now}"
             yield _Guess(encoding, text, Code.ENCODING_CHANGED, words)
+
+
+def _digest(octets: bytes) -> bytes:
+    """What is remembered of a guess, which may be large."""
+    return hashlib.sha256(octets).digest()
 
 
 def _plain(part: Part, content: bytes) -> Iterator[tuple[str, bytes]]:
