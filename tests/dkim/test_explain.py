@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import tracemalloc
 from collections import Counter
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -389,6 +392,37 @@ def test_a_damaged_signature() -> None:
     end = message.index(b"==\r\n") if b"==\r\n" in message.partition(b"\r\n")[0] + b"\r\n" else message.index(b"\r\n")
     cut = message[: end - 4] + message[end:]
     assert "b= is damaged" in only(cut).key.detail
+
+
+def _with_signature(octets: bytes) -> bytes:
+    from base64 import b64encode
+
+    return re.sub(rb" b=[^\r]*\r\n", b" b=" + b64encode(octets) + b"\r\n", signed(), count=1)
+
+
+def test_padding_that_anybody_can_make_proves_nothing() -> None:
+    """Exponent 3: the cube root of the right padding, a DigestInfo and rubbish needs no private key."""
+    key = rsa_key(2048, 3)
+    info = bytes.fromhex("3031300d060960864801650304020105000420") + bytes(32)
+    block = int.from_bytes((b"\x00\x01" + b"\xff" * 8 + b"\x00" + info).ljust(256, b"\x00"), "big")
+    low, high = 0, 1 << 700
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if middle**3 < block else (low, middle)
+    explanation = only(_with_signature(low.to_bytes(256, "big")), rsa_record(key))
+    assert explanation.key.state is KeyState.OTHER
+    assert explanation.header.state is HalfState.UNKNOWN
+
+
+def test_another_hash_than_a_says() -> None:
+    octets = rsa_key().sign(b"x", padding.PKCS1v15(), hashes.SHA512())
+    explanation = only(_with_signature(octets))
+    assert explanation.key.state is KeyState.FITS
+    assert "a digest of SHA-512 was signed, where a= says rsa-sha256" in explanation.summary
+
+
+def test_a_signature_of_a_few_octets_is_damaged() -> None:
+    assert "b= is damaged" in only(_with_signature(b"\x01")).key.detail
 
 
 def test_a_key_that_cannot_be_asked_for() -> None:

@@ -41,7 +41,7 @@ def _print(explanation: dkim.Explanation, paint: Paint, *, verbose: bool) -> Non
     print(f"{result} {paint(one_line(place), 'strong')}  {signature.reason}")
     if explanation.passes:
         return
-    _paragraph("why", [explanation.summary[:1].upper() + explanation.summary[1:] + "."])
+    _paragraph("why", [_sentence(explanation.summary)])
     for name, half in (("header", explanation.header), ("body", explanation.body)):
         _paragraph(name, _half(half))
         for line in _difference(half, verbose=verbose):
@@ -51,6 +51,11 @@ def _print(explanation: dkim.Explanation, paint: Paint, *, verbose: bool) -> Non
     for name, half in (("header", explanation.header), ("body", explanation.body)):
         if half.tried:
             _paragraph("tried", _tried(name, half))
+
+
+def _sentence(text: str) -> str:
+    # The name of a tag stays as it is.
+    return f"{text if text[1:2] == '=' or text[2:3] == '=' else text[:1].upper() + text[1:]}."
 
 
 def _paragraph(label: str, texts: Iterable[str]) -> None:

@@ -41,6 +41,27 @@ def signed_sha256(signed: bytes) -> bytes | None:
     return digest if signed.startswith(_SHA256_DIGEST_INFO) and len(digest) == SHA256_OCTETS else None
 
 
+# RFC 8017 section 9.2, note 1: what stands before the digest.
+_OTHER_DIGEST_INFOS = {
+    "MD5": (bytes.fromhex("3020300c06082a864886f70d020505000410"), 16),
+    "SHA-1": (bytes.fromhex("3021300906052b0e03021a05000414"), 20),
+    "SHA-224": (bytes.fromhex("302d300d06096086480165030402040500041c"), 28),
+    "SHA-384": (bytes.fromhex("3041300d060960864801650304020205000430"), 48),
+    "SHA-512": (bytes.fromhex("3051300d060960864801650304020305000440"), 64),
+}
+
+
+def other_hash_signed(signed: bytes) -> str | None:
+    """The name of the hash in what `PublicKey.recover` returns, if it is another one than SHA-256 and nothing else.
+
+    Under exponent 3 anybody can make what begins with the right padding; not what ends with the digest as well.
+    """
+    for name, (prefix, octets) in _OTHER_DIGEST_INFOS.items():
+        if signed.startswith(prefix) and len(signed) == len(prefix) + octets:
+            return name
+    return None
+
+
 def _rsa_signing(key: RSAPrivateKey) -> tuple[bytes, Any]:
     """What to put in front of a SHA-256 digest, and how to have the whole signed."""
     as_it_stands = getattr(utils, "NoDigestInfo", None)

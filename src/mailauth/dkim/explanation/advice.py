@@ -45,6 +45,8 @@ def _of_header(header: Half, key: Key) -> str:
         return "the header is as it was signed"
     if key.state is KeyState.UNPROVED:
         return "the header was altered after signing, or the key is another one"
+    if key.state is KeyState.FITS:
+        return header.detail
     return ""
 
 

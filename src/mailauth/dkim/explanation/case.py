@@ -89,8 +89,9 @@ class Case:
     def _header(self, read: ReadField, signature: Signature, proof: Evidence) -> tuple[Half, Key]:
         key, field = proof.key, read.field
         if proof.digest is None and not proof.candidates:
-            if key.state is KeyState.FITS:
-                return Half(HalfState.UNKNOWN, "another hash than SHA-256 was signed"), key
+            if proof.other_hash:
+                words = f"a digest of {proof.other_hash} was signed, where a= says {signature.algorithm}"
+                return Half(HalfState.UNKNOWN, words), key
             return Half(HalfState.UNKNOWN, "without the signer's key nothing can be said about it"), key
         attempts = self.limits.attempts if proof.digest is not None else self.limits.verifications
 

@@ -30,6 +30,7 @@ class Evidence(NamedTuple):
 
     key: Key
     digest: bytes | None = None  # RSA: what was signed; SHA-256
+    other_hash: str = ""  # RSA: the name of the hash that was signed, where it is not SHA-256
     candidates: tuple[PublicKey, ...] = ()  # Ed25519: keys to verify with
 
 
@@ -45,10 +46,10 @@ def evidence(parsed: SignatureField, answer: Answer, others: Sequence[tuple[str,
     sound = [record for record in records if isinstance(record, KeyRecord)]
     keys = [(record, key) for record in sound if record.key and (key := usable(record)) is not None]
     for record, key in keys:
-        signed = key.recover(parsed.signature)
+        signed = _signed(key, parsed.signature)
         if signed is not None:
             detail, repairs = _of_fitting(record, parsed, len(sound))
-            return Evidence(Key(KeyState.FITS, detail, name, shown, repairs), _sha256(signed))
+            return Evidence(Key(KeyState.FITS, detail, name, shown, repairs), *signed)
     found = _repaired(parsed, texts, name, shown)
     if found is not None:
         return found
@@ -77,10 +78,22 @@ def usable(record: KeyRecord) -> PublicKey | None:
     return key if key.bits <= min(_PATIENCE_BITS, ABSOLUTE_MAX_RSA_BITS) else None
 
 
-def _sha256(signed: bytes) -> bytes | None:
+class _Signed(NamedTuple):
+    """What was signed with the private key to a public one: a digest of SHA-256, or that of another hash."""
+
+    digest: bytes | None
+    other_hash: str = ""
+
+
+def _signed(key: PublicKey, signature: bytes) -> _Signed | None:
+    """None where the padding is wrong, or what it holds is no digest."""
     from mailauth.dkim import crypto
 
-    return crypto.signed_sha256(signed)
+    octets = key.recover(signature)
+    if octets is None:
+        return None
+    digest, other = crypto.signed_sha256(octets), crypto.other_hash_signed(octets)
+    return _Signed(digest, other or "") if digest is not None or other is not None else None
 
 
 def _of_fitting(record: KeyRecord, parsed: SignatureField, number: int) -> tuple[str, tuple[str, ...]]:
@@ -113,15 +126,16 @@ def _repaired(parsed: SignatureField, texts: list[bytes], name: str, shown: tupl
         key = usable(found.record)
         if key is None or not found.changes:
             continue
-        signed = key.recover(parsed.signature)
+        signed = _signed(key, parsed.signature)
         proved = signed is not None
         text = found.text.decode("ascii", "replace")
         repairs = (*found.changes, *_forbidden(found.record, parsed))
         detail = "the record is broken; repaired, its key is the signer's" if proved else "the record is broken"
         suits = key.key_type == parsed.terms.key_type
         candidates = (key,) if suits and key.key_type == "ed25519" else ()
-        digest = _sha256(signed) if signed is not None else None
-        evidence = Evidence(Key(KeyState.UNUSABLE, detail, name, shown, repairs, text, proved), digest, candidates)
+        digest, other_hash = signed or _Signed(None)
+        repair = Key(KeyState.UNUSABLE, detail, name, shown, repairs, text, proved)
+        evidence = Evidence(repair, digest, other_hash, candidates)
         if proved:
             return evidence
         best = best or evidence
@@ -181,7 +195,7 @@ def _other(
 ) -> Key:
     """RSA, and the padding is wrong: the signature was not made with the private key to this one."""
     for elsewhere, key in others:
-        if elsewhere != name and key.recover(parsed.signature) is not None:
+        if elsewhere != name and _signed(key, parsed.signature) is not None:
             detail = f"the key is another one than the signer's, whose key stands at {elsewhere}"
             repairs = (f"sign with the selector of {elsewhere}, or publish that key at {name}, too",)
             return Key(KeyState.OTHER, detail, name, shown, repairs, proved=True)
@@ -189,6 +203,9 @@ def _other(
     octets = len(parsed.signature)
     if octets not in sizes:
         size = ", ".join(f"{key.bits}" for _, key in suited)
+        if octets < 64:
+            detail = f"b= has only {octets} octets, which is no RSA signature: b= is damaged"
+            return Key(KeyState.OTHER, detail, name, shown, ("send the signature as it was made: b= lost octets",))
         if any(octets == number - missing for number in sizes for missing in (1, 2, 3)):
             detail = f"b= has {octets} octets; a signature under the key of {size} bits has some more: b= is damaged"
             return Key(KeyState.OTHER, detail, name, shown, ("send the signature as it was made: b= lost octets",))
