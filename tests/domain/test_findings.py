@@ -265,6 +265,20 @@ def test_a_domain_without_mail_need_not_have_what_only_mail_needs() -> None:
     assert {"dkim.none", "bimi.none"} < to_do({TXT: ["v=spf1 a -all"]})
 
 
+@pytest.mark.parametrize(("adkim", "severity"), [("r", "note"), ("s", "warning")])
+def test_a_subdomain_may_be_signed_with_the_key_above(adkim: str, severity: str) -> None:
+    """RFC 9989 section 4.4.1: relaxed alignment takes d= of the organizational domain."""
+    records = {
+        **SOUND,
+        ("news.example.org", "TXT"): ["v=spf1 ip4:192.0.2.25 -all"],
+        DMARC: [f"v=DMARC1; p=reject; adkim={adkim}"],
+    }
+    report = sync.check_domain("news.example.org", resolver=ZoneResolver(records), now=0.0)
+    [finding] = [each for each in report.findings if each.code == "dkim.none"]
+    assert finding.severity == severity
+    assert ("d=example.org" in finding.advice) is (severity == "note")
+
+
 def test_a_missing_semicolon_is_one_fault() -> None:
     """The tag that nobody finds for want of it is there."""
     for place, text, code in (

@@ -132,10 +132,21 @@ def _unless_needless(finding: Finding, report: DomainReport) -> Finding:
     says it sends nothing (RFC 7208 section 10.1.2) signs nothing."""
     why = ""
     if finding.code in _FOR_TAKING and report.mail_hosts.null:
-        why = "the null MX says that the domain takes no mail"
+        why = ": the null MX says that the domain takes no mail"
     elif finding.code in _FOR_SENDING and report.sends_nothing:
-        why = "SPF says that the domain sends no mail"
-    return replace(finding, severity=Severity.NOTE, advice=f"nothing needs to be done: {why}") if why else finding
+        why = ": SPF says that the domain sends no mail"
+    elif finding.code == "dkim.none" and (above := _relaxed_above(report.dmarc)):
+        why = f", if its mail is signed with d={above}, which is aligned as well"
+    return replace(finding, severity=Severity.NOTE, advice=f"nothing needs to be done{why}") if why else finding
+
+
+def _relaxed_above(found: dmarc.LintReport) -> str:
+    """The organizational domain above the domain, if its signatures are aligned with it (RFC 9989 section 4.4.1)."""
+    above = None if found.walk is None else found.walk.organizational_domain
+    if found.walk is None or above is None or above == found.domain:
+        return ""
+    record = found.record or found.walk.record_at(above)
+    return above if record is not None and record.adkim is dmarc.Alignment.RELAXED else ""
 
 
 def _findings(report: DomainReport) -> Iterator[Finding]:
