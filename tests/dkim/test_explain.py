@@ -191,6 +191,12 @@ def test_what_was_put_into_base64_can_be_read() -> None:
     assert "+List mailing list" in explanation.body.diff
 
 
+def test_a_preamble_that_stands_there_is_not_named_gone() -> None:
+    message = signed_message("alternative", "simple/simple", rsa_key()).replace(b"\r\n--=_alt", b"\r\n\r\n--=_alt")
+    explanation = only(message.replace(b"\r\n\r\nThis is", b"\r\n\r\n\r\nThis is"))
+    assert set(codes(explanation)) <= {AlterationCode.BLANK_LINES_ADDED}
+
+
 def test_the_words_say_what_happened_and_no_more() -> None:
     message = signed_message("plain", "simple/simple", rsa_key())
     tagged = only(message.replace(b"Subject: ", b"Subject: [list] "))

@@ -61,7 +61,8 @@ def preambles(body: bytes, found: Structure) -> Iterator[Undone]:
     if not found.delimiters:
         return
     first = found.delimiters[0]
-    for text in _PREAMBLES:
+    # One that stands there is not gone, whatever stands around it.
+    for text in _PREAMBLES if not any(text in body[:first] for text in _PREAMBLES) else ():
         for end in (b"\r\n", b"\r\n\r\n"):
             words = "the text before the first boundary is gone"
             yield Undone(text + end + body[first:], Code.PREAMBLE_REMOVED, words, first, body[:first], text)
