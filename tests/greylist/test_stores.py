@@ -6,6 +6,7 @@ that is expected is there.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
