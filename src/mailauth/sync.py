@@ -298,7 +298,7 @@ def check_domain(
     `selectors` are those of its DKIM keys; with `guess`, usual ones are tried as well. `clients` are the addresses that
     send its mail. `lists` are asked about the domain, the clients and the hosts that take its mail. A `message`, sent
     by the first of the clients with `helo` and `mail_from`, is checked for what the large providers demand of senders.
-    `now` is in seconds since the epoch. Raises `ValueError` for what is no domain, selector, address or list, and for a
+    `now` is in seconds since the epoch. Raises `ValueError` for a bad domain, selector, address or list, and for a
     message without a client.
     """
     from mailauth import domain as check  # loaded when first used

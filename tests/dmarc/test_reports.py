@@ -473,7 +473,7 @@ def test_what_a_dns_error_hides_is_neither_taken_nor_refused() -> None:
     ],
 )
 def test_an_address_is_what_the_uri_stands_for(uri: str, address: str | None) -> None:
-    """RFC 6068 section 2; what is no plain address is malformed here, and ignored (RFC 9990 section 3.5)."""
+    """RFC 6068 section 2; anything but a plain address is malformed here, and ignored (RFC 9990 section 3.5)."""
     assert goes_to((uri,), {}) == ([] if address is None else [address])
 
 

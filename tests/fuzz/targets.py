@@ -156,7 +156,7 @@ def author_of(octets: bytes) -> None:
 
 @target(b"ann@example.org", "jörg@bücher.example".encode(), b'"a b"@[IPv6:::1]', b"::ffff:192.0.2.1", weight=30)
 def name(octets: bytes) -> None:
-    """What becomes a domain can be asked in the DNS; what is no address raises nothing but `ValueError`."""
+    """What becomes a domain can be asked in the DNS; a bad address raises nothing but `ValueError`."""
     words = decoded(octets)
     domain_name = names.to_ascii(words)
     if domain_name is not None:

@@ -71,7 +71,7 @@ def test_a_proposal_mends(case: Case) -> None:
             assert is_valid(finding.proposal)
             continue
         start = finding.record.index(finding.term)
-        mended = finding.record[:start] + finding.proposal + finding.record[start + len(finding.term) :]
-        left = {(each.code, each.term) for each in lint_text(mended, finding.domain)}
+        repaired = finding.record[:start] + finding.proposal + finding.record[start + len(finding.term) :]
+        left = {(each.code, each.term) for each in lint_text(repaired, finding.domain)}
         assert (finding.code, finding.term) not in left
-        assert is_valid(mended) or any(each.severity == "error" for each in lint_text(mended))
+        assert is_valid(repaired) or any(each.severity == "error" for each in lint_text(repaired))

@@ -91,7 +91,7 @@ def test_other_records_are_left_alone(text: str) -> None:
         "v=spf1 a:ip4-host.example.org include:my-all.example.org include:redirect.example.org -all",
     ],
 )
-def test_what_is_right_is_not_mended(text: str) -> None:
+def test_what_is_right_is_not_repaired(text: str) -> None:
     for word in text.split():
         assert mend_word(word) is None or word.startswith("v=")
         assert mend_name(word) is None

@@ -155,9 +155,9 @@ def _other_text(at: str, first: Visit) -> Finding:
             shown = printable(octets.decode("utf-8", "replace"), 80)
             words = f'{at} is ignored: it does not begin with "v=DMARC1;", to the letter: {shown!r}'
             rest = octets[nearly.end() :].decode("utf-8", "replace").replace("\\;", ";")
-            mended = f"v=DMARC1; {rest.strip(_AROUND)}"
-            sound = isinstance(parse_record(mended.encode()), DmarcRecord) and mended.isprintable()
-            return Finding(Severity.ERROR, "nearly", words, f'{at}. TXT "{mended}"' if sound else "")
+            repaired = f"v=DMARC1; {rest.strip(_AROUND)}"
+            sound = isinstance(parse_record(repaired.encode()), DmarcRecord) and repaired.isprintable()
+            return Finding(Severity.ERROR, "nearly", words, f'{at}. TXT "{repaired}"' if sound else "")
     return Finding(Severity.WARNING, "other-text", f"{at} has TXT records, but none that begins with v=DMARC1")
 
 

@@ -32,7 +32,7 @@ MAX_CLIENTS = 20
 
 @dataclass
 class DomainQuery:
-    """What is asked about a domain. Raises `ValueError` for what is no domain, selector, address or list.
+    """What is asked about a domain. Raises `ValueError` for a bad domain, selector, address or list.
 
     `selectors` are those of the domain's DKIM keys; with `guess`, usual ones are tried as well. `clients` are the
     addresses that send its mail; `lists` are asked about the domain, its clients and its mail hosts. `message` was

@@ -121,7 +121,7 @@ class PolicyService:
         except ProtocolError as error:
             _log.warning("connection closed: %s", error)
         except ConnectionError:
-            pass
+            pass  # Postfix has gone, and asks again on another connection
         finally:
             self._connections.discard(connection)
             connection.close()

@@ -40,7 +40,7 @@ class RecordingResolver:
     """A resolver around another one, with the methods that the other one has: for sync or async callers, or both.
 
     `clock` gives seconds; `note` is called with each question and its answer, one at a time. May be shared between
-    threads. Raises `TypeError` for what is no resolver.
+    threads. Raises `TypeError` for an object that is not a resolver.
     """
 
     lookup: Callable[[Question, float | None], Answer]

@@ -30,7 +30,7 @@ def check_spf(
     permerror passes by default: RFC 7208 section 8.7 leaves it to the receiver, and a broken record is nobody's forged
     mail. softfail is never refused (section 8.5). The null sender is checked as postmaster@HELO (section 2.4).
     `unless_to` are recipients whose mail is not refused: an address, ``ann@``, a domain, ``.domain`` for all below it.
-    Raises `ValueError` for another word, and for what is no such pattern.
+    Raises `ValueError` for another word, and for anything but such a pattern.
     """
     treatments: dict[str, Treatment] = {"fail": fail, "temperror": temperror, "permerror": permerror}
     _require_choice("identity", identity, ("mailfrom", "helo"))

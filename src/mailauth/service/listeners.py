@@ -24,8 +24,8 @@ _FIRST_DESCRIPTOR = 3  # sd_listen_fds(3)
 class Listeners:
     """The sockets of some listen addresses, by address. `close` closes them, and removes the unix sockets made here.
 
-    `addresses` are in the notation of `mailauth.config.parse_listen`. Raises `ValueError` for what is no address or is
-    not handed over by systemd, `OSError`, with words, for what cannot be listened at.
+    `addresses` are in the notation of `mailauth.config.parse_listen`. Raises `ValueError` for a bad address, and for a
+    name that systemd hands no socket over for; `OSError`, with words, where it cannot be listened.
     """
 
     def __init__(self, addresses: Iterable[str], config: ServiceConfig) -> None:
@@ -55,7 +55,7 @@ class Listeners:
                 if os.stat(path).st_ino == inode:
                     os.unlink(path)
             except FileNotFoundError:
-                pass
+                pass  # somebody has removed it already
         self._made = []
 
     def _open(self, address: ListenAddress, activated: Mapping[str, list[socket.socket]]) -> Iterable[socket.socket]:

@@ -41,7 +41,7 @@ EDNS_OCTETS = 1232
 """The UDP packets of today's resolvers; a longer answer is asked again by TCP."""
 MIN_MEANT = {4: 12, 6: 20}
 """Whoever writes the address of a host with a shorter prefix than these means the host, not a thousandth of the net."""
-MAX_MENDED = 100
+MAX_REPAIRED = 100
 """Errors of a record for which mends are looked for; the mends of the first ones show what is wrong."""
 MAPPED_BITS = IP6_BITS - IP4_BITS
 """The prefix ::ffff:0:0/96 of IPv4-mapped addresses. RFC 4291 section 2.5.5.2."""
@@ -151,7 +151,7 @@ def _errors(words: Sequence[Word], domain: str) -> Iterator[Finding]:
         if index <= taken or not isinstance(word.found, Problem):
             continue
         found += 1
-        if found > MAX_MENDED:
+        if found > MAX_REPAIRED:
             problem = word.found
             yield Finding(Severity.ERROR, problem.code, problem.words, "", problem.start, problem.length, "", word.text)
             continue
@@ -212,8 +212,8 @@ def _host_of(word: str, problem: Problem, domain: str) -> tuple[str, str] | None
     name = re.fullmatch(r"([-+?~]?(?:a|mx):)(?!localhost)([a-z0-9_-]+)((?:/[0-9/]+)?)", word, re.IGNORECASE)
     if not domain or name is None or problem.code == "unknown-mechanism":
         return None
-    mended = f"{name[1]}{name[2]}.{domain}{name[3]}"
-    return ("a name stands here with its domain", mended) if are_terms(mended) else None
+    repaired = f"{name[1]}{name[2]}.{domain}{name[3]}"
+    return ("a name stands here with its domain", repaired) if are_terms(repaired) else None
 
 
 def _character(word: str) -> str:
@@ -255,7 +255,7 @@ def _modifiers(words: Sequence[Word]) -> Iterator[Finding]:
     for word in words:
         if isinstance(word.found, UnknownModifier) and word.found.name.lower() not in _REPORTING:
             found += 1
-            mend = mend_word(word.text) if found <= MAX_MENDED else None
+            mend = mend_word(word.text) if found <= MAX_REPAIRED else None
             words_ = f"receivers ignore {shown(word.text)}: no modifier has this name"
             proposal = ""
             if mend is not None:

@@ -154,7 +154,7 @@ def _require_few_lookups(terms: Iterable[Term]) -> None:
 def zone_line(domain: str, record: Record) -> str:
     """The record as a line of a master file (RFC 1035 section 5.1); U-labels become A-labels.
 
-    Raises `ValueError` for what is no name of a domain, blanks and line ends among it.
+    Raises `ValueError` for anything but a domain name, blanks and line ends among it.
     """
     owner = to_ascii(domain)
     if owner is None or not is_hostname(owner.removeprefix("*.")):

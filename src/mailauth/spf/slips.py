@@ -76,22 +76,22 @@ def mend_word(word: str) -> Mend | None:
     """What a word that is no term, or that receivers ignore, was probably meant to be; None without a good guess."""
     if len(word) > MAX_WORD:
         return None
-    mended, reasons = word, dict[str, None]()
+    repaired, reasons = word, dict[str, None]()
     # A slip may hide another one: each mend is tried on what the last one made of the word.
     for _ in range(4):
-        if are_terms(mended):
-            return ("; ".join(reasons), mended) if mended != word else None
-        if " " in mended:
-            return _each_mended(mended, reasons)
-        found = next((mend for rule in _RULES if (mend := rule(mended)) is not None), None)
+        if are_terms(repaired):
+            return ("; ".join(reasons), repaired) if repaired != word else None
+        if " " in repaired:
+            return _each_repaired(repaired, reasons)
+        found = next((mend for rule in _RULES if (mend := rule(repaired)) is not None), None)
         if found is None:
             return None
         reasons[found[0]] = None
-        mended = found[1]
+        repaired = found[1]
     return None
 
 
-def _each_mended(text: str, reasons: dict[str, None]) -> Mend | None:
+def _each_repaired(text: str, reasons: dict[str, None]) -> Mend | None:
     words = []
     for word in text.split():
         mend = ("", word) if are_terms(word) else mend_word(word)
@@ -282,8 +282,8 @@ def _argument(word: str) -> Mend | None:
     found = _network(kind, argument) if kind in ("ip4", "ip6") else _host(kind, argument)
     if found is None:
         return None
-    words, mended = found
-    return words, " ".join(f"{sign}{each}" if each.startswith(_TERMS) else head + each for each in mended)
+    words, repaired = found
+    return words, " ".join(f"{sign}{each}" if each.startswith(_TERMS) else head + each for each in repaired)
 
 
 _TERMS = tuple(f"{name}:" for name in _NAMES)
@@ -442,7 +442,7 @@ def nearly(octets: bytes) -> Mend | None:
         return None
     if _SENDER_ID.match(text):
         words = "a Sender ID record (RFC 4406), which SPF does not read"
-        return words, _mended(_SENDER_ID.sub("", text, count=1).strip())
+        return words, _repaired(_SENDER_ID.sub("", text, count=1).strip())
     plain = text.translate(_TYPOGRAPHIC)
     bare = plain.strip().strip("\"'`").lstrip()
     around = _AROUND.match(bare)
@@ -451,10 +451,10 @@ def nearly(octets: bytes) -> Mend | None:
     match = _VERSION_MEANT.match(bare) or re.match(r"(?i)v=spf[\w.]*", bare)
     if match is None:
         return None
-    mended = _mended(bare[match.end() :])
-    if not mended and not bare.lower().startswith("v=spf"):
+    repaired = _repaired(bare[match.end() :])
+    if not repaired and not bare.lower().startswith("v=spf"):
         return None
-    return _why_no_record(text, plain, bare), mended
+    return _why_no_record(text, plain, bare), repaired
 
 
 def _of_zone_file(text: str, around: re.Match[str]) -> Mend | None:
@@ -465,7 +465,7 @@ def _of_zone_file(text: str, around: re.Match[str]) -> Mend | None:
     if not rest.lower().startswith(VERSION) or not (behind in ("", " ") and shown.isascii() and shown.isprintable()):
         return None
     closing = {"(": ")", "<": ">", "[": "]", "{": "}"}.get(shown[-1:], "")
-    return f'"{shown[:40]}" stands before the version', _mended(rest[len(VERSION) :].rstrip(closing))
+    return f'"{shown[:40]}" stands before the version', _repaired(rest[len(VERSION) :].rstrip(closing))
 
 
 def _why_no_record(text: str, plain: str, bare: str) -> str:
@@ -488,8 +488,8 @@ def _why_no_record(text: str, plain: str, bare: str) -> str:
     return f'it does not begin with "{VERSION}"'
 
 
-def _mended(rest: str) -> str:
-    """A valid record of these words, as they stand or mended; empty if they cannot be."""
+def _repaired(rest: str) -> str:
+    """A valid record of these words, as they stand or repaired; empty if they cannot be."""
     words = []
     for word in rest.strip().rstrip("\"'`").split():
         mend = None if are_terms(word) else mend_word(word)

@@ -287,7 +287,7 @@ class Survey(Evaluation):
         return (yield from self.walk(_Branch(domain, path, reach, explains), text, answer))
 
     def walk(self, branch: _Branch, text: str, answer: Answer | None) -> Plan[TreeRecord]:
-        """The terms of a record. Those in error make it invalid; the others are looked at, for when that is mended."""
+        """The terms of a record. Those in error make it invalid; the others are looked at for when it is right."""
         words = list(parse_terms(text)) if has_version(text) else []
         has_all = any(isinstance(found, All) for _, _, found in words)
         record = _valid(text)

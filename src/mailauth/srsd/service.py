@@ -81,7 +81,7 @@ class SrsService:
             self._count("error")
             _log.warning("connection closed: %s", error)
         except ConnectionError:
-            pass
+            pass  # Postfix has gone, and asks again on another connection
         finally:
             self._idle.discard(writer)
             writer.close()

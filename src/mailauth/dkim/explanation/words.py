@@ -57,7 +57,7 @@ def spellings(text: str) -> Iterator[bytes]:
         text.encode("iso-8859-1")
         charsets += ["iso-8859-1", "ISO-8859-1"]
     except UnicodeEncodeError:
-        pass
+        pass  # the text has characters that only UTF-8 has
     for charset in charsets:
         for how in "BQbq":
             yield _written(text, charset, how, 10_000)
