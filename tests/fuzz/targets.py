@@ -46,6 +46,9 @@ from mailauth.policyd.protocol import ProtocolError, encode_action
 from mailauth.resolvers import ZoneError, ZoneResolver
 from mailauth.resolvers.wire import answer_of
 from mailauth.spf import macros
+from mailauth.srs import Srs
+from mailauth.srs.tables import ProtocolError as NoLookup
+from mailauth.srs.tables import SocketmapCodec, Status, TcpTableCodec
 from mailauth.stores.urls import parse_url, redact
 from mailauth.sync import Authenticator
 from mailauth.testing import Zone, make_message, sign_message, signing_key
@@ -728,6 +731,65 @@ def store_url(octets: bytes) -> None:
     with contextlib.suppress(ValueError):
         parse_url(url)
     redact(url)
+
+
+# --- SRS ---------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _srs() -> Srs:
+    return Srs("forwarder.example", ["a long secret"])
+
+
+@cache
+def _rewritten() -> bytes:
+    address = _srs().forward("ann@example.org", now=START).address
+    assert address
+    return address.encode()
+
+
+@target(
+    b"ann@example.org",
+    b'"a b=c"@xn--mnchen-3ya.example',
+    b"SRS1=aaaa=first.example==bbbb=K5=example.org=ann@other.example",
+    _rewritten(),
+    weight=20,
+)
+def srs(octets: bytes) -> None:
+    """What is written turns back to itself; nothing that we did not write turns back at all."""
+    address = decoded(octets)
+    there = _srs().forward(address, now=START)
+    if there.address is not None:
+        assert len(there.address.encode("utf-8", "surrogateescape")) <= 254
+        one_line(there.address)
+        back = _srs().reverse(there.address, now=START)
+        assert back.address is not None, there.address
+    if octets.lower() != _rewritten().lower():
+        found = _srs().reverse(address, now=START)
+        assert found.address is None or address.lower().startswith("srs"), address
+        one_line(found.detail)
+
+
+@target(b"16:forward ann@a.org,", b"get ann%40a.org\nget x\n", b"0:,", b"9999:", weight=20)
+def srs_lookups(octets: bytes) -> None:
+    """Any octets in any cut: the same requests, bounded memory, and each reply is one netstring or one line."""
+    for make in (SocketmapCodec, TcpTableCodec):
+        whole, pieces = make(), make()
+        assert _lookups(whole, [octets]) == _lookups(pieces, [octets[i : i + 3] for i in range(0, len(octets), 3)])
+    reply = TcpTableCodec().reply(Status.FOUND, decoded(octets))
+    assert reply.count(b"\n") == 1
+    assert reply.isascii()
+    assert SocketmapCodec().reply(Status.FOUND, decoded(octets)).endswith(b",")
+
+
+def _lookups(codec: SocketmapCodec | TcpTableCodec, pieces: list[bytes]) -> list[object]:
+    found: list[object] = []
+    try:
+        for piece in pieces:
+            found += codec.feed(piece)
+    except NoLookup:
+        found.append("error")
+    return found
 
 
 # --- the whole ---------------------------------------------------------------------------------------------------
