@@ -35,7 +35,7 @@ from mailauth.resolvers import ZoneResolver
 from mailauth.testing import make_message, sign_message, signing_key
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(
     r"^(<!-- not run: (?P<reason>.*?) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -148,7 +148,7 @@ def run_console(block: Block, folder: Path) -> Iterator[tuple[str, str, str]]:
 _MARK = "=== end of the output ==="
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).with_suffix("").as_posix())
 def test_the_blocks_of_a_page(page: Path, surroundings: Path) -> None:
     names: dict[str, Any] = {"message": message(), "resolver": zone(), "__name__": "docs"}
     for block in blocks_of(page.read_text()):
