@@ -86,7 +86,7 @@ class Dns:
         """The socket has a packet."""
         try:
             response: Any = dns.message.from_wire(self.socket.recv(65_535), ignore_trailing=True)
-        except Exception:  # noqa: BLE001 - dnspython raises many kinds for what is no DNS packet
+        except Exception:  # noqa: BLE001 - dnspython raises many kinds for octets that are not a DNS packet
             return
         if response.id in self.open:
             question, query, done = self.open[response.id]

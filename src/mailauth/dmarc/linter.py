@@ -299,7 +299,7 @@ def _mailto(text: str) -> str:
 
 
 def zone_line(domain: str, record: DmarcRecord, ttl: int = 3600) -> str:
-    """A line for a zone file. Raises `ValueError` for what is no domain."""
+    """A line for a zone file. Raises `ValueError` for anything that is not a domain."""
     name = to_ascii(domain)
     if name is None or not is_fqdn(name):
         raise ValueError(f"not a domain: {printable(domain, 80)!r}")

@@ -23,7 +23,7 @@ class DmarcPolicy:
     do so). Without it such mail is delivered (RFC 9989 section 7.4).
     `max_identifiers` bounds the walks for one message: eight questions each at most, and fewer since names repeat.
 
-    Raises `ValueError` for what is no domain, and for a bound below 1.
+    Raises `ValueError` for anything that is not a domain, and for a bound below 1.
     """
 
     trusted_forwarders: tuple[str, ...] = ()

@@ -233,7 +233,7 @@ class Quit:
 
 @dataclass(frozen=True, slots=True)
 class PeerError:
-    """The server sent what is no milter protocol; the connection is of no more use. `reason` is a stable code."""
+    """The server broke the milter protocol; the connection is of no more use. `reason` is a stable code."""
 
     reason: str
     detail: str

@@ -213,7 +213,7 @@ class MilterServer:
             await server.serve_forever()
 
     async def listen(self, address: str) -> asyncio.Server:
-        """Begin to listen. Raises `ValueError` for what is no address, and `OSError`."""
+        """Begin to listen. Raises `ValueError` for anything that is not an address, and `OSError`."""
         kind, _, rest = address.partition(":")
         if kind == "unix" and rest:
             # What an earlier run left behind; a file that is no socket is in the way, and stays.

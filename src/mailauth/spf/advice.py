@@ -144,7 +144,7 @@ def _no_version(text: str, domain: str) -> Finding:
 
 
 def _errors(words: Sequence[Word], domain: str) -> Iterator[Finding]:
-    """What is no term. RFC 7208 section 4.6: a permerror, wherever it stands."""
+    """Text that is not a term. RFC 7208 section 4.6: a permerror, wherever it stands."""
     taken = -1
     found = 0
     for index, word in enumerate(words):

@@ -204,7 +204,7 @@ def _encodings(part: Part, octets: bytes) -> Iterator[_Guess]:
 
 
 def _digest(octets: bytes) -> bytes:
-    """What is remembered of a guess, which may be large."""
+    """What is kept of a guess, which may be large."""
     return hashlib.sha256(octets).digest()
 
 
