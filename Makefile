@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Every supported Python that the machine has takes part in the tests; pyenv keeps those that are not "global" off PATH.
 PYENV_BINS := $(shell command -v pyenv >/dev/null 2>&1 && ls -d "$$(pyenv root)"/versions/3.*/bin 2>/dev/null | tr '\n' ':')
 
-.PHONY: demo test quick-test coverage soak fuzz lint types bench docs man package clean help
+.PHONY: demo test quick-test coverage soak fuzz lint types bench docs man conformance package clean help
 
 help:
 	@echo "make demo        set up, then authenticate the example messages"
@@ -16,7 +16,7 @@ help:
 	@echo "make coverage    set up, then the tests with branch coverage, which fails below the gate in pyproject.toml"
 	@echo "make soak        set up, then the property tests with other input each time, for an hour (SOAK_SECONDS=...)"
 	@echo "make fuzz        set up, then coverage-guided fuzzing of every entry point, a million executions (FUZZ_RUNS=...)"
-	@echo "make lint | types | bench | docs | man | package | clean"
+	@echo "make lint | types | bench | docs | man | conformance | package | clean"
 
 # A stamp for each set of extras, so that the demo needs nothing but the run-time dependencies.
 $(VENV)/.base: pyproject.toml
@@ -90,6 +90,10 @@ man: $(VENV)/.docs
 		--project-name mailauth --version $$($(BIN)/python -c 'import mailauth; print(mailauth.__version__)') \
 		--description 'mail authentication from the command line' --manual-title mailauth \
 		--author 'The mailauth maintainers' --output docs/man/mailauth.1
+
+# The pages of docs/conformance, from the statements in the files beside them; a test says when they are out of date.
+conformance: $(VENV)/.dev
+	@$(BIN)/python -m docs.tools.conformance
 
 # What would be published: built, checked, and installed into an empty environment, where the command runs.
 package: $(VENV)/.release
