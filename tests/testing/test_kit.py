@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
 
+import dns.message
+import dns.rcode
 import dns.resolver
 import pytest
 
@@ -142,6 +145,48 @@ def test_faults() -> None:
         assert resolver.lookup(Question("silent.example", "TXT"), 0.3).outcome is Outcome.TIMED_OUT
         assert resolver.lookup(Question("cut.example", "TXT"), 5).found
         assert any(tcp for _, tcp in server.queries)
+
+
+def datagram(server: ZoneServer, octets: bytes, seconds: float = 5) -> bytes:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(seconds)
+        client.sendto(octets, (server.address, server.port))
+        return client.recv(65_535)
+
+
+@pytest.mark.parametrize("octets", [bytes(12), b"\x12\x34" + b"\xff" * 20, dns.message.Message(7).to_wire()])
+def test_what_is_not_a_query_is_a_format_error_and_the_server_goes_on(octets: bytes) -> None:
+    """RFC 1035 section 4.1.1: RCODE 1, the server was unable to interpret the query."""
+    with ZoneServer(published()) as server:
+        answer = dns.message.from_wire(datagram(server, octets))
+        assert answer.id == int.from_bytes(octets[:2], "big")
+        assert answer.rcode() == dns.rcode.FORMERR
+        assert asking(server).lookup(Question("mx.example.org", "A"), 5).found
+
+
+def test_less_than_a_header_is_not_answered_and_the_server_goes_on() -> None:
+    with ZoneServer(published()) as server:
+        with pytest.raises(TimeoutError):
+            datagram(server, b"abc", 0.2)
+        assert asking(server).lookup(Question("mx.example.org", "A"), 5).found
+
+
+def test_a_mistake_in_a_fault_is_raised_in_the_test() -> None:
+    def broken(query: bytes, response: dns.message.Message, tcp: bool) -> list[tuple[float, bytes]]:
+        raise LookupError("a mistake of the test")
+
+    def ask(fails: type[Exception] | None) -> None:
+        with published().serve({"mx.example.org": broken}) as server:
+            assert asking(server).lookup(Question("mx.example.org", "A"), 0.2).outcome is Outcome.TIMED_OUT
+            assert asking(server).lookup(Question("example.org", "TXT"), 5).found
+            if fails is not None:
+                raise fails
+
+    with pytest.raises(LookupError, match="a mistake of the test"):
+        ask(None)
+    # What a test raises itself comes first.
+    with pytest.raises(ZeroDivisionError):
+        ask(ZeroDivisionError)
 
 
 # --- as a plugin -----------------------------------------------------------------------------------------------

@@ -38,7 +38,10 @@ Script = Callable[[bytes, bool], list[Reply]]
 
 
 class ScriptedServer:
-    """A UDP and TCP server on one port of loopback that answers as its script says; it notes what it was asked."""
+    """A UDP and TCP server on one port of loopback that answers as its script says; it notes what it was asked.
+
+    What the script raises ends neither the server nor the other answers; leaving ``with`` raises the first of it.
+    """
 
     def __init__(self, script: Script, address: str = "127.0.0.1", port: int = 0) -> None:
         self.queries: list[tuple[bytes, bool]] = []
@@ -53,17 +56,20 @@ class ScriptedServer:
         self._later: list[tuple[float, int, Callable[[], object]]] = []
         self._number = 0
         self._streams: dict[socket.socket, bytes] = {}
+        self._raised: Exception | None = None
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self._wake.send(b"x")
         self._thread.join()
         for sock in (self._udp, self._tcp, self._wake, self._woken, *self._streams):
             sock.close()
+        if self._raised is not None and kind is None:
+            raise self._raised
 
     def _serve(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -108,7 +114,12 @@ class ScriptedServer:
 
     def _answer(self, query: bytes, tcp: bool, send: Callable[[bytes], object]) -> None:
         self.queries.append((query, tcp))
-        for delay, reply in self._script(query, tcp):
+        try:
+            replies = self._script(query, tcp)
+        except Exception as error:  # noqa: BLE001 - a script is anybody's, and its mistake belongs in the test's thread
+            self._raised = self._raised or error
+            return
+        for delay, reply in replies:
             if delay:
                 self._number += 1
                 when = time.monotonic() + delay
@@ -199,8 +210,14 @@ class ZoneServer(ScriptedServer):
         self._zone = zone
 
     def _replies(self, octets: bytes, tcp: bool) -> list[Reply]:
-        response = self.response(dns.message.from_wire(octets))
-        return [] if response is None else [(0.0, _packed(response, tcp))]
+        query = _query(octets)
+        if query is None:
+            return [(0.0, _format_error(octets))] if len(octets) >= 12 else []
+        response = self.response(query)
+        return [] if response is None else self._sent(octets, query, response, tcp)
+
+    def _sent(self, octets: bytes, query: dns.message.Message, response: dns.message.Message, tcp: bool) -> list[Reply]:
+        return [(0.0, _packed(response, tcp))]
 
     def response(self, query: dns.message.Message) -> dns.message.Message | None:
         """What the zone has for a query."""
@@ -216,6 +233,20 @@ class ZoneServer(ScriptedServer):
         if answer.found:
             response.answer.append(_records(asked, answer))
         return response
+
+
+def _query(octets: bytes) -> dns.message.Message | None:
+    """A query with one question; None for anything else that may come to an open port."""
+    try:
+        query = dns.message.from_wire(octets)
+    except dns.exception.DNSException:
+        return None
+    return query if len(query.question) == 1 and not query.flags & dns.flags.QR else None
+
+
+def _format_error(octets: bytes) -> bytes:
+    """A response with FORMERR (RFC 1035 section 4.1.1) and nothing else."""
+    return octets[:2] + b"\x80\x01" + b"\0" * 8
 
 
 def _packed(response: dns.message.Message, tcp: bool) -> bytes:
@@ -351,10 +382,7 @@ class DnsServer(ZoneServer):
         super().__init__(zone, address, port)
         self._faults = {dns.name.from_text(name): fault for name, fault in (faults or {}).items()}
 
-    def _replies(self, octets: bytes, tcp: bool) -> list[Reply]:
-        query = dns.message.from_wire(octets)
-        name, response = query.question[0].name, self.response(query)
-        if response is None:
-            return []
+    def _sent(self, octets: bytes, query: dns.message.Message, response: dns.message.Message, tcp: bool) -> list[Reply]:
+        name = query.question[0].name
         fault = next((fault for owner, fault in self._faults.items() if name.is_subdomain(owner)), None)
-        return [(0.0, _packed(response, tcp))] if fault is None else fault(octets, response, tcp)
+        return super()._sent(octets, query, response, tcp) if fault is None else fault(octets, response, tcp)
