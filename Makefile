@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Every supported Python that the machine has takes part in the tests; pyenv keeps those that are not "global" off PATH.
 PYENV_BINS := $(shell command -v pyenv >/dev/null 2>&1 && ls -d "$$(pyenv root)"/versions/3.*/bin 2>/dev/null | tr '\n' ':')
 
-.PHONY: demo test quick-test coverage soak fuzz lint types bench docs man conformance package clean help
+.PHONY: demo test quick-test coverage soak fuzz lint types bench bench-quick bench-report docs man conformance package clean help
 
 help:
 	@echo "make demo        set up, then authenticate the example messages"
@@ -16,7 +16,9 @@ help:
 	@echo "make coverage    set up, then the tests with branch coverage, which fails below the gate in pyproject.toml"
 	@echo "make soak        set up, then the property tests with other input each time, for an hour (SOAK_SECONDS=...)"
 	@echo "make fuzz        set up, then coverage-guided fuzzing of every entry point, a million executions (FUZZ_RUNS=...)"
-	@echo "make lint | types | bench | docs | man | conformance | package | clean"
+	@echo "make bench       set up, then measure every hot path beside its peers (20 minutes); results: benchmarks/results"
+	@echo "make bench-quick | bench-report   the same in two minutes, for errors only | docs/benchmarks.md from the results"
+	@echo "make lint | types | docs | man | conformance | package | clean"
 
 # A stamp for each set of extras, so that the demo needs nothing but the run-time dependencies.
 $(VENV)/.base: pyproject.toml
@@ -31,8 +33,12 @@ $(VENV)/.dev: $(VENV)/.base
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+# A peer that cannot be installed is a row that says so.
 $(VENV)/.bench: $(VENV)/.base
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@# pydnsbl wants an older aiodns than there is for our pycares: it gets an environment of its own.
+	@$(PYTHON) -m venv $(VENV)/pydnsbl
+	@$(VENV)/pydnsbl/bin/pip install --quiet --disable-pip-version-check pydnsbl || echo "pydnsbl cannot be installed here"
 	@touch $@
 
 # atheris has wheels for a few platforms and versions of Python only.
@@ -78,6 +84,14 @@ fuzz: $(VENV)/.fuzz
 
 bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks
+
+# Each contender a few times, to see that all work; its figures mean nothing and go to build/bench.
+bench-quick: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks --quick
+
+bench-report: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks --report
+	@echo "docs/benchmarks.md is rendered from benchmarks/results"
 
 docs: $(VENV)/.docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

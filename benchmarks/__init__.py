@@ -1,0 +1,17 @@
+"""Every hot path beside its peers and its floor, in one run: `python -m benchmarks [--quick] [NAME ...]`.
+
+A subject is a module `bench_NAME` with a TITLE, the words of its chapter in its docstring, and `cases()`, which yields
+one `Case` after another and checks each contender's result before it is timed. `measure` times, `report` renders.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SUBJECTS = (
+    "spf",
+    "authres",
+)  # fmt: skip
+"""In the order of the page."""
+
+RESULTS = Path(__file__).parent / "results"

@@ -1,9 +1,17 @@
-"""Authentication-Results: building and reading the field of a whole message."""
+"""The field of a whole message with six results, written and read.
+
+Writing includes the choice of what may stand in it and, in mailauth, the folding; reading gives typed results.
+"""
 
 from __future__ import annotations
 
-from benchmarks.common import seconds_per_call, table
+from collections.abc import Callable, Iterator
+
+import authres
+from benchmarks.measure import Case, call, ours, package
 from mailauth.authres import auth, build, dkim, iprev, parse_field, spf
+
+TITLE = "Authentication-Results"
 
 _SIGNATURE = "Ab/Cdefghijklmnop" * 20
 
@@ -36,14 +44,58 @@ def build_whole() -> bytes:
     )
 
 
-def main() -> None:
-    field = build_whole()
-    times = seconds_per_call(
-        {
-            "build": build_whole,
-            "parse": lambda: parse_field(field),
-            "parse, lenient": lambda: parse_field(field, lenient=True),
-        }
+def build_with_authres() -> str:
+    """The same results."""
+
+    def header_b(value: str) -> list[authres.AuthenticationResultProperty]:
+        return [authres.AuthenticationResultProperty("header", "b", value)]
+
+    return str(
+        authres.AuthenticationResultsHeader(
+            authserv_id="mx.example.net",
+            results=[
+                authres.IPRevAuthenticationResult(
+                    result="pass", result_comment="mail.example.org", policy_iprev="192.0.2.1"
+                ),
+                authres.SPFAuthenticationResult(result="pass", smtp_helo="mail.example.org"),
+                authres.SPFAuthenticationResult(
+                    result="softfail", smtp_mailfrom="example.org", reason="the record ends with ~all"
+                ),
+                authres.DKIMAuthenticationResult(
+                    result="pass",
+                    header_d="example.org",
+                    header_i="@example.org",
+                    header_s="2026a",
+                    header_a="rsa-sha256",
+                    properties=header_b("Ab/Cdefg"),
+                ),
+                authres.DKIMAuthenticationResult(
+                    result="fail",
+                    header_d="lists.example.net",
+                    header_i="@lists.example.net",
+                    header_s="s1",
+                    header_a="rsa-sha256",
+                    properties=header_b("Cdefghij"),
+                    reason="the body hash differs",
+                ),
+                authres.SMTPAUTHAuthenticationResult(result="pass", smtp_auth="ann"),
+            ],
+        )
     )
-    rows = [(name, f"{seconds * 1e6:.1f}") for name, seconds in times.items()]
-    table(f"Authentication-Results, {len(field)} octets, 6 results", ["", "microseconds"], rows)
+
+
+def read_with_authres(field: str) -> Callable[[], authres.AuthenticationResultsHeader]:
+    """authres takes a field that is unfolded."""
+    unfolded = field.replace("\r\n", "")
+    return lambda: authres.AuthenticationResultsHeader.parse(unfolded)
+
+
+def cases() -> Iterator[Case]:
+    field = build_whole()
+    read = read_with_authres(field.decode())
+    expected = sorted((one.method, str(one.result)) for one in parse_field(field).results)
+    for results in (read().results, read_with_authres(build_with_authres())().results):
+        assert sorted((one.method, one.result) for one in results) == expected
+    version = package("authres")
+    yield Case("write", [ours(build_whole), call("authres", build_with_authres, version)])
+    yield Case("read", [ours(lambda: parse_field(field)), call("authres", read, version)])

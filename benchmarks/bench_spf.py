@@ -1,25 +1,26 @@
-"""SPF: how long one check takes.
+"""One check through `mailauth.sync.check_spf`, as users call it, DNS in memory, in one thread.
 
-SPF evaluation side by side with pyspf: one thread, DNS in memory, result objects included.  Both sides answer DNS
-from a dict: ours through `ZoneResolver` and `mailauth.plan.run`, pyspf's through the `DNSLookup` function that it
-looks up in its module for every question. Its own per-message cache stays as it is.
+"Warm" is with the record parsed before, "cold" with no record known. pyspf answers from a dict, too, and parses anew
+for each message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from benchmarks.common import package, seconds_per_call, table
-from mailauth.plan import run
+import spf
+from benchmarks.measure import Case, call, ours, package
+from mailauth import sync
 from mailauth.resolvers import ZoneResolver
-from mailauth.spf import check_host, record
+from mailauth.spf import record
+
+TITLE = "SPF"
 
 Zone = dict[tuple[str, str], list[str]]
 
 
-class Case(NamedTuple):
+class Check(NamedTuple):
     name: str
     ip: str
     mail_from: str
@@ -52,7 +53,7 @@ def _ten() -> Zone:
     return zone
 
 
-def _cases() -> list[Case]:
+def checks() -> list[Check]:
     ann, helo = "ann+news@example.org", "mx.example.org"
     plain: Zone = {("example.org", "TXT"): ["v=spf1 ip4:192.0.2.0/24 -all"]}
     exists: Zone = {
@@ -65,17 +66,15 @@ def _cases() -> list[Case]:
         ("1.2.0.192.in-addr.ann.lp._spf.example.org", "A"): ["127.0.0.2"],
     }
     return [
-        Case("include chain, 7 records, 75 networks", "192.0.2.1", ann, helo, _chain(), "pass"),
-        Case("plain ip4", "192.0.2.1", ann, helo, plain, "pass"),
-        Case("exists, three macros", "192.0.2.1", ann, helo, exists, "pass"),
-        Case("exists, four macros (RFC 7208, 7.4)", "192.0.2.1", ann, helo, rich, "pass"),
-        Case("10 lookups, fail", "192.0.2.1", ann, helo, _ten(), "fail"),
+        Check("include chain, 7 records, 75 networks", "192.0.2.1", ann, helo, _chain(), "pass"),
+        Check("plain ip4", "192.0.2.1", ann, helo, plain, "pass"),
+        Check("exists, three macros", "192.0.2.1", ann, helo, exists, "pass"),
+        Check("exists, four macros (RFC 7208, 7.4)", "192.0.2.1", ann, helo, rich, "pass"),
+        Check("10 lookups, fail", "192.0.2.1", ann, helo, _ten(), "fail"),
     ]
 
 
-def _pyspf(case: Case) -> Callable[[], object]:
-    import spf
-
+def pyspf(case: Check) -> Callable[[], object]:
     answers: dict[tuple[str, str], list[tuple[tuple[str, str], object]]] = {}
     for (name, rtype), records in case.zone.items():
         values = [(record.encode(),) if rtype == "TXT" else record for record in records]
@@ -92,39 +91,29 @@ def _pyspf(case: Case) -> Callable[[], object]:
     return check
 
 
-def _ours(case: Case) -> Callable[[], object]:
+def facade(case: Check) -> Callable[[], object]:
+    """Our check of that case."""
     resolver = ZoneResolver(case.zone)
 
     def check() -> object:
-        return run(check_host(case.ip, helo=case.helo, mail_from=case.mail_from), resolver)
+        return sync.check_spf(case.ip, helo=case.helo, mail_from=case.mail_from, resolver=resolver)
 
     assert check().result == case.result, check()
     return check
 
 
-def _forgetful(check: Callable[[], object]) -> object:
+def forgetful(check: Callable[[], object]) -> Callable[[], object]:
     """With nothing cached: every record is parsed anew."""
-    record.forget_records()
-    return check()
+
+    def cold() -> object:
+        record.forget_records()
+        return check()
+
+    return cold
 
 
-def main() -> None:
-    rows = []
-    for case in _cases():
-        ours = _ours(case)
-        times = seconds_per_call(
-            {"pyspf": _pyspf(case), "ours": ours, "cold": partial(_forgetful, ours)}, rounds=300, seconds=0.002
-        )
-        peer, us, cold = times["pyspf"], times["ours"], times["cold"]
-        rows.append(
-            (
-                case.name,
-                f"{us * 1e6:.1f}",
-                f"{cold * 1e6:.1f}",
-                f"{peer * 1e6:.1f}",
-                f"{peer / us:.1f}x",
-                f"{peer / cold:.1f}x",
-            )
-        )
-    head = ("case", "mailauth us", "nothing cached us", f"{package('pyspf')} us", "ratio", "ratio, nothing cached")
-    table("SPF, one check, DNS in memory, one thread", head, rows)
+def cases() -> Iterator[Case]:
+    for case in checks():
+        peer, check = call("pyspf", pyspf(case), package("pyspf")), facade(case)
+        yield Case(f"{case.name}, warm", [ours(check), peer])
+        yield Case(f"{case.name}, cold", [ours(forgetful(check)), peer])

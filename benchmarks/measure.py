@@ -1,0 +1,167 @@
+"""Measuring side by side: the contenders of a case run in turns, round by round, so that a round's noise hits all.
+
+Values are kept as `pyperf` benchmarks. What counts is the ratio of two contenders' medians; how sure it is say the
+quartiles of the ratios of the rounds.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import pyperf
+
+OURS = "mailauth"
+FLOOR = "floor"
+"""What no implementation can do without; the subject's words say what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One that does the work of a case: `time(loops)` does it so many times and returns the seconds, as in pyperf.
+
+    Where the unit of the case is "byte", it returns the bytes of one time instead. One that cannot run has a `why`.
+    """
+
+    name: str
+    time: Callable[[int], float] | None
+    version: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The same work for all contenders, one of which is named "mailauth".
+
+    `unit` is "second" or "byte". `rounds`, `loops` and `seconds` (of one value) are chosen where they are None.
+    """
+
+    name: str
+    contenders: Sequence[Contender]
+    unit: str = "second"
+    rounds: int | None = None
+    loops: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to measure: the rounds at most, the seconds of one value, and those of a whole case."""
+
+    rounds: int
+    seconds: float
+    budget: float
+
+
+FULL = Effort(rounds=25, seconds=0.03, budget=8.0)
+QUICK = Effort(rounds=3, seconds=0.001, budget=0.2)
+LEAST_ROUNDS = {FULL: 5, QUICK: 2}
+
+
+def call(name: str, function: Callable[[], object], version: str = "") -> Contender:
+    """A contender that is a function."""
+
+    def timed(loops: int) -> float:
+        turns = range(loops)
+        start = time.perf_counter()
+        for _ in turns:
+            function()
+        return time.perf_counter() - start
+
+    return Contender(name, timed, version)
+
+
+def cannot(name: str, why: str) -> Contender:
+    """A contender that is here, but does not do this work: why, in two or three words."""
+    return Contender(name, None, why=why)
+
+
+def missing(name: str) -> Contender:
+    """A contender that is not installed. In CI all are: there it is an error."""
+    if os.environ.get("CI"):
+        raise RuntimeError(f"{name} is not installed, and CI must leave no contender out")
+    return cannot(name, "not installed")
+
+
+def package(name: str) -> str:
+    """The version of a Python package; an empty string if it is not installed."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def ours(function: Callable[[], object]) -> Contender:
+    """This library's function."""
+    return call(OURS, function, package("mailauth"))
+
+
+def measure(case: Case, effort: Effort) -> Iterator[pyperf.Benchmark]:
+    """One benchmark for each contender; the n-th values of all were measured in the same round."""
+    assert any(contender.name == OURS for contender in case.contenders), case.name
+    gc.collect()
+    runners = [contender for contender in case.contenders if contender.time is not None]
+    loops = {one.name: case.loops or _loops(one, case.seconds or effort.seconds) for one in runners}
+    values: dict[str, list[float]] = {one.name: [] for one in runners}
+    start, rounds = time.perf_counter(), min(case.rounds or effort.rounds, effort.rounds)
+    for number in range(rounds):
+        # There and back: nobody runs always behind the same neighbour.
+        for one in runners if number % 2 else reversed(runners):
+            values[one.name].append(_value(one, loops[one.name], case.unit))
+        if number + 1 >= LEAST_ROUNDS[effort] and time.perf_counter() - start > effort.budget:
+            break
+    for one in case.contenders:
+        labels = {"name": f"{case.name} | {one.name}", "case": case.name, "contender": one.name, "unit": case.unit}
+        if one.time is None:
+            # A benchmark must have values or warm-ups.
+            yield _benchmark([], labels | {"why": one.why})
+        else:
+            extra = {"version": one.version} if one.version else {}
+            yield _benchmark(values[one.name], labels | extra | {"loops": loops[one.name]})
+
+
+def _benchmark(values: Sequence[float], labels: dict[str, Any]) -> pyperf.Benchmark:
+    warmups = None if values else [(1, 0.0)]
+    return pyperf.Benchmark([pyperf.Run(values, warmups=warmups, metadata=labels, collect_metadata=False)])
+
+
+def _loops(contender: Contender, seconds: float) -> int:
+    """So many loops take about so many seconds. The first one loads modules and parses keys."""
+    loops = 1
+    if (taken := _time(contender, 1)) < seconds:
+        taken = _time(contender, 1)
+    while taken < seconds / 4:
+        loops *= 4
+        taken = _time(contender, loops)
+    return max(1, round(loops * seconds / taken))
+
+
+def _time(contender: Contender, loops: int) -> float:
+    assert contender.time is not None
+    return contender.time(loops)
+
+
+def _value(contender: Contender, loops: int, unit: str) -> float:
+    total = _time(contender, loops)
+    # Five digits are more than any of them is sure of, and keep the files small.
+    return float(f"{total / loops if unit == 'second' else total:.5g}")
+
+
+def machine() -> dict[str, Any]:
+    """What pyperf knows of the machine, without its name."""
+    keys = (
+        "cpu_model_name",
+        "cpu_count",
+        "platform",
+        "python_implementation",
+        "python_version",
+        "date",
+        "load_avg_1min",
+    )
+    known = pyperf.Benchmark([pyperf.Run([1.0], metadata={"name": "machine"})]).get_metadata()
+    return {key: known[key] for key in keys if key in known}

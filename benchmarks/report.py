@@ -1,0 +1,268 @@
+"""Renders docs/benchmarks.md from the results: for each subject its words, one plot and one table of ratios."""
+
+from __future__ import annotations
+
+import ast
+import io
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pyperf
+
+from benchmarks import SUBJECTS
+from benchmarks.measure import FLOOR, OURS
+
+HEAD = """# Benchmarks
+
+<!-- Rendered by `make bench-report` from benchmarks/results. -->
+
+`make bench` measures every hot path beside its peers, in turns, in one run. "mailauth" is the median of one time; the
+others are multiples of it: **more than 1 took longer than mailauth, less took less**. In brackets are the quartiles of
+the rounds' ratios. Bold is who beat us. Each peer is used through its public interface, for the same work, and its
+result is checked first.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What came of one contender in one case; no values where it could not run, and `why`."""
+
+    values: tuple[float, ...]
+    version: str = ""
+    why: str = ""
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How many times ours a contender took: of the medians, and the quartiles of the rounds."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, one: Measured, own: Measured) -> Ratio:
+        rounds = [a / b for a, b in zip(one.values, own.values, strict=True)]
+        if len(rounds) < 2:
+            return cls(one.median / own.median, rounds[0], rounds[0])
+        low, _, high = statistics.quantiles(rounds, n=4, method="inclusive")
+        return cls(one.median / own.median, low, high)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One case: its contenders by name, in the order in which they were given."""
+
+    name: str
+    unit: str
+    contenders: dict[str, Measured]
+
+    @property
+    def own(self) -> Measured:
+        return self.contenders[OURS]
+
+
+def rows_of(benchmarks: Iterable[pyperf.Benchmark]) -> list[Row]:
+    """The cases of a suite."""
+    rows: dict[str, Row] = {}
+    for benchmark in benchmarks:
+        about = benchmark.get_metadata()
+        row = rows.setdefault(about["case"], Row(about["case"], about["unit"], {}))
+        why = about.get("why", "")
+        values = () if why else benchmark.get_values()
+        row.contenders[about["contender"]] = Measured(tuple(values), str(about.get("version", "")), why)
+    return list(rows.values())
+
+
+def load(results: Path, name: str) -> tuple[list[Row], dict[str, Any]]:
+    """The rows of a subject, and what its file says of the machine."""
+    suite = pyperf.BenchmarkSuite.load(str(results / f"{name}.json"))
+    return rows_of(suite), suite.get_metadata()
+
+
+# --- numbers --------------------------------------------------------------------------------------------------------
+
+
+def amount(value: float, unit: str) -> str:
+    """`0.0000123` s as `12.3 us`, bytes as KB or MB."""
+    scales = {
+        "byte": [(1e6, "MB"), (1e3, "KB"), (1, "B")],
+        "second": [(1, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")],
+    }
+    size, name = next((scale for scale in scales[unit] if value >= scale[0]), scales[unit][-1])
+    return f"{digits(value / size)} {name}"
+
+
+def digits(value: float) -> str:
+    """Three digits."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def line(benchmarks: Iterable[pyperf.Benchmark]) -> str:
+    """One case in one line, as it is printed while the others are measured."""
+    (row,) = rows_of(benchmarks)
+    words = [f"{row.name}: {amount(row.own.median, row.unit)}"]
+    for name, one in row.contenders.items():
+        if name != OURS:
+            words.append(f"{name} {one.why or digits(one.median / row.own.median) + 'x'}")
+    return ", ".join(words)
+
+
+# --- the page -------------------------------------------------------------------------------------------------------
+
+
+def cell(one: Measured | None, own: Measured, name: str) -> str:
+    """A contender's ratio in Markdown; bold if it was faster in three rounds of four."""
+    if one is None:
+        return ""
+    if one.why:
+        return one.why
+    ratio = Ratio.of(one, own)
+    text = f"{digits(ratio.value)} ({digits(ratio.low)} to {digits(ratio.high)})"
+    return f"**{text}**" if ratio.high < 1 and name != FLOOR else text
+
+
+def columns(rows: Sequence[Row]) -> list[str]:
+    """All contenders but ours, in the order in which they appear; the floor first."""
+    names = dict.fromkeys(name for row in rows for name in row.contenders if name != OURS)
+    return sorted(names, key=lambda name: name != FLOOR)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The table of a subject."""
+    names = columns(rows)
+    lines = [["", OURS, *names], ["---", *["---:"] * (len(names) + 1)]]
+    for row in rows:
+        cells = (cell(row.contenders.get(name), row.own, name) for name in names)
+        lines.append([row.name, amount(row.own.median, row.unit), *cells])
+    return "".join("| " + " | ".join(each) + " |\n" for each in lines)
+
+
+def words_of(name: str) -> tuple[str, str]:
+    """Title and text of a subject, read from its module without loading the peers."""
+    module = ast.parse((Path(__file__).parent / f"bench_{name}.py").read_text(encoding="utf-8"))
+    titles = [
+        ast.literal_eval(node.value)
+        for node in module.body
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "TITLE" for t in node.targets)
+    ]
+    return titles[0], dedent(ast.get_docstring(module) or "")
+
+
+def about(found: Sequence[tuple[list[Row], dict[str, Any]]]) -> str:
+    """The machine, the dates and everybody's version."""
+
+    def each(key: str) -> str:
+        return ", ".join(sorted({str(data[key]) for _, data in found if key in data}))
+
+    dates = sorted(str(data["date"])[:10] for _, data in found)
+    versions: dict[str, set[str]] = {}
+    for rows, _ in found:
+        for row in rows:
+            for name, one in row.contenders.items():
+                if one.version:
+                    versions.setdefault(name, set()).add(one.version)
+    peers = "; ".join(f"{name} {' and '.join(sorted(versions[name]))}" for name in sorted(versions, key=str.lower))
+    when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+    machine = f"{each('cpu_model_name')}, {each('cpu_count')} cores, {each('platform')}"
+    lines = {"date": when, "machine": machine, "Python": each("python_version"), "versions": peers}
+    return "| | |\n|---|---|\n" + "".join(f"| {name} | {text} |\n" for name, text in lines.items())
+
+
+def page(results: Path) -> str:
+    """docs/benchmarks.md."""
+    found = {name: load(results, name) for name in SUBJECTS}
+    parts = [HEAD, about(list(found.values()))]
+    for name, (rows, _) in found.items():
+        title, text = words_of(name)
+        picture = f"![{title}: multiples of mailauth's time](img/bench-{name}.svg){{ loading=lazy }}"
+        parts.append(f"## {title}\n\n{text}\n\n{picture}\n\n{table(rows)}")
+    return "\n".join(parts)
+
+
+def write(results: Path, docs: Path) -> None:
+    """Render the page and its plots."""
+    (docs / "benchmarks.md").write_text(page(results), encoding="utf-8")
+    for name in SUBJECTS:
+        rows, _ = load(results, name)
+        (docs / "img" / f"bench-{name}.svg").write_text(plot(rows), encoding="utf-8")
+
+
+# --- the plots ------------------------------------------------------------------------------------------------------
+
+INK = "#123456"
+"""What is drawn in it is drawn in the colour of the reader's text."""
+COLOURS = ("#e08020", "#3a8fd0", "#c04fa0", "#3aa060", "#c05050", "#8f7fd8", "#a08a20", "#20a0a8")
+MARKS = "osD^vPX*"
+STYLE = (
+    "<style>svg{color:#333;font-family:Helvetica,Arial,sans-serif}"
+    "@media(prefers-color-scheme:dark){svg{color:#ccc}}</style>"
+)
+
+
+def plot(rows: Sequence[Row]) -> str:
+    """One line for each case, one mark for each contender at its multiple of ours, a bar over the quartiles; SVG."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    settings = {
+        "svg.fonttype": "none", "svg.hashsalt": "mailauth", "font.size": 9, "text.color": INK, "axes.edgecolor": INK,
+        "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "font.family": "sans-serif",
+    }  # fmt: skip
+    with mpl.rc_context(settings):
+        figure, axes = pyplot.subplots(figsize=(8.6, 1.1 + 0.26 * len(rows)), layout="constrained")
+        axes.axvline(1, color=INK, linewidth=1.4, label=OURS, zorder=1)
+        for number, name in enumerate(columns(rows)):
+            _marks(axes, rows, name, COLOURS[number % len(COLOURS)], MARKS[number % len(MARKS)])
+        axes.set_xscale("log")
+        low, high = axes.get_xlim()
+        axes.set_xlim(min(low, 0.7), max(high, 1.5))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set_yticks(range(len(rows)), [row.name for row in rows])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.grid(color=INK, alpha=0.15, linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        kind = "bytes" if {row.unit for row in rows} == {"byte"} else "time"
+        axes.set_xlabel(f"{kind}, multiples of mailauth's (right of the line: more than mailauth)")
+        figure.legend(loc="outside upper right", ncols=6, frameon=False)
+        drawn = io.StringIO()
+        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        pyplot.close(figure)
+    text = drawn.getvalue().replace(INK, "currentColor")
+    text = text[text.index("<svg") :]  # without the document type, which names another site
+    start = text.index(">") + 1
+    return "\n".join(each.rstrip() for each in (text[:start] + STYLE + text[start:]).splitlines()) + "\n"
+
+
+def _marks(axes: Any, rows: Sequence[Row], name: str, colour: str, mark: str) -> None:
+    """All marks of one contender."""
+    found = [
+        (number, Ratio.of(row.contenders[name], row.own))
+        for number, row in enumerate(rows)
+        if name in row.contenders and row.contenders[name].values
+    ]
+    if not found:
+        return
+    lines, ratios = zip(*found, strict=True)
+    hollow = "none" if name == FLOOR else colour
+    axes.plot(
+        [ratio.value for ratio in ratios], lines, mark, color=colour, markerfacecolor=hollow, markersize=5.5,
+        linestyle="none", label=name, zorder=3,
+    )  # fmt: skip
+    axes.hlines(lines, [r.low for r in ratios], [r.high for r in ratios], colors=colour, linewidth=2, alpha=0.7)

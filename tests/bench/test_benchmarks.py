@@ -1,0 +1,169 @@
+"""The benchmarks measure in turns, render what they measured, and the page in docs/ is that of the results.
+
+The subjects themselves are run by `make bench-quick`, which CI does.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from benchmarks import RESULTS, SUBJECTS, measure, report
+from benchmarks.measure import FULL, QUICK, Case, Contender
+from benchmarks.worker import Worker
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+
+
+def steady(log: list[str], name: str, seconds: float) -> Contender:
+    """A contender whose every loop takes the same time, by its own word; it logs its turns."""
+
+    def time(loops: int) -> float:
+        log.append(name)
+        return loops * seconds
+
+    return Contender(name, time, "1.0")
+
+
+def measured(*contenders: Contender, **options: object) -> report.Row:
+    case = Case("a case", contenders, **options)  # type: ignore[arg-type]
+    (row,) = report.rows_of(measure.measure(case, FULL))
+    return row
+
+
+# --- measuring --------------------------------------------------------------------------------------------------------
+
+
+def test_contenders_take_turns_there_and_back() -> None:
+    log: list[str] = []
+    measured(steady(log, "mailauth", 0.1), steady(log, "peer", 0.2), rounds=3)
+    assert log[-6:] == ["peer", "mailauth", "mailauth", "peer", "peer", "mailauth"]
+
+
+def test_a_value_is_the_time_of_one_loop_whatever_the_loops() -> None:
+    row = measured(steady([], "mailauth", 3e-6), steady([], "peer", 0.5), rounds=4)
+    assert row.contenders["mailauth"].values == (3e-6,) * 4
+    assert row.contenders["peer"].values == (0.5,) * 4
+
+
+def test_bytes_are_not_divided_by_the_loops() -> None:
+    contender = Contender("mailauth", lambda loops: 4096.0)
+    assert measured(contender, unit="byte", loops=7, rounds=2).own.values == (4096.0,) * 2
+
+
+def test_a_quick_run_is_short() -> None:
+    log: list[str] = []
+    list(measure.measure(Case("a case", [steady(log, "mailauth", 1.0)]), QUICK))
+    assert len(log) <= QUICK.rounds + 2
+
+
+def test_who_is_not_installed_is_a_row_but_in_ci_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    row = measured(steady([], "mailauth", 1.0), measure.missing("peer"), rounds=1)
+    assert row.contenders["peer"].why == "not installed"
+    assert "| not installed |" in report.table([row])
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(RuntimeError, match="peer is not installed"):
+        measure.missing("peer")
+
+
+# --- workers ----------------------------------------------------------------------------------------------------------
+
+WORKER = """
+import json, sys
+for line in sys.stdin:
+    request = json.loads(line)
+    if "prepare" in request:
+        answer = {"result": request["number"] * 2} if request["number"] else {"error": "no number"}
+    else:
+        answer = {"seconds": request["loops"] / 4}
+    print(json.dumps(answer), flush=True)
+"""
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    with Worker("peer", "1.0", [sys.executable, "-c", WORKER]) as worker:
+        yield worker
+
+
+def test_a_worker_does_the_work_and_its_result_is_checked(worker: Worker) -> None:
+    contender = worker.contender("double", lambda result: bool(result == 6), number=3)
+    assert contender.time is not None
+    assert contender.time(100) == 25.0
+    with pytest.raises(RuntimeError, match="peer: double gave 8"):
+        worker.contender("double", lambda result: bool(result == 6), number=4)
+
+
+def test_what_goes_wrong_in_a_worker_is_said(worker: Worker) -> None:
+    with pytest.raises(RuntimeError, match="peer: no number"):
+        worker.ask(prepare="double", number=0)
+    with pytest.raises(RuntimeError, match="peer: its process has ended with status 1"):
+        worker.ask(prepare="double")
+
+
+# --- the report -------------------------------------------------------------------------------------------------------
+
+
+def one(*values: float) -> report.Measured:
+    return report.Measured(values)
+
+
+def test_a_ratio_is_of_medians_and_its_spread_of_the_rounds() -> None:
+    ratio = report.Ratio.of(one(2.0, 4.0, 8.0), one(1.0, 2.0, 4.0))
+    assert (ratio.value, ratio.low, ratio.high) == (2.0, 2.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "bold"),
+    [
+        ("peer", (0.8, 0.9), True),
+        ("peer", (0.8, 1.2), False),
+        ("peer", (2.0, 2.0), False),
+        ("floor", (0.5, 0.5), False),
+    ],
+)
+def test_who_beat_us_is_bold_but_no_floor_is(name: str, values: tuple[float, ...], bold: bool) -> None:
+    assert report.cell(one(*values), one(1.0, 1.0), name).startswith("**") == bold
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (1.5, "second", "1.50 s"),
+        (0.0421, "second", "42.1 ms"),
+        (123e-6, "second", "123 us"),
+        (5e-9, "second", "5.00 ns"),
+        (2_500_000.0, "byte", "2.50 MB"),
+        (12_345.0, "byte", "12.3 KB"),
+    ],
+)
+def test_amounts_have_three_digits_and_a_unit(value: float, unit: str, text: str) -> None:
+    assert report.amount(value, unit) == text
+
+
+def test_the_page_is_rendered_from_the_results() -> None:
+    assert report.page(RESULTS) == PAGE, "docs/benchmarks.md is out of date: make bench-report"
+
+
+def test_every_module_of_a_subject_is_listed() -> None:
+    modules = {path.stem.removeprefix("bench_") for path in (ROOT / "benchmarks").glob("bench_*.py")}
+    assert modules >= set(SUBJECTS)
+    assert {path.stem for path in RESULTS.glob("*.json")} >= set(SUBJECTS)
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_each_subject_has_its_words_a_plot_and_a_table(name: str) -> None:
+    title, text = report.words_of(name)
+    chapter = PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    rows, _ = report.load(RESULTS, name)
+    assert text.split("\n")[0] in chapter
+    assert re.search(rf"!\[[^]]+\]\(img/bench-{name}\.svg\)", chapter)
+    assert chapter.count("\n| ") == len(rows) + 2
+    picture = (ROOT / "docs" / "img" / f"bench-{name}.svg").read_text(encoding="utf-8")
+    assert "currentColor" in picture
+    assert all(row.name.replace(">", "&gt;") in picture for row in rows)
