@@ -98,6 +98,25 @@ def test_a_key_that_cannot_be_asked_for_defers(facade: Facade) -> None:
         assert str(check(facade, options={"restrictions": restrictions, "resolver": down}).reply) == reply
 
 
+@pytest.mark.parametrize("require", ["nothing", "pass", "author"])
+def test_6376_6_1_a_broken_signature_is_no_signature(facade: Facade, require: Any) -> None:
+    """RFC 6376 sections 4.2, 6.1 and 6.3: no better and no worse than none, and never deferred for it."""
+    broken = [
+        signed().replace(b"Hello, Bob.", b"Hello, Eve."),
+        signed().replace(b"v=1;", b"v=2;"),
+        signed().replace(b"s=s1;", b"s=none;"),
+        b"DKIM-Signature: nonsense\r\n" + PLAIN,
+    ]
+    options = {"restrictions": Restrictions(data=[r.check_dkim(require=require)])}
+    without = check(facade, message=PLAIN, options=options)
+    assert (without.reply is None) == (require == "nothing")
+    assert require == "nothing" or str(without.reply).startswith("550 5.7.20 ")
+    for message in broken:
+        report = check(facade, message=message, options=options)
+        assert [signature.result for signature in report.dkim] in (["fail"], ["neutral"], ["permerror"])
+        assert (report.decision, report.verdict) == (without.decision, without.verdict)
+
+
 # --- what was not evaluated --------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,6 +66,20 @@ async def test_modes() -> None:
         async with connected(mail_filter(mode).server) as peer:  # type: ignore[arg-type]
             assert inserted(await message(peer)) == outside
             assert inserted(await message(peer, client=OURS)) == ours
+
+
+@in_loop
+async def test_6376_5_6_a_signature_goes_on_top_and_no_other_is_touched() -> None:
+    """RFC 6376 sections 3.5, 4.2 and 5.6: above those that are there, which stay; t= says when it was made."""
+    there = [(b"DKIM-Signature", b" v=1; d=broken.example"), (b"From", b" ann@example.org")]
+    async with connected(mail_filter().server) as peer:
+        *changes, last = await message(peer, there, client=OURS)
+    assert last[0] == b"a"
+    assert [command for command, _ in changes] == [b"i", b"i"]
+    for _, data in changes:
+        place, (name, value, _) = int.from_bytes(data[:4], "big"), data[4:].split(b"\0")
+        assert (place, name) == (0, b"DKIM-Signature")
+        assert re.search(rb"\st=[0-9]{10};", value)
 
 
 @in_loop

@@ -226,6 +226,35 @@ def test_our_own_mail_is_signed_by_the_table(serve: Serve, tmp_path: Path, autho
     assert b"Authentication-Results" not in accepted.content
 
 
+def test_6376_5_6_a_signature_goes_on_top_and_no_other_is_touched(serve: Serve, tmp_path: Path) -> None:
+    """RFC 6376 sections 3.5, 4.2 and 5.6: above those that are there, which stay."""
+    server = serve(key_table(tmp_path)[0], rest='[listen]\nfields = ["received"]\n')
+    there = b"DKIM-Signature: v=1; d=broken.example\r\n"
+    with server.client(OURS) as client:
+        send(client, there + MESSAGE)
+    content = server.delivered[0].content
+    assert content.endswith(there + MESSAGE)
+    ours = content.index(b"DKIM-Signature: v=1; a=ed25519-sha256;")
+    assert content.count(b"DKIM-Signature:") == 2
+    assert ours < content.index(there)
+
+
+@pytest.mark.parametrize("c", ["simple", "relaxed"])
+def test_6376_3_7_a_signature_covers_no_dots_of_smtp(serve: Serve, tmp_path: Path, c: str) -> None:
+    """RFC 6376 section 3.7: before dots are doubled, and so after they were taken away again."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    message = MESSAGE + b".\r\n..\r\n...x\r\n. \r\n"
+    key = Ed25519PrivateKey.from_private_bytes(b"\x02" * 32)
+    field = dkim.sign(message, key, domain="good.example", selector="s2", header=c, body=c)
+    record = f"v=DKIM1; k=ed25519; p={key_table(tmp_path)[1]}"
+    zone = ZoneResolver({**RECORDS, ("s2._domainkey.good.example", "TXT"): [record]})
+    server = serve(CHECKS, resolver=zone)
+    with server.client() as client:
+        send(client, field + message)
+    assert [signature.result for signature in server.delivered[0].report.dkim] == ["pass"]
+
+
 def test_mail_of_strangers_is_not_signed(serve: Serve, tmp_path: Path) -> None:
     server = serve(key_table(tmp_path)[0])
     with server.client() as client:
