@@ -2,12 +2,12 @@
 
 Every peer is used through its public interface and has its DNS in memory. What a driver can be asked to prepare:
 
-    case="dkim-verify", message=FILE, zone=RECORDS                                 results of all signatures, a list
+    case="dkim-verify", message=FILE, zone=RECORDS                             results of all signatures, a list
     case="dkim-sign", message=FILE, pem=FILE, domain=..., selector=..., algorithm="rsa-sha256",
-         canonicalization="relaxed/relaxed"                                        the field
-    case="spf", ip=..., helo=..., mail_from=..., zone=RECORDS                      the result
-    case="dmarc", author=..., spf_domain=..., dkim_domain=..., zone=RECORDS        the result and the policy, a list
-    case="whole", message=FILE, hostname=..., and what SPF has                     {"spf": ..., "dkim": [...], "dmarc": ...}
+         canonicalization="relaxed/relaxed"                                    the field
+    case="spf", ip=..., helo=..., mail_from=..., zone=RECORDS                  the result
+    case="dmarc", author=..., spf_domain=..., dkim_domain=..., zone=RECORDS    the result and the policy, a list
+    case="whole", message=FILE, hostname=..., and what SPF has                 {"spf": ..., "dkim": [...], "dmarc": ...}
 
 RECORDS are strings, "NAME TYPE VALUE"; domain and dkim_domain are proven ones.
 """
@@ -78,16 +78,17 @@ class Peers:
 
     def contenders(self, case: str, check: Callable[[Any], bool], **work: Any) -> list[Contender]:
         """Whoever has the case, each with the work done once and its result checked."""
-        return [self._contender(peer, case, check, work) for peer in PEERS if case in peer.cases]
+        return [self.contender(peer, case, check, **work) for peer in PEERS if case in peer.cases]
 
-    def _contender(self, peer: Peer, case: str, check: Callable[[Any], bool], work: Mapping[str, Any]) -> Contender:
+    def contender(self, peer: Peer, case: str, check: Callable[[Any], bool], **work: Any) -> Contender:
+        """One of them."""
         if peer.name not in self._workers:
             self._workers[peer.name] = self._start(peer)
         worker = self._workers[peer.name]
         if worker is None:
             return missing(peer.name) if peer.expected else cannot(peer.name, "not installed")
         self._count += 1
-        return worker.contender(f"work {self._count}", check, case=case, **work)
+        return worker.contender(f"{case} {self._count}", check, case=case, **work)
 
     def _start(self, peer: Peer) -> Worker | None:
         try:
@@ -173,5 +174,7 @@ PEERS = (
     Peer("Mail::DKIM", frozenset({"dkim-verify", "dkim-sign"}), _mail_dkim),
     Peer("Mail::SPF", frozenset({"spf"}), _mail_spf),
     Peer("libspf2", frozenset({"spf"}), _libspf2),
-    Peer("npm mailauth", frozenset({"dkim-verify", "dkim-sign", "spf", "dmarc", "whole"}), _npm_mailauth, expected=False),
+    Peer(
+        "npm mailauth", frozenset({"dkim-verify", "dkim-sign", "spf", "dmarc", "whole"}), _npm_mailauth, expected=False
+    ),
 )
