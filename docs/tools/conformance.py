@@ -229,17 +229,21 @@ _REFERENCE = re.compile(
     rf"RFC (?P<rfc>[0-9]+)(?:,? (?P<direct>{_LIST}))?"
     rf"|(?:[Ss]ections?|[Aa]ppendix|[Aa]ppendices|§) ?(?P<sections>{_LIST})"
 )
+_TEST_NAME = re.compile(r"^ *(?:async )?def test_([0-9]+(?:_[0-9]+)*)_", re.MULTILINE)
 
 
 def cited(text: str) -> set[tuple[int, str]]:
     """The sections that a text names, each with its RFC: "RFC 7208 sections 4.6.4 and 5.5", "RFC 7208, 4.6.4".
 
-    A section without an RFC is one of the RFC named last, or of the one that is named first.
+    A section without an RFC is one of the RFC named last, or of the one that is named first; so is the one that a test
+    has in its name (``test_4_6_4_ten_lookups``).
     """
+    names = {number.replace("_", ".") for number in _TEST_NAME.findall(text)}
     words = re.sub(r"\s+", " ", re.sub(r"^\s*#:?", " ", text, flags=re.MULTILINE))
     found: set[tuple[int, str]] = set()
     first = re.search(r"RFC ([0-9]+)", words)
     main = {int(first[1])} if first else set()
+    found |= {(number, section) for number in main for section in names}
     last = main
     for reference in _REFERENCE.finditer(words):
         if reference["rfc"]:

@@ -106,6 +106,7 @@ class TestCitations:
             ("# RFC 7208\n    # section 4.6.4", "4.6.4"),
             ("RFC 7208. Words. RFC 5321 section 2. Section 8.2: neutral", "8.2"),
             ("RFC 7208 appendix A", "A"),
+            ("RFC 7208.\nclass T:\n    def test_4_6_4_ten_lookups(self) -> None: ...", "4.6.4"),
         ],
     )
     def test_forms(self, text: str, section: str) -> None:

@@ -279,7 +279,7 @@ def test_pipelined(mta: Postfix) -> None:
 
 
 def test_mail_without_an_aligned_signature_is_refused(mta: Postfix) -> None:
-    """Over TCP, with Received-SPF."""
+    """Over TCP, with Received-SPF above the Received field of Postfix (RFC 7208 section 9.1)."""
     with pytest.raises(smtplib.SMTPDataError) as refused:
         send(mta, text("refused"), port="strict")
     assert refused.value.smtp_code == 550
@@ -289,6 +289,7 @@ def test_mail_without_an_aligned_signature_is_refused(mta: Postfix) -> None:
     received = delivered(mta, "aligned")
     assert len(results(received)) == 1
     assert b"\r\nReceived-SPF: pass" in received
+    assert received.index(b"\r\nReceived-SPF: ") < received.index(b"\r\nReceived: ")
 
 
 # --- failures --------------------------------------------------------------------------------------------------

@@ -66,6 +66,18 @@ def test_fields_stand_on_top_in_their_order(serve: Serve) -> None:
     )
 
 
+def test_received_spf_stands_above_received_and_above_older_ones(serve: Serve) -> None:
+    """RFC 7208 section 9.1."""
+    server = serve(CHECKS, rest=ALL_FIELDS)
+    older = b"Received-SPF: fail (elsewhere) client-ip=192.0.2.9;\r\nReceived: from a.example by b.example; today\r\n"
+    with server.client() as client:
+        send(client, older + MESSAGE)
+    fields = [line for line in server.delivered[0].content.split(b"\r\n") if line.startswith(b"Received")]
+    assert [field.partition(b" ")[0] for field in fields] == [b"Received-SPF:", b"Received:"] * 2
+    assert fields[0].startswith(b"Received-SPF: pass (mx.here.example: ")
+    assert older.startswith(fields[2])
+
+
 def test_forged_fields_are_removed_and_nothing_else(serve: Serve) -> None:
     server = serve(CHECKS, rest=ALL_FIELDS)
     forged = b"Authentication-Results: mx.here.example; spf=pass smtp.mailfrom=bank.example\r\n"

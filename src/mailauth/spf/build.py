@@ -29,6 +29,7 @@ from mailauth.spf.terms import (
     Qualifier,
     Redirect,
     Term,
+    place_in_record,
 )  # fmt: skip
 
 Hosts: TypeAlias = bool | str | Iterable[str | None]
@@ -74,7 +75,7 @@ def build_record(
     if explanation is not None:
         terms.append(Explanation(domain_spec(explanation)))
     _require_few_lookups(terms)
-    return Record(tuple(dict.fromkeys(terms)))
+    return Record(tuple(sorted(dict.fromkeys(terms), key=place_in_record)))
 
 
 def _items(name: str, given: Any) -> list[Any]:

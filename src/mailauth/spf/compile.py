@@ -1,6 +1,7 @@
 """The form in which the evaluation walks through a record: networks as numbers, questions ready to be asked.
 
-Made once for each record, which is cached; evaluating a record costs less than parsing it.
+Made once for each record, which is cached; evaluating a record costs less than parsing it. RFC 7208 section 4 allows
+any way that leads to the same results.
 """
 
 from __future__ import annotations

@@ -583,6 +583,7 @@ def _helo_value(helo: str) -> str:
 
 
 def _receiver_value(receiver: str) -> str:
+    # RFC 7208 section 7.3: "unknown" where there is no name.
     return receiver if _RECEIVER.match(receiver) else UNKNOWN
 
 

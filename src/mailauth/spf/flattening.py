@@ -17,7 +17,7 @@ from mailauth.spf.macros import parse_domain_spec
 from mailauth.spf.ranges import networks
 from mailauth.spf.record import Record
 from mailauth.spf.survey import survey
-from mailauth.spf.terms import A, Explanation, Include, Ip4, Ip6, Mx, Ptr, Redirect, Term
+from mailauth.spf.terms import A, Explanation, Include, Ip4, Ip6, Mx, Ptr, Redirect, Term, place_in_record
 from mailauth.spf.tree import FAILURE_WORDS, TreeRecord, TreeTerm
 
 
@@ -80,8 +80,7 @@ def _flatten(domain: str, text: str | None) -> Plan[Flattened]:
         return Flattened(domain, tree, None, problem)
     work = _Flattening()
     terms = list(work.terms_of(tree))
-    # RFC 7208 section 6: modifiers may stand anywhere; people expect them behind "all".
-    terms.sort(key=lambda term: isinstance(term, Explanation))
+    terms.sort(key=place_in_record)
     ttls = sorted(work.ttls.items(), key=lambda item: item[1])
     return Flattened(
         domain, tree, Record(tuple(dict.fromkeys(terms))), "", tuple(work.kept.items()), tuple(ttls), work.lookups

@@ -219,7 +219,9 @@ def _in_one(records: Sequence[str]) -> str:
     mildest = sorted(ends, key=lambda word: "+?~-".find(word[0]) if word[0] in "+?~-" else 0)
     # Where somebody forgot to take the old one away, refusing what it allowed would be the surprise.
     end = [end for end in mildest if end[0] in "?~-"][:1]
-    text = " ".join(["v=spf1", *terms, *end, *modifiers.values()])
+    # RFC 7208 section 6.1: a redirect stands last.
+    last = [modifiers.pop("redirect")] if "redirect" in modifiers else []
+    text = " ".join(["v=spf1", *terms, *end, *modifiers.values(), *last])
     return text if is_valid(text) else ""
 
 

@@ -209,3 +209,11 @@ Asking: TypeAlias = Include | A | Mx | Ptr | Exists | Redirect
 """The terms that ask the DNS during the evaluation (RFC 7208 section 4.6.4)."""
 
 Term: TypeAlias = Mechanism | Modifier
+
+
+def place_in_record(term: Term) -> int:
+    """Sorts the terms of a record that is written: "exp" behind all mechanisms, "redirect" last of all.
+
+    They may stand anywhere; RFC 7208 sections 6 and 6.1 say that they SHOULD stand there, and people expect them there.
+    """
+    return 2 if isinstance(term, Redirect) else 1 if isinstance(term, Explanation) else 0

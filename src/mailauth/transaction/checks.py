@@ -172,7 +172,7 @@ class Transaction(Facts):
 
 
 def _spf(tx: Transaction) -> Plan[SpfResult]:
-    # RFC 7208 section 2.4: of postmaster@HELO for the null sender.
+    # RFC 7208 section 2.4: of postmaster@HELO for the null sender. Section 7.3: %{r} is our own name.
     policy = tx.policy
     return spf.check_host(
         tx.ip,

@@ -80,6 +80,7 @@ class Report:
         methods = []
         if self.iprev is not None:
             methods.append(authres.iprev(self.iprev.result.value, self.ip, comment=", ".join(self.iprev.confirmed)))
+        # RFC 7208 sections 8.4 and 9: the results are recorded, whatever was decided.
         if self.spf_helo is not None:
             methods.append(authres.spf(self.spf_helo.result.value, helo=self.helo or "", reason=_why(self.spf_helo)))
         if self.spf is not None:
