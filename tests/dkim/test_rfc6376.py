@@ -83,6 +83,7 @@ def test_3_3_2_the_exponent_of_new_keys() -> None:
 
 @pytest.mark.parametrize("c", ["simple/simple", "relaxed/relaxed"])
 def test_3_4_the_octets_of_the_message_stay_as_they_are(c: str) -> None:
+    """RFC 6376 section 3.4: canonicalization only prepares what is hashed."""
     octets = bytearray(signed(tags={"c": c}))
     before = bytes(octets)
     assert run(verify(octets, now=NOW), zone())[0].result == "pass"
@@ -147,12 +148,14 @@ def test_3_5_methods_of_q() -> None:
 
 
 def test_3_5_selectors_are_written_in_a_labels() -> None:
+    """RFC 6376 section 3.5, s=."""
     field = sign(MESSAGE, ed_key(), domain="example.org", selector="\u00e4.2026")
     assert tags_of(field)["s"] == "xn--4ca.2026"
     assert only(field + MESSAGE, dns=zone(ed_record(), "xn--4ca.2026._domainkey.example.org")).result == "pass"
 
 
 def test_3_6_2_2_the_strings_of_a_record_are_joined() -> None:
+    """RFC 6376 section 3.6.2.2: with nothing between them."""
     text = rsa_record().encode()
     for size in (1, 100, 255):
         strings = tuple(text[at : at + size] for at in range(0, len(text), size))
@@ -195,6 +198,7 @@ MULTIPART = (
     ],
 )
 def test_3_7_the_encoded_text_is_hashed_and_so_are_attachments(old: bytes, new: bytes) -> None:
+    """RFC 6376 section 3.7: MIME is octets."""
     field = sign(MULTIPART, rsa_key(), **HERE)
     body = MULTIPART.partition(b"\r\n\r\n")[2]
     assert b64decode(tags_of(field)["bh"]) == hashlib.sha256(canonical_body(body, "relaxed")).digest()

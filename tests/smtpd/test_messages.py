@@ -79,6 +79,7 @@ def test_received_spf_stands_above_received_and_above_older_ones(serve: Serve) -
 
 
 def test_forged_fields_are_removed_and_nothing_else(serve: Serve) -> None:
+    """RFC 8601 section 5; RFC 6376 section 6.2 speaks of it, too."""
     server = serve(CHECKS, rest=ALL_FIELDS)
     forged = b"Authentication-Results: mx.here.example; spf=pass smtp.mailfrom=bank.example\r\n"
     spaced = b"authentication-results:\r\n MX.HERE.example (ha) 1 ; dkim=pass\r\n"

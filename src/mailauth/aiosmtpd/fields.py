@@ -23,7 +23,8 @@ from mailauth.spf import received_spf
 from mailauth.transaction.report import Report
 
 ORDER: tuple[TraceField, ...] = ("authentication-results", "received-spf", "x-greylist", "received")
-"""RFC 7208 section 9.1: Received-SPF above the Received of this server; RFC 8601 section 4: the results on top."""
+"""RFC 7208 section 9.1: Received-SPF above the Received of this server; RFC 8601 section 4 and RFC 6376
+section 6.2: the results on top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,10 @@ class Transaction:
 
 
 def trace_fields(report: Report, transaction: Transaction, wanted: Iterable[TraceField]) -> bytes:
-    """Those of the fields that are wanted, in their order, as octets to put on top of the message."""
+    """Those of the fields that are wanted, in their order, as octets to put on top of the message.
+
+    The results stand above signatures and older results (RFC 6376 section 6.2, RFC 8601 section 4).
+    """
     names = set(wanted)
     return b"".join(_FIELDS[name](report, transaction) for name in ORDER if name in names)
 

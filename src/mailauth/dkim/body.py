@@ -238,7 +238,10 @@ class LfBody:
 
 
 class BodyHash:
-    """SHA-256 over one canonical form of the body: of all of it, and of its first octets for each length wanted."""
+    """SHA-256 over one canonical form of the body: of all of it, and of its first octets for each length wanted.
+
+    Lengths are those of l= (RFC 6376 sections 3.5 and 5.3.1).
+    """
 
     def __init__(self, canonicalization: str, line_end: LineEnd) -> None:
         self._hash = hashlib.sha256()

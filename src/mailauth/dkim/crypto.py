@@ -77,7 +77,10 @@ class BadKey(Exception):
 
 
 class PublicKey:
-    """A public key that can be asked about a signature."""
+    """A public key that can be asked about a signature.
+
+    RSA (rsa-sha256, RFC 8301 section 3.1) or Ed25519 (RFC 8463 section 5).
+    """
 
     __slots__ = ("_key", "_signature_octets", "bits", "key_type")
 
@@ -163,7 +166,9 @@ def _ed25519(octets: bytes) -> PublicKey:
 class PrivateKey:
     """A private key in this process; one implementation of the `Signer` interface.
 
-    `algorithm` is "rsa-sha256" or "ed25519-sha256"; `bits` is the size of an RSA modulus, 256 for Ed25519.
+    `algorithm` is "rsa-sha256" (RFC 8301 section 3.1) or "ed25519-sha256" (RFC 8463 section 5); `bits` is the size of
+    an RSA modulus, 256 for Ed25519. RSA keys under 1024 bits are refused (RFC 6376 section 3.3.3, RFC 8301 section
+    3.2).
     """
 
     __slots__ = ("_before", "_key", "_parameters", "algorithm", "bits")
@@ -185,7 +190,7 @@ class PrivateKey:
         self._key: Any = key
 
     def sign(self, digest: bytes) -> bytes:
-        """The signature over a SHA-256 digest. Raises `ValueError` for what is none."""
+        """The signature over a whole SHA-256 digest (RFC 6376 section 3.3.2). Raises `ValueError` for what is none."""
         if len(digest) != SHA256_OCTETS:
             raise ValueError(f"a SHA-256 digest has {SHA256_OCTETS} octets, not {len(digest)}")
         signature: bytes = self._key.sign(self._before + digest, *self._parameters)

@@ -35,7 +35,7 @@ RECOMMENDED_RSA_BITS = 2048  # RFC 8301 section 3.2
 
 
 def generate_key(key_type: KeyType = "rsa", bits: int = 2048) -> PrivateKey:
-    """A new private key; `bits` counts for RSA only. Raises `ValueError` for another type or size."""
+    """A new private key; `bits` counts for RSA only (RFC 8301 section 3.2). Raises `ValueError` for others."""
     from mailauth.dkim import crypto
 
     if key_type not in ("rsa", "ed25519"):

@@ -7,10 +7,10 @@ is octets here.
 # RFC 6376 section 3.6.1, with RFC 8463 (k=ed25519):
 #   v= "DKIM1", and then first      h= alg *( [FWS] ":" [FWS] alg )   k= "rsa" / "ed25519" / other
 #   p= [ base64string ]             s= "email" / "*" / other, a list  t= "y" / "s" / other, a list
-#   n= notes, for people            g= of RFC 4871, ignored (RFC 6376 appendix C.1 and E)
+#   n= notes, for people            g= of RFC 4871, ignored (RFC 6376 appendices C.1, C.2 and E)
 #
-# SECURITY: records come from the DNS of whoever signed. Records, tags and key octets are bounded before they are
-# decoded.
+# SECURITY: records come from the DNS of whoever signed (RFC 6376 section 8.8). Records, tags and key octets are bounded
+# before they are decoded.
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class BadRecord(NamedTuple):
 
 
 def parse_record(text: bytes) -> KeyRecord | BadRecord:
-    """Read a TXT record, its strings joined. Any octets have a result."""
+    """Read a TXT record, its strings joined (RFC 6376 sections 3.6.2.2 and 6.1.2). Any octets have a result."""
     if len(text) > MAX_RECORD_OCTETS:
         return BadRecord(Reason.KEY_MALFORMED, f"the record has more than {MAX_RECORD_OCTETS} octets")
     # The record of a busy sender is asked again and again, and parsing it costs more than looking it up in a cache.

@@ -125,7 +125,8 @@ RESULT_OF: dict[Reason, Result] = {
 class AuthorMatch(StrEnum):
     """How the signing domain stands to the domain of the one author address in From, compared by labels.
 
-    This is not DMARC's alignment, which knows organizational domains; it needs no lookup.
+    Where they differ, readers should be told (RFC 6376 section 6.3). This is not DMARC's alignment, which knows
+    organizational domains; it needs no lookup.
     """
 
     SAME = "same"
@@ -136,7 +137,7 @@ class AuthorMatch(StrEnum):
 
 @dataclass(frozen=True)
 class Signature:
-    """What became of one DKIM-Signature field, with the details.
+    """What became of one DKIM-Signature field, with the details (RFC 6376 sections 3.9, 3.11, 6.1 and 6.3).
 
     What the field does not say, or says in a way that cannot be read, is None or empty.
     """
@@ -155,7 +156,8 @@ class Signature:
     author_match: AuthorMatch = AuthorMatch.NONE
     body_length: int | None = None  # l=: octets of canonical body that were signed
     unsigned_octets: int = 0  # octets of canonical body behind l=
-    key_flags: tuple[str, ...] = ()  # t= of the key record: "y" is test mode, "s" forbids subdomains in i=
+    # t= of the key record (RFC 6376 section 3.6.1): "y" is test mode, "s" forbids subdomains in i=
+    key_flags: tuple[str, ...] = ()
     signed_at: int | None = None  # t=, seconds since the epoch
     expires_at: int | None = None  # x=
     signature_data: str | None = None  # the first characters of b=, which tell signatures apart (RFC 6008)

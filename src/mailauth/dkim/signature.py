@@ -12,8 +12,8 @@ judgement about time or strength: that is verification.py's.
 #   s= sub-domain *( "." sub-domain )                               t=, x= 1*12DIGIT
 # Literals in ABNF are case-insensitive (RFC 5234 section 2.3), so "RSA-SHA256" is taken.
 #
-# SECURITY: the field comes from the peer. Lists are counted and numbers measured before they are built; each step is
-# linear. What a value is shown as in `detail` is cut short and escaped.
+# SECURITY: the field comes from the peer (RFC 6376 section 8.9). Lists are counted and numbers measured before they are
+# built; each step is linear. What a value is shown as in `detail` is cut short and escaped.
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def _read_terms(values: tuple[bytes | None, ...]) -> _Reading:
     except Refusal as refusal:
         return _Reading(None, (refusal.reason, refusal.detail), details)
     key_type, _, hash_name = algorithm.partition("-")
-    question = Question(f"{selector}._domainkey.{domain}", "TXT")
+    question = Question(f"{selector}._domainkey.{domain}", "TXT")  # RFC 6376 section 3.6.2
     terms = Terms(
         algorithm,
         key_type,
@@ -245,6 +245,7 @@ def _read_terms(values: tuple[bytes | None, ...]) -> _Reading:
 
 
 def _require_tags(tags: Tags) -> None:
+    """RFC 6376 section 6.1.1: another version, or a tag that is missing."""
     version = tags.get(b"v")
     if version is not None and version != b"1":
         raise Refusal(Reason.UNSUPPORTED_VERSION, f"v={shown(version)} is not 1")
@@ -277,7 +278,10 @@ _NUMBERED = frozenset((b"l", b"t", b"x"))
 
 
 def read_key_place(tags: Tags, details: dict[str, Any]) -> tuple[str, str]:
-    """d= and s=, first of all, so that every later refusal can name them."""
+    """d= and s=, first of all, so that every later refusal can name them.
+
+    A domain of one label is refused (RFC 6376 section 8.14).
+    """
     domain, selector = "", ""
     if b"d" in tags:
         domain = details["domain"] = _domain("d", tags[b"d"])
@@ -319,7 +323,7 @@ def is_selector(text: str) -> bool:
 
 
 def read_algorithm(value: bytes, details: dict[str, Any]) -> str:
-    """a=."""
+    """a=; an algorithm that is not known ends it (RFC 6376 section 3.3.4)."""
     algorithm = value.lower()
     # Whether it may be used is the policy's business: rsa-sha1 is known, so that the result can say what it was.
     if algorithm not in _ALGORITHMS:
@@ -332,6 +336,7 @@ _ALGORITHMS = frozenset({b"rsa-sha256", b"ed25519-sha256", b"rsa-sha1"})
 
 
 def _canonicalizations(tags: Tags, details: dict[str, Any]) -> tuple[str, str]:
+    # RFC 6376 section 3.4: a signature with others is ignored.
     tag = tags.get(b"c")
     value = tag.lower() if tag is not None else b"simple/simple"
     both = _CANONICALIZATIONS.get(value)
@@ -376,11 +381,11 @@ def _names(value: bytes) -> tuple[str, ...]:
     names = b":".join(parts)
     if _FIELD_NAMES.match(names) is None:
         raise Refusal(Reason.MALFORMED_TAG, f"h={shown(value)} is no list of field names")
-    return tuple(names.lower().decode("ascii").split(":"))
+    return tuple(names.lower().decode("ascii").split(":"))  # RFC 6376 section 6.1.3: compared without case
 
 
 def _identity(tags: Tags, domain: str, details: dict[str, Any]) -> str:
-    """The domain of i=, which must be d= or below it, compared by labels."""
+    """The domain of i=, which must be d= or below it, compared by labels (RFC 6376 sections 3.10 and 6.1.1)."""
     tag = tags.get(b"i")
     if tag is None:
         details["identity"] = "@" + domain  # RFC 6376 section 3.5, i=

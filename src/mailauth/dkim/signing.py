@@ -94,8 +94,8 @@ AnySigner: TypeAlias = Signer | AsyncSigner
 class SigningKey:
     """A key with the domain and selector under which its public half is published.
 
-    `key` is a `Signer`, or whatever `load_key` takes. `domain` and `selector` may hold U-labels; A-labels are kept.
-    Raises `ValueError` for a domain or selector that is none, and what `load_key` raises.
+    `key` is a `Signer`, or whatever `load_key` takes. `domain` and `selector` may hold U-labels; A-labels are kept
+    (RFC 6376 section 3.5). Raises `ValueError` for a domain or selector that is none, and what `load_key` raises.
     """
 
     domain: str
@@ -130,13 +130,13 @@ def load_key(key: KeyMaterial | AnySigner, password: bytes | None = None) -> Any
 class SigningOptions:
     """How to sign; the defaults suit mail to the world.
 
-    `header` and `body` are "relaxed" or "simple". `signed_fields` are signed where present, all of them;
-    `oversigned_fields` are named once more than they are present, `oversigned_if_present` only if they are. From is
-    always signed. `now` (seconds since the epoch) gives t=, and `expires_after` (seconds) x= as well. `identity`
-    gives i=; its local part may be empty, and its domain is the signing domain or below it. `body_length` gives l=,
-    which lets anybody append to the message: avoid it. A bare CR, or a bare LF in a CRLF message, is refused unless
-    `allow_bare_line_ends`: servers repair them, and the signature breaks (RFC 6376 section 5.3). Raises `ValueError`
-    for what makes no sense.
+    `header` and `body` are "relaxed" or "simple" (RFC 6376 sections 3.4 and 5.4.1). `signed_fields` are signed where
+    present, all of them; `oversigned_fields` are named once more than they are present, `oversigned_if_present` only if
+    they are. From is always signed. `now` (seconds since the epoch) gives t=, and `expires_after` (seconds) x= as well
+    (section 3.5). `identity` gives i=; its local part may be empty, and its domain is the signing domain or below it.
+    `body_length` gives l=, which lets anybody append to the message: avoid it. A bare CR, or a bare LF in a CRLF
+    message, is refused unless `allow_bare_line_ends`: servers repair them, and the signature breaks (RFC 6376 section
+    5.3). Raises `ValueError` for what makes no sense.
     """
 
     header: str = "relaxed"
@@ -193,7 +193,7 @@ def _checked_selector(selector: str) -> str:
 
 
 def _checked_identity(identity: str, domain: str) -> str:
-    """i= in dkim-quoted-printable (RFC 6376 section 2.11)."""
+    """i= in dkim-quoted-printable (RFC 6376 sections 2.11 and 3.5); what would end the tag is refused (section 3.2)."""
     local_part, at, raw_domain = identity.rpartition("@")
     if not at or _FORBIDDEN.search(identity) or not is_local_part(local_part):
         raise ValueError(
@@ -219,9 +219,10 @@ def sign(
     """The DKIM-Signature fields to put in front of a message, one for each key, with its line ends.
 
     `message` is octets, or a binary file that is read to its end. `key` is a private key or signer with its `domain`
-    and `selector`, or one or several `SigningKey` that carry their own (RSA and Ed25519 together, say); the body is
-    hashed once for all. Further `settings` are those of `SigningOptions`. Raises `SigningError` for a message that
-    cannot be signed, `ValueError` and `TypeError` for wrong parameters.
+    and `selector`, or one or several `SigningKey` that carry their own (RSA and Ed25519 together, say: RFC 6376 section
+    4.2); the body is hashed once for all. The message itself is not changed (section 3.4). Further `settings` are those
+    of `SigningOptions`. Raises `SigningError` for a message that cannot be signed, `ValueError` and `TypeError` for
+    wrong parameters.
     """
     signer = MessageSigner(key, domain=domain, selector=selector, options=options, **settings)
     for piece in blocks(message):
@@ -302,8 +303,8 @@ class MessageSigner(MessageReader):
     def prepare(self) -> list[Unsigned]:
         """The message is at its end: return what is to be signed, one for each key.
 
-        Each is completed with the signature over its `digest`. This is the interface for signers that are neither
-        called nor awaited here.
+        Each is completed with the signature over its `digest` (RFC 6376 sections 3.7 and 5.5). This is the interface
+        for signers that are neither called nor awaited here.
         """
         header, options = self._end(), self._options
         if self._line_ends is not None:
@@ -312,6 +313,7 @@ class MessageSigner(MessageReader):
         assert self._body is not None
         body_hash = self._body.digest(None)
         assert body_hash is not None
+        # RFC 6376 section 5.3.1: counted as it was canonicalized.
         length = self._body.length if options.body_length else None
         names, wanted = _names(header, options)
         canonicalize = canonicalizer(options.header, header)
@@ -376,6 +378,7 @@ def _find_names(
     present: tuple[str, ...],
     numbers: tuple[int, ...],
 ) -> tuple[str, Places]:
+    # RFC 6376 sections 5.4 and 5.4.1: From always; section 5.4.2: a name for each field, and one more to forbid others.
     number_of = dict(zip(present, numbers, strict=True))
     names: list[str] = []
     for name in dict.fromkeys(("from", *signed, *oversigned)):

@@ -75,7 +75,8 @@ class Verifier(MessageReader):
             verifier.feed(piece)
         signatures = run(verifier.finish(), resolver)
 
-    The result does not depend on how the message was cut. `also` is called when the header is complete: it may want
+    Each signature is judged by itself (RFC 6376 section 4.2). The hashes are made as the message comes in (section
+    3.7), and the result does not depend on how it was cut. `also` is called when the header is complete: it may want
     more of the same pass over the body. Raises `ValueError` for a `now` that is no time.
     """
 
@@ -272,6 +273,7 @@ def require_acceptable(parsed: SignatureField, header: Header, policy: DkimPolic
     for name in policy.required_fields:
         if name.lower() not in terms.signed_fields and header.first(name) is not None:
             raise Refusal(Reason.FIELD_NOT_SIGNED, f"h= does not list {name}")
+    # RFC 6376 section 3.5, t= and x=
     if parsed.expires_at is not None and now > parsed.expires_at + policy.clock_skew:
         raise Refusal(Reason.EXPIRED, f"x={parsed.expires_at} has passed")
     if parsed.signed_at is not None and now < parsed.signed_at - policy.clock_skew:
@@ -337,7 +339,7 @@ def require_suitable(record: KeyRecord, terms: Terms) -> None:
     # RFC 6376 section 3.6.1, s=
     if "*" not in record.services and "email" not in record.services:
         raise Refusal(Reason.KEY_NOT_FOR_EMAIL, "s= of the key does not allow email")
-    # RFC 6376 section 3.6.1, t=s
+    # RFC 6376 sections 3.6.1, t=s, and 3.10
     if "s" in record.flags and terms.identity_domain != terms.domain:
         raise Refusal(Reason.KEY_FORBIDS_SUBDOMAINS, f"t=s of the key forbids i= in {terms.identity_domain}")
 

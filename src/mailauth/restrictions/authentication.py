@@ -74,9 +74,9 @@ def check_dkim(
 ) -> Restriction:
     """Verify the signatures of the message; `require` says what the mail must have.
 
-    "nothing": the result is only reported, as RFC 6376 section 6.3 advises; "pass": one signature that passes (else
-    550 5.7.20, RFC 7372 section 3.1); "author": one that passes and whose domain is that of the author in From, or
-    above it (else 550 5.7.22). Where a key could not be asked for, `temperror` decides. It belongs into the list
+    "nothing": the result is only reported, as RFC 6376 sections 6.1 and 6.3 advise; "pass": one signature that passes
+    (else 550 5.7.20, RFC 7372 section 3.1); "author": one that passes and whose domain is that of the author in From,
+    or above it (else 550 5.7.22). Where a key could not be asked for, `temperror` decides. It belongs into the list
     `data`, and raises `ValueError` for another word.
     """
 
