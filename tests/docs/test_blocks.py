@@ -2,8 +2,11 @@
 
 * ``python`` blocks of a page share their names, and run in a folder with the files that the pages speak of. The DNS is
   `zone`; `message` is a signed message, `resolver` a resolver. What is printed must be the ``output`` block behind it.
+  A block that begins with ``# NAME.py`` is that file, and is not run by itself.
+* The start page and the tutorials have none of this: they bring what they need, for a stranger who starts with nothing.
 * ``console`` blocks: each line after ``$`` is run by the shell, and what follows is its output. ``cat FILE`` makes
   a file that is not there of what is shown.
+* Port 8025 is another one here, so that tests can run side by side.
 * In outputs ``...`` stands for anything within a line, and a line of ``...`` for any lines.
 * ``toml`` blocks are TOML, and the file that their first line names. Others are not executed.
 * ``<!-- not run: REASON -->`` in front of a block leaves it out.
@@ -18,6 +21,7 @@ import inspect
 import io
 import os
 import re
+import socket
 import subprocess
 import sys
 import tomllib
@@ -39,7 +43,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(
     r"^(<!-- not run: (?P<reason>.*?) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-EXECUTED = ("python", "console", "toml")
+SELF_CONTAINED = [page for page in PAGES if page.parent.name == "tutorials" or page.name == "index.md"]
 
 
 class Block(NamedTuple):
@@ -79,26 +83,28 @@ def message() -> bytes:
 
 
 @pytest.fixture
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def surroundings(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the examples name, and the DNS."""
-    resolver = zone()
+    resolver = ZoneResolver() if page in SELF_CONTAINED else zone()
     monkeypatch.setattr(mailauth.sync, "default_resolver", lambda: resolver)
     monkeypatch.setattr(mailauth.aio, "default_resolver", lambda: resolver)
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    if page in SELF_CONTAINED:
+        return tmp_path
     (tmp_path / "message.eml").write_bytes(message())
     (tmp_path / "mailauth.toml").write_text((ROOT / "examples/aiosmtpd_server.toml").read_text())
     (tmp_path / "keys").mkdir()
     for name in ("2026a.pem", "keys/2026a.pem", "keys/boss.pem"):
         (tmp_path / name).write_bytes(signing_key("example.org", "2026a", "rsa").key.pem())
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
     for path in ("examples/demo.zone", "docs/example.zone"):
         (tmp_path / Path(path).name).write_text((ROOT / path).read_text())
     return tmp_path
 
 
 def matches(expected: str, found: str) -> bool:
-    """Whether the output is the expected one, blanks at the ends of lines aside."""
-    expected, found = (re.sub("[ \t]+$", "", text, flags=re.MULTILINE) for text in (expected, found))
+    """Whether the output is the expected one, blanks and CR at the ends of lines aside."""
+    expected, found = (re.sub("[ \t\r]+$", "", text, flags=re.MULTILINE) for text in (expected, found))
     pattern = "".join(
         r"(?:.*\n)*" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*") + r"\n"
         for line in expected.rstrip("\n").split("\n")
@@ -124,7 +130,7 @@ def run_console(block: Block, folder: Path) -> Iterator[tuple[str, str, str]]:
         "PYTHONPATH": str(ROOT / "src"),
         "COLUMNS": "100",
     }
-    commands = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block.text, re.MULTILINE)
+    commands = re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", block.text, re.MULTILINE)
     for command, shown in commands:
         file = re.fullmatch(r"cat ([\w.-]+)", command)
         if file is not None and not (folder / file[1]).exists():
@@ -148,27 +154,41 @@ def run_console(block: Block, folder: Path) -> Iterator[tuple[str, str, str]]:
 _MARK = "=== end of the output ==="
 
 
+@pytest.fixture
+def port() -> str:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return str(unused.getsockname()[1])
+
+
+@pytest.fixture
+def names(page: Path) -> Iterator[dict[str, Any]]:
+    """What the ``python`` blocks of a page share. Controllers that still serve in the end are stopped."""
+    given = {} if page in SELF_CONTAINED else {"message": message(), "resolver": zone()}
+    names: dict[str, Any] = {**given, "__name__": "docs"}
+    yield names
+    if "controller" in names and names["controller"].loop.is_running():
+        names["controller"].stop()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).with_suffix("").as_posix())
-def test_the_blocks_of_a_page(page: Path, surroundings: Path) -> None:
-    names: dict[str, Any] = {"message": message(), "resolver": zone(), "__name__": "docs"}
-    for block in blocks_of(page.read_text()):
+def test_the_blocks_of_a_page(page: Path, surroundings: Path, names: dict[str, Any], port: str) -> None:
+    for block in blocks_of(page.read_text().replace("8025", port)):
         where = f"{page.name}:{block.line}"
         if block.reason is not None:
             assert len(block.reason) > 10, f"{where}: why is it not run?"
+        elif named := re.match(r"# ([\w-]+\.(?:toml|py))\n", block.text):
+            (surroundings / named[1]).write_text(block.text)
         elif block.text.startswith("$TTL "):
             (surroundings / "example.zone").write_text(block.text)
-        elif block.kind == "toml":
-            tomllib.loads(block.text)
-            if named := re.match(r"# ([\w-]+\.toml)\n", block.text):
-                (surroundings / named[1]).write_text(block.text)
         elif block.kind == "python":
             printed = run_python(block, names, page)
-            if "controller" in names:
-                names.pop("controller").stop()
             assert block.output is None or matches(block.output, printed), f"{where} prints:\n{printed}"
         elif block.kind == "console":
             for command, expected, output in run_console(block, surroundings):
                 assert matches(expected, output) if expected else True, f"{where}: {command}\n{output}"
+        if block.kind == "toml":
+            tomllib.loads(block.text)
 
 
 def test_what_is_compared() -> None:

@@ -10,7 +10,6 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +18,9 @@ import trio.testing
 
 from mailauth import aio
 from mailauth import restrictions as r
-from mailauth.greylist import GreylistPolicy
+from mailauth.greylist import Action as GreylistAction
+from mailauth.greylist import Decision as GreylistDecision
+from mailauth.greylist import GreylistPolicy, Reason
 from mailauth.plan import Answer, Call, Execution, Question
 from mailauth.rbl import Monitor
 from mailauth.resolvers import ZoneResolver
@@ -267,7 +268,8 @@ class Rounds:
 
 def rounds_of(restrictions: Restrictions, ip: str = LISTED, **settings: Any) -> Rounds:
     rounds = Rounds()
-    policy = Policy(HOSTNAME, greylist=lambda *attempt, **options: SimpleNamespace(reply=None), **settings)
+    known = GreylistDecision(GreylistAction.ACCEPT, Reason.KNOWN)
+    policy = Policy(HOSTNAME, greylist=lambda *attempt, **options: known, **settings)
     facts: dict[str, Any] = {"helo": "mx.example.org", "mail_from": "ann@bad.example", "rcpt_to": [BOB, EVE]}
     tx = begin_message(policy, signed(), ip, authenticated=None, now=NOW, id="", **facts)
     tx.begin_message().feed(signed())

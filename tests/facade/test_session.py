@@ -15,6 +15,7 @@ import pytest
 
 from mailauth import restrictions as r
 from mailauth import sync
+from mailauth.greylist import GreylistPolicy, Mode
 from mailauth.mail.reply import Reply as SmtpReply
 from mailauth.plan import Answer, Question
 from mailauth.resolvers import ZoneResolver
@@ -351,6 +352,24 @@ def test_warnings_are_reported_with_each_verdict(facade: Facade, caplog: pytest.
         "would reject reject_unauth_destination (relay-denied): "
         "client=192.0.2.1 helo=<-??forged> from=<> to=<x@elsewhere.example>",
     ]
+
+
+def test_a_dry_run_of_greylisting_warns_of_what_it_would_defer(
+    facade: Facade, caplog: pytest.LogCaptureFixture
+) -> None:
+    greylist = facade.greylist(policy=GreylistPolicy(mode=Mode.DRY_RUN))
+    session = session_of(facade, greylist=greylist, restrictions=lists(recipient=[r.greylist()]))
+    facade.run(session.mail("ann@example.org"))
+    with caplog.at_level(logging.WARNING, "mailauth.transaction"):
+        decision = facade.run(session.rcpt(BOB, now=1000.0))
+    [warning] = decision.warnings
+    assert (decision.reply, warning.restriction, warning.reason) == (None, "greylist", "greylist-new")
+    assert str(warning.reply) == "450 4.7.1 Greylisted; please try again in 5 minutes or later"
+    facade.run(session.data(PLAIN))
+    [recorded] = session.report().greylist
+    assert (recorded.action, recorded.dry_run) == ("accept", True)
+    [record] = caplog.records
+    assert record.getMessage().startswith("would defer greylist (greylist-new): client=192.0.2.1 ")
 
 
 def test_every_decision_is_one_log_line_that_says_whom_it_is_about(

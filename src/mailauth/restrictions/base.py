@@ -167,9 +167,12 @@ def warn_if_reject(restriction: Restriction | Caller) -> Restriction:
 
     def judge(tx: Transaction) -> Plan[Decision]:
         decision = yield from inner.evaluate(tx)
-        if not decision.refused:
-            return decision
-        log_decision(tx, decision, would=True)
-        return Decision(Action.NONE, warnings=(*decision.warnings, replace(decision, warnings=())))
+        return would_refuse(tx, decision) if decision.refused else decision
 
     return replace(inner, judge=judge, note=f"{inner.note} (warn)".lstrip())
+
+
+def would_refuse(tx: Transaction, refusal: Decision) -> Decision:
+    """A refusal that is only logged and reported: nothing to say, with the refusal as a warning."""
+    log_decision(tx, refusal, would=True)
+    return Decision(Action.NONE, warnings=(*refusal.warnings, replace(refusal, warnings=())))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
 from mailauth import dkim, spf
+from mailauth.greylist import Action as GreylistAction
 from mailauth.mail import names
 from mailauth.mail.reply import Reply
 from mailauth.plan import Call, Plan
-from mailauth.restrictions.base import Restriction, quoted
+from mailauth.restrictions.base import Restriction, quoted, would_refuse
 from mailauth.transaction.checks import CLIENT_ORGANIZATION, DKIM, IPREV, SPF, Check, Transaction
 from mailauth.transaction.decision import NOTHING, Decision, refuse
 
@@ -69,8 +71,8 @@ def greylist(
     whole message is checked at once), or the confirmed reverse name. A pool of clients that send for one proven domain
     is then one sender. `client_by_name`: where nothing of that is proven and the reverse name is confirmed, its
     organizational domain is taken, found by DMARC's tree walk (some more questions), so that hosts of a pool whose
-    names differ in more than the first label are one sender. Without a `Greylist`, and without a recipient, nothing is
-    said. Raises `ValueError` for another kind of proof or another word.
+    names differ in more than the first label are one sender. What a dry run would defer is a warning. Without a
+    `Greylist`, and without a recipient, nothing is said. Raises `ValueError` for another kind of proof or another word.
     """
     if client_by_name not in (None, "registered"):
         raise ValueError(f"client_by_name is registered, not {client_by_name!r}")
@@ -102,10 +104,12 @@ def greylist(
             )
             found = yield Call(ask_greylist, tx.ip, tx.mail_from or "", recipient)
             tx.greylisted[recipient] = found
-        reply = found.reply
+        would = replace(found, action=GreylistAction.DEFER, dry_run=False) if found.dry_run else found
+        reply = would.reply
         if reply is None:
             return NOTHING
-        return refuse("greylist", f"greylist-{found.reason}", reply, found.detail)
+        refusal = refuse("greylist", f"greylist-{would.reason}", reply, would.detail)
+        return would_refuse(tx, refusal) if found.dry_run else refusal
 
     return Restriction("greylist", judge, frozenset({"mail_from", "recipient"}), checks)
 
