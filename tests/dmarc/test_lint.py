@@ -44,6 +44,8 @@ def codes(what: str, resolver: ZoneResolver | None = None) -> dict[str, str]:
         ("v=DMARC1; p=reject", {"no-reports": "note"}),
         (f"{GOOD}; t=y", {"test-mode": "note"}),
         (f"{GOOD}; psd=y", {"public-suffix": "warning"}),
+        (f"{GOOD}; psd=y; ruf=mailto:f@example.org", {"public-suffix": "warning", "suffix-failure-reports": "warning"}),
+        (f"{GOOD}; psd=n; ruf=mailto:f@example.org", {}),
         (f"{GOOD}; adkim=s", {"strict": "note"}),
         (f"{GOOD}; aspf=s", {"strict": "note"}),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ from hypothesis import strategies as st
 from mailauth import authres, sync
 from mailauth import restrictions as r
 from mailauth.dmarc import DmarcPolicy
+from mailauth.dmarc.reports import row_of
 from mailauth.plan import TIMED_OUT, Answer, Question
 from mailauth.resolvers import ZoneResolver
 from mailauth.restrictions import Restrictions
 from tests.facade.test_check import rounds_of
-from tests.facade.world import BOB, GOOD, NOW, PLAIN, STRANGER, Facade, records, signed
+from tests.facade.world import BOB, GOOD, LISTED, NOW, PLAIN, STRANGER, Facade, records, signed
 
 REJECT = "v=DMARC1; p=reject"
 
@@ -114,6 +116,42 @@ def test_a_dns_error_passes_or_defers(facade: Facade) -> None:
         assert field_of(report).reason
     with pytest.raises(ValueError, match="on_dns_error"):
         r.check_dmarc(on_dns_error="maybe")  # type: ignore[arg-type]
+
+
+def test_5_3_3_what_is_kept_of_spf_and_dkim(facade: Facade) -> None:
+    """RFC 9989 section 5.3.3: results, domains and selectors, and why it failed; in the report and in its rows."""
+    rua = world("v=DMARC1; p=reject; rua=mailto:a@example.org")
+    good = report_of(facade, signed(), GOOD, resolver=rua)
+    bad = report_of(facade, signed().replace(b"Hello, Bob.", b"Hello, Eve."), STRANGER, resolver=rua)
+    for report, spf, dkim in ((good, "pass", "pass"), (bad, "fail", "fail")):
+        kept = report.to_dict()
+        assert (kept["spf"]["result"], kept["spf"]["domain"]) == (spf, "example.org")
+        (signature,) = kept["dkim"]
+        assert (signature["result"], signature["domain"], signature["selector"]) == (dkim, "example.org", "s1")
+        row = row_of(report.dmarc, IPv4Address(GOOD))
+        assert row.spf_result == ("example.org", spf)
+        assert row.dkim_results == (("example.org", "s1", dkim),)
+    assert "-all" in bad.spf.detail
+    assert bad.dkim[0].detail == "the body is not the one that was signed"
+
+
+def test_5_4_a_pass_is_no_permit(facade: Facade) -> None:
+    """RFC 9989 section 5.4: other restrictions judge by themselves."""
+    report = report_of(
+        facade, signed(), LISTED, rbl=["bl.example"], restrictions=Restrictions(data=[r.check_dmarc(), r.reject_rbl()])
+    )
+    assert (report.dmarc.result, report.verdict, report.decision.restriction) == ("pass", "reject", "reject_rbl")
+
+
+@pytest.mark.parametrize("reject", [False, True])
+def test_5_4_p_none_changes_nothing(facade: Facade, reject: bool) -> None:
+    """RFC 9989 section 5.4: what fails under p=none is handled as mail without DMARC."""
+    restrictions = Restrictions(data=[r.check_dmarc(reject=reject)])
+    options: Any = {"restrictions": restrictions, "dmarc_policy": DmarcPolicy(quarantine=True)}
+    failing = report_of(facade, PLAIN, STRANGER, resolver=world("v=DMARC1; p=none"), **options)
+    without = report_of(facade, PLAIN, STRANGER, resolver=world("none"), **options)
+    assert (failing.dmarc.result, failing.dmarc.disposition, without.dmarc.result) == ("fail", "none", "none")
+    assert (failing.decision, failing.reply, failing.verdict) == (without.decision, without.reply, without.verdict)
 
 
 class Silent:

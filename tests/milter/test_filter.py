@@ -144,6 +144,29 @@ def test_what_dmarc_has_put_aside_is_reported_so(
     store.close()
 
 
+@pytest.mark.parametrize(
+    ("record", "held"), [("p=reject", True), ("p=quarantine", True), ("p=reject; t=y", True), ("p=none", False)]
+)
+def test_9989_7_4_what_fails_under_reject_is_put_aside(record: str, held: bool) -> None:
+    """RFC 9989 section 7.4: without other knowledge, reject is treated as quarantine; section 5.4: none is not."""
+    records = {**ZONE, ("_dmarc.example.org", "TXT"): [f"v=DMARC1; {record}"]}
+    authenticator = Authenticator(
+        HOSTNAME,
+        resolver=ZoneResolver(records),  # type: ignore[arg-type]
+        restrictions=Restrictions(data=[check_dmarc()]),
+        dmarc_policy=DmarcPolicy(quarantine=True),
+    )
+
+    @in_loop
+    async def run() -> None:
+        async with connected(MailFilter(authenticator).server) as peer:
+            replies = await message(peer, client="203.0.113.1", sender="ann@other.example")
+            assert (b"q" in [command for command, _ in replies]) is held
+            assert replies[-1][0] == b"a"
+
+    run()
+
+
 @in_loop
 async def test_signing_failures_are_named(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "mailauth.milter")

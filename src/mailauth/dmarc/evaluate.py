@@ -1,4 +1,4 @@
-"""The evaluation (RFC 9989 sections 4.10.1, 4.10.2 and 5.3): policy discovery, alignment, pass or fail.
+"""The evaluation (RFC 9989 sections 4.10.1, 4.10.2, 5.3 and 8): policy discovery, alignment, pass or fail.
 
 `check` returns a plan. It asks in two rounds at most: the names of the author's walk; then those of the identifiers'
 walks that are not known yet, and whether the author's domain exists, where np= makes it matter.

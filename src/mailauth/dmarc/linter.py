@@ -135,6 +135,7 @@ def _of_place(found: Walk) -> Iterator[Finding]:
         yield _other_text(at, first)
     if first.record is None and found.failed is None:
         yield _inherited(found)
+    # RFC 9989 sections 5.2 and 11.8
     top = found.organizational_domain
     if top is not None and "." not in top and found.start != top:
         words = (
@@ -223,6 +224,10 @@ def _of_record(record: DmarcRecord) -> Iterator[Finding]:
     if record.psd is Psd.YES:
         words = "psd=y says that this is a public suffix: only registries publish it"
         yield Finding(Severity.WARNING, "public-suffix", words)
+        if record.ruf:
+            # RFC 9989 section 10.2: a MUST NOT where many organizations stand below it.
+            words = "ruf= beside psd=y: failure reports would show the mail of other organizations"
+            yield Finding(Severity.WARNING, "suffix-failure-reports", words, "leave ruf= out")
     for tag, mode, what in (("adkim", record.adkim, "d="), ("aspf", record.aspf, "MAIL FROM")):
         if mode is Alignment.STRICT:
             words = f"{tag}=s: mail whose {what} is a subdomain, as many bulk senders have it, is not aligned"
@@ -273,7 +278,10 @@ def build_record(
     ruf: list[str] | tuple[str, ...] = (),
     fo: str = "0",
 ) -> DmarcRecord:
-    """A valid record from its parts; an address in `rua` or `ruf` becomes a mailto URI. Raises `ValueError`."""
+    """A valid record from its parts (RFC 9989 section 4.7); an address in `rua` or `ruf` becomes a mailto URI.
+
+    Raises `ValueError`.
+    """
     tags = {"p": p, "sp": sp, "np": np, "adkim": adkim, "aspf": aspf, "psd": psd, "t": "y" if t else "n"}
     for name, uris in (("rua", rua), ("ruf", ruf)):
         tags[name] = ",".join(uri if ":" in uri else _mailto(uri) for uri in uris) or None

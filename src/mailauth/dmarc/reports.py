@@ -1,4 +1,4 @@
-"""Aggregate reports (RFC 9990): results added up by policy domain and day, the XML, and the mail that carries it.
+"""Aggregate reports (RFC 9990, RFC 9989 section 8): results by policy domain and day, the XML, and the mail with it.
 
 `row_of` makes of one result what a report says of it; a `ReportStore` (`mailauth.stores.open_report_store`) counts
 equal rows; `make_report` writes the mail. Nothing is sent, and nothing is read: reports of others are parsedmarc's job.
@@ -42,7 +42,8 @@ MAX_ROWS = 10_000
 """Different rows of one policy domain and day: whoever sends mail chooses what is in them."""
 
 MAX_DESTINATIONS = 5
-"""Addresses that one report goes to (RFC 9990 section 3.5: "up to the Receiver's limits on supported URIs")."""
+"""Addresses that one report goes to (RFC 9990 section 3.5: "up to the Receiver's limits on supported URIs"; two
+at least: RFC 9989 appendix C.7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class ReportStore(Protocol):
 
 
 def published_of(result: DmarcResult) -> Published | None:
-    """What is reported to, None where no report is asked for or none may be sent (RFC 9990 section 3.4)."""
+    """What is reported to; None where nobody asks for it (RFC 9989 section 4.7) or none may be sent (RFC 9990, 3.4)."""
     record = result.record
     if record is None or not record.rua or record.p is None or result.policy_domain is None:
         return None
@@ -145,7 +146,7 @@ MAX_ERRORS = 5
 
 
 def row_of(result: DmarcResult, ip: IPAddress, *, applied: Policy | None = None) -> Row:
-    """What a report says of one message.
+    """What a report says of one message (RFC 9989 section 5.3.7).
 
     `applied` is what was done with a message that failed; None: what its `disposition` asks for. Where that is not what
     the policy says, and nothing else explains it, the reason is local policy (RFC 9990 section 3.1.6).
@@ -250,7 +251,7 @@ def make_report(
     recipients: Sequence[str] = (),
     errors: Sequence[str] = (),
 ) -> AggregateReport:
-    """The report about one policy domain and day; `recipients` are addresses (see `recipients_of`).
+    """The report about one policy domain and day (RFC 9989 section 5.3.8); `recipients` are addresses: `recipients_of`.
 
     The same rows make the same file and mail: a report that is sent again is seen to be the same (RFC 9990 section
     3.5.2). Raises `ValueError` without a row, which a report must have (section 3.1.1.2), and for a recipient that is

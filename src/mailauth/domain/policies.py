@@ -112,6 +112,7 @@ _DMARC: dict[str, tuple[str, str]] = {
     "no-reports": ("RFC 9989 section 4.7, rua=", "add rua=mailto:ADDRESS"),
     "test-mode": ("RFC 9989 section 4.7, t=", "take t=y out when the test is over"),
     "public-suffix": ("RFC 9989 section 4.7, psd=", "take psd=y out, unless you run a registry"),
+    "suffix-failure-reports": ("RFC 9989 section 10.2", "leave ruf= out"),
     "top-level-record": ("RFC 9989 section 4.10.2", "publish psd=n at your own domain"),
     "strict": ("RFC 9989 section 4.7, adkim= and aspf=", "nothing needs to be done, if all mail is so"),
     "removed-tag": ("RFC 9989 section 9.3", "leave it out"),

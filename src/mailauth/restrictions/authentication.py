@@ -107,8 +107,8 @@ def _suffices(signature: dkim.Signature, require: str) -> bool:
 def check_dmarc(*, reject: bool = False, on_dns_error: OnDnsError = "pass") -> Restriction:
     """Evaluate DMARC (RFC 9989), and by default refuse nothing: what the domain asks for stands in the report.
 
-    RFC 9989 section 7.4 says that mail is not to be rejected solely because of p=reject, since mailing lists and
-    forwarders break what DMARC goes by. `reject`: where the disposition is reject, the message is rejected with 550
+    RFC 9989 sections 5.4, 7.4 and 8 say that mail is not to be rejected solely because of p=reject, since mailing lists
+    and forwarders break what DMARC goes by. `reject`: where the disposition is reject, the message is rejected with 550
     5.7.1 and the words of section 7.2. `on_dns_error`: "defer" defers a temperror with 451 4.7.1. It belongs into the
     list `data`, and raises `ValueError` for another word.
     """

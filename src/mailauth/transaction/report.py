@@ -110,7 +110,7 @@ class Report:
             methods.append(self._arc_method(self.arc))
         if self.dmarc is not None:
             found = self.dmarc
-            # RFC 9989 section 9.1: policy.dmarc is the policy that is to be applied after all options.
+            # RFC 9989 sections 5.4 and 9.1: policy.dmarc is the policy that is to be applied after all options.
             method = authres.dmarc(
                 found.result.value,
                 header_from=found.author_domain,
