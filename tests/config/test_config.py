@@ -310,6 +310,20 @@ def test_default_lists_follow_what_is_set() -> None:
     assert read_lists(config)[1] == []
 
 
+@pytest.mark.parametrize(("word", "verdict"), [("true", "reject"), ("yes", "reject"), ("false", "accept")])
+def test_an_option_is_true_in_the_words_of_the_file_and_of_postfix(tmp_path: Path, word: str, verdict: str) -> None:
+    (tmp_path / "zone").write_text('$ORIGIN .\n$TTL 60\n_dmarc.strict.example. TXT "v=DMARC1; p=reject"\n')
+    lists = f'[resolver]\nzone = "{tmp_path}/zone"\n[restrictions]\ndata = ["check_dmarc reject={word}"]\n'
+    report = authenticator(parse(HOST + lists)).check(b"From: a@strict.example\r\n\r\nx\r\n", ip="192.0.2.1")
+    assert report.verdict == verdict
+
+
+def test_an_option_that_is_neither() -> None:
+    assert mistakes(HOST + '[restrictions]\ndata = ["check_dmarc reject=maybe"]\n') == [
+        (3, "restrictions.data[0]", "reject=maybe: expected true or false")
+    ]
+
+
 def test_every_restriction_has_its_name_in_the_file() -> None:
     from mailauth import restrictions
 

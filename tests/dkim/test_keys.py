@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -293,3 +295,14 @@ def test_bad_tables(directory: Path, name: str, text: str, words: str) -> None:
 def test_the_record_of_a_private_key_is_that_of_its_public_half() -> None:
     key = generate_key("ed25519")
     assert record_text(key) == record_text(key.public())
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ed25519"])
+def test_the_public_half_of_a_key_that_is_elsewhere(kind: Any) -> None:
+    """An HSM gives its public key, never the private one: what `cryptography` makes of it is enough for a record."""
+    key = generate_key(kind)
+    elsewhere = serialization.load_pem_private_key(key.pem(), None).public_key()
+    assert record_text(elsewhere) == record_text(key)  # type: ignore[arg-type]
+    assert zone_line("sel._domainkey.example.org", elsewhere) == zone_line("sel._domainkey.example.org", key)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="RSA or Ed25519"):
+        record_text(ec.generate_private_key(ec.SECP256R1()).public_key())  # type: ignore[arg-type]

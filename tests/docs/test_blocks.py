@@ -10,6 +10,9 @@
 * In outputs ``...`` stands for anything within a line, and a line of ``...`` for any lines.
 * ``toml`` blocks are TOML, and the file that their first line names. Others are not executed.
 * ``<!-- not run: REASON -->`` in front of a block leaves it out.
+* ``<!-- servers: redis postgresql -->`` anywhere in a page: private servers answer where its blocks name the hosts of
+  `SERVERS`; ``softhsm`` is a folder for tokens; with ``ports`` those of 127.0.0.1 are free ones. A program that goes on in the
+  background writes its process id into a file ``*.pid``, and ends with the page.
 """
 
 from __future__ import annotations
@@ -21,11 +24,11 @@ import inspect
 import io
 import os
 import re
-import socket
+import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,9 +40,14 @@ import mailauth.sync
 from mailauth.dkim import record_name, record_text, zone_line
 from mailauth.resolvers import ZoneResolver
 from mailauth.testing import make_message, sign_message, signing_key
+from tests.servers import free_port, need
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SERVERS = {
+    "redis": "redis://redis.example.net/0",
+    "postgresql": "postgresql://mailauth@db.example.net/mailauth",
+}
 BLOCK = re.compile(
     r"^(<!-- not run: (?P<reason>.*?) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -83,15 +91,22 @@ def message() -> bytes:
 
 
 @pytest.fixture
-def surroundings(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def surroundings(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the files that the examples name, and the DNS."""
     resolver = ZoneResolver() if page in SELF_CONTAINED else zone()
     monkeypatch.setattr(mailauth.sync, "default_resolver", lambda: resolver)
     monkeypatch.setattr(mailauth.aio, "default_resolver", lambda: resolver)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    if page in SELF_CONTAINED:
-        return tmp_path
+    if page not in SELF_CONTAINED:
+        _known_files(tmp_path)
+    yield tmp_path
+    for file in tmp_path.glob("*.pid"):
+        with contextlib.suppress(ProcessLookupError, ValueError):
+            os.kill(int(file.read_text()), signal.SIGTERM)
+
+
+def _known_files(tmp_path: Path) -> None:
     (tmp_path / "message.eml").write_bytes(message())
     (tmp_path / "mailauth.toml").write_text((ROOT / "examples/aiosmtpd_server.toml").read_text())
     (tmp_path / "keys").mkdir()
@@ -99,7 +114,6 @@ def surroundings(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (tmp_path / name).write_bytes(signing_key("example.org", "2026a", "rsa").key.pem())
     for path in ("examples/demo.zone", "docs/example.zone"):
         (tmp_path / Path(path).name).write_text((ROOT / path).read_text())
-    return tmp_path
 
 
 def matches(expected: str, found: str) -> bool:
@@ -155,13 +169,6 @@ _MARK = "=== end of the output ==="
 
 
 @pytest.fixture
-def port() -> str:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return str(unused.getsockname()[1])
-
-
-@pytest.fixture
 def names(page: Path) -> Iterator[dict[str, Any]]:
     """What the ``python`` blocks of a page share. Controllers that still serve in the end are stopped."""
     given = {} if page in SELF_CONTAINED else {"message": message(), "resolver": zone()}
@@ -171,9 +178,35 @@ def names(page: Path) -> Iterator[dict[str, Any]]:
         names["controller"].stop()
 
 
+@pytest.fixture
+def serve(request: pytest.FixtureRequest, surroundings: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Starts the servers that a page names, and puts their addresses in place of those that it shows."""
+
+    def started(text: str) -> str:
+        for name in " ".join(re.findall(r"^<!-- servers: (.*) -->$", text, re.MULTILINE)).split():
+            if name == "softhsm":
+                need("softhsm2-util", "softhsm2")
+                pytest.importorskip("pkcs11")
+                tokens = surroundings / "tokens"
+                tokens.mkdir()
+                (surroundings / "softhsm2.conf").write_text(f"directories.tokendir = {tokens}\nlog.level = ERROR\n")
+                monkeypatch.setenv("SOFTHSM2_CONF", str(surroundings / "softhsm2.conf"))
+            elif name == "ports":
+                for address in set(re.findall(r"127[.]0[.]0[.]1:\d+", text)):
+                    text = text.replace(address, f"127.0.0.1:{free_port()}")
+            else:
+                fixture = {"redis": "redis_server", "postgresql": "postgres_server"}[name]
+                text = text.replace(SERVERS[name], request.getfixturevalue(fixture).url)
+        return text
+
+    return started
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).with_suffix("").as_posix())
-def test_the_blocks_of_a_page(page: Path, surroundings: Path, names: dict[str, Any], port: str) -> None:
-    for block in blocks_of(page.read_text().replace("8025", port)):
+def test_the_blocks_of_a_page(
+    page: Path, surroundings: Path, names: dict[str, Any], serve: Callable[[str], str]
+) -> None:
+    for block in blocks_of(serve(page.read_text().replace("8025", str(free_port())))):
         where = f"{page.name}:{block.line}"
         if block.reason is not None:
             assert len(block.reason) > 10, f"{where}: why is it not run?"
@@ -197,3 +230,17 @@ def test_what_is_compared() -> None:
     page = "```python\nprint(1)\n```\n\n```output\n1\n```\n<!-- not run: needs a server -->\n```console\n$ x\n```\n"
     first, _, third = blocks_of(page)
     assert (first.output, third.reason) == ("1\n", "needs a server")
+
+
+def test_the_alarms() -> None:
+    """Prometheus' own tool reads the rules, and runs their tests; the page shows one as it is."""
+    promtool = need("promtool", "prometheus")
+    folder = ROOT / "examples/prometheus"
+    for words in (("check", "rules", "mailauth.rules.yml"), ("test", "rules", "mailauth.rules.test.yml")):
+        done = subprocess.run([promtool, *words], cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    page = (ROOT / "docs/howto/monitoring.md").read_text()
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    rules = (folder / "mailauth.rules.yml").read_text()
+    assert shown in rules
+    assert set(re.findall(r"alert: (\w+)", rules)) == set(re.findall(r"`(Mailauth\w+)`", page))

@@ -214,7 +214,10 @@ def test_a_failure_of_our_own(on_error: Any, action: str, caplog: pytest.LogCapt
         raise RuntimeError("out of order")
 
     policy = service(PolicySettings(on_error=on_error), restrictions=Restrictions(recipient=[broken]))
+    counted: list[str] = []
+    policy.count = counted.append
     assert actions(policy, request(queue_id="4F2A")) == [action]
+    assert counted == ["failed", *([] if on_error == "disconnect" else [action.split(" ")[0]])]
     assert "4F2A: a request could not be answered: out of order" in caplog.text
 
 

@@ -142,6 +142,8 @@ def _takes(form: Form, preset: Mapping[str, str]) -> str:
 
 def _value_words(kind: Any) -> str:
     kind, choices, several = _option_type(kind)
+    if kind is bool:
+        return "true|false"
     return (",".join(choices) if several else "|".join(choices)) if choices else str(kind.__name__)
 
 
@@ -168,9 +170,10 @@ def _option_value(key: str, kind: Any, choices: tuple[str, ...], text: str) -> A
             raise ValueError(f"{key}={text}: unknown word{propose(text, choices)}")
         return text
     if kind is bool:
-        if text not in ("yes", "no"):
-            raise ValueError(f"{key}={text}: expected yes or no")
-        return text == "yes"
+        # TOML's words, and Postfix's.
+        if text not in ("true", "false", "yes", "no"):
+            raise ValueError(f"{key}={text}: expected true or false")
+        return text in ("true", "yes")
     if kind is int:
         if not (text.removeprefix("-").isascii() and text.removeprefix("-").isdigit() and len(text) < 10):
             raise ValueError(f"{key}={text}: expected a whole number")

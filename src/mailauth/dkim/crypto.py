@@ -219,6 +219,18 @@ _PASSWORD_NEEDED = "a password is needed: password=, or --password-file for the 
 KeyMaterial: TypeAlias = bytes | str | RSAPrivateKey | Ed25519PrivateKey
 
 
+def public_half(key: PublicKey | PrivateKey | RSAPublicKey | Ed25519PublicKey) -> PublicKey:
+    """The public key of ours for any of these. Raises `TypeError` for keys of other kinds."""
+    match key:
+        case PrivateKey():
+            return key.public()
+        case PublicKey():
+            return key
+        case RSAPublicKey() | Ed25519PublicKey():
+            return PublicKey(key)
+    raise TypeError(f"a key record holds a public key, RSA or Ed25519, not {type(key).__name__}")
+
+
 def private_key(material: object, password: bytes | None = None) -> PrivateKey:
     """A private key from PEM (`str` or `bytes`), DER, PKCS#1, PKCS#8, an Ed25519 seed, or a loaded key.
 

@@ -83,7 +83,8 @@ class PolicyService:
 
     Mails that have begun keep their authenticator. New settings have their white lists read anew; `OSError` of a file
     that cannot be read leaves all as it was. Clients in `networks`, and those that proved an identity (SASL), are not
-    judged: DUNNO. `count` is called with the first word of each action.
+    judged: DUNNO. `count` is called with the first word of each action, and
+    with "failed" where something of ours failed.
     """
 
     def __init__(
@@ -158,6 +159,7 @@ class PolicyService:
 
     def _failed(self, request: Request, error: Exception) -> str:
         """The configured action; "": close the connection."""
+        self.count("failed")
         late = isinstance(error, TimeoutError)
         words = f"not within {self.settings.time_limit:g} s" if late else str(error) or type(error).__name__
         mail = printable(request.queue_id, 100) or "NOQUEUE"
