@@ -219,7 +219,11 @@ _PASSWORD_NEEDED = "a password is needed: password=, or --password-file for the 
 KeyMaterial: TypeAlias = bytes | str | RSAPrivateKey | Ed25519PrivateKey
 
 
-def public_half(key: PublicKey | PrivateKey | RSAPublicKey | Ed25519PublicKey) -> PublicKey:
+AnyKey: TypeAlias = PublicKey | PrivateKey | RSAPublicKey | Ed25519PublicKey
+"""What a key record can be made of."""
+
+
+def public_half(key: AnyKey) -> PublicKey:
     """The public key of ours for any of these. Raises `TypeError` for keys of other kinds."""
     match key:
         case PrivateKey():

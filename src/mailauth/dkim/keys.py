@@ -23,10 +23,7 @@ from mailauth.mail.names import is_fqdn, to_ascii
 from mailauth.plan import Answer, Plan, Question, ask, ask_all, unaskable
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-
-    from mailauth.dkim.crypto import PrivateKey, PublicKey
+    from mailauth.dkim.crypto import AnyKey, PrivateKey
 
 KeyType: TypeAlias = Literal["rsa", "ed25519"]
 
@@ -48,9 +45,7 @@ def generate_key(key_type: KeyType = "rsa", bits: int = 2048) -> PrivateKey:
     return crypto.generate(key_type, bits)
 
 
-def record_text(
-    key: PublicKey | PrivateKey | RSAPublicKey | Ed25519PublicKey, *, flags: str = "", notes: str = ""
-) -> str:
+def record_text(key: AnyKey, *, flags: str = "", notes: str = "") -> str:
     """The key record as one string (RFC 6376 section 3.6.1): what the TXT record is to hold.
 
     Of a private key it takes the public half; of a key that an HSM holds, the public half is given as a `cryptography`
@@ -82,9 +77,7 @@ def record_name(domain: str, selector: str) -> str:
     return name
 
 
-def zone_line(
-    name: str, record: str | PublicKey | PrivateKey | RSAPublicKey | Ed25519PublicKey, ttl: int | None = None
-) -> str:
+def zone_line(name: str, record: str | AnyKey, ttl: int | None = None) -> str:
     """The record as a line of a master file, its text in strings of at most 255 octets (RFC 1035 section 5.1).
 
     `record` is its text, or a key, of which `record_text` is taken.
