@@ -11,8 +11,8 @@
 * ``toml`` blocks are TOML, and the file that their first line names. Others are not executed.
 * ``<!-- not run: REASON -->`` in front of a block leaves it out.
 * ``<!-- servers: redis postgresql -->`` anywhere in a page: private servers answer where its blocks name the hosts of
-  `SERVERS`; ``softhsm`` is a folder for tokens; with ``ports`` those of 127.0.0.1 are free ones. A program that goes on in the
-  background writes its process id into a file ``*.pid``, and ends with the page.
+  `SERVERS`; ``softhsm`` is a folder for tokens; with ``ports`` those of 127.0.0.1 are free ones. A program that goes on
+  in the background writes its process id into a file ``*.pid``, and ends with the page.
 """
 
 from __future__ import annotations

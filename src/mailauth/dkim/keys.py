@@ -23,7 +23,7 @@ from mailauth.mail.names import is_fqdn, to_ascii
 from mailauth.plan import Answer, Plan, Question, ask, ask_all, unaskable
 
 if TYPE_CHECKING:
-    from mailauth.dkim.crypto import AnyKey, PrivateKey
+    from mailauth.dkim.crypto import AnyKey, PrivateKey, PublicKey
 
 KeyType: TypeAlias = Literal["rsa", "ed25519"]
 
