@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -324,33 +325,44 @@ def _order(section: str) -> tuple[tuple[int, str], ...]:
 
 
 def _row(statement: Statement) -> str:
-    says = _cell(statement.says)
-    if statement.by:
-        remark = f"<br>*{_cell(statement.reason)}*" if statement.reason else ""
-        by = "<br>".join(_linked(dotted) for dotted in statement.by)
-        shown = "<br>".join(f"`{_cell(node, code=True)}`" for node in statement.shown)
-        return f"| {statement.id} | {statement.level} | {says}{remark} | {by} | {shown} |"
-    return f"| {statement.id} | {statement.level} | {says} | {_cell(statement.reason)} | |"
+    remark = f"<br>*{_cell(statement.reason)}*" if statement.reason else ""
+    by = "<br>".join(_linked(dotted) for dotted in statement.by) or "*no*"
+    shown = f" {_tests(statement.shown)} " if statement.shown else " "
+    return f"| {statement.id} | {statement.level} | {_cell(statement.says)}{remark} | {by} |{shown}|"
 
 
 def _row_elsewhere(each: Elsewhere) -> str:
     number = "one keyword" if each.count == 1 else f"{each.count} keywords"
-    return f"| {each.section} | {number} | *Addressed to others.* | {_cell(each.reason)} | |"
+    return f"| {each.section} | {number} | {_cell(each.reason)} | *others* | |"
 
 
-def _cell(text: str, *, code: bool = False) -> str:
+def _cell(text: str) -> str:
     """A text in a table; angle brackets outside of code are no tags."""
-    text = " ".join(text.split()).replace("|", "\\|")
-    if code:
-        return text
-    parts = text.split("`")
+    parts = " ".join(text.split()).replace("|", "\\|").split("`")
     parts[::2] = [part.replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_") for part in parts[::2]]
     return "`".join(parts)
 
 
+def _code(text: str) -> str:
+    """Code that may be broken where it has a joint."""
+    escaped = escape(" ".join(text.split()), quote=False)
+    # What Markdown would take for its own.
+    escaped = re.sub(r"(?<!\w)_|[|*`\\]", lambda found: f"&#{ord(found[0])};", escaped)
+    return f"<code>{re.sub(r'(?<=[/._])(?=[^/._])|(?=::)', '<wbr>', escaped)}</code>"
+
+
+def _tests(nodes: tuple[str, ...]) -> str:
+    """Tests as pytest names them, each file once."""
+    files: dict[str, list[str]] = {}
+    for node in nodes:
+        file, _, names = node.partition("::")
+        files.setdefault(file, []).append(f"::{names}")
+    return "<br>".join(_code(part) for file, names in files.items() for part in (file, *names))
+
+
 def _linked(dotted: str) -> str:
     """A path as code, linked to its entry in the reference if it is public."""
-    label = f"`{dotted.removeprefix('mailauth.')}`"
+    label = _code(dotted.removeprefix("mailauth."))
     entry = _entries().get(dotted)
     parent, _, name = dotted.rpartition(".")
     if entry is None and parent in _entries() and not name.startswith("_"):
@@ -378,7 +390,7 @@ def overview(found: list[Document]) -> str:
         "what does it, and which test shows it.",
         "A test compares the pages with code, tests and the number of keywords in the RFC.",
         "",
-        "| RFC | Keywords | Done and shown | With a reason | Addressed to others |",
+        "| RFC | Keywords | Statements, done and shown | With a reason | Keywords addressed to others |",
         "|---|---|---|---|---|",
     ]
     for document in found:
