@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Every supported Python that the machine has takes part in the tests; pyenv keeps those that are not "global" off PATH.
 PYENV_BINS := $(shell command -v pyenv >/dev/null 2>&1 && ls -d "$$(pyenv root)"/versions/3.*/bin 2>/dev/null | tr '\n' ':')
 
-.PHONY: demo test quick-test coverage soak fuzz lint types bench bench-quick bench-report docs man conformance package clean help
+.PHONY: demo test quick-test coverage soak fuzz mutation lint types bench bench-quick bench-report docs man conformance package clean help
 
 help:
 	@echo "make demo        set up, then authenticate the example messages"
@@ -16,6 +16,7 @@ help:
 	@echo "make coverage    set up, then the tests with branch coverage, which fails below the gate in pyproject.toml"
 	@echo "make soak        set up, then the property tests with other input each time, for an hour (SOAK_SECONDS=...)"
 	@echo "make fuzz        set up, then coverage-guided fuzzing of every entry point, a million executions (FUZZ_RUNS=...)"
+	@echo "make mutation    set up, then small changes to the source, which the tests must notice (MUTATION_SAMPLE=...)"
 	@echo "make bench       set up, then measure every hot path beside its peers (20 minutes); results: benchmarks/results"
 	@echo "make bench-quick | bench-report   the same in two minutes, for errors only | docs/benchmarks.md from the results"
 	@echo "make lint | types | docs | man | conformance | package | clean"
@@ -81,6 +82,12 @@ FUZZ_RUNS ?= 1000000
 FUZZ_KEEP ?= build/fuzz
 fuzz: $(VENV)/.fuzz
 	@$(BIN)/python -m tests.fuzz --runs $(FUZZ_RUNS) --keep $(FUZZ_KEEP)
+
+# 0 takes all of them, which lasts some hours.
+MUTATION_SAMPLE ?= 300
+MUTATION_PACKAGES ?= spf dkim dkim.explanation dmarc greylist
+mutation: $(VENV)/.dev
+	@$(BIN)/python -m tests.mutation --sample $(MUTATION_SAMPLE) $(MUTATION_PACKAGES)
 
 bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks
