@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import time
 from collections.abc import Generator, Iterable
 from functools import _lru_cache_wrapper
@@ -119,7 +120,7 @@ class Map:
         self.tests: list[str] = found["tests"]
         self.seconds: list[float] = found["seconds"]
         self._lines: dict[str, dict[str, list[int]]] = found["lines"]
-        self._texts: dict[str, list[str]] = {}
+        self._texts: dict[Path, str] = {}
 
     def at_import(self, path: str, first: int, last: int) -> bool:
         """Whether one of the lines runs before the first test."""
@@ -136,13 +137,27 @@ class Map:
     def of_names(self, path: str, names: Iterable[str]) -> set[int]:
         """The tests that run a line with one of these words on it, in the package of the file."""
         package, words = path.split("/")[0], set(names)
-        tests: set[int] = set()
+        tests = self._of_files_with(words)
         for other in self._lines:
             if other.startswith(package + "/"):
-                text = self._texts.setdefault(other, (SOURCE / other).read_text("utf-8").splitlines())
-                numbers = [number for number, line in enumerate(text, 1) if any(word in line for word in words)]
+                lines = self._text(SOURCE / other).splitlines()
+                numbers = [number for number, line in enumerate(lines, 1) if any(word in line for word in words)]
                 tests |= self.of_lines(other, numbers)
         return tests
+
+    def _of_files_with(self, words: set[str]) -> set[int]:
+        """The tests of files that speak of one of these words."""
+        patterns = [re.compile(rf"\b{re.escape(word)}\b") for word in words if len(word) > 3]
+        files = {name.partition("::")[0] for name in self.tests}
+        chosen = {
+            file for file in files if (text := self._text(Path(file))) and any(one.search(text) for one in patterns)
+        }
+        return {number for number, name in enumerate(self.tests) if name.partition("::")[0] in chosen}
+
+    def _text(self, path: Path) -> str:
+        if path not in self._texts:
+            self._texts[path] = path.read_text("utf-8") if path.exists() else ""
+        return self._texts[path]
 
     def quickest(self, tests: Iterable[int], package: str, seconds: float) -> list[int]:
         """Tests of the package first, each group by its time, as many as fit into `seconds`."""

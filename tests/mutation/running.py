@@ -16,7 +16,9 @@ import resource
 import shutil
 import signal
 import sys
+import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -32,14 +34,15 @@ _DETECTED, _NOTICED_NOTHING, _NO_TESTS, _NOT_FOUND = 1, 0, 5, 77
 
 # The tests of one mutant together, as measured without it. What is slower is not run for the many mutants of a line
 # that everything passes; a mutant that only such a test would notice counts as a survivor.
-MAX_SECONDS = 15.0
+MAX_SECONDS = 8.0
 # A test that takes this much longer than it did runs in a circle.
 _FACTOR, _GRACE = 10, 3.0
 _MAX_MORE_MEMORY = 2 << 30
 
+_FILES = Path(f"build/mutation/files-{os.getpid()}")
 _OPTIONS = [
     "-q", "-n0", "--timeout=0", "--capture=no", "-p", "no:cacheprovider", "-m", "not server",
-    "--basetemp=build/mutation/tmp", "--assert=plain",
+    f"--basetemp={_FILES}", "--assert=plain",
 ]  # fmt: skip
 
 Done = Callable[[Mutant, str, str, float], None]
@@ -53,7 +56,7 @@ def tests_of(mutant: Mutant, known: Map) -> list[int]:
         tests = known.of_lines(mutant.path, range(first, last))
         return known.quickest(tests, package, MAX_SECONDS)
     names = {*mutant.names, *mutant.scope.split(".")[-1:]} - {""}
-    by_name = known.quickest(known.of_names(mutant.path, names), package, MAX_SECONDS)
+    by_name = known.quickest(known.of_names(mutant.path, names), package, MAX_SECONDS * 0.7)
     others = known.quickest(known.of_file(mutant.path), package, MAX_SECONDS / 3)
     return list(dict.fromkeys([*by_name, *others]))
 
@@ -107,10 +110,14 @@ def alarm_in(seconds: float) -> None:
 class _Watch:
     """Ends the process at the first failure, and by an alarm when a test takes much longer than it should."""
 
-    def __init__(self, known: Map) -> None:
+    def __init__(self, known: Map, progress: int = -1) -> None:
         self._seconds = dict(zip(known.tests, known.seconds, strict=True))
+        self._progress = progress
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
+        if self._progress >= 0:
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._progress, nodeid.encode() + b"\n")
         alarm_in(_GRACE + _FACTOR * self._seconds.get(nodeid, 1.0))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -141,8 +148,8 @@ class InPlace:
             began = time.monotonic()
             outcome, killer = self._run(mutant, items, kept, functions.get(mutant.path, []))
             self._done(mutant, outcome, killer, time.monotonic() - began)
-            shutil.rmtree("build/mutation/tmp", ignore_errors=True)
-            os.makedirs("build/mutation/tmp", exist_ok=True)
+            shutil.rmtree(_FILES, ignore_errors=True)
+            _FILES.mkdir(parents=True)
         return True
 
     def _run(
@@ -266,39 +273,81 @@ class _Chosen:
         prepare(items)
 
 
+# What stands below the protocols is imported once for all children, and so is what is not ours.
+_BELOW = ("mailauth.mail", "mailauth.plan", "mailauth.resolvers", "mailauth.authres")
+
+
 def run_fresh(mutants: Iterable[Mutant], known: Map, done: Done) -> None:
-    # Nothing of the package may be there yet; what it stands on is imported once for all children.
-    for name in ("cryptography.hazmat.primitives.asymmetric.rsa", "dns.resolver", "hypothesis.stateful", "idna"):
-        importlib.import_module(name)
-    assert "mailauth" not in sys.modules
+    _import_what_stands_below(known)
     gc.collect()
     gc.freeze()
+    recent: dict[str, list[str]] = {}
     for mutant in mutants:
         began = time.monotonic()
         names = [known.tests[test] for test in tests_of(mutant, known)]
-        code = _fresh(mutant, names, known) if names else _NO_TESTS
+        before = [name for name in recent.get(mutant.path, ()) if name in set(names)]
+        code, last = _fresh(mutant, list(dict.fromkeys([*before, *names])), known) if names else (_NO_TESTS, "")
         if code in (_NOTICED_NOTHING, _NO_TESTS):
-            outcome = SURVIVED if code == _NOTICED_NOTHING else UNREACHED
+            outcome, last = (SURVIVED if code == _NOTICED_NOTHING else UNREACHED), ""
         else:
             outcome = TIMED_OUT if code is None else KILLED
-        done(mutant, outcome, "", time.monotonic() - began)
+            recent[mutant.path] = list(dict.fromkeys([last, *recent.get(mutant.path, ())]))[:8]
+        done(mutant, outcome, last, time.monotonic() - began)
 
 
-def _fresh(mutant: Mutant, names: list[str], known: Map) -> int | None:
+def _import_what_stands_below(known: Map) -> None:
+    """All modules that the tests import, but for those that hold, or stand on, what is changed."""
+    progress_in, progress_out = os.pipe()
+
+    def work() -> int:
+        files = dict.fromkeys(name.partition("::")[0] for name in known.tests)
+        pytest.main([*_OPTIONS, "--collect-only", *files])
+        for name, module in list(sys.modules.items()):
+            path = str(getattr(module, "__file__", None) or "")
+            ours = path.startswith(f"{SOURCE.parents[1]}/") and "site-packages" not in path
+            if name.startswith(_BELOW) or not (ours or name.startswith(("mailauth", "tests", "_"))):
+                os.write(progress_out, name.encode() + b"\n")
+        return _NOTICED_NOTHING
+
+    # A pipe holds 64 KiB; it is read while the child writes.
+    reader = threading.Thread(target=lambda: found.extend(open(progress_in).read().split()))  # noqa: SIM115
+    found: list[str] = []
+    reader.start()
+    in_child(work, 120.0)
+    os.close(progress_out)
+    reader.join()
+    for name in found:
+        # A module that cannot be imported by itself is imported by whoever needs it.
+        with contextlib.suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            importlib.import_module(name)
+    ours = {name.split(".")[1] for name in sys.modules if name.startswith("mailauth.")}
+    if ours & {"spf", "dkim", "dmarc", "greylist"}:
+        raise RuntimeError(f"imported too early: {ours}")
+
+
+def _fresh(mutant: Mutant, names: list[str], known: Map) -> tuple[int | None, str]:
+    """The exit code, and the test that ran last."""
+    progress_in, progress_out = os.pipe()
+
     def work() -> NoReturn:
         sys.meta_path.insert(0, _Mutated(mutant))
         alarm_in(60.0)
         files = list(dict.fromkeys(name.partition("::")[0] for name in names))
-        os._exit(pytest.main([*_OPTIONS, "-x", *files], plugins=[_Chosen(names), _Watch(known)]))
+        os._exit(pytest.main([*_OPTIONS, "-x", *files], plugins=[_Chosen(names), _Watch(known, progress_out)]))
 
-    return in_child(work, 150.0)
+    os.set_blocking(progress_out, False)
+    code = in_child(work, 150.0)
+    os.close(progress_out)
+    with open(progress_in, encoding="utf-8") as progress:
+        return code, (progress.read().splitlines() or [""])[-1]
 
 
 def check_the_runner(known: Map) -> None:
     """A source that is as it was survives, and one that cannot be imported does not."""
     for after, expected in (("", _NOTICED_NOTHING), ("raise RuntimeError\n", None)):
-        mutant = Mutant("mail/text.py", 1, "", None, (), "", 0, 0, "", after)
-        names = [known.tests[test] for test in known.quickest(known.of_file(mutant.path), "mail", 1.0)]
-        code = _fresh(mutant, names, known)
+        mutant = Mutant("spf/terms.py", 1, "", None, (), "", 0, 0, "", after)
+        names = [known.tests[test] for test in known.quickest(known.of_file(mutant.path), "spf", 1.0)]
+        code, _ = _fresh(mutant, names, known)
         if (code == _NOTICED_NOTHING) is not (expected == _NOTICED_NOTHING):
             raise RuntimeError(f"the runner is broken: {after!r} gave {code}")
