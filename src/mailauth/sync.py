@@ -364,7 +364,8 @@ class Authenticator(AuthenticatorBase[Resolver, Greylist]):
 
     Safe to share between threads.
 
-    `hostname` is this server's name: the authserv-id of RFC 8601 and the receiver of RFC 7208. `rbl` are the block
+    `hostname` is this server's name: the receiver of RFC 7208 and, unless another `authserv_id` is given, the name of
+    RFC 8601 under which results are written (section 2.5: one for all servers of a site). `rbl` are the block
     lists to ask, `rbl_monitor` a `mailauth.rbl.Monitor`, which leaves out those that are out of service: the report
     has them as "out-of-service". `greylist` is a `Greylist`. `restrictions` say what is rejected or deferred; without
     them, clients that authenticated are let through, listed clients and an SPF fail rejected, an SPF temperror

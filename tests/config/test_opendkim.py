@@ -91,7 +91,7 @@ KeepAuthResults no
     )
     assert notes(result) == []
     config = config_of(result)
-    assert config.hostname == "mail.here.example"
+    assert (config.hostname, config.authserv_id) == (HOST, "mail.here.example")
     assert [str(network) for network in config.networks] == [
         "127.0.0.1/32",
         "::1/128",
@@ -237,7 +237,7 @@ PeerList dsn:mysql://host
 
 def test_included_files(keys: Path) -> None:
     (keys / "more.conf").write_text("AuthservID a.example\n")
-    assert values(imported(keys, "Include more.conf\n"))["hostname"] == "a.example"
+    assert values(imported(keys, "Include more.conf\n"))["authserv_id"] == "a.example"
     (keys / "round.conf").write_text("Include round.conf\n")
     assert notes(imported(keys, "Include round.conf\n")) == [
         "round.conf:1: Include: more than 5 files within each other"

@@ -61,6 +61,18 @@ def test_a_good_message(facade: Facade) -> None:
         assert part in " ".join(field.split())
 
 
+def test_8601_2_5_one_authserv_id_for_all_servers_of_a_site(facade: Facade) -> None:
+    """RFC 8601 section 2.5: it may be another name than the server's; what cannot be one is the caller's mistake."""
+    report = check(facade, options={"authserv_id": "mailbox.test"})
+    assert (report.hostname, report.authserv_id) == (HOSTNAME, "mailbox.test")
+    assert report.authentication_results.startswith(b"Authentication-Results: mailbox.test;")
+    assert report.to_dict()["authserv_id"] == "mailbox.test"
+    assert check(facade).authentication_results.startswith(f"Authentication-Results: {HOSTNAME};".encode())
+    for wrong in ("a\r\nb", "x" * 300, "m\u00fc x"):
+        with pytest.raises(ValueError, match="authserv-id"):
+            facade.authenticator(authserv_id=wrong)
+
+
 @pytest.mark.parametrize(
     ("ip", "mail_from", "reply", "restriction"),
     [

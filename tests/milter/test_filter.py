@@ -69,6 +69,22 @@ async def test_modes() -> None:
 
 
 @in_loop
+async def test_8601_5_the_authserv_id_is_ours_and_nobody_elses() -> None:
+    """RFC 8601 sections 2.5 and 5: the id of the site is written, and forged fields with it are deleted."""
+    own = mail_filter()
+    authenticator = Authenticator(HOSTNAME, authserv_id="mailbox.test", resolver=ZoneResolver(ZONE))
+    forged = [
+        (b"Authentication-Results", b" mailbox.test; dkim=pass"),
+        (b"Authentication-Results", b" other.test; none"),
+    ]
+    async with connected(MailFilter(authenticator, settings=own.settings).server) as peer:
+        changes = await message(peer, [*forged, (b"From", b" ann@example.org")])
+    assert [data[:4] for command, data in changes if command == b"m"] == [(1).to_bytes(4, "big")]
+    (field,) = [data for command, data in changes if command == b"i"]
+    assert field[4:].startswith(b"Authentication-Results\0 mailbox.test;")
+
+
+@in_loop
 async def test_6376_5_6_a_signature_goes_on_top_and_no_other_is_touched() -> None:
     """RFC 6376 sections 3.5, 4.2 and 5.6: above those that are there, which stay; t= says when it was made."""
     there = [(b"DKIM-Signature", b" v=1; d=broken.example"), (b"From", b" ann@example.org")]

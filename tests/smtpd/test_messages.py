@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from mailauth import authres, dkim, spf
 from mailauth.plan import run
 from mailauth.resolvers import ZoneResolver
-from tests.smtpd.server import GOOD, MESSAGE, OURS, RECORDS, REST, STUFFED, Server, restrictions
+from tests.smtpd.server import BASE, GOOD, MESSAGE, OURS, RECORDS, REST, STUFFED, Server, restrictions
 
 Serve = Callable[..., Server]
 ALL_FIELDS = '[listen]\nfields = ["received", "x-greylist", "received-spf", "authentication-results"]\n'
@@ -93,6 +93,18 @@ def test_forged_fields_are_removed_and_nothing_else(serve: Serve) -> None:
     assert [getattr(found, "authserv_id", None) for found in results] == ["mx.here.example"]
     assert b"bank.example" not in content
     assert b"(ha)" not in content
+
+
+def test_8601_5_the_authserv_id_is_ours_and_nobody_elses(serve: Serve) -> None:
+    """RFC 8601 sections 2.5 and 5: the id of the site is written, and forged fields with it are deleted."""
+    server = serve(CHECKS, rest=ALL_FIELDS, base='authserv_id = "here.example"\n' + BASE)
+    forged = b"Authentication-Results: here.example; dkim=pass header.d=bank.example\r\n"
+    with server.client() as client:
+        send(client, forged + MESSAGE)
+    content = server.delivered[0].content
+    assert content.startswith(b"Authentication-Results: here.example;\r\n")
+    assert content.count(b"Authentication-Results:") == 1
+    assert b" by mx.here.example with ESMTP" in content
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

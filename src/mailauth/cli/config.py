@@ -48,9 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         epilog=f"exit status: {EXIT_OK} the configuration was printed, 2 the file cannot be read",
     )
     importing.add_argument("file", metavar="FILE", help="opendkim.conf or dkim-filter.conf")
-    importing.add_argument(
-        "--hostname", metavar="NAME", help="this server's name, where AuthservID gives none (default: the host's own)"
-    )
+    importing.add_argument("--hostname", metavar="NAME", help="this server's name (default: the host's own)")
     add_json_option(importing)
     importing.set_defaults(run=_import)
 
@@ -111,6 +109,8 @@ def _print(name: str, words: str | list[str]) -> None:
 def _summary(config: Config) -> Iterator[tuple[str, Any]]:
     """What the file sets up; keys and passwords are masked."""
     yield "hostname", config.hostname
+    if config.authserv_id is not None:
+        yield "authserv-id", config.authserv_id
     yield "networks", [str(network) for network in config.networks]
     yield "domains", list(config.domains)
     yield "resolver", _resolver(config)

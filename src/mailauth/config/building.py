@@ -85,6 +85,7 @@ def _arguments(
         reports = open_report_store(config.dmarc.reports)
     return {
         "hostname": config.hostname,
+        "authserv_id": config.authserv_id or "",
         "rbl": config.rbl.lists,
         "restrictions": restrictions,
         "delay_reject": config.delay_reject,

@@ -112,7 +112,7 @@ class _Entry(NamedTuple):
 
 
 def import_opendkim(path: str | PathLike[str], *, hostname: str) -> Imported:
-    """Read opendkim.conf, or dkim-filter.conf; `hostname` is this server's name where AuthservID gives none.
+    """Read opendkim.conf, or dkim-filter.conf; `hostname` is this server's name.
 
     Raises `OSError` or `ConfigError` where the file itself cannot be read; what is wrong with the files that it names
     is noted.
@@ -219,7 +219,7 @@ class _Import:
     def _server(self) -> dict[str, Any]:
         name = self._value("authservid")
         if name and name != "HOSTNAME" and not is_fqdn(name):
-            self._note(self.settings["authservid"], f"{name!r} is no host name; hostname is {self.hostname}")
+            self._note(self.settings["authservid"], f"{name!r} is no host name; the authserv-id is {self.hostname}")
             name = ""
         networks = []
         for entry in self._dataset("internalhosts"):
@@ -240,7 +240,8 @@ class _Import:
         if "internalhosts" not in self.settings:
             networks = ["127.0.0.1/32"]  # opendkim.conf(5), "InternalHosts"
         return {
-            "hostname": name if name not in ("", "HOSTNAME") else self.hostname,
+            "hostname": self.hostname,
+            **({"authserv_id": name} if name not in ("", "HOSTNAME") else {}),
             "networks": list(dict.fromkeys(networks)),
         }
 

@@ -234,7 +234,9 @@ class Config:
     """A whole configuration file."""
 
     hostname: HostName
-    """This server: the authserv-id of RFC 8601, and the name in its greeting."""
+    """This server: the name in its greeting, and the authserv-id of RFC 8601 where that is not given."""
+    authserv_id: HostName | None = None
+    """The authserv-id of RFC 8601, if it is another: section 2.5 has one for all servers of a site."""
     networks: tuple[Network, ...] = ()
     """Our own clients."""
     domains: tuple[DomainName, ...] = ()

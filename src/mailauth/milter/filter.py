@@ -221,7 +221,7 @@ class _Session(Milter):
                 return TempFail()
             # Whatever happened, no message goes on without a field that says so.
             failed = authres.dkim("temperror", reason="the message could not be verified")
-            return [*changes, *_on_top(authres.build(self.filter.policy.hostname, failed)), Accept()]
+            return [*changes, *_on_top(authres.build(self.filter.policy.authserv_id, failed)), Accept()]
 
     # --- the message as it comes ------------------------------------------------------------------------------
 
@@ -391,7 +391,7 @@ class _Session(Milter):
 
     def _without_forged(self) -> Iterator[Response]:
         """What takes away the fields that claim to be ours, the last one first: each deletion changes the count."""
-        own = self.filter.policy.hostname
+        own = self.filter.policy.authserv_id
         for forged in authres.find_forged(self.fields, own):
             assert forged.occurrence is not None
             self.filter.count("forged-removed")

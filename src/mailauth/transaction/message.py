@@ -51,6 +51,7 @@ class AuthenticatorBase(Generic[ResolverT, GreylistT]):
         self,
         hostname: str,
         *,
+        authserv_id: str = "",
         rbl: Iterable[str | Rule] = (),
         rbl_monitor: Monitor | None = None,
         greylist: GreylistT | None = None,
@@ -76,6 +77,7 @@ class AuthenticatorBase(Generic[ResolverT, GreylistT]):
         self.restrictions = restrictions
         self.policy = Policy(
             hostname=hostname,
+            authserv_id=authserv_id,
             rbl=rules,
             rbl_monitor=rbl_monitor,
             greylist=None if greylist is None else greylist.check,

@@ -18,8 +18,10 @@ from mailauth.spf import SpfPolicy
 class Policy:
     """What one `Authenticator` goes by. Raises `ValueError` for a `hostname` that is none.
 
-    `greylist` is the function that decides about one delivery attempt, None where nothing is greylisted; `rbl_monitor`
-    leaves out lists that are out of service; `dmarc_reports` is the function that adds a result up for reports.
+    `authserv_id` is the name under which results are written, the `hostname` where none is given: RFC 8601 section 2.5
+    would have it be the same on all servers of a site. `greylist` is the function that decides about one delivery
+    attempt, None where nothing is greylisted; `rbl_monitor` leaves out lists that are out of service; `dmarc_reports`
+    is the function that adds a result up for reports.
     """
 
     hostname: str
@@ -33,11 +35,18 @@ class Policy:
     rbl_policy: RblPolicy = field(default_factory=RblPolicy)
     dmarc_reports: Callable[..., Any] | None = None
     dmarc_policy: DmarcPolicy = field(default_factory=DmarcPolicy)
+    authserv_id: str = ""
 
     def __post_init__(self) -> None:
         name = names.to_ascii(self.hostname)
         if name is None or not names.is_hostname(name):
             raise ValueError(f"hostname is the name of this server, used as authserv-id: {self.hostname!r}")
+        if self.authserv_id:
+            from mailauth import authres  # loaded when first used
+
+            authres.build(self.authserv_id)  # raises for what cannot be one
+        else:
+            object.__setattr__(self, "authserv_id", self.hostname)
 
     def query_rbl(self, subject: str | IPAddress, rules: tuple[Rule, ...]) -> Plan[list[Listing]]:
         """A plan that asks lists, through the monitor where there is one."""

@@ -60,6 +60,7 @@ class Report:
     greylist: tuple[GreylistDecision, ...] = ()
     authenticated: str | None = None
     not_evaluated: Mapping[str, str] = field(default_factory=dict)
+    authserv_id: str = ""
     header: Header | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -121,7 +122,7 @@ class Report:
             methods.append(method)
         if self.authenticated is not None:
             methods.append(authres.auth("pass", identity=self.authenticated))
-        return authres.AuthenticationResults(self.hostname, tuple(methods)).to_bytes()
+        return authres.AuthenticationResults(self.authserv_id or self.hostname, tuple(methods)).to_bytes()
 
     def _arc_method(self, found: ArcResult) -> MethodResult:
         from mailauth import authres
@@ -157,6 +158,7 @@ class Report:
         """As JSON-ready values."""
         return {
             "hostname": self.hostname,
+            "authserv_id": self.authserv_id or self.hostname,
             "ip": str(self.ip),
             "helo": self.helo,
             "mail_from": self.mail_from,
@@ -193,6 +195,7 @@ def make_report(
     """The report of what is known by now; `spoken` has what was decided for each recipient."""
     return Report(
         hostname=tx.policy.hostname,
+        authserv_id=tx.policy.authserv_id,
         ip=tx.ip,
         helo=tx.helo,
         mail_from=tx.mail_from,
