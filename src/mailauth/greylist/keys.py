@@ -42,13 +42,16 @@ class Keys(NamedTuple):
 def keys_of(
     ip: IPAddress, sender: str, recipient: str, policy: GreylistPolicy, proven_domain: str | None = None
 ) -> Keys:
-    """The keys of an attempt. A proven domain replaces the network, so that a pool is one sender."""
+    """The keys of an attempt. A proven domain replaces the network, so that a pool is one sender.
+
+    RFC 6647 section 5 item 1: address, sender and recipient.
+    """
     client = client_key(ip, policy, proven_domain)
     return Keys(client, f"{client} {normal_sender(sender)} {normal_recipient(recipient)}")
 
 
 def client_key(ip: IPAddress, policy: GreylistPolicy, proven_domain: str | None = None) -> str:
-    """The client part: the proven domain if there is a usable one, else the network of the address."""
+    """The client part: the proven domain if there is a usable one, else the network (RFC 6647 section 5 item 5)."""
     if proven_domain is not None:
         domain = to_ascii(proven_domain)
         if domain is not None and is_fqdn(domain):

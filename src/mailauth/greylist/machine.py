@@ -191,7 +191,10 @@ def _remaining(record: Record, now: float, policy: GreylistPolicy) -> int:
 
 
 def admit(record: Record | None, now: float, policy: GreylistPolicy) -> tuple[Decision, Record] | None:
-    """Let a client through that is allowed, with its record to keep; None where the triplet has to decide."""
+    """Let a client through that is allowed, with its record to keep; None where the triplet has to decide.
+
+    RFC 6647 section 5 item 1: its traffic is accepted whatever the envelope.
+    """
     if record is None or event_for_client(record, now, policy) is not _ALLOWED_EVENT:
         return None
     after = CLIENT[_ALLOWED, _ALLOWED_EVENT].effect(record, now, policy)

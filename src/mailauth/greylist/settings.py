@@ -175,7 +175,10 @@ class Settings:
     def exemption(
         self, ip: IPAddress, client_name: str | None, sender: str, recipient: str
     ) -> tuple[Reason, str] | None:
-        """Why an attempt is exempt, and by which pattern; None if it is not."""
+        """Why an attempt is exempt, and by which pattern; None if it is not.
+
+        RFC 6647 section 5 item 6: addresses and networks that bypass all checks; section 4.2: other MX hosts of ours.
+        """
         pattern = self.clients.match_ip(ip) or (client_name and self.clients.match_name(client_name))
         if pattern:
             return Reason.EXEMPT_CLIENT, pattern

@@ -43,7 +43,10 @@ class Page(NamedTuple):
 
 
 class Store(Protocol):
-    """Keeps records by key. Safe to use from several threads. Raises `StoreError` and nothing else."""
+    """Keeps records by key. Safe to use from several threads. Raises `StoreError` and nothing else.
+
+    RFC 6647 sections 4.2 and 5: all MX hosts of a site share one.
+    """
 
     def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
         """The records of the keys, in their order; None where there is none."""

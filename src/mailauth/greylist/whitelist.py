@@ -142,7 +142,7 @@ class RecipientWhitelist:
 
 @dataclass(frozen=True, slots=True)
 class Whitelists:
-    """All white lists of a site."""
+    """All white lists of a site (RFC 6647 section 5 item 6)."""
 
     clients: tuple[ClientWhitelist, ...] = ()
     recipients: tuple[RecipientWhitelist, ...] = ()

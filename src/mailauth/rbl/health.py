@@ -98,7 +98,7 @@ class Health:
 
 
 def check_health(zone: str | Rule) -> Plan[Health]:
-    """A plan that asks a list for its test entries, all at the same time: two questions for each kind of entries.
+    """A plan that asks a list for its test entries (RFC 5782 section 5), all at the same time: two questions a kind.
 
     Which kinds are tested follows from the rule's `kind`, else from the catalogue, else all of them are. Raises
     `RuleError` or `TypeError`, when called.

@@ -153,7 +153,10 @@ _UNNAMED = "a code whose meaning is not known: it counts where the rule names it
 
 
 def judge_answer(rule: Rule, answer: Answer) -> Judgment:
-    """What the answer to the A question says, by the rule and by the list's table."""
+    """What the answer to the A question says, by the rule and by the list's table.
+
+    RFC 5782 section 2.1: no record is no entry, and what a record holds is a code, never used as an address.
+    """
     if not answer.records:
         return _DNS_ERRORS.get(answer.outcome, _NO_ENTRY)
     if len(answer.records) > _MAX_CACHED:
@@ -198,7 +201,8 @@ def counts(rule: Rule, code: IPv4Address) -> bool:
     """Whether an answer (no error) makes a listing: by the rule's filter, else by the list's own table.
 
     Of a list without a table every answer does but 127.0.0.1, which filtering resolvers give for any name, and those
-    in 127.0.4.0/24, where lists put a score: it may as well say something good.
+    in 127.0.4.0/24, where lists put a score: it may as well say something good. RFC 5782 section 6 says "any returned
+    A record", section 2.3 leaves the meaning of values to each list.
     """
     if rule.filter is not None:
         return rule.filter.matches(code)

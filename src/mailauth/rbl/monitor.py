@@ -75,7 +75,9 @@ class Record:
 
 
 class Monitor:
-    """Keeps the health of the lists that are asked through it. May be shared between threads and tasks.
+    """Keeps the health of the lists that are asked through it (RFC 5782 sections 5 and 7).
+
+    May be shared between threads and tasks.
 
     `clock` gives seconds that only go forward: pass ``time.monotonic``. Ask with `query` in place of
     `mailauth.rbl.query`: it asks the same questions, leaves out the lists that are out of service, tests those that

@@ -62,7 +62,10 @@ Octet: TypeAlias = tuple[Term, ...]
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Which answers count: for each of the four octets, the terms of which one must match."""
+    """Which answers count: for each of the four octets, the terms of which one must match.
+
+    RFC 5782 section 6: bit masks and ranges of values select the sublists of a combined list.
+    """
 
     octets: tuple[Octet, Octet, Octet, Octet]
 

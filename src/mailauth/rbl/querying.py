@@ -104,7 +104,11 @@ class Subject:
 
     @classmethod
     def of(cls, subject: str | IPAddress, policy: RblPolicy = DEFAULT_POLICY) -> Subject:
-        """The subject as a value. Any string has one (it may come from a peer); another type is a `TypeError`."""
+        """The subject as a value. Any string has one (it may come from a peer); another type is a `TypeError`.
+
+        RFC 5782 sections 2.1 and 2.4: the octets of an address stand in reverse, or its 32 nibbles; section 3: a name
+        stands as it is.
+        """
         ip = _address(subject)
         if ip is not None:
             inside = next((net for net in policy.not_public if net.version == ip.version and ip in net), None)
@@ -188,6 +192,7 @@ def _ask_list(subject: Subject, rule: Rule, policy: RblPolicy) -> Plan[Listing]:
     if unasked is not None:
         return unasked
     name = f"{subject.labels}.{rule.zone}"
+    # RFC 5782 section 2.1: a client MUST ask for the A record, and MAY ask for the TXT record.
     answer: Answer = yield Question(name, "A")
     judgment = judge_answer(rule, answer)
     text = ""

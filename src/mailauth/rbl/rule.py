@@ -32,6 +32,8 @@ class Action(StrEnum):
 class Rule:
     """One list and how to judge its answers. Immutable; `str` and `repr` show keys in the zone name masked.
 
+    Several rules of one zone tell its sublists apart (RFC 5782 section 6); the zone is asked once.
+
     `zone` is the real name, A-labels in lower case, with the key if it has one. `filter` says which answers count;
     without one, those count that the catalogue gives for the list, and of a list that is not in it all but 127.0.0.1
     and those in 127.0.4.0/24 (scores).

@@ -27,6 +27,9 @@ def check_spf(
 ) -> Restriction:
     """Refuse by SPF: by default fail is rejected with 550 5.7.23 and temperror deferred with 451 4.4.3.
 
+    In the list `helo` it judges the HELO identity before MAIL FROM is known (RFC 7208 section 2.3), in every list
+    before the message comes (section 2.5).
+
     permerror passes by default: RFC 7208 section 8.7 leaves it to the receiver, and a broken record is nobody's forged
     mail. softfail is never refused (section 8.5). The null sender is checked as postmaster@HELO (section 2.4).
     `unless_to` are recipients whose mail is not refused: an address, ``ann@``, a domain, ``.domain`` for all below it.

@@ -124,7 +124,10 @@ def _hosts(hosts: Hosts) -> Iterator[MacroString | None]:
 
 
 def domain_spec(name: str) -> MacroString:
-    """A domain, or a text with macros, as a record holds it. Raises `ValueError`."""
+    """A domain, or a text with macros, as a record holds it. Raises `ValueError`.
+
+    A final dot is not written (RFC 7208 section 7.3).
+    """
     if not isinstance(name, str):
         raise ValueError(f"not a domain: {name!r}")
     text = name if "%" in name else to_ascii(name)
@@ -153,7 +156,9 @@ def _require_few_lookups(terms: Iterable[Term]) -> None:
 
 
 def zone_line(domain: str, record: Record) -> str:
-    """The record as a line of a master file (RFC 1035 section 5.1); U-labels become A-labels.
+    """The record as a line of a master file (RFC 1035 section 5.1), of type TXT only (RFC 7208 section 3.1).
+
+    U-labels of the domain become A-labels.
 
     Raises `ValueError` for anything but a domain name, blanks and line ends among it.
     """

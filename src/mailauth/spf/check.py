@@ -1,4 +1,7 @@
-"""`check_host` and `check_helo`: the plans that evaluate SPF for one identity (RFC 7208 section 2)."""
+"""`check_host` and `check_helo`: the plans that evaluate SPF for one identity (RFC 7208 sections 2.2 to 2.4).
+
+There is none for other identities: section 2.2 advises against checking them.
+"""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def compile_terms(terms: tuple[Term, ...]) -> dict[str, Any]:
     for term in terms:
         kind = type(term)
         if kind in MODIFIERS:
-            modifiers[kind] = term
+            modifiers[kind] = term  # RFC 7208 section 6: those of other specifications are never looked at
         elif end is not None:
             pass  # RFC 7208 section 5.1: mechanisms behind "all" are ignored
         elif kind is Ip4 or kind is Ip6:
@@ -159,7 +159,7 @@ def compile_terms(terms: tuple[Term, ...]) -> dict[str, Any]:
                 asks = True
     if run:
         program.append(Networks(run))
-    # RFC 7208 section 5.1: redirect is ignored when there is an "all", wherever it stands.
+    # RFC 7208 sections 5.1 and 6.1: redirect is ignored when there is an "all", wherever it stands.
     redirect = modifiers.get(Redirect) if end is None else None
     return {
         "terms": terms,

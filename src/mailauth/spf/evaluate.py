@@ -261,6 +261,7 @@ class Evaluation:
     # --- limits (RFC 7208 section 4.6.4) ---
 
     def too_many_lookups(self) -> Stop:
+        """RFC 7208 section 4.6.4: more than ten terms are a permerror."""
         self.lookups = self.policy.max_lookups
         words = f"more than {self.lookups} terms ask the DNS"
         return Stop(Result.PERMERROR, Reason.TOO_MANY_LOOKUPS, words)
@@ -271,6 +272,7 @@ class Evaluation:
             raise self.too_many_lookups()
 
     def count_void(self) -> None:
+        """RFC 7208 section 4.6.4: a third void lookup is a permerror."""
         self.void_lookups += 1
         if self.void_lookups > self.policy.max_void_lookups:
             words = f"more than {self.policy.max_void_lookups} terms ask for what is not in the DNS"
@@ -451,7 +453,10 @@ class Evaluation:
     # --- reverse names: "ptr" and %{p} (RFC 7208 sections 5.5 and 7.3) ---
 
     def names_of_client(self, *, void_counts: bool) -> Plan[list[str]]:
-        """The first PTR names of the client, asked once; none after a DNS error (section 5.5)."""
+        """The first PTR names of the client, asked once; none after a DNS error (section 5.5).
+
+        RFC 7208 section 4.6.4: what stands behind the tenth name is ignored.
+        """
         if self.reverse_names is None:
             answer: Answer = yield Question(reverse_name(self.client.ip), "PTR")
             self.out_of_time |= answer is TIMED_OUT

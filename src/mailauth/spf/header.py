@@ -43,6 +43,7 @@ def _comment(spf: SpfResult, receiver: str | None) -> str:
 
 
 def _words(spf: SpfResult) -> str:
+    # RFC 7208 section 9.1: a comment that says what the result is about.
     domain = f"domain of {spf.domain}"
     match spf.result:
         case Result.PASS:
@@ -87,6 +88,7 @@ def _value(text: str) -> str:
 
 
 def _cleaned(text: str) -> str:
+    # RFC 7208 section 9.1: no invalid characters, not too long, nothing malicious.
     return "".join(char if " " <= char <= "~" else "?" for char in text[:MAX_VALUE_CHARACTERS])
 
 

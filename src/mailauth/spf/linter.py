@@ -174,6 +174,7 @@ def _of_no_record(tree: TreeRecord, old: Sequence[bytes]) -> Iterator[Finding]:
         outcome = "" if tree.answer is None else f": {tree.answer.outcome}"
         yield Finding(Severity.ERROR, "dns-error", f"the record cannot be asked{outcome}", tree.domain)
     elif tree.failure == "several-records":
+        # RFC 7208 section 3.2: a name MUST NOT have more than one.
         records = tuple(decoded(text) for text in texts if has_version(text.decode("latin-1")))
         words = f"there are {len(records)} SPF records; one is allowed (RFC 7208 section 4.5)"
         yield Finding(Severity.ERROR, "several-records", words, tree.domain, proposal=_in_one(records), texts=records)

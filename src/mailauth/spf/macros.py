@@ -138,7 +138,7 @@ _ALL, _REVERSED = slice(None), slice(None, None, -1)
 
 
 def _transformed(macro: str) -> Macro:
-    """The macro that is written so between its braces; `ValueError` for what is none."""
+    """The macro that is written so between its braces; `ValueError` for what is none (RFC 7208 section 7.3)."""
     match = _TRANSFORMED.match(macro)
     if match is None:
         raise ValueError(macro)
@@ -284,6 +284,7 @@ _UNRESERVED_OCTETS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 
 
 def _url_escape(value: str) -> str:
+    # RFC 7208 section 7.3: capital letters escape all that is not unreserved.
     if _UNRESERVED.match(value):
         return value
     octets = value.encode("utf-8", "surrogatepass")

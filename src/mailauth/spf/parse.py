@@ -217,6 +217,7 @@ _IP4 = re.compile(rf":{_QNUM}\.{_QNUM}\.{_QNUM}\.{_QNUM}(?:/(0|[1-9][0-9]{{0,2}}
 
 
 def _parse_ip4(qualifier: Qualifier, rest: str, start: int) -> Ip4:
+    # RFC 7208 section 5.6: four parts; without a prefix length, "/32".
     match = _IP4.match(rest)
     if match is None:
         raise _bad_ip4(rest, start)
@@ -256,6 +257,7 @@ _IP6 = re.compile(r":([0-9A-Fa-f:.]{2,45})(?:/(0|[1-9][0-9]{0,2}))?\Z")
 
 
 def _parse_ip6(qualifier: Qualifier, rest: str, start: int) -> Ip6:
+    # RFC 7208 section 5.6: without a prefix length, "/128".
     match = _IP6.match(rest)
     if match is not None:
         try:

@@ -224,7 +224,10 @@ def worst(decisions: Sequence[Decision]) -> Decision:
 
 
 class SessionBase:
-    """What the sync and the async `Session` share: everything that needs no waiting."""
+    """What the sync and the async `Session` share: everything that needs no waiting.
+
+    A HELO name holds until the next one, which is what SPF goes by (RFC 7208 sections 2.5 and 7.3).
+    """
 
     def __init__(
         self, policy: Policy, restrictions: Restrictions, ip: IPAddress, authenticated: str | None, id: str
