@@ -98,13 +98,14 @@ def in_child(work: Callable[[], int], seconds: float) -> int | None:
             return None
         time.sleep(nap)
         nap = min(nap * 1.3, 0.05)
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF:
         return None
     return os.waitstatus_to_exitcode(status)
 
 
-def alarm_in(seconds: float) -> None:
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+def alarm_after(seconds: float) -> None:
+    """End this process when it has computed for so long; what it waits for does not count, others may be at work."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 class _Watch:
@@ -118,7 +119,7 @@ class _Watch:
         if self._progress >= 0:
             with contextlib.suppress(BlockingIOError):
                 os.write(self._progress, nodeid.encode() + b"\n")
-        alarm_in(_GRACE + _FACTOR * self._seconds.get(nodeid, 1.0))
+        alarm_after(_GRACE + _FACTOR * self._seconds.get(nodeid, 1.0))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
@@ -177,7 +178,7 @@ class InPlace:
             return _NOTICED_NOTHING
 
         # A pipe holds some ten thousand lines of progress.
-        seconds = 20.0 + 5 * sum(self._known.seconds[test] for test in chosen)
+        seconds = 60.0 + 20 * sum(self._known.seconds[test] for test in chosen)
         code = in_child(work, seconds)
         os.close(progress_out)
         with open(progress_in, "rb") as progress:
@@ -313,7 +314,7 @@ def _import_what_stands_below(known: Map) -> None:
     reader = threading.Thread(target=lambda: found.extend(open(progress_in).read().split()))  # noqa: SIM115
     found: list[str] = []
     reader.start()
-    in_child(work, 120.0)
+    in_child(work, 600.0)
     os.close(progress_out)
     reader.join()
     for name in found:
@@ -332,12 +333,12 @@ def _fresh(mutant: Mutant, names: list[str], known: Map) -> tuple[int | None, st
 
     def work() -> NoReturn:
         sys.meta_path.insert(0, _Mutated(mutant))
-        alarm_in(60.0)
+        alarm_after(60.0)
         files = list(dict.fromkeys(name.partition("::")[0] for name in names))
         os._exit(pytest.main([*_OPTIONS, "-x", *files], plugins=[_Chosen(names), _Watch(known, progress_out)]))
 
     os.set_blocking(progress_out, False)
-    code = in_child(work, 150.0)
+    code = in_child(work, 300.0)
     os.close(progress_out)
     with open(progress_in, encoding="utf-8") as progress:
         return code, (progress.read().splitlines() or [""])[-1]

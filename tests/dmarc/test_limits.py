@@ -1,0 +1,313 @@
+"""Bounds, defaults and codes of DMARC: RFC 9989 and RFC 9990, each bound on both sides of its edge."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mailauth.dmarc import DmarcPolicy, DmarcRecord, Policy, lint
+from mailauth.dmarc.destinations import MAX_HOSTS, host_of, plain_address, verify_destinations
+from mailauth.dmarc.record import MAX_RECORD_OCTETS, MAX_URIS, Alignment, Psd, RecordProblem, parse_record
+from mailauth.dmarc.reports import (
+    MAX_DESTINATIONS,
+    MAX_ERRORS,
+    MAX_ROWS,
+    MAX_SIGNATURES,
+    Published,
+    Reporter,
+    Row,
+    make_report,
+    published_of,
+    recipients_of,
+    row_of,
+)
+from mailauth.dmarc.result import DmarcResult, Identifier, OverrideType, Reason, Result
+from mailauth.dmarc.walk import MAX_RECORDS, MAX_WALK, walk_names
+from mailauth.mail.names import parse_ip
+from mailauth.plan import run
+from mailauth.resolvers import ZoneResolver
+from tests.dmarc.world import Counting, Dkim, Spf, evaluate, zone
+
+REPORTER = Reporter("mx.receiver.example", "Receiver", "postmaster@receiver.example")
+PUBLISHED = Published("example.com", "reject", None, None, "r", "r", "0", "n", ("mailto:agg@example.com",))
+ROW = Row("192.0.2.1", "none", "pass", "fail", "example.com")
+
+
+# --- records (RFC 9989 sections 4.7 and 4.8) ---
+
+
+def test_4_7_what_a_record_does_not_say() -> None:
+    assert DmarcRecord() == DmarcRecord(
+        p=None,
+        sp=None,
+        np=None,
+        adkim=Alignment.RELAXED,
+        aspf=Alignment.RELAXED,
+        psd=Psd.UNKNOWN,
+        t=False,
+        rua=(),
+        ruf=(),
+        fo=("0",),
+    )
+    record = DmarcRecord.parse("v=DMARC1; p=none")
+    assert record.to_dict() == {
+        "p": "none", "sp": None, "np": None, "adkim": "r", "aspf": "r", "psd": "u", "t": "n", "rua": [], "ruf": [],
+        "fo": "0", "problems": [],
+    }  # fmt: skip
+
+
+def test_a_record_is_what_it_says_however_it_is_written() -> None:
+    assert DmarcRecord.parse("v=DMARC1; p=none; surplus=1") == DmarcRecord.parse("v=DMARC1;p = NONE;")
+
+
+def test_a_full_record_as_values() -> None:
+    record = DmarcRecord.parse(
+        "v=DMARC1; p=quarantine; sp=reject; np=none; adkim=s; aspf=s; psd=n; t=y;"
+        " rua=mailto:a@example.org,mailto:b@example.org; ruf=mailto:c@example.org; fo=1:d:s; x=1"
+    )
+    assert record.to_dict() == {
+        "p": "quarantine", "sp": "reject", "np": "none", "adkim": "s", "aspf": "s", "psd": "n", "t": "y",
+        "rua": ["mailto:a@example.org", "mailto:b@example.org"], "ruf": ["mailto:c@example.org"], "fo": "1:d:s",
+        "problems": [{"code": "unknown-tag", "tag": "x", "words": "x= is not known and does nothing"}],
+    }  # fmt: skip
+
+
+def test_the_longest_record() -> None:
+    start = "v=DMARC1; p=none; x="
+    longest = (start + "x" * (MAX_RECORD_OCTETS - len(start))).encode()
+    assert len(longest) == 16 * 1024
+    assert isinstance(parse_record(longest), DmarcRecord)
+    longer = parse_record(longest + b"x")
+    assert isinstance(longer, RecordProblem)
+    assert longer.code == "too-long"
+    assert parse_record(b"x" + longest) is None
+
+
+def test_as_many_uris_as_are_read() -> None:
+    assert MAX_URIS == 50
+    uris = [f"mailto:a{number}@example.org" for number in range(51)]
+    assert DmarcRecord.parse(f"v=DMARC1; p=none; rua={','.join(uris)}").rua == tuple(uris[:50])
+
+
+@pytest.mark.parametrize(
+    ("options", "fo", "problem"),
+    [
+        ("0:d:s", ("0", "d", "s"), False),
+        ("1", ("1",), False),
+        ("D : S", ("d", "s"), False),
+        ("0:1", ("0",), True),  # RFC 9989 section 4.7: 0 and 1 exclude each other
+        ("d:d", ("0",), True),
+        ("x", ("0",), True),
+        ("1:x", ("0",), True),
+        ("", ("0",), True),
+    ],
+)
+def test_4_7_failure_options(options: str, fo: tuple[str, ...], problem: bool) -> None:
+    record = DmarcRecord.parse(f"v=DMARC1; p=none; ruf=mailto:c@example.org; fo={options}")
+    assert record.fo == fo
+    assert [(each.code, each.tag) for each in record.problems] == ([("bad-value", "fo")] if problem else [])
+
+
+def test_4_7_test_mode_asks_for_one_level_less() -> None:
+    assert [policy.one_level_less for policy in Policy] == [Policy.NONE, Policy.NONE, Policy.QUARANTINE]
+
+
+# --- the walk and the identifiers (RFC 9989 section 4.10) ---
+
+
+def test_4_10_seven_labels_and_the_name_itself() -> None:
+    assert MAX_WALK == 8
+    eight = "a.b.c.d.e.f.g.example"
+    assert walk_names(eight)[:2] == [eight, "b.c.d.e.f.g.example"]
+    assert len(walk_names(eight)) == 8
+    ten = "z.y." + eight
+    assert walk_names(ten) == [ten, *walk_names(eight)[1:]]
+
+
+def test_records_behind_the_hundredth_are_not_looked_at() -> None:
+    assert MAX_RECORDS == 100
+    other = [f"x{number}" for number in range(99)]
+    assert evaluate(zone({"example.org": [*other, "v=DMARC1; p=reject"]}), "example.org").policy is Policy.REJECT
+    assert evaluate(zone({"example.org": [*other, "x", "v=DMARC1; p=reject"]}), "example.org").policy is None
+
+
+def test_a_bound_of_one_identifier_is_a_bound() -> None:
+    records = zone({"example.org": "v=DMARC1; p=reject"})
+    policy = DmarcPolicy(max_identifiers=1)
+    found = evaluate(records, "example.org", dkim=[Dkim("a.example.org")], policy=policy)
+    assert found.result is Result.PASS
+    found = evaluate(records, "x.example.org", dkim=[Dkim("a.example.org"), Dkim("b.example.org")], policy=policy)
+    assert found.reason is Reason.ALIGNED
+    assert [each.aligned for each in found.identifiers] == [True, None]
+    with pytest.raises(ValueError, match="max_identifiers is at least 1"):
+        DmarcPolicy(max_identifiers=0)
+    assert DmarcPolicy().max_identifiers == 10
+    assert DmarcPolicy().quarantine is False
+
+
+def test_a_result_with_nothing_but_a_reason() -> None:
+    result = DmarcResult(Reason.NO_AUTHOR, "words", None)
+    assert json.loads(json.dumps(result.to_dict())) == {
+        "result": "permerror", "reason": "no-author", "detail": "words", "author_domain": None, "policy_domain": None,
+        "organizational_domain": None, "policy": None, "policy_tag": None, "disposition": "none", "overrides": [],
+        "spf_aligned": False, "dkim_aligned": False, "identifiers": [], "record": None, "exists": None, "queries": 0,
+        "trace": [],
+    }  # fmt: skip
+
+
+def test_a_result_as_values() -> None:
+    records = zone({"example.org": "v=DMARC1; p=reject; aspf=s"})
+    found = evaluate(records, "example.org", Spf("bounce.example.org"), [Dkim("mail.example.org", selector="s1")])
+    values = found.to_dict()
+    trace = values.pop("trace")
+    questions = ["_dmarc.example.org TXT", "_dmarc.org TXT", "_dmarc.mail.example.org TXT"]
+    assert [visit["question"] for visit in trace] == questions
+    assert values == {
+        "result": "pass", "reason": "aligned",
+        "detail": "dkim passed for mail.example.org: its organizational domain is example.org",
+        "author_domain": "example.org", "policy_domain": "example.org", "organizational_domain": "example.org",
+        "policy": "reject", "policy_tag": "p", "disposition": "none", "overrides": [],
+        "spf_aligned": False, "dkim_aligned": True,
+        "identifiers": [
+            {"method": "spf", "domain": "bounce.example.org", "selector": None, "result": "pass", "aligned": False,
+             "mode": "strict", "organizational_domain": None,
+             "detail": "not the same domain as example.org, and alignment is strict"},
+            {"method": "dkim", "domain": "mail.example.org", "selector": "s1", "result": "pass", "aligned": True,
+             "mode": "relaxed", "organizational_domain": "example.org",
+             "detail": "its organizational domain is example.org"},
+        ],
+        "record": "v=DMARC1; p=reject; aspf=s", "exists": None, "queries": 3,
+    }  # fmt: skip
+
+
+# --- advice ---
+
+
+PROPOSALS: list[tuple[str, str, str]] = [
+    ("v=DMARC1; p=bad", "bad-value", ""),
+    ("v=DMARC1; rua=mailto:a@example.org", "no-policy", "p=none"),
+    ("v=DMARC1; p=none; rua=nobody", "bad-uri", ""),
+    ("v=DMARC1; p=none; what", "bad-tag", ""),
+    ("v=DMARC1; p=none; what=1", "unknown-tag", ""),
+    ("v=DMARC1; P=none", "capitals", ""),
+    ("v=DMARC1; p=none; pct=10", "removed-tag", "leave it out"),
+    ("v=DMARC1; p=none; fo=1", "useless-tag", "leave it out"),
+    ("v=DMARC1; p=none; rua=mailto:a@example.org!1m", "obsolete-size", "leave the size out"),
+    ("v=DMARC1; p=none;;", "empty-tag", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "code", "proposal"), PROPOSALS)
+def test_what_is_proposed_for_each_fault(text: str, code: str, proposal: str) -> None:
+    report = run(lint(text), ZoneResolver())
+    assert [finding.proposal for finding in report.findings if finding.code == code] == [proposal]
+
+
+# --- reports (RFC 9990) ---
+
+
+def test_3_5_a_report_goes_to_five_addresses() -> None:
+    assert MAX_DESTINATIONS == 5
+    uris = tuple(f"mailto:a{number}@example.com" for number in range(6))
+    published = Published("example.com", "reject", None, None, "r", "r", "0", "n", uris)
+    found = run(recipients_of(published), ZoneResolver())
+    assert found.addresses == tuple(uri.removeprefix("mailto:") for uri in uris[:5])
+    assert (found.refused, found.unknown) == ((), ())
+
+
+def test_4_ten_hosts_are_asked() -> None:
+    assert MAX_HOSTS == 10
+    resolver = Counting(ZoneResolver())
+    hosts = [f"h{number}.test" for number in range(11)]
+    found = run(verify_destinations("example.com", hosts), resolver)
+    assert list(found) == hosts[:10]
+    assert not any("h10.test" in question for question in resolver.asked)
+
+
+def test_3_1_3_a_row_has_a_hundred_signatures() -> None:
+    assert MAX_SIGNATURES == 100
+    signed = tuple(Identifier("dkim", f"{n}.test", "s", "pass", False, "relaxed", None, "") for n in range(101))
+    row = row_of(DmarcResult(Reason.NOT_ALIGNED, "", "example.com", identifiers=signed), parse_ip("192.0.2.1"))
+    assert len(row.dkim_results) == 100
+
+
+def test_3_1_5_five_errors_are_told() -> None:
+    assert MAX_ERRORS == 5
+    bad = ",".join(f"nobody{number}" for number in range(6))
+    found = evaluate(zone({"example.com": f"v=DMARC1; p=reject; rua=mailto:a@example.com,{bad}"}), "example.com")
+    published = published_of(found)
+    assert published is not None
+    assert len(published.errors) == 5
+    assert MAX_ROWS == 10_000
+
+
+def test_a_row_that_says_nothing_of_spf() -> None:
+    """Without an identifier of MAIL FROM there is no `envelope_from`, and no result of SPF (RFC 9990 appendix A)."""
+    row = row_of(DmarcResult(Reason.NOTHING_PASSED, "", "example.com"), parse_ip("192.0.2.1"))
+    assert row == Row("192.0.2.1", "none", "fail", "fail", "example.com", None, (), (), None)
+    assert Row.from_json(row.to_json()) == row
+    xml = make_report(REPORTER, 20_000, PUBLISHED, [(row, 1)]).xml
+    assert b"envelope_from" not in xml
+    assert b"<spf>fail</spf>" in xml
+    assert b"<scope>" not in xml
+
+
+def test_a_report_that_goes_nowhere_has_no_mail() -> None:
+    report = make_report(REPORTER, 20_000, PUBLISHED, [(ROW, 1)])
+    assert (report.recipients, report.message) == ((), b"")
+    assert b"extra_contact_info" not in report.xml
+    assert b"<error>" not in report.xml
+
+
+def test_3_5_1_the_file_name_has_the_day_to_its_last_second() -> None:
+    report = make_report(REPORTER, 20_000, PUBLISHED, [(ROW, 3)])
+    assert report.filename == "mx.receiver.example!example.com!1728000000!1728086399.xml.gz"
+    assert report.report_id == "2024-10-04_example.com@mx.receiver.example"
+    assert b"<begin>1728000000</begin>" in report.xml
+    assert b"<end>1728086399</end>" in report.xml
+    assert b"<count>3</count>" in report.xml
+
+
+def test_3_1_6_the_types_of_overrides() -> None:
+    assert {kind.value for kind in OverrideType} == {
+        "local_policy", "mailing_list", "other", "policy_test_mode", "trusted_forwarder",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("a" * 64 + "@example.org", True),
+        ("a" * 65 + "@example.org", False),  # RFC 5321 section 4.5.3.1.1
+        ("a.b@example.org", True),
+        ("a..b@example.org", False),
+        (".a@example.org", False),
+        ("a.@example.org", False),
+        ("!#$%&'*+/=?^_`{|}~-@example.org", True),  # RFC 5322 section 3.2.3, atext
+        ("a b@example.org", False),
+        ('"a"@example.org', False),
+        ("a@[192.0.2.1]", False),
+        ("a@localhost", False),
+        ("a\n@example.org", False),
+        ("a@example.org\n", False),
+    ],
+)
+def test_an_address_that_every_server_takes(text: str, address: bool) -> None:
+    assert plain_address(text) == (text if address else None)
+
+
+@pytest.mark.parametrize(
+    ("uri", "host"),
+    [
+        ("mailto:a@Example.ORG", "example.org"),
+        ("MAILTO:a@example.org?subject=x@other.example", "example.org"),
+        ("mailto:a%40x@example.org", "example.org"),
+        ("https://reports.example.org:8443/dmarc", "reports.example.org"),
+        ("https://[2001:db8::1/", None),
+        ("urn:x:y", None),
+    ],
+)
+def test_4_step_1_the_host_of_a_uri(uri: str, host: Any) -> None:
+    assert host_of(uri) == host
