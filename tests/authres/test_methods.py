@@ -151,7 +151,22 @@ def test_the_words_of_each_method(method: str, word: str) -> None:
                 call()
 
 
+def test_every_method_that_we_write_by_ourselves_is_registered() -> None:
+    """RFC 8601 section 2.7.6: a report of every check has no other."""
+    from mailauth.sync import Authenticator
+    from tests.facade.world import BOB, GOOD, NOW, signed, zone
+
+    report = Authenticator("mx.example.net", resolver=zone()).check(
+        signed(), ip=GOOD, helo="mx.example.org", mail_from="ann@example.org", rcpt_to=BOB, now=NOW, authenticated="ann"
+    )
+    field = parse_field(report.authentication_results)
+    assert isinstance(field, AuthenticationResults)
+    assert {"iprev", "spf", "dkim", "dmarc", "auth"} <= {result.method for result in field.results}
+    assert all(result.registered for result in field.results)
+
+
 def test_unknown_methods_have_any_words() -> None:
+    """RFC 8601 sections 2.7.6 and 4: they are the caller's."""
     assert build("mx", method_result("x-new", "splendid"))
 
 

@@ -69,6 +69,17 @@ async def test_modes() -> None:
 
 
 @in_loop
+async def test_8601_4_2_what_is_rejected_gets_no_field() -> None:
+    """RFC 8601 section 4.2: it is rejected within SMTP, so that nobody is sent a bounce."""
+    restrictions = Restrictions(data=[check_dmarc(reject=True)])
+    zone = ZoneResolver({**ZONE, ("_dmarc.example.org", "TXT"): ["v=DMARC1; p=reject"]})  # type: ignore[arg-type]
+    own = MailFilter(Authenticator(HOSTNAME, restrictions=restrictions, resolver=zone))
+    async with connected(own.server) as peer:
+        (only,) = await message(peer, client="203.0.113.1", sender="ann@other.example")
+    assert only == (b"y", b"550 5.7.1 Email rejected per DMARC policy for example.org\0")
+
+
+@in_loop
 async def test_8601_5_the_authserv_id_is_ours_and_nobody_elses() -> None:
     """RFC 8601 sections 2.5 and 5: the id of the site is written, and forged fields with it are deleted."""
     own = mail_filter()

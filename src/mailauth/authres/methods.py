@@ -22,7 +22,7 @@ def build(authserv_id: str, *results: MethodResult, smtputf8: bool = False) -> b
     """The field as octets, folded, ready to be put in front of a message; without results it says ``none``.
 
     Raises `ValueError` for an authserv-id that cannot be one and for a result word that its method does not have
-    (RFC 8601 section 2.7). Whatever the values hold, the field is well-formed.
+    (RFC 8601 sections 2.7 and 4). Whatever the values hold, the field is well-formed.
     """
     for result in results:
         _check_words(result)

@@ -34,9 +34,10 @@ def believe(
     """Who wrote the message, by the Authentication-Results fields of one's own server; no DNS, strict alignment.
 
     `message` is octets or a binary file (its header is enough), or a header that was read. `authserv_ids` are one's
-    own; without any, and without a provider in the policy, nothing is believed, and the verdict lists the ids that
-    stand there. Believed is dmarc=pass for the author's domain, else a dkim=pass of that very domain. Any octets have a
-    verdict. Raises `ValueError` for ids that cannot be ones, `TypeError` for another kind of message.
+    own; without any, and without a provider in the policy, nothing is believed (RFC 8601 section 4.1), and the verdict
+    lists the ids that stand there. Believed is dmarc=pass for the author's domain, else a dkim=pass of that very
+    domain. Any octets have a verdict. Raises `ValueError` for ids that cannot be ones, `TypeError` for another kind of
+    message.
     """
     return _Reading(message, authserv_ids, policy).verdict()
 
