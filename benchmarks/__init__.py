@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 SUBJECTS = (
+    "dkim_verify",
+    "dkim_sign",
     "spf",
     "authres",
 )  # fmt: skip

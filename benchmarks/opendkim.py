@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 CANONICALIZATIONS = {"simple": 0, "relaxed": 1}
-RSA_SHA256 = 1
+RSA_SHA256, ED25519_SHA256 = 1, 2
 ALL_OF_THE_BODY = -1
 OK = 0
 
@@ -39,6 +39,7 @@ def _library() -> Any:
         pointer, ctypes.c_size_t, ctypes.POINTER(pointer), ctypes.POINTER(ctypes.c_size_t),
     ]  # fmt: skip
     library.dkim_free.argtypes = [pointer]
+    library.dkim_libversion.restype = ctypes.c_uint32
     return library
 
 
@@ -55,6 +56,12 @@ class OpenDkim:
         # The callback must live as long as the handle.
         self._lookup = _LOOKUP(self._answer)
         self._dkim.dkim_set_key_lookup(self._handle, self._lookup)
+
+    @property
+    def version(self) -> str:
+        """As "2.11.0"; the library's number has an octet for each part, and one for the beta."""
+        number = self._dkim.dkim_libversion()
+        return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}"
 
     def _answer(self, _dkim: int, _signature: int, buffer: int, size: int) -> int:
         text = self._record + b"\0"
@@ -83,12 +90,12 @@ class OpenDkim:
         testing = ctypes.c_bool()
         return int(self._dkim.dkim_eom(dkim, ctypes.byref(testing)))
 
-    def sign(self, message: bytes, pem: bytes, header: str, body: str) -> bytes:
+    def sign(self, message: bytes, pem: bytes, header: str, body: str, algorithm: int = RSA_SHA256) -> bytes:
         """The signature field, with its CRLF."""
         status = ctypes.c_int()
         dkim = self._dkim.dkim_sign(
             self._handle, b"test", None, pem, b"sel", b"example.org", CANONICALIZATIONS[header],
-            CANONICALIZATIONS[body], RSA_SHA256, ALL_OF_THE_BODY, ctypes.byref(status),
+            CANONICALIZATIONS[body], algorithm, ALL_OF_THE_BODY, ctypes.byref(status),
         )  # fmt: skip
         assert dkim, status.value
         try:

@@ -1,0 +1,74 @@
+"""One message signed through `mailauth.sync.sign_dkim`, with the key given as PEM each time.
+
+The floor is SHA-256 over the body and one operation of the key by the cryptography package. What each has signed is
+verified first. dkimpy takes an Ed25519 key as its 32 octets in base64.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator
+from functools import partial
+
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+import dkim as dkimpy
+from benchmarks.dkimwork import DOMAIN, SELECTOR, Work, floor, opendkim, works
+from benchmarks.measure import Case, Contender, call, ours, package
+from benchmarks.opendkim import ED25519_SHA256, RSA_SHA256
+from mailauth import sync
+
+TITLE = "DKIM: signing"
+
+
+def cases() -> Iterator[Case]:
+    for work in works():
+        contenders = [with_mailauth(work), with_dkimpy(work), with_libopendkim(work)]
+        yield Case(work.name, [floor(work, signing=True), *contenders])
+
+
+def verify(work: Work, field: bytes) -> None:
+    """Fail unless that signature of the message is good."""
+    (signature,) = sync.verify_dkim(field + work.message, resolver=work.key.zone)
+    assert signature.result == "pass", signature
+
+
+def with_mailauth(work: Work) -> Contender:
+    how, pem = work.canonicalization, work.key.pem
+
+    def sign() -> bytes:
+        return sync.sign_dkim(work.message, pem, domain=DOMAIN, selector=SELECTOR, header=how, body=how)
+
+    verify(work, sign())
+    return ours(sign)
+
+
+def with_dkimpy(work: Work) -> Contender:
+    private, how = work.key.private, work.canonicalization.encode()
+    key = b64encode(private.private_bytes_raw()) if isinstance(private, ed25519.Ed25519PrivateKey) else work.key.pem
+    algorithm = work.key.algorithm.encode()
+
+    def sign() -> bytes:
+        field = dkimpy.sign(
+            work.message,
+            SELECTOR.encode(),
+            DOMAIN.encode(),
+            key,
+            canonicalize=(how, how),
+            signature_algorithm=algorithm,
+        )
+        return bytes(field)
+
+    verify(work, sign())
+    return call("dkimpy", sign, package("dkimpy"))
+
+
+def with_libopendkim(work: Work) -> Contender:
+    """The C library, through ctypes."""
+    library, how, pem = opendkim(work.key), work.canonicalization, work.key.pem
+    if isinstance(library, Contender):
+        return library
+    algorithm = RSA_SHA256 if work.key.name == "RSA" else ED25519_SHA256
+    sign = partial(library.sign, work.message, pem, how, how, algorithm)
+    verify(work, sign())
+    return call("libopendkim", sign, library.version)
