@@ -12,6 +12,8 @@ SUBJECTS = (
     "dkim_verify",
     "dkim_sign",
     "spf",
+    "resolvers",
+    "rbl",
     "authres",
 )  # fmt: skip
 """In the order of the page."""

@@ -106,7 +106,8 @@ def measure(case: Case, effort: Effort) -> Iterator[pyperf.Benchmark]:
     assert any(contender.name == OURS for contender in case.contenders), case.name
     gc.collect()
     runners = [contender for contender in case.contenders if contender.time is not None]
-    loops = {one.name: case.loops or _loops(one, case.seconds or effort.seconds) for one in runners}
+    seconds = effort.seconds if effort is QUICK else case.seconds or effort.seconds
+    loops = {one.name: case.loops or _loops(one, seconds) for one in runners}
     values: dict[str, list[float]] = {one.name: [] for one in runners}
     start, rounds = time.perf_counter(), min(case.rounds or effort.rounds, effort.rounds)
     for number in range(rounds):
