@@ -14,6 +14,8 @@ SUBJECTS = (
     "spf",
     "resolvers",
     "rbl",
+    "greylist",
+    "policyd",
     "authres",
 )  # fmt: skip
 """In the order of the page."""
