@@ -12,11 +12,17 @@ SUBJECTS = (
     "dkim_verify",
     "dkim_sign",
     "spf",
+    "dmarc",
+    "message",
+    "split",
     "resolvers",
     "rbl",
     "greylist",
     "policyd",
+    "milter",
     "authres",
+    "import",
+    "memory",
 )  # fmt: skip
 """In the order of the page."""
 

@@ -1,273 +1,103 @@
-"""The milter: messages a second through a real Postfix, beside OpenDKIM; what idle connections cost, and growth.
+"""One message of 4 KB through a real Postfix that throws it away, with a filter that Postfix asks over TCP or a socket.
 
-Messages of 4 KB go through a private Postfix (smtp-source, one session or four) that throws them away, once without a
-milter, once with each filter, over TCP and by a unix socket: adding a field (verifying mail that is not signed) and
-signing with RSA-2048. Needs root, Postfix and OpenDKIM.
+"verify" looks at mail without a signature and adds Authentication-Results, which for mailauth means SPF, reverse DNS,
+DKIM and DMARC, for OpenDKIM DKIM alone; "sign" signs with RSA-2048. The floor is Postfix without a filter. The time
+is that of a message of all sessions together.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import ipaddress
-import os
-import shutil
-import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from benchmarks.common import table
+from benchmarks.dkimwork import RSA
+from benchmarks.filters import TASKS, command_of, opendkim_command, opendkim_program
+from benchmarks.measure import FLOOR, OURS, Case, Contender, missing, package
+from benchmarks.services import debian_version, running
 
-ROUNDS = 3
-SECONDS = 1.5
+TITLE = "The milter"
+
 OCTETS = 4096
-IDLE = 1000
-MANY = 20_000
+SESSIONS = (1, 4)
+FAMILIES = ("inet", "unix")
+OPENDKIM = "OpenDKIM"
+ADDS = {"verify": b"Authentication-Results:", "sign": b"DKIM-Signature:"}
 
 
-class Case(NamedTuple):
-    """One filter at work."""
-
-    name: str
-    task: str  # "tag" (a field and no more: the server alone), "field" (verify, and say so) or "sign"
-    family: str  # "inet" or "unix"
-
-
-NOTHING = Case("no milter", "", "")
-CASES = [
-    NOTHING,
-    *(
-        Case(name, task, family)
-        for task in ("tag", "field", "sign")
-        for family in ("inet", "unix")
-        for name in ("mailauth", "OpenDKIM")
-        if (name, task) != ("OpenDKIM", "tag")
-    ),
-]
-
-
-def serve(task: str, addresses: list[str]) -> None:
-    """Our filter, in a process of its own."""
-    from mailauth.aio import Authenticator
-    from mailauth.dkim import SigningRule, SigningTable
-    from mailauth.milter import Accept, AddHeader, EndOfMessage, Milter, MilterServer
-    from mailauth.milter.filter import MailFilter
-    from mailauth.milter.server import Answer
-    from mailauth.resolvers import ZoneResolver
-
-    class Tag(Milter):
-        async def on_end_of_message(self, event: EndOfMessage) -> Answer:
-            return [AddHeader("X-Seen", "yes"), Accept()]
-
-    key = Path(os.environ["BENCH_KEY"]).read_bytes()
-    own = MailFilter(
-        Authenticator("mx.mailbox.test", resolver=ZoneResolver({})),
-        table=SigningTable([SigningRule(("example.org",), "sel", key)]),
-        networks=[ipaddress.ip_network("127.0.0.0/8")] if task == "sign" else (),
-    )
-
-    handle = MilterServer(Tag).handle if task == "tag" else own.handle
-
-    async def run() -> None:
-        async with contextlib.AsyncExitStack() as stack:
-            for address in addresses:
-                kind, _, rest = address.partition(":")
-                if kind == "unix":
-                    server = await asyncio.start_unix_server(handle, rest)
-                    Path(rest).chmod(0o666)
-                else:
-                    host, _, port = rest.partition(":")
-                    server = await asyncio.start_server(handle, host, int(port))
-                await stack.enter_async_context(server)
-            await asyncio.Event().wait()
-
-    asyncio.run(run())
-
-
-@contextlib.contextmanager
-def process(command: list[str], **environment: str) -> Iterator[int]:
-    """A program in the background; its process id."""
-    with subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.DEVNULL) as running:
-        try:
-            yield running.pid
-        finally:
-            running.send_signal(signal.SIGTERM)
-
-
-def opendkim(folder: Path, task: str, address: str) -> list[str]:
-    """The command of an OpenDKIM that does the task."""
-    (folder / "internal").write_text("127.0.0.1\n" if task == "sign" else "10.9.9.9\n")
-    configuration = folder / "opendkim.conf"
-    configuration.write_text(
-        f"Socket {address}\nMode {'s' if task == 'sign' else 'v'}\nDomain example.org\nSelector sel\n"
-        f"KeyFile {folder.parent}/key.pem\nInternalHosts {folder}/internal\nAlwaysAddARHeader yes\nUMask 000\n"
-        "AuthservID mx.mailbox.test\nRequireSafeKeys no\nCanonicalization relaxed/relaxed\nSyslog no\n"
-    )
-    return [shutil.which("opendkim", path="/usr/sbin:/usr/bin") or "opendkim", "-f", "-x", str(configuration)]
-
-
-@contextlib.contextmanager
-def listening(folder: Path, ports: dict[Case, str]) -> Iterator[None]:
-    """All filters at once."""
-    with contextlib.ExitStack() as stack:
-        for task in ("tag", "field", "sign"):
-            ours = [address for case, address in ports.items() if case.name == "mailauth" and case.task == task]
-            command = [sys.executable, "-m", "benchmarks.bench_milter", "serve", task, *ours]
-            stack.enter_context(process(command, BENCH_KEY=str(folder / "key.pem")))
-        for number, (case, address) in enumerate(ports.items()):
-            if case.name == "OpenDKIM":
-                place = folder / str(number)
-                place.mkdir()
-                kind, _, rest = address.partition(":")
-                own = f"inet:{rest.rpartition(':')[2]}@127.0.0.1" if kind == "inet" else f"local:{rest}"
-                stack.enter_context(process(opendkim(place, case.task, own)))
-        yield
-
-
-def rate(port: int, sessions: int, count: int) -> float:
-    """Messages a second of `count` messages."""
+def deliver(port: int, sessions: int, recipient: str, count: int) -> float:
+    """The seconds that so many messages take."""
+    sessions = min(sessions, count)
     command = ["smtp-source", "-d", "-s", str(sessions), "-m", str(count), "-l", str(OCTETS)]
-    command += ["-f", "ann@example.org", "-t", "bob@mailbox.test", f"inet:127.0.0.1:{port}"]
+    command += ["-f", "ann@example.org", "-t", recipient, f"inet:127.0.0.1:{port}"]
     start = time.perf_counter()
     subprocess.run(command, check=True)
-    return count / (time.perf_counter() - start)
+    return time.perf_counter() - start
 
 
-def through_postfix() -> None:
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
+def cases() -> Iterator[Case]:
+    filters = [OURS, OPENDKIM] if opendkim_program() else [OURS]
+    with ExitStack() as stack:
+        mta, ports = start(stack, filters)
+        for number, (name, task, family) in enumerate(ports, 1):
+            check(mta, ports[name, task, family], ADDS[task], number)
+        versions = {OURS: package(OURS), OPENDKIM: debian_version("opendkim")}
+        for task, family, sessions in product(TASKS, FAMILIES, SESSIONS):
+            contenders = [Contender(FLOOR, partial(deliver, mta.port, sessions, "bob@mailbox.test"))]
+            for name in (OURS, OPENDKIM):
+                if name not in filters:
+                    contenders.append(missing(name))
+                    continue
+                work = partial(deliver, ports[name, task, family], sessions, "bob@mailbox.test")
+                contenders.append(Contender(name, work, versions[name]))
+            words = f"{sessions} session{'s' * (sessions > 1)}"
+            yield Case(f"{task}, {family}, {words}", contenders, seconds=0.5)
+
+
+def start(stack: ExitStack, filters: list[str]) -> tuple[Any, dict[tuple[str, str, str], int]]:
+    """Postfix with a port for each filter and task, and the filters; the ports."""
     from tests.postfix import Postfix
     from tests.servers import free_port
 
-    services = "".join(
-        f"127.0.0.1:{{case{number}}} inet n - n - - smtpd -o smtpd_milters=@{number}@\n"
-        for number, case in enumerate(CASES)
-        if case is not NOTHING
-    )
-    postfix = Postfix(settings={"virtual_transport": "discard", "milter_default_action": "tempfail"}, services=services)
-    folder = Path(tempfile.mkdtemp(prefix="bench-milter-"))
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-milter-")))
     folder.chmod(0o755)
-    key = rsa.generate_private_key(65537, 2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )
-    (folder / "key.pem").write_bytes(pem)
+    key = folder / "key.pem"
+    key.write_bytes(RSA.pem)
     addresses = {
-        case: f"inet:127.0.0.1:{free_port()}" if case.family == "inet" else f"unix:{folder}/{number}.sock"
-        for number, case in enumerate(CASES)
-        if case is not NOTHING
+        (name, task, family): f"inet:127.0.0.1:{free_port()}" if family == "inet" else f"unix:{folder}/{name}-{task}"
+        for name, task, family in product(filters, TASKS, FAMILIES)
     }
-    for number, case in enumerate(CASES):
-        postfix._services = postfix._services.replace(f"@{number}@", addresses.get(case, ""))
-    try:
-        with listening(folder, addresses), postfix:
-            for address in addresses.values():
-                _wait(address)
-            rates = {(case, sessions): 0.0 for case in CASES for sessions in (1, 4)}
-            for _ in range(ROUNDS):
-                for case, sessions in rates:
-                    port = postfix.port if case is NOTHING else postfix.port_of(f"case{CASES.index(case)}")
-                    guess = rates[case, sessions] or rate(port, sessions, 8)
-                    count = max(8, int(guess * SECONDS))
-                    rates[case, sessions] = max(rates[case, sessions], rate(port, sessions, count))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    rows = [
-        [" ".join(filter(None, (case.name, case.task, case.family))), *(f"{rates[case, n]:.0f}" for n in (1, 4))]
-        for case in CASES
-    ]
-    table("Messages of 4 KB a second through Postfix: best of three", ["filter", "1 session", "4 sessions"], rows)
+    for task in TASKS:
+        both = [addresses[OURS, task, family] for family in FAMILIES]
+        stack.enter_context(running(command_of(task, key, both), both[1]))
+    for (name, task, family), address in addresses.items():
+        if name == OPENDKIM:
+            place = folder / f"{task}-{family}"
+            place.mkdir()
+            command = opendkim_command(str(opendkim_program()), place, task, key, address)
+            stack.enter_context(running(command, address))
+    services = "".join(
+        f"127.0.0.1:{{port{number}}} inet n - n - - smtpd -o smtpd_milters={address}\n"
+        for number, address in enumerate(addresses.values())
+    )
+    settings = {
+        "virtual_transport": "discard",
+        "transport_maps": "inline:{{check@mailbox.test=virtual}}",  # to see what the filter adds
+        "milter_default_action": "tempfail",
+    }
+    mta = stack.enter_context(Postfix(settings=settings, services=services))
+    return mta, {case: mta.port_of(f"port{number}") for number, case in enumerate(addresses)}
 
 
-def _wait(address: str) -> None:
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError):
-            if address.startswith("unix:"):
-                with socket.socket(socket.AF_UNIX) as probe:
-                    probe.connect(address.removeprefix("unix:"))
-            else:
-                socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))).close()
-            return
-        time.sleep(0.02)
-    raise RuntimeError(f"nothing listens at {address}")
-
-
-def memory() -> None:
-    """What a thousand idle connections cost, and how the process grows with messages."""
-    from tests.servers import free_port
-
-    with tempfile.TemporaryDirectory() as name:
-        key = Path(name) / "key.pem"
-        subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
-        address = f"inet:127.0.0.1:{free_port()}"
-        command = [sys.executable, "-m", "benchmarks.bench_milter", "serve", "field", address]
-        with process(command, BENCH_KEY=str(key)) as pid:
-            _wait(address)
-            asyncio.run(_memory(pid, int(address.rpartition(":")[2])))
-
-
-async def _memory(pid: int, port: int) -> None:
-    async def session() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(_packet(b"O", bytes([0, 0, 0, 6, 0, 0, 1, 255, 0, 31, 255, 255])))
-        await reader.readexactly(4 + int.from_bytes(await reader.readexactly(4)) - 4)
-        writer.write(_packet(b"C", b"mx.example.org\x004\x30\x39192.0.2.1\0") + _packet(b"H", b"mx.example.org\0"))
-        return reader, writer
-
-    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: int) -> None:
-        octets = _packet(b"M", b"<ann@example.org>\0") + _packet(b"R", b"<bob@example.net>\0")
-        octets += (
-            _packet(b"L", b"From\0 ann@example.org\0") + _packet(b"N") + _packet(b"B", b"x" * 4000) + _packet(b"E")
-        )
-        for _ in range(count):
-            writer.write(octets)
-            command = b""
-            while command != b"a":
-                length = int.from_bytes(await reader.readexactly(4))
-                command = (await reader.readexactly(length))[:1]
-
-    first = await session()
-    await send(*first, MANY // 10)
-    before = _resident(pid)
-    start = time.perf_counter()
-    await send(*first, MANY)
-    seconds, grown = time.perf_counter() - start, _resident(pid) - before
-    before = _resident(pid)
-    sessions = [await session() for _ in range(IDLE)]
-    await asyncio.sleep(0.5)
-    each = (_resident(pid) - before) / IDLE
-    for _, writer in [first, *sessions]:
-        writer.close()
-    rows = [
-        [f"{IDLE:,} idle connections, KB each", f"{each / 1024:.1f}"],
-        [f"growth over {MANY:,} messages, KB", f"{grown / 1024:.0f}"],
-        ["messages a second without Postfix, one connection", f"{MANY / seconds:.0f}"],
-    ]
-    table("Memory", ["", ""], rows)
-
-
-def _packet(command: bytes, data: bytes = b"") -> bytes:
-    return (len(data) + 1).to_bytes(4) + command + data
-
-
-def _resident(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def main() -> None:
-    through_postfix()
-    memory()
-
-
-if __name__ == "__main__":
-    if sys.argv[1:2] == ["serve"]:
-        serve(sys.argv[2], sys.argv[3:])
-    else:
-        main()
+def check(mta: Any, port: int, field: bytes, number: int) -> None:
+    """One message that is kept: the filter has added its field."""
+    deliver(port, 1, "check@mailbox.test", 1)
+    message = mta.messages(number)[-1]
+    if field not in message:
+        raise RuntimeError(f"no {field.decode()} in {message.decode(errors='replace')}")

@@ -13,7 +13,7 @@ from random import Random
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
-from benchmarks.measure import FLOOR, Contender, call, missing, package
+from benchmarks.measure import FLOOR, Contender, call, missing, software
 from benchmarks.opendkim import OpenDkim
 from mailauth.resolvers import ZoneResolver
 
@@ -136,7 +136,7 @@ def floor(work: Work, *, signing: bool) -> Contender:
         hashlib.sha256(work.body).digest()
         operation()
 
-    return call(FLOOR, both, package("cryptography"))
+    return call(FLOOR, both, software("cryptography"))
 
 
 @cache

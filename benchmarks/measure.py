@@ -10,7 +10,7 @@ import gc
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -25,13 +25,15 @@ FLOOR = "floor"
 class Contender:
     """One that does the work of a case: `time(loops)` does it so many times and returns the seconds, as in pyperf.
 
-    Where the unit of the case is "byte", it returns the bytes of one time instead. One that cannot run has a `why`.
+    Where the unit of the case is "byte", it returns the bytes of one time instead. One that cannot run has a `why`. A
+    `version` that names its software ("cryptography 50.0") stands for itself. `own` is this library in another way.
     """
 
     name: str
     time: Callable[[int], float] | None
     version: str = ""
     why: str = ""
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,19 @@ def package(name: str) -> str:
         return ""
 
 
+def software(name: str) -> str:
+    """Name and version of a Python package that a contender of another name stands for."""
+    return f"{name} {package(name)}"
+
+
 def ours(function: Callable[[], object]) -> Contender:
     """This library's function."""
     return call(OURS, function, package("mailauth"))
+
+
+def variant(name: str, function: Callable[[], object]) -> Contender:
+    """This library in another way, beside its usual one."""
+    return replace(call(name, function), own=True)
 
 
 def measure(case: Case, effort: Effort) -> Iterator[pyperf.Benchmark]:
@@ -122,7 +134,8 @@ def measure(case: Case, effort: Effort) -> Iterator[pyperf.Benchmark]:
             # A benchmark must have values or warm-ups.
             yield _benchmark([], labels | {"why": one.why})
         else:
-            extra = {"version": one.version} if one.version else {}
+            extra: dict[str, Any] = {"version": one.version} if one.version else {}
+            extra |= {"own": 1} if one.own else {}
             yield _benchmark(values[one.name], labels | extra | {"loops": loops[one.name]})
 
 

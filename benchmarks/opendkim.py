@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+from collections.abc import Iterable
 from functools import cache
+from itertools import chain
 from typing import Any
 
 CANONICALIZATIONS = {"simple": 0, "relaxed": 1}
@@ -71,19 +73,20 @@ class OpenDkim:
 
     def verify(self, message: bytes) -> int:
         """dkim_eom's status: 0 if the signature is good."""
+        return self.verify_blocks([message])
+
+    def verify_blocks(self, blocks: Iterable[bytes]) -> int:
+        """The same for a message that comes in blocks."""
         status = ctypes.c_int()
         dkim = self._dkim.dkim_verify(self._handle, b"test", None, ctypes.byref(status))
         assert dkim
-        return self._feed(dkim, message)
-
-    def _feed(self, dkim: int, message: bytes) -> int:
         try:
-            return self._run(dkim, message)
+            return self._run(dkim, blocks)
         finally:
             self._dkim.dkim_free(dkim)
 
-    def _run(self, dkim: int, message: bytes) -> int:
-        for octets in (message, None):
+    def _run(self, dkim: int, blocks: Iterable[bytes]) -> int:
+        for octets in chain(blocks, [None]):
             status = self._dkim.dkim_chunk(dkim, octets, len(octets or b""))
             if status != OK:
                 return int(status)
@@ -99,7 +102,7 @@ class OpenDkim:
         )  # fmt: skip
         assert dkim, status.value
         try:
-            assert self._run(dkim, message) == OK
+            assert self._run(dkim, [message]) == OK
             text, length = ctypes.c_void_p(), ctypes.c_size_t()
             found = self._dkim.dkim_getsighdr_d(dkim, len("DKIM-Signature: "), ctypes.byref(text), ctypes.byref(length))
             assert found == OK

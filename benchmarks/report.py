@@ -34,6 +34,7 @@ class Measured:
     values: tuple[float, ...]
     version: str = ""
     why: str = ""
+    own: bool = False
 
     @property
     def median(self) -> float:
@@ -78,7 +79,8 @@ def rows_of(benchmarks: Iterable[pyperf.Benchmark]) -> list[Row]:
         row = rows.setdefault(about["case"], Row(about["case"], about["unit"], {}))
         why = about.get("why", "")
         values = () if why else benchmark.get_values()
-        row.contenders[about["contender"]] = Measured(tuple(values), str(about.get("version", "")), why)
+        own = bool(about.get("own"))
+        row.contenders[about["contender"]] = Measured(tuple(values), str(about.get("version", "")), why, own)
     return list(rows.values())
 
 
@@ -122,14 +124,14 @@ def line(benchmarks: Iterable[pyperf.Benchmark]) -> str:
 
 
 def cell(one: Measured | None, own: Measured, name: str) -> str:
-    """A contender's ratio in Markdown; bold if it was faster in three rounds of four."""
+    """A contender's ratio in Markdown; bold if it is a peer that was faster in three rounds of four."""
     if one is None:
         return ""
     if one.why:
         return one.why
     ratio = Ratio.of(one, own)
     text = f"{digits(ratio.value)} ({digits(ratio.low)} to {digits(ratio.high)})"
-    return f"**{text}**" if ratio.high < 1 and name != FLOOR else text
+    return f"**{text}**" if ratio.high < 1 and name != FLOOR and not one.own else text
 
 
 def columns(rows: Sequence[Row]) -> list[str]:
@@ -166,13 +168,14 @@ def about(found: Sequence[tuple[list[Row], dict[str, Any]]]) -> str:
         return ", ".join(sorted({str(data[key]) for _, data in found if key in data}))
 
     dates = sorted(str(data["date"])[:10] for _, data in found)
-    versions: dict[str, set[str]] = {}
-    for rows, _ in found:
-        for row in rows:
-            for name, one in row.contenders.items():
-                if one.version:
-                    versions.setdefault(name, set()).add(one.version)
-    peers = "; ".join(f"{name} {' and '.join(sorted(versions[name]))}" for name in sorted(versions, key=str.lower))
+    versions = {
+        one.version if " " in one.version else f"{name} {one.version}"
+        for rows, _ in found
+        for row in rows
+        for name, one in row.contenders.items()
+        if one.version
+    }
+    peers = ", ".join(sorted(versions, key=str.lower))
     when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     machine = f"{each('cpu_model_name')}, {each('cpu_count')} cores, {each('platform')}"
     lines = {"date": when, "machine": machine, "Python": each("python_version"), "versions": peers}
@@ -238,7 +241,7 @@ def plot(rows: Sequence[Row]) -> str:
         axes.grid(color=INK, alpha=0.15, linewidth=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-        kind = "bytes" if {row.unit for row in rows} == {"byte"} else "time"
+        kind = "memory" if {row.unit for row in rows} == {"byte"} else "time"
         axes.set_xlabel(f"{kind}, multiples of mailauth's (right of the line: more than mailauth)")
         figure.legend(loc="outside upper right", ncols=6, frameon=False)
         drawn = io.StringIO()
