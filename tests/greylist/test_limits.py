@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from mailauth.greylist import (
     Action,
     Decision,
+    Greylist,
     GreylistPolicy,
     Mode,
+    Patterns,
     Reason,
     Record,
+    Settings,
+    SettingsError,
     State,
     StoreError,
     StoreErrorReason,
@@ -25,7 +29,10 @@ from mailauth.greylist import (
 from mailauth.greylist.check import Attempt
 from mailauth.greylist.keys import MAX_KEY_OCTETS, parse_client
 from mailauth.greylist.machine import admit
+from mailauth.greylist.settings import address_patterns
+from mailauth.greylist.whitelist import ClientWhitelist, RecipientWhitelist
 from mailauth.mail.names import parse_ip
+from mailauth.stores.memory import MemoryStore
 
 T = 1_800_000_000.0
 POLICY = GreylistPolicy()
@@ -260,3 +267,163 @@ def test_codes_are_what_the_documentation_says() -> None:
     assert Decision(Action.ACCEPT, Reason.RETRIED, waited=7.0).header_field("mx.example.net") == (
         b"X-Greylist: delayed 7 seconds by greylisting at mx.example.net\r\n"
     )
+
+
+# --- a store that fails, and the time (RFC 6647 section 8.2) ---
+
+
+class Failing(MemoryStore):
+    """A store that nobody can reach."""
+
+    def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        raise StoreError("nobody there", StoreErrorReason.UNREACHABLE)
+
+
+@pytest.mark.parametrize(("on_error", "retry_after"), [("defer", 420), ("accept", 0)])
+def test_who_is_deferred_because_of_the_store_is_told_when_to_come_back(on_error: str, retry_after: int) -> None:
+    greylist = Greylist(Failing(), policy=GreylistPolicy(delay=420), on_error=on_error)
+    decision = greylist.check("192.0.2.1", "ann@example.org", "bob@example.net", now=T)
+    assert decision == Decision(Action(on_error), Reason.STORE_ERROR, retry_after, note="nobody there")
+
+
+def test_a_dry_run_accepts_what_the_store_would_have_deferred() -> None:
+    greylist = Greylist(Failing(), policy=GreylistPolicy(mode=Mode.DRY_RUN), on_error="defer")
+    decision = greylist.check("192.0.2.1", "ann@example.org", "bob@example.net", now=T)
+    assert (decision.action, decision.dry_run, decision.retry_after) == (Action.ACCEPT, True, 300)
+
+
+@pytest.mark.parametrize("now", [1e12, -1e12, 0.0])
+def test_seconds_are_taken_up_to_a_bound(now: float) -> None:
+    greylist = Greylist(MemoryStore())
+    assert greylist.check("192.0.2.1", "ann@example.org", "bob@example.net", now=now).reason is Reason.NEW
+
+
+@pytest.mark.parametrize("now", [1.0001e12, -1.0001e12, math.inf, math.nan])
+def test_what_cannot_be_seconds_is_the_callers_mistake(now: float) -> None:
+    with pytest.raises(ValueError, match="now is in seconds since the epoch"):
+        Greylist(MemoryStore()).check("192.0.2.1", "ann@example.org", "bob@example.net", now=now)
+
+
+def test_expiry_comes_with_every_sixty_fourth_new_triplet_and_takes_four_times_as_many() -> None:
+    store = MemoryStore()
+    greylist = Greylist(store)
+    for number in range(63):
+        greylist.check(f"10.0.{number}.1", "ann@example.org", "bob@example.net", now=T)
+    greylist.check("10.1.0.1", "ann@example.org", "bob@example.net", now=T + 3 * DAY)
+    # The sixty-third are gone; the new one and the tally of the others are there.
+    entries = dict(store.scan(limit=1000).entries)
+    assert sorted(entries) == ["#waiting", "10.1.0.0/24 ann@example.org bob@example.net"]
+    assert entries["#waiting"] == Record(State.TALLY, T + 3 * DAY, T + 3 * DAY, 63, 0, 2**53, 63)
+
+
+def test_tallies_add_up() -> None:
+    """Of two times of removal, the tally has the first and the last, and the sums."""
+    greylist = Greylist(MemoryStore(), expire_every=None)
+    greylist.check("192.0.2.1", "ann@example.org", "bob@example.net", now=T)
+    greylist.check("192.0.2.1", "ann@example.org", "bob@example.net", now=T + 10)
+    assert greylist.expire(now=T + 3 * DAY) == 1
+    greylist.check("192.0.2.1", "ann@example.org", "bob@example.net", now=T + 4 * DAY)
+    assert greylist.expire(now=T + 7 * DAY) == 1
+    assert dict(greylist.store.scan().entries) == {
+        "#waiting": Record(State.TALLY, T + 3 * DAY, T + 7 * DAY, 3, 0, 2**53, 2)
+    }
+
+
+# --- settings and white lists ---
+
+
+@pytest.mark.parametrize(
+    ("address", "patterns"),
+    [
+        ("Ann@B.Example.org", ("ann@b.example.org", "ann@", "b.example.org", ".b.example.org", ".example.org", ".org")),
+        ("<ann@example.org>", ("ann@example.org", "ann@", "example.org", ".example.org", ".org")),
+        ("<Postmaster>", ("postmaster@",)),
+        ("", ("<>",)),
+        ("<>", ("<>",)),
+    ],
+)
+def test_the_most_specific_pattern_comes_first(address: str, patterns: tuple[str, ...]) -> None:
+    assert address_patterns(address) == patterns
+
+
+@pytest.mark.parametrize("address", ["a" * 308 + "@example.org", "a" * 400 + "@example.org"])
+def test_long_addresses_have_patterns_as_well(address: str) -> None:
+    local_part = address.partition("@")[0]
+    assert address_patterns(address)[:2] == (address, f"{local_part}@")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        (7, "a pattern is text"),
+        ("", "a pattern is text"),
+        pytest.param(10**5000, "not such a number", id="huge"),
+        ("192.0.2.1/24", r"is no network .*; did you mean 192\.0\.2\.0/24\?"),
+        ("192.0.2.300", "is no network"),
+        ("2001:db8::x", "is no network"),
+        ("@example.org", "neither a network, a domain nor an address"),
+        ("ann@.example.org", "neither a network, a domain nor an address"),
+        ("a b.example", "neither a network, a domain nor an address"),
+        ("..example", "neither a network, a domain nor an address"),
+    ],
+)
+def test_a_pattern_that_is_none(pattern: object, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        Patterns.of([pattern])  # type: ignore[list-item]
+
+
+def test_patterns_are_kept_as_they_are_matched() -> None:
+    patterns = Patterns.of(["192.0.2.0/24", "192.0.2.7", "2001:db8::/32", "<>", "Ann@Example.ORG", "X@", ".B.example"])
+    assert patterns.exact == {"<>", "ann@example.org", "x@", ".b.example"}
+    assert dict(patterns.networks) == {
+        (4, 8): frozenset({0xC00002}), (4, 0): frozenset({0xC0000207}), (6, 96): frozenset({0x20010DB8}),
+    }  # fmt: skip
+    assert patterns.match_ip(parse_ip("2001:db8:1::1")) == "2001:db8::/32"
+    assert patterns.match_ip(parse_ip("192.0.3.1")) is None
+    assert patterns.match_name("a.b.example") == ".b.example"
+    assert patterns.match_name("b c") is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "networks"),
+    [
+        ("10.1", {(4, 16): frozenset({0x0A01})}),
+        ("10.1.2", {(4, 8): frozenset({0x0A0102})}),
+        ("10.1.2.3", {(4, 0): frozenset({0x0A010203})}),
+        ("10.1.2.3/16", {(4, 16): frozenset({0x0A01})}),
+        ("2001:db8::7/32", {(6, 96): frozenset({0x20010DB8})}),
+    ],
+)
+def test_first_octets_are_a_network(entry: str, networks: object) -> None:
+    assert dict(ClientWhitelist.parse(entry).networks.networks) == networks
+
+
+def test_what_is_longer_than_a_name_or_an_address_matches_nothing() -> None:
+    """RFC 1035 section 2.3.4: 253 octets; RFC 5321 section 4.5.3.1: 320."""
+    clients, recipients = ClientWhitelist.parse("/^a/"), RecipientWhitelist.parse("/^a/")
+    assert clients.match(parse_ip("192.0.2.1"), "a" * 253) == "/^a/"
+    assert clients.match(parse_ip("192.0.2.1"), "a" * 254) is None
+    assert recipients.match("a" * 320) == "/^a/"
+    assert recipients.match("a" * 321) is None
+    assert clients.match(parse_ip("192.0.2.1"), "") is None
+
+
+def test_each_refused_line_has_its_number_and_text() -> None:
+    assert RecipientWhitelist.parse("a@\n# none\n b c \n@x\n", "lists").refused == (
+        ("lists", 3, "b c", "an entry has no blanks"),
+        ("lists", 4, "@x", "no local part; a domain is written x"),
+    )
+    assert ClientWhitelist.parse("a b").refused[0].filename == "<white list>"
+    long = ClientWhitelist.parse("x " + "y" * 200).refused[0]
+    assert str(long) == f"<white list>:1: {long.text[:100]!r}: an entry has no blanks"
+
+
+@pytest.mark.parametrize(("entry", "is_expression"), [("/a/", True), ("/ab/", True), ("//", False), ("/a", False)])
+def test_an_expression_stands_between_slashes(entry: str, is_expression: bool) -> None:
+    assert bool(ClientWhitelist.parse(entry).expressions) is is_expression
+
+
+def test_settings_say_postmaster_and_abuse() -> None:
+    """RFC 5321 section 4.5.1, RFC 2142 section 4."""
+    assert Settings().recipients.exact == {"postmaster@", "abuse@"}
+    assert Settings().current().policy_for("bob@example.net") == GreylistPolicy()

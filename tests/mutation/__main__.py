@@ -7,14 +7,15 @@ the mutants of a package are killed.
 from __future__ import annotations
 
 import argparse
-import gc
 import os
+import pickle
 import random
 import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 from tests.mutation.mapping import SOURCE, Map
@@ -46,7 +47,11 @@ def main() -> int:
     if not (given.keep_map and kept.exists()):
         make_map(kept)
     known, results = Map(kept), Results(given.build / "results.jsonl")
-    totals, mutants = chosen(given.packages, given.sample, given.seed)
+    totals: dict[str, int] = {}
+    mutants: list[Mutant] = []
+    for package in given.packages:
+        totals[package], found = chosen(package, given.sample, given.seed, given.build)
+        mutants += found
     before = {key: found["outcome"] for key, found in results.outcomes.items()}
     match given.again:
         case "survivors":
@@ -60,7 +65,7 @@ def main() -> int:
         case _:
             waiting = mutants
     run(waiting, known, results, given.minutes * 60 or float("inf"))
-    return show(mutants, results, totals)
+    return show(mutants, Results(given.build / "results.jsonl"), totals)
 
 
 def make_map(target: Path) -> None:
@@ -72,27 +77,26 @@ def make_map(target: Path) -> None:
     subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
 
 
-def chosen(packages: list[str], sample: int, seed: int) -> tuple[dict[str, int], list[Mutant]]:
-    """How many mutants each package has, and the sample of each in the order of the source."""
-    totals: Counter[str] = Counter()
-    mutants: list[Mutant] = []
-    for package in packages:
-        folder = SOURCE / package.replace(".", "/")
-        files = [File(SOURCE, str(path.relative_to(SOURCE))) for path in sorted(folder.glob("*.py"))]
-        places = [(file, number) for file in files for number in range(len(file))]
-        totals[package] = len(places)
-        order = random.Random(seed).sample(places, len(places))
-        seen: dict[tuple[str, str, str, str], Mutant] = {}
-        for file, number in order:
-            mutant = file.mutant(number)
-            if mutant is not None:
-                seen.setdefault(mutant.key, mutant)
-                if len(seen) == sample:
-                    break
-        mutants += sorted(seen.values(), key=lambda one: (one.path, one.line))
-        del files, places, order
-        gc.collect()
-    return totals, mutants
+def chosen(package: str, sample: int, seed: int, build: Path) -> tuple[int, list[Mutant]]:
+    """How many mutants a package has, and the sample in the order of the source. Kept until the source changes."""
+    paths = sorted((SOURCE / package.replace(".", "/")).glob("*.py"))
+    digest = sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+    kept = build / f"mutants-{package}-{sample}-{seed}-{digest}.pickle"
+    if kept.exists():
+        total, mutants = pickle.loads(kept.read_bytes())
+        return total, mutants
+    files = [File(SOURCE, str(path.relative_to(SOURCE))) for path in paths]
+    places = [(file, number) for file in files for number in range(len(file))]
+    seen: dict[tuple[str, str, str, str], Mutant] = {}
+    for file, number in random.Random(seed).sample(places, len(places)):
+        mutant = file.mutant(number)
+        if mutant is not None:
+            seen.setdefault(mutant.key, mutant)
+            if len(seen) == sample:
+                break
+    mutants = sorted(seen.values(), key=lambda one: (one.path, one.line))
+    kept.write_bytes(pickle.dumps((len(places), mutants)))
+    return len(places), mutants
 
 
 def run(mutants: list[Mutant], known: Map, results: Results, seconds: float) -> None:
@@ -115,10 +119,19 @@ def run(mutants: list[Mutant], known: Map, results: Results, seconds: float) -> 
     for mutant in mutants:
         groups[is_fresh(mutant, known)].append(mutant)
     print(f"{len(groups[True])} mutants of what runs at import, {len(groups[False])} in functions", flush=True)
-    check_the_runner(known)
-    run_fresh(in_time(groups[True]), known, done)
+    # Those in functions first, since they are the quicker ones: in a process of its own, which imports the package.
     if groups[False]:
-        run_in_place(in_time(groups[False]), known, done)
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            run_in_place(in_time(groups[False]), known, done)
+            print(f"{dict(counts)} in {time.monotonic() - began:.0f} s", flush=True)
+            os._exit(0)
+        if os.waitpid(child, 0)[1]:
+            raise SystemExit("the tests could not be run")
+    if groups[True]:
+        check_the_runner(known)
+        run_fresh(in_time(groups[True]), known, done)
     print(f"{dict(counts)} in {time.monotonic() - began:.0f} s", flush=True)
 
 

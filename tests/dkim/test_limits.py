@@ -1,0 +1,266 @@
+"""Bounds, defaults and codes of DKIM, on both sides of each edge (RFC 6376 sections 3.5 and 3.6.1, RFC 8301)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mailauth.dkim import DkimPolicy, Result, Signature
+from mailauth.dkim.record import MAX_KEY_OCTETS, MAX_RECORD_OCTETS, BadRecord, KeyRecord, parse_record
+from mailauth.dkim.result import RESULT_OF, AuthorMatch, Reason
+from mailauth.dkim.signature import (
+    MAX_BODY_HASH_OCTETS,
+    MAX_IDENTITY_OCTETS,
+    MAX_SIGNATURE_OCTETS,
+    MAX_SIGNED_NAMES,
+    decode_base64,
+    is_local_part,
+    is_selector,
+)
+from mailauth.mail.lines import LineEnd
+from tests.dkim.makers import MESSAGE, NOW, b64, check, only, rsa_record, signed, zone
+
+# --- what a receiver demands ---
+
+
+def test_the_defaults_of_a_receiver() -> None:
+    policy = DkimPolicy()
+    assert (policy.min_rsa_bits, policy.max_rsa_bits) == (1024, 4096)  # RFC 8301 section 3.2
+    assert policy.algorithms == ("rsa-sha256", "ed25519-sha256")  # RFC 8301 section 3.1, RFC 8463
+    assert (policy.allow_unsigned_content, policy.allow_testing_keys, policy.allow_several_from) == (False, True, False)
+    assert (policy.required_fields, policy.clock_skew) == ((), 300.0)
+    assert (policy.max_signatures, policy.max_keys, policy.max_header_octets) == (10, 3, 4 << 20)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"min_rsa_bits": 1024},
+        {"min_rsa_bits": 4096},
+        {"min_rsa_bits": 2048, "max_rsa_bits": 2048},
+        {"max_rsa_bits": 16384},
+        {"clock_skew": 0},
+        {"max_signatures": 1},
+        {"max_keys": 1},
+        {"max_header_octets": 1},
+        {"algorithms": ()},
+        {"algorithms": ("ed25519-sha256",)},
+        {"required_fields": ("to",)},
+    ],
+)
+def test_a_policy_at_its_edges(values: dict[str, Any]) -> None:
+    policy = DkimPolicy(**values)
+    assert {name: getattr(policy, name) for name in values} == values
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"min_rsa_bits": 1023}, "min_rsa_bits is at least 1024"),
+        ({"max_rsa_bits": 16385}, "max_rsa_bits is between min_rsa_bits and 16384"),
+        ({"min_rsa_bits": 2049, "max_rsa_bits": 2048}, "max_rsa_bits is between"),
+        ({"algorithms": ("rsa-sha1",)}, "algorithms are of rsa-sha256, ed25519-sha256"),
+        ({"algorithms": "rsa-sha256"}, "algorithms is a tuple of names"),
+        ({"required_fields": "to"}, "required_fields is a tuple of names"),
+        ({"clock_skew": -0.1}, "clock_skew is in seconds"),
+        ({"clock_skew": float("nan")}, "clock_skew is in seconds"),
+        ({"max_signatures": 0}, "are at least 1"),
+        ({"max_keys": 0}, "are at least 1"),
+        ({"max_header_octets": 0}, "are at least 1"),
+    ],
+)
+def test_a_policy_behind_its_edges(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        DkimPolicy(**values)
+
+
+# --- a result ---
+
+
+def test_a_result_with_nothing_but_a_reason() -> None:
+    assert Signature(Result.NEUTRAL, Reason.MALFORMED_TAG_LIST).to_dict() == {
+        "result": "neutral", "reason": "malformed-tag-list", "detail": "", "domain": None, "selector": None,
+        "identity": None, "algorithm": None, "key_bits": None, "header_canonicalization": None,
+        "body_canonicalization": None, "signed_fields": [], "author_match": "none", "body_length": None,
+        "unsigned_octets": 0, "key_flags": [], "signed_at": None, "expires_at": None, "signature_data": None,
+        "line_end": "crlf", "index": 0,
+    }  # fmt: skip
+    assert Signature.of({"result": Result.PASS, "reason": Reason.VERIFIED}) == Signature(Result.PASS, Reason.VERIFIED)
+    assert Signature(Result.PASS, Reason.VERIFIED, key_flags=("s", "y")).testing
+    assert not Signature(Result.PASS, Reason.VERIFIED, key_flags=("s",)).testing
+    assert {match.value for match in AuthorMatch} == {"same", "parent", "child", "none"}
+
+
+def test_codes_are_for_years() -> None:
+    """What logs and programs match on; RFC 8601 section 2.7.1 has the results."""
+    assert {reason.value: result.value for reason, result in RESULT_OF.items()} == {
+        "verified": "pass",
+        "malformed-tag-list": "neutral", "duplicate-tag": "neutral", "missing-tag": "neutral",
+        "malformed-tag": "neutral", "unsupported-version": "neutral", "unsupported-algorithm": "neutral",
+        "unsupported-canonicalization": "neutral", "unsupported-query-method": "neutral",
+        "identity-outside-domain": "permerror", "from-not-signed": "permerror", "header-too-large": "permerror",
+        "no-key": "permerror", "key-revoked": "permerror", "key-malformed": "permerror",
+        "key-hash-not-allowed": "permerror", "key-type-differs": "permerror", "key-not-for-email": "permerror",
+        "key-forbids-subdomains": "permerror",
+        "algorithm-not-allowed": "policy", "key-too-small": "policy", "key-too-large": "policy", "expired": "policy",
+        "from-the-future": "policy", "field-not-signed": "policy", "several-from": "policy",
+        "no-empty-line": "policy", "unsigned-content": "policy", "testing-key": "policy",
+        "too-many-signatures": "policy",
+        "body-hash-differs": "fail", "body-too-short": "fail", "signature-differs": "fail",
+        "key-unavailable": "temperror",
+    }  # fmt: skip
+    assert set(RESULT_OF) == set(Reason)
+
+
+# --- the field (RFC 6376 section 3.5) ---
+
+
+LONGEST_DOMAIN = ".".join(["d" * 63] * 3)  # 191 octets
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        ({"h": "from" + ":x" * (MAX_SIGNED_NAMES - 1)}, "verified"),
+        ({"h": "from" + ":x" * MAX_SIGNED_NAMES}, "malformed-tag"),
+        ({"t": "9" * 12}, "from-the-future"),
+        ({"t": "9" * 13}, "malformed-tag"),
+        ({"x": "9" * 12}, "verified"),
+        ({"x": "9" * 13}, "malformed-tag"),
+        ({"t": str(NOW + 300)}, "verified"),
+        ({"t": str(NOW + 301)}, "from-the-future"),
+        ({"t": str(NOW - 500), "x": str(NOW - 300)}, "verified"),
+        ({"t": str(NOW - 500), "x": str(NOW - 301)}, "expired"),
+        ({"l": "9" * 77}, "malformed-tag"),
+        ({"i": '"' + "a" * (MAX_IDENTITY_OCTETS - 14) + '"@example.org'}, "verified"),
+        ({"i": '"' + "a" * (MAX_IDENTITY_OCTETS - 13) + '"@example.org'}, "malformed-tag"),
+        ({"bh": b64(bytes(31))}, "malformed-tag"),
+        ({"bh": b64(bytes(33))}, "malformed-tag"),
+        ({"bh": b64(bytes(32))}, "body-hash-differs"),
+        ({"bh": ""}, "malformed-tag"),
+        ({"a": "rsa-sha1"}, "malformed-tag"),  # with a digest of 32 octets
+        ({"a": "rsa-sha1", "bh": b64(bytes(20))}, "algorithm-not-allowed"),
+    ],
+)
+def test_tags_at_their_edges(tags: dict[str, str | None], reason: str) -> None:
+    assert only(signed(tags=tags)).reason == reason
+
+
+def test_the_longest_name_of_a_key() -> None:
+    """RFC 1035 section 2.3.4: 50 + 12 + 191 = 253 octets."""
+    longest = zone(name=f"{'s' * 50}._domainkey.{LONGEST_DOMAIN}")
+    assert only(signed(tags={"s": "s" * 50, "d": LONGEST_DOMAIN}), dns=longest).reason is Reason.VERIFIED
+    assert only(signed(tags={"s": "s" * 51, "d": LONGEST_DOMAIN}), dns=longest).reason is Reason.MALFORMED_TAG
+
+
+@pytest.mark.parametrize(
+    ("text", "selector"),
+    [
+        ("a", True),
+        ("a" * 63, True),
+        ("a" * 64, False),
+        ("a.b", True),
+        ("a..b", False),
+        (".a", False),
+        ("a.", False),
+        ("-a", False),
+        ("a-", False),
+        ("a-b", True),
+        ("_a_", True),
+        ("A", False),  # as A-labels in lower case
+        ("a b", False),
+        ("a\n", False),
+        ("", False),
+    ],
+)
+def test_what_is_a_selector(text: str, selector: bool) -> None:
+    assert is_selector(text) is selector
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [("", True), ("ann", True), ('"a@b"', True), ("a@b", False), ('"a"@b', False), ("a\nb", False), ("a\x7fb", False)],
+)
+def test_what_stands_before_the_at_sign(text: str, allowed: bool) -> None:
+    assert is_local_part(text) is allowed
+
+
+def test_octets_of_base64_values() -> None:
+    assert (MAX_SIGNATURE_OCTETS, MAX_BODY_HASH_OCTETS) == (2048, 64)
+    assert decode_base64(b"", 0) == b""
+    assert decode_base64(b" QU \t JD ", 3) == b"ABC"
+    assert decode_base64(b"QUI", 2) == b"AB"  # RFC 6376 section 2.10: padding may be missing
+    assert decode_base64(b"QUJDR", 10) is None
+    assert decode_base64(b"QU-D", 10) is None
+    longest = b64(bytes(MAX_SIGNATURE_OCTETS)).encode()
+    assert decode_base64(longest, MAX_SIGNATURE_OCTETS) == bytes(MAX_SIGNATURE_OCTETS)
+    assert decode_base64(b64(bytes(MAX_SIGNATURE_OCTETS + 10)).encode(), MAX_SIGNATURE_OCTETS) is None
+
+
+def test_ten_signatures_are_looked_at() -> None:
+    message = MESSAGE
+    for _ in range(11):
+        message = signed(message)
+    reasons = [each.reason.value for each in check(message)]
+    assert sorted(reasons) == ["too-many-signatures"] + ["verified"] * 10
+
+
+# --- the key record (RFC 6376 section 3.6.1) ---
+
+
+def test_a_record_that_says_no_more_than_it_must() -> None:
+    assert parse_record(b"p=QUJD") == KeyRecord("rsa", b"ABC", None, ("*",), (), "")
+    full = parse_record(b"v=DKIM1; k=ED25519; h=SHA256:x; s=Email:*; t=Y:s; n=for us; p=")
+    assert full == KeyRecord("ed25519", b"", ("sha256", "x"), ("email", "*"), ("y", "s"), "for us")
+    assert isinstance(full, KeyRecord)
+    assert full.revoked
+
+
+@pytest.mark.parametrize(
+    ("text", "foreign"),
+    [
+        (b"v=spf1 -all", True),
+        (b"hello", True),
+        (b"k=rsa; p", True),
+        (b"k=rsa", True),  # no p=, and nothing that calls it a key
+        (b"v=DKIM1", False),
+        (b"v=DKIM2; p=QUJD", False),
+        (b"v=DMARC1; p=none", True),
+        (b"k=rsa; p=QUJD; p=QUJD", False),  # it tries to be one
+        (b" v=DKIM1 k", False),
+        (b"k=rsa; v=DKIM1; p=QUJD", False),
+    ],
+)
+def test_what_is_a_bad_key_and_what_is_none(text: bytes, foreign: bool) -> None:
+    record = parse_record(text)
+    assert isinstance(record, BadRecord)
+    assert (record.reason, record.foreign) == (Reason.KEY_MALFORMED, foreign)
+
+
+def test_a_record_at_its_edges() -> None:
+    start = b"v=DKIM1; p=QUJD; n="
+    longest = start + b"x" * (MAX_RECORD_OCTETS - len(start))
+    assert len(longest) == 16 * 1024
+    assert isinstance(parse_record(longest), KeyRecord)
+    longer = parse_record(longest + b"x")
+    assert longer == BadRecord(Reason.KEY_MALFORMED, "the record has more than 16384 octets", False)
+    items = b":".join([b"x"] * 31)
+    for name in (b"h", b"s", b"t"):
+        assert isinstance(parse_record(b"%b=%b:email; p=QUJD" % (name, items)), KeyRecord)
+        assert isinstance(parse_record(b"%b=%b:email:x; p=QUJD" % (name, items)), BadRecord)
+    assert MAX_KEY_OCTETS == 4096
+    key = parse_record(b"p=" + b64(bytes(4096)).encode())
+    assert isinstance(key, KeyRecord)
+    assert len(key.key) == 4096
+    assert isinstance(parse_record(b"p=" + b64(bytes(4106)).encode()), BadRecord)
+
+
+def test_three_keys_are_tried() -> None:
+    """RFC 6376 section 6.1.2 step 4: the order means nothing, the number has a bound."""
+    others = ["v=DKIM1; p=" + b64(bytes([number]) * 30) for number in range(3)]
+    found = only(signed(), [*others[:2], rsa_record()])
+    assert found.reason is Reason.VERIFIED
+    assert found.line_end is LineEnd.CRLF
+    found = only(signed(), [*others, rsa_record()], policy=DkimPolicy(max_keys=4))
+    assert found.reason is Reason.VERIFIED
