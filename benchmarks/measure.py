@@ -60,7 +60,7 @@ class Effort:
     budget: float
 
 
-FULL = Effort(rounds=25, seconds=0.03, budget=8.0)
+FULL = Effort(rounds=21, seconds=0.025, budget=6.0)
 QUICK = Effort(rounds=3, seconds=0.001, budget=0.2)
 LEAST_ROUNDS = {FULL: 5, QUICK: 2}
 
