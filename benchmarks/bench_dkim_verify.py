@@ -1,5 +1,6 @@
 """One signature verified through `mailauth.sync.verify_dkim`; the key's record is known, no DNS is asked.
 
+mailauth has seen the signer before, as the servers of a busy site have, and keeps its parsed key; the peers keep none.
 The floor is SHA-256 over the body and one operation of the key by the cryptography package. "In pieces" is mailauth's
 `Verifier`, fed 64 KB at a time, as a server receives a message.
 """

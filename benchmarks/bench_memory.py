@@ -164,11 +164,13 @@ def milter_connection(folder: Path, key: Path, opendkim: str | None, _loops: int
 def each(process: int, address: str, talk: Callable[[socket.socket], None]) -> float:
     """The growth of a service by idle connections, for one of them. The first ones load what all share."""
     with ExitStack() as stack:
-        for number in range(2 * IDLE):
-            if number == IDLE:
-                time.sleep(0.3)
-                before = resident(process)
-            connection = stack.enter_context(connect(address))
-            talk(connection)
-        time.sleep(0.3)
-        return max(1.0, (resident(process) - before) / IDLE)
+
+        def connected() -> int:
+            """The memory with so many more."""
+            for _ in range(IDLE):
+                talk(stack.enter_context(connect(address)))
+            time.sleep(0.3)
+            return resident(process)
+
+        before = connected()
+        return max(1.0, (connected() - before) / IDLE)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks import RESULTS, SUBJECTS, measure, report
+from benchmarks.__main__ import run_all
 from benchmarks.measure import FULL, QUICK, Case, Contender
 from benchmarks.worker import Worker
 
@@ -69,6 +70,15 @@ def test_who_is_not_installed_is_a_row_but_in_ci_an_error(monkeypatch: pytest.Mo
     monkeypatch.setenv("CI", "true")
     with pytest.raises(RuntimeError, match="peer is not installed"):
         measure.missing("peer")
+
+
+def test_a_subject_that_fails_does_not_keep_the_others_from_being_measured(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_all(["no-such-subject", "authres"], quick=True) == 1
+    said = capfd.readouterr()
+    assert "no-such-subject: FAILED" in said.out
+    assert "authres: done" in said.out
+    assert "1 of 2 subjects" in said.out
+    assert "failed: no-such-subject" in said.err
 
 
 # --- workers ----------------------------------------------------------------------------------------------------------
