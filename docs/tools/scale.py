@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from mailauth.greylist import GreylistPolicy
 from mailauth.stores import open_store
@@ -60,14 +61,22 @@ def own_cost() -> float:
     return cost["request"] + cost["milter"] + cost["check"]
 
 
-def measured(entry: dict[str, object]) -> float | None:
-    """The median of the benchmark that an entry names; None where it was not measured yet."""
-    match entry["measured"]:
-        case [str(subject), str(case)] if (RESULTS / f"{subject}.json").exists():
-            for each in json.loads((RESULTS / f"{subject}.json").read_text())["benchmarks"]:
-                about = each["metadata"]
-                if (about["case"], about["contender"]) == (case, "mailauth"):
-                    return statistics.median(value for run in each["runs"] for value in run.get("values", ())) or None
+def measured(entry: dict[str, Any], results: Path = RESULTS) -> float | None:
+    """The seconds that a benchmark found for an entry: the median, shared by as many operations as one time did.
+
+    None where it was not measured yet, or while the machine had more to do than it has cores: the wall clock then says
+    how long others took.
+    """
+    if not entry["measured"] or not (file := results / f"{entry['measured'][0]}.json").exists():
+        return None
+    suite = json.loads(file.read_text())
+    if suite["metadata"]["load_avg_1min"] > suite["metadata"]["cpu_count"]:
+        return None
+    _, case, operations = entry["measured"]
+    for each in suite["benchmarks"]:
+        if (each["metadata"]["case"], each["metadata"]["contender"]) == (case, "mailauth"):
+            values = [value for run in each["runs"] for value in run.get("values", ())]
+            return statistics.median(values) / operations if values else None
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docs.tools import scale
@@ -17,11 +18,21 @@ def test_the_page_has_the_numbers_of_the_tool() -> None:
 
 
 @pytest.mark.parametrize(("name", "entry"), json.loads(scale.COSTS.read_text()).items())
-def test_the_costs_are_of_the_order_that_the_benchmarks_measured(name: str, entry: dict[str, object]) -> None:
+def test_the_costs_are_of_the_order_that_the_benchmarks_measured(name: str, entry: dict[str, Any]) -> None:
     """Machines differ, and are noisy; another order of magnitude would make the page wrong."""
     found = scale.measured(entry)
     if found is not None:
         assert found / 6 < scale.costs()[name] < found * 6, "python -m docs.tools.scale --measured"
+
+
+@pytest.mark.parametrize(("load", "found"), [(0.5, 0.002), (12.3, None)])
+def test_a_busy_machine_measures_others(tmp_path: Path, load: float, found: float | None) -> None:
+    run = {"metadata": {"case": "a", "contender": "mailauth"}, "runs": [{"metadata": {}}, {"values": [1, 2, 9]}]}
+    suite = {"metadata": {"load_avg_1min": load, "cpu_count": 2}, "benchmarks": [run]}
+    (tmp_path / "subject.json").write_text(json.dumps(suite))
+    assert scale.measured({"measured": ["subject", "a", 1000]}, tmp_path) == found
+    assert scale.measured({"measured": ["subject", "b", 1]}, tmp_path) is None
+    assert scale.measured({"measured": ["other", "a", 1]}, tmp_path) is None
 
 
 @pytest.mark.parametrize("rate", [1 / 86.4, 1.0, 100.0])
