@@ -101,6 +101,7 @@ CASES: dict[str, tuple[str, Change]] = {
     "spf.no-all": ("warning", {TXT: ["v=spf1 mx"]}),
     "spf.ptr": ("warning", {TXT: ["v=spf1 ptr -all"]}),
     "spf.after-all": ("warning", {TXT: ["v=spf1 -all mx"]}),
+    "spf.early-redirect": ("note", {TXT: ["v=spf1 redirect=spf.example.org mx"]}),
     "spf.bad-network": ("error", {TXT: ["v=spf1 ip4:192.0.2.300 -all"]}),
     "spf.unknown-mechanism": ("error", {TXT: ["v=spf1 ipv4:192.0.2.3 -all"]}),
     "spf.broad": ("warning", {TXT: ["v=spf1 ip4:64.0.0.0/3 -all"]}),

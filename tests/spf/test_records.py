@@ -215,6 +215,8 @@ class TestLintText:
             ("v=spf1 mx", ["no-all"]),
             ("v=spf1 -all mx a", ["after-all", "after-all"]),
             ("v=spf1 redirect=x.org -all", ["ignored-redirect"]),
+            ("v=spf1 redirect=x.org mx", ["early-redirect"]),
+            ("v=spf1 mx redirect=x.org exp=e.org", []),
             ("v=spf1 +all", ["pass-all"]),
             ("v=spf1 ?all", ["neutral-all"]),
             ("v=spf1 ptr -all", ["ptr"]),

@@ -31,6 +31,7 @@ _SPF: dict[str, tuple[str, str]] = {
     "neutral-all": ("RFC 7208 section 8.2", "end the record with ~all or -all"),
     "after-all": ("RFC 7208 section 5.1", "put it in front of all, or take it out"),
     "ignored-redirect": ("RFC 7208 section 6.1", "take out the redirect, or the all"),
+    "early-redirect": ("RFC 7208 section 6.1", "write it at the end"),
     "ptr": ("RFC 7208 section 5.5", "name the networks in place of ptr"),
     "duplicate": ("RFC 7208 section 4.6", "leave it once"),
     "covered": ("RFC 7208 section 4.6", "take it out"),

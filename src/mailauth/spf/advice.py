@@ -264,9 +264,10 @@ def _modifiers(words: Sequence[Word]) -> Iterator[Finding]:
 
 
 def _after_all(words: Sequence[Word]) -> Iterator[Finding]:
+    """What stands behind an "all", or beside it, and a redirect in front of mechanisms."""
     has_all = any(isinstance(word.found, All) for word in words)
     ended = False
-    for word in words:
+    for number, word in enumerate(words, 1):
         if ended and hasattr(word.found, "qualifier"):
             yield word.finding(Severity.WARNING, "after-all", 'what stands behind "all" is ignored')
         ended = ended or isinstance(word.found, All)
@@ -275,6 +276,9 @@ def _after_all(words: Sequence[Word]) -> Iterator[Finding]:
             proposal = "" if ended else f"include:{word.found.domain_spec}"
             says = 'a redirect is ignored beside an "all" (RFC 7208 section 6.1)'
             yield word.finding(Severity.WARNING, "ignored-redirect", says, proposal)
+        elif isinstance(word.found, Redirect) and any(hasattr(each.found, "qualifier") for each in words[number:]):
+            says = "a redirect is used after all mechanisms, and is to stand there (RFC 7208 section 6.1)"
+            yield word.finding(Severity.NOTE, "early-redirect", says)
 
 
 def _unwise(words: Sequence[Word]) -> Iterator[Finding]:
