@@ -143,6 +143,9 @@ def run_console(block: Block, folder: Path) -> Iterator[tuple[str, str, str]]:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT / "src"),
         "COLUMNS": "100",
+        # pytest in a tutorial starts without the plugins that only this project's own tests need.
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTEST_ADDOPTS": "-p mailauth.testing.plugin -p no:cacheprovider",
     }
     commands = re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", block.text, re.MULTILINE)
     for command, shown in commands:
