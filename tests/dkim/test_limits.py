@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
-from mailauth.dkim import DkimPolicy, Result, Signature
+from mailauth.dkim import DkimPolicy, Result, Signature, check_key
+from mailauth.dkim.advice import about_base64, about_key, cut_off
+from mailauth.dkim.keys import zone_line
 from mailauth.dkim.record import MAX_KEY_OCTETS, MAX_RECORD_OCTETS, BadRecord, KeyRecord, parse_record
 from mailauth.dkim.result import RESULT_OF, AuthorMatch, Reason
 from mailauth.dkim.signature import (
@@ -19,7 +23,13 @@ from mailauth.dkim.signature import (
     is_selector,
 )
 from mailauth.mail.lines import LineEnd
-from tests.dkim.makers import MESSAGE, NOW, b64, check, only, rsa_record, signed, zone
+from mailauth.plan import Question, run
+from mailauth.resolvers import ZoneResolver
+from tests.dkim.makers import MESSAGE, NOW, b64, check, only, rsa_key, rsa_record, signed, zone
+
+# How the DER form of an Ed25519 key (RFC 8410) begins, and a private RSA key (RFC 8017).
+ED25519_START, PRIVATE = bytes.fromhex("302a300506032b6570032100"), bytes.fromhex("308204a5020100")
+NULLS = b64(bytes(32))
 
 # --- what a receiver demands ---
 
@@ -263,4 +273,147 @@ def test_three_keys_are_tried() -> None:
     assert found.reason is Reason.VERIFIED
     assert found.line_end is LineEnd.CRLF
     found = only(signed(), [*others, rsa_record()], policy=DkimPolicy(max_keys=4))
+    assert found.reason is Reason.VERIFIED
+
+
+# --- the test of a published key, and advice ---
+
+
+def test_what_the_test_of_a_key_says_as_values() -> None:
+    found = run(check_key("example.org", "sel"), zone(rsa_record(rsa_key(1024))))
+    assert found.to_dict() == {
+        "verdict": "doubtful",
+        "findings": [{"code": "small", "detail": "1024 bits; 2048 are recommended (RFC 8301 section 3.2)"}],
+        "name": "sel._domainkey.example.org",
+        "record": rsa_record(rsa_key(1024)),
+        "key_type": "rsa",
+        "key_bits": 1024,
+        "matches": None,
+    }
+    nothing = run(check_key("example.org", "sel"), ZoneResolver({}))
+    assert (nothing.record, nothing.key_type, nothing.key_bits, nothing.matches) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("place", "appended"),
+    [("sel._domainkey.example.org.example.org", True), ("sel.example.org", False), ("example.org", False)],
+)
+def test_a_key_that_stands_where_forms_put_it(place: str, appended: bool) -> None:
+    found = run(check_key("example.org", "sel"), zone(rsa_record(), place))
+    assert [code.value for code, _ in found.findings] == ["no-key", "misplaced"]
+    words = found.findings[1][1]
+    assert words.startswith(f"a key stands at {place}: it belongs at sel._domainkey.example.org")
+    assert words.endswith("the form appends the domain itself") is appended
+
+
+@pytest.mark.parametrize(
+    ("record", "codes"),
+    [
+        ("V=DKIM1; p=", ["capitals", "revoked"]),
+        ("k=RSA; v=DKIM1; p=", ["malformed"]),
+        ("v=DKIM1; k=RSA; p=", ["capitals", "revoked"]),
+        ("v=DKIM1;; p=", ["empty-tag", "revoked"]),
+        (";v=DKIM1; p=", ["empty-tag", "revoked"]),
+        ("v=DKIM1; h=sha1; s=x; t=y; p=", ["sha256-not-allowed", "not-for-email", "test-mode", "revoked"]),
+        ("v=DKIM1; s=x:email; h=sha256:sha1; t=s; p=", ["revoked"]),
+    ],
+)
+def test_habits_that_others_may_not_share(record: str, codes: list[str]) -> None:
+    found = run(check_key("example.org", "sel"), zone(record))
+    assert [code.value for code, _ in found.findings] == codes
+
+
+@pytest.mark.parametrize(
+    ("bits", "codes"), [(1024, ["small"]), (1536, ["small"]), (2048, []), (4096, []), (4608, ["too-large"])]
+)
+def test_sizes_of_keys(bits: int, codes: list[str]) -> None:
+    record = f"v=DKIM1; p={b64(fake_spki(bits))}"
+    found = run(check_key("example.org", "sel"), zone(record))
+    assert [code.value for code, _ in found.findings] == codes
+    assert found.key_bits == bits
+
+
+def fake_spki(bits: int) -> bytes:
+    """A public key of that size; nobody knows its private half."""
+    numbers = rsa.RSAPublicNumbers(65537, (1 << (bits - 1)) | 1)
+    return numbers.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+@pytest.mark.parametrize("length", [0, 100, 255, 256, 600])
+def test_a_zone_line_escapes_what_master_files_escape(length: int) -> None:
+    """RFC 1035 section 5.1: a quote and a backslash within a string have a backslash before them."""
+    text = 'v=DKIM1; n=say "hi" \\ ' + "x" * length + '"; p='
+    line = zone_line("sel._domainkey.example.org", text, ttl=300)
+    assert line.startswith("sel._domainkey.example.org. 300 IN TXT ")
+    resolver = ZoneResolver.from_text(line + "\n")
+    answer = resolver.lookup_now(Question("sel._domainkey.example.org", "TXT"))
+    assert answer.texts == (text.encode(),)
+    assert zone_line("a.example", "x").startswith('a.example. IN TXT "x"')
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (b"abc-def", 'it is base64 for URLs: "-" is written "+", and "_" is written "/"'),
+        (b"abc_def", 'it is base64 for URLs: "-" is written "+", and "_" is written "/"'),
+        (b"ab_c-def==", 'it is base64 for URLs: "-" is written "+", and "_" is written "/"'),
+        (b"abcdef!", ""),
+        (b"0f" * 50, "it is hexadecimal: base64 belongs there"),
+        (b"0f:" * 50, "it is hexadecimal: base64 belongs there"),
+        (b"0f" * 49, ""),
+        (b'"QUJD"', "the quotes are part of the text: the provider's form adds its own"),
+    ],
+)
+def test_why_a_text_is_no_base64(value: bytes, words: str) -> None:
+    assert about_base64(value) == words
+
+
+def test_how_much_of_a_key_is_missing() -> None:
+    """The first octets of DER name its length (X.690 section 8.1.3)."""
+    whole = b64(fake_spki(2048)).encode()
+    assert len(whole) == 392
+    assert cut_off(whole) == ""
+    assert cut_off(whole[:255], whole[:255]).startswith("the key is cut off: 255 of 392 characters: the form took one")
+    assert cut_off(whole[:300]).startswith("the key is cut off: 300 of 392 characters; a record of more than 255")
+    assert cut_off(b64(bytes.fromhex("307f") + bytes(10)).encode()).startswith("the key is cut off: 16 of 172 char")
+    assert cut_off(b64(bytes.fromhex("308180") + bytes(10)).encode()).startswith("the key is cut off: 20 of 176 char")
+    assert cut_off(b64(bytes.fromhex("3080") + bytes(10)).encode()) == ""
+    assert cut_off(b64(bytes.fromhex("31820100") + bytes(10)).encode()) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "octets", "words"),
+    [
+        ("rsa", bytes(32), "32 octets are an Ed25519 key: k=ed25519"),
+        ("rsa", bytes(31), ""),
+        ("rsa", ED25519_START + bytes(32), "it is an Ed25519 key: k=ed25519, and the last 32 octets alone"),
+        ("ed25519", ED25519_START + bytes(32), f"it is the DER form; RFC 8463 wants the 32 octets alone: p={NULLS}"),
+        ("ed25519", ED25519_START + bytes(33), ""),
+        ("ed25519", bytes.fromhex("3063") + bytes(99), "the octets look like an RSA key: k=rsa"),
+        ("ed25519", bytes.fromhex("3063") + bytes(98), ""),
+        ("ed25519", bytes(101), ""),
+        ("rsa", PRIVATE + bytes(9), "it is a PRIVATE key: everybody has it now; make a new pair of keys"),
+        ("rsa", bytes.fromhex("308204a53082") + bytes(9), "it is a certificate: p= takes its public key alone"),
+    ],
+)  # fmt: skip
+def test_what_octets_are_that_are_no_key(kind: str, octets: bytes, words: str) -> None:
+    assert about_key(kind, octets) == words
+
+
+# --- the body (RFC 6376 section 3.4.4) ---
+
+
+@pytest.mark.parametrize("blanks", [2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17])
+@pytest.mark.parametrize("before", [b"", b"x"])
+def test_runs_of_blanks_in_large_bodies(blanks: int, before: bytes) -> None:
+    """Every length of a run, from an even and from an odd place, within a line and at its end."""
+    line = before + b"ab" + b" " * blanks + b"cd" + b"\t " * blanks + b"\r\n"
+    body = line * (20_000 // len(line))
+    canonical = (before + b"ab cd\r\n") * (20_000 // len(line))
+    message = b"From: ann@example.org\r\n\r\n"
+    found = only(signed(message + body, {"h": "from"}).replace(body, b"") + canonical)
+    assert found.reason is Reason.VERIFIED
+    found = only(signed(message + canonical, {"h": "from"}).replace(canonical, body))
     assert found.reason is Reason.VERIFIED

@@ -311,3 +311,64 @@ def test_an_address_that_every_server_takes(text: str, address: bool) -> None:
 )
 def test_4_step_1_the_host_of_a_uri(uri: str, host: Any) -> None:
     assert host_of(uri) == host
+
+
+# --- what else a result and a finding say ---
+
+
+def test_4_10_1_without_a_usable_policy_the_result_names_the_record_all_the_same() -> None:
+    found = evaluate(zone({"example.org": "v=DMARC1; sp=none"}), "mail.example.org")
+    assert (found.reason, found.policy_domain, found.organizational_domain) == (
+        Reason.NO_POLICY, "example.org", "example.org",
+    )  # fmt: skip
+    assert found.record is not None
+    assert found.queries == 3
+    nothing = evaluate(zone({}), "mail.example.org")
+    assert (nothing.reason, nothing.policy_domain, nothing.record) == (Reason.NO_RECORD, None, None)
+
+
+def test_3_2_13_any_text_below_the_author_shows_that_it_exists() -> None:
+    records = zone({"example.org": "v=DMARC1; p=none; sp=quarantine; np=reject", "a.example.org": "something else"})
+    found = evaluate(records, "a.example.org")
+    assert (found.exists, found.policy_tag, found.policy) == (True, "sp", Policy.QUARANTINE)
+    found = evaluate(records, "b.example.org")
+    assert (found.exists, found.policy_tag, found.policy) == (False, "np", Policy.REJECT)
+
+
+def test_a_fail_names_five_identifiers() -> None:
+    signed = [Dkim(f"d{number}.test") for number in range(6)]
+    found = evaluate(zone({"example.org": "v=DMARC1; p=reject"}), "example.org", dkim=signed)
+    assert found.reason is Reason.NOT_ALIGNED
+    assert "dkim d4.test" in found.detail
+    assert "d5.test" not in found.detail
+
+
+def test_5_3_1_what_is_no_domain_is_shown() -> None:
+    found = evaluate(zone({}), "x" * 300)
+    assert found.detail.startswith("'xxxx")
+    assert found.detail.endswith("is no domain name of two labels or more")
+    assert evaluate(zone({}), "localhost").detail == "'localhost' is no domain name of two labels or more"
+
+
+@pytest.mark.parametrize(
+    ("record", "proposal"),
+    [
+        (b"V=dmarc1; p=none", '_dmarc.example.org. TXT "v=DMARC1; p=none"'),
+        (b"v=DMARC1 p=none", '_dmarc.example.org. TXT "v=DMARC1; p=none"'),
+        (b"v=dmarc1; p=none; p=reject", ""),
+        (b"v=dmarc1; p=none; x=\xff\xfe", ""),  # RFC 9989 section 4.8: a value is of ASCII
+        (b"v=dmarc1; p=none; x=\x01", ""),
+    ],
+)
+def test_a_record_that_is_nearly_one(record: bytes, proposal: str) -> None:
+    report = run(lint("example.org"), zone({"example.org": record}))
+    assert [each.proposal for each in report.findings if each.code == "nearly"] == [proposal]
+    assert all(each.words.isprintable() for each in report.findings)
+
+
+def test_what_a_subdomain_inherits_is_said() -> None:
+    report = run(lint("a.example.org"), zone({"example.org": "v=DMARC1; p=reject; sp=none; rua=mailto:a@example.org"}))
+    words = [each.words for each in report.findings if each.code == "inherited"]
+    assert words == ["no record of its own: that of example.org applies (sp=none)"]
+    report = run(lint("a.example.org"), zone({"example.org": "v=DMARC1; sp=none"}))
+    assert any("(no usable policy)" in each.words for each in report.findings)

@@ -74,8 +74,10 @@ def test_values_at_the_edge_are_taken(values: Mapping[str, object]) -> None:
         ({"refresh": -1}, "refresh is out of range"),
         ({"refresh": None}, "refresh is a number of seconds"),
         ({"retry_window": math.inf}, "retry_window is out of range"),
-        ({"auto_allow": 1_000_001}, "auto_allow is between 0 and 1000000"),
+        ({"auto_allow": 1_000_001}, "auto_allow is between 0 and 1000000, not 1000001"),
         ({"auto_allow": True}, "auto_allow is a whole number"),
+        ({"auto_allow": -(10**17)}, "not -100000000000000000"),
+        ({"auto_allow": 10**18}, "not a number that large"),
         ({"auto_allow": 10**5000}, "auto_allow is between 0 and 1000000, not a number that large"),
         ({"ipv4_prefix": -1}, "ipv4_prefix is between 0 and 32, not -1"),
         ({"ipv4_prefix": False}, "ipv4_prefix is a whole number"),
@@ -149,6 +151,24 @@ def test_what_a_decision_tells() -> None:
     assert decision == Decision(Action.ACCEPT, Reason.RETRIED, 0, T, 3, 301.0)
     decision, record = decide(record, T + 302, POLICY)
     assert decision == Decision(Action.ACCEPT, Reason.KNOWN, 0, T, 3, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("first", "delay", "now", "retry_after"),
+    [
+        # sums of floating-point numbers that come out slightly lower
+        (1800000000.4, 428.1, 1800000230.5, 199),
+        (1800000000.68015, 548.3, 1800000531.98015, 18),
+        (1800000000.0, 300.0, 1800000299.0, 1),
+    ],
+)
+def test_a_retry_that_comes_when_it_is_told_to_is_never_too_early(
+    first: float, delay: float, now: float, retry_after: int
+) -> None:
+    policy = GreylistPolicy(delay=delay)
+    decision, record = decide(waiting(first), now, policy)
+    assert (decision.reason, decision.retry_after) == (Reason.TOO_EARLY, retry_after)
+    assert decide(record, now + retry_after, policy)[0].reason is Reason.RETRIED
 
 
 # --- a client ---

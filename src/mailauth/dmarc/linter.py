@@ -157,7 +157,9 @@ def _other_text(at: str, first: Visit) -> Finding:
             words = f'{at} is ignored: it does not begin with "v=DMARC1;", to the letter: {shown!r}'
             rest = octets[nearly.end() :].decode("utf-8", "replace").replace("\\;", ";")
             repaired = f"v=DMARC1; {rest.strip(_AROUND)}"
-            sound = isinstance(parse_record(repaired.encode()), DmarcRecord) and repaired.isprintable()
+            # RFC 9989 section 4.8: a value is of printable ASCII.
+            writable = repaired.isascii() and repaired.isprintable()
+            sound = writable and isinstance(parse_record(repaired.encode()), DmarcRecord)
             return Finding(Severity.ERROR, "nearly", words, f'{at}. TXT "{repaired}"' if sound else "")
     return Finding(Severity.WARNING, "other-text", f"{at} has TXT records, but none that begins with v=DMARC1")
 
