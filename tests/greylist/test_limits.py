@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import math
 from collections.abc import Mapping, Sequence
 
@@ -9,10 +11,13 @@ import pytest
 
 from mailauth.greylist import (
     Action,
+    AsyncGreylist,
     Decision,
+    Entry,
     Greylist,
     GreylistPolicy,
     Mode,
+    Page,
     Patterns,
     Reason,
     Record,
@@ -28,7 +33,7 @@ from mailauth.greylist import (
 )
 from mailauth.greylist.check import Attempt
 from mailauth.greylist.keys import MAX_KEY_OCTETS, parse_client
-from mailauth.greylist.machine import admit
+from mailauth.greylist.machine import TRIPLET, Event, admit, event_for_triplet
 from mailauth.greylist.settings import address_patterns
 from mailauth.greylist.whitelist import ClientWhitelist, RecipientWhitelist
 from mailauth.mail.names import parse_ip
@@ -201,6 +206,22 @@ def test_an_allowed_client_stays_so_for_the_lifetime(after: float, let_through: 
     assert credit(allowed, T + after, POLICY).passed == (5 if let_through else 1)
 
 
+@pytest.mark.parametrize(
+    ("record", "after"),
+    [
+        (None, 0.0),
+        (waiting(), 10.0),
+        (waiting(), 300.0),
+        (waiting(), 3 * DAY),
+        (waiting(state=State.KNOWN), 10.0),
+        (waiting(state=State.KNOWN), 100 * DAY),
+    ],
+)
+def test_the_table_says_which_state_follows(record: Record | None, after: float) -> None:
+    event = event_for_triplet(record, T + after, POLICY)
+    assert decide(record, T + after, POLICY)[1].state is TRIPLET[record and record.state, event].target
+
+
 # --- keys ---
 
 
@@ -283,6 +304,10 @@ def test_codes_are_what_the_documentation_says() -> None:
         "unreachable", "timed-out", "locked", "corrupt", "full", "read-only", "foreign", "contention", "other",
     }  # fmt: skip
     assert StoreError("words").reason is StoreErrorReason.OTHER
+    assert {str(event) for event in Event} == {
+        "new", "too-early", "retried", "too-late", "known", "expired", "success", "repeated", "enough",
+        "client-allowed", "client-expired",
+    }  # fmt: skip
     assert {str(mode) for mode in Mode} == {"on", "off", "dry-run"}
     assert Decision(Action.ACCEPT, Reason.RETRIED, waited=7.0).header_field("mx.example.net") == (
         b"X-Greylist: delayed 7 seconds by greylisting at mx.example.net\r\n"
@@ -318,7 +343,7 @@ def test_seconds_are_taken_up_to_a_bound(now: float) -> None:
     assert greylist.check("192.0.2.1", "ann@example.org", "bob@example.net", now=now).reason is Reason.NEW
 
 
-@pytest.mark.parametrize("now", [1.0001e12, -1.0001e12, math.inf, math.nan])
+@pytest.mark.parametrize("now", [1e12 + 0.5, -1e12 - 0.5, math.inf, math.nan])
 def test_what_cannot_be_seconds_is_the_callers_mistake(now: float) -> None:
     with pytest.raises(ValueError, match="now is in seconds since the epoch"):
         Greylist(MemoryStore()).check("192.0.2.1", "ann@example.org", "bob@example.net", now=now)
@@ -358,6 +383,7 @@ def test_tallies_add_up() -> None:
         ("Ann@B.Example.org", ("ann@b.example.org", "ann@", "b.example.org", ".b.example.org", ".example.org", ".org")),
         ("<ann@example.org>", ("ann@example.org", "ann@", "example.org", ".example.org", ".org")),
         ("<Postmaster>", ("postmaster@",)),
+        ("<X>", ("x@",)),
         ("", ("<>",)),
         ("<>", ("<>",)),
     ],
@@ -447,3 +473,67 @@ def test_settings_say_postmaster_and_abuse() -> None:
     """RFC 5321 section 4.5.1, RFC 2142 section 4."""
     assert Settings().recipients.exact == {"postmaster@", "abuse@"}
     assert Settings().current().policy_for("bob@example.net") == GreylistPolicy()
+
+
+@pytest.mark.parametrize(
+    ("entry", "local_part", "holds"),
+    [
+        ("a", "a+b+c+d", True),
+        ("a+b", "a+b+c+d", True),
+        ("a+b+c", "a+b+c+d", True),
+        ("a+b", "a+b+c", True),
+        ("a+", "a++b", True),
+        ("a", "a+", False),  # an extension has a character at least
+        ("a", "a++", True),
+        ("", "+a", False),
+    ],
+)
+def test_an_extension_begins_at_any_plus_sign(entry: str, local_part: str, holds: bool) -> None:
+    whitelist = RecipientWhitelist.parse(f"{entry}@")
+    assert (whitelist.match(f"{local_part}@example.net") is not None) is holds
+
+
+def test_the_log_speaks_of_stores_that_fail_and_of_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings(clients=Patterns.of(["192.0.2.0/24"]))
+    with caplog.at_level(logging.DEBUG, "mailauth.greylist"):
+        greylist = Greylist(MemoryStore(), settings=settings)
+        assert greylist.check("192.0.2.1", "ann@example.org", "bob@example.net", now=T).note == "192.0.2.0/24"
+        assert greylist.check("203.0.113.1", "ann@example.org", "bob@example.net", now=T).note == ""
+        assert caplog.text == ""
+        Greylist(Failing()).check("203.0.113.1", "ann@example.org", "bob@example.net", now=T)
+        assert "greylist store: nobody there; decision: accept (store-error)" in caplog.text
+
+
+class Plainly:
+    """An asynchronous store with the operations of the interface, and nothing beside them."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+
+    async def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        return self.store.get(keys)
+
+    async def compare_and_set(self, key: str, expected: Record | None, record: Record | None) -> bool:
+        return self.store.compare_and_set(key, expected, record)
+
+    async def expire(self, now: float, limit: int) -> Sequence[Entry]:
+        return self.store.expire(now, limit)
+
+    async def scan(self, prefix: str = "", cursor: str = "", limit: int = 1000) -> Page:
+        return self.store.scan(prefix, cursor, limit)
+
+    async def close(self) -> None:
+        self.store.close()
+
+
+def test_an_asynchronous_store_needs_no_more_than_the_interface() -> None:
+    async def story() -> list[object]:
+        async with AsyncGreylist(Plainly(), expire_every=None) as greylist:
+            found: list[object] = [
+                (await greylist.check("192.0.2.1", f"a{number}x@example.org", "bob@example.net", now=T)).reason
+                for number in range(3)
+            ]
+            found += [await greylist.expire(now=T + 3 * DAY, limit=2) for _ in range(3)]
+            return found
+
+    assert asyncio.run(story()) == [Reason.NEW, Reason.NEW, Reason.NEW, 2, 1, 0]
