@@ -7,6 +7,7 @@ the mutants of a package are killed.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pickle
 import random
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from tests.mutation.mapping import SOURCE, Map
+from tests.mutation.mapping import SOURCE, Map, merge
 from tests.mutation.mutants import File, Mutant
 from tests.mutation.report import Results, explanations, is_explained, noticed, table, tallies
 from tests.mutation.running import check_the_runner, is_fresh, run_fresh, run_in_place
@@ -34,7 +35,9 @@ def main() -> int:
     parser.add_argument("packages", nargs="*", default=PACKAGES, help=f"what to change (default: {' '.join(PACKAGES)})")
     parser.add_argument("--sample", type=int, default=300, help="mutants of each package; 0 for all (default: 300)")
     parser.add_argument("--seed", type=int, default=1, help="of the sample (default: 1)")
-    parser.add_argument("--keep-map", action="store_true", help="use the map of tests and lines of the last run")
+    parser.add_argument(
+        "--keep-map", action="store_true", help="measure only tests that changed since the last run; the source has not"
+    )
     parser.add_argument(
         "--again", choices=("all", "survivors", "missing"), default="all", help="which of the sample to run"
     )
@@ -44,8 +47,9 @@ def main() -> int:
     given.build.mkdir(parents=True, exist_ok=True)
 
     kept = given.build / "map.json"
-    if not (given.keep_map and kept.exists()):
-        make_map(kept)
+    if not given.keep_map:
+        kept.unlink(missing_ok=True)
+    make_map(kept)
     known, results = Map(kept), Results(given.build / "results.jsonl")
     totals: dict[str, int] = {}
     mutants: list[Mutant] = []
@@ -69,12 +73,25 @@ def main() -> int:
 
 
 def make_map(target: Path) -> None:
-    print("which tests run which lines: one run of the tests ...", flush=True)
+    """Measure the files of tests that are not in the map as they are now."""
+    measured = json.loads(target.read_text("utf-8")) if target.exists() else {"files": {}}
+    files = [path for name in TESTS for path in sorted(Path("tests", name).glob("**/test_*.py"))]
+    digests = {str(path): sha256(path.read_bytes()).hexdigest()[:16] for path in files}
+    changed = [path for path, digest in digests.items() if measured["files"].get(path) != digest]
+    if not changed:
+        return
+    print(f"which tests run which lines: one run of {len(changed)} files ...", flush=True)
+    part = target.with_name("part.json")
     command = [
         sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-m", "not server",
-        "-p", "tests.mutation.mapping", "--mutation-map", str(target), *(f"tests/{name}" for name in TESTS),
+        "-p", "tests.mutation.mapping", "--mutation-map", str(part), *changed,
     ]  # fmt: skip
     subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+    found = json.loads(part.read_text("utf-8"))
+    merged = merge(measured, found, set(changed)) if measured["files"] else found
+    merged["files"] = digests
+    target.write_text(json.dumps(merged), "utf-8")
+    part.unlink()
 
 
 def chosen(package: str, sample: int, seed: int, build: Path) -> tuple[int, list[Mutant]]:
@@ -95,8 +112,9 @@ def chosen(package: str, sample: int, seed: int, build: Path) -> tuple[int, list
             if len(seen) == sample:
                 break
     mutants = sorted(seen.values(), key=lambda one: (one.path, one.line))
-    kept.write_bytes(pickle.dumps((len(places), mutants)))
-    return len(places), mutants
+    total = sum(file.total for file in files)
+    kept.write_bytes(pickle.dumps((total, mutants)))
+    return total, mutants
 
 
 def run(mutants: list[Mutant], known: Map, results: Results, seconds: float) -> None:

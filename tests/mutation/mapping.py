@@ -118,6 +118,25 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Mapping(target), "mutation-mapping")
 
 
+def merge(old: dict[str, Any], new: dict[str, Any], files: set[str]) -> dict[str, Any]:
+    """Two maps as one; the tests of `files` are those of the new one."""
+    stay = [number for number, name in enumerate(old["tests"]) if name.partition("::")[0] not in files]
+    place = {number: at for at, number in enumerate(stay)} | {-1: -1}
+    shift = len(stay)
+    lines: dict[str, dict[str, list[int]]] = {}
+    for path in {**old["lines"], **new["lines"]}:
+        merged = lines[path] = {}
+        before, more = old["lines"].get(path, {}), new["lines"].get(path, {})
+        for line in {**before, **more}:
+            kept = {place[test] for test in before.get(line, ()) if test in place}
+            merged[line] = sorted(kept | {test + shift if test >= 0 else test for test in more.get(line, ())})
+    return {
+        "tests": [old["tests"][number] for number in stay] + new["tests"],
+        "seconds": [old["seconds"][number] for number in stay] + new["seconds"],
+        "lines": lines,
+    }
+
+
 class Map:
     """What `Mapping` found."""
 

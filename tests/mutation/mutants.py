@@ -73,6 +73,7 @@ class Place:
     function: Function | None
     names: tuple[str, ...]
     kind: str
+    left_out: bool
 
 
 class File:
@@ -88,11 +89,19 @@ class File:
         self._places = finder.places
 
     def __len__(self) -> int:
+        """All places, those that are left out among them: what is left out later moves no other one in a sample."""
         return len(self._places)
 
+    @property
+    def total(self) -> int:
+        """How many mutants there are."""
+        return sum(not place.left_out for place in self._places)
+
     def mutant(self, number: int) -> Mutant | None:
-        """The mutant of that number; None if its source cannot be compiled, or is the same."""
+        """The mutant of that number; None if it is left out, its source cannot be compiled, or is the same."""
         place = self._places[number]
+        if place.left_out:
+            return None
         try:
             mutated = self._module.deep_replace(place.node, place.mutated).code
             compile(mutated, self.path, "exec")
@@ -125,6 +134,7 @@ class _Finder(cst.CSTVisitor):
         self._functions: list[Function] = []
         self._signature: cst.Parameters | None = None
         self._names: list[tuple[str, ...]] = []
+        self._assertions: set[cst.CSTNode] = set()
 
     def on_visit(self, node: cst.CSTNode) -> bool:
         if _left_out(node):
@@ -135,6 +145,9 @@ class _Finder(cst.CSTVisitor):
             if isinstance(node, cst.Assign | cst.AnnAssign) and not self._functions:
                 self._names.append(tuple(_targets(node)))
             self._add(node)
+        if isinstance(node, cst.Call) and isinstance(node.func, cst.Name) and node.func.value == "zip":
+            # zip(..., strict=True) asserts what is known.
+            self._assertions |= {argument.value for argument in node.args if argument.keyword is not None}
         if isinstance(node, cst.FunctionDef):
             name = ".".join([*self._scopes[-1:], *(["<locals>"] if self._functions else []), node.name.value])
             self._scopes.append(name)
@@ -174,7 +187,8 @@ class _Finder(cst.CSTVisitor):
                     if operator is operator_arg_removal and _only_words(node, mutated):
                         continue
                     name = operator.__name__.removeprefix("operator_")
-                    self.places.append(Place(node, mutated, self._line(node), scope, function, names, name))
+                    left_out = node in self._assertions or _says_the_same(node, mutated)
+                    self.places.append(Place(node, mutated, self._line(node), scope, function, names, name, left_out))
 
 
 def _targets(node: cst.Assign | cst.AnnAssign) -> Iterator[str]:
@@ -223,6 +237,20 @@ def _is_wording(node: cst.CSTNode | None) -> bool:
             return bool(_WORDS.search(text))
         case cst.ConcatenatedString():
             return _is_wording(node.left) or _is_wording(node.right)
+        case _:
+            return False
+
+
+def _says_the_same(node: cst.CSTNode, mutated: cst.CSTNode) -> bool:
+    """Which of two wordings is taken; a number that is too large for one more; an assertion of `zip`."""
+    match node:
+        case cst.IfExp():
+            return isinstance(mutated, cst.IfExp) and _is_wording(node)
+        case cst.Float():
+            return bool(node.evaluated_value + 1 == node.evaluated_value)
+        case cst.Call(func=cst.Name(value="zip")):
+            kept = {id(argument) for argument in mutated.args} if isinstance(mutated, cst.Call) else set()
+            return any(one.keyword is not None and id(one) not in kept for one in node.args)
         case _:
             return False
 

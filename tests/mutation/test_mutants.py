@@ -25,7 +25,10 @@ class Reader:
         assert value is not None
         if len(value) > most:
             raise ValueError("the value is too long")
-        return value
+        return "a long text" if value else "another text"
+
+    def pairs(self, value: list[int]) -> list[tuple[int, int]]:
+        return list(zip(value, value, strict=True))
 
 
 @lru_cache(maxsize=5)
@@ -60,7 +63,17 @@ def test_conditions_defaults_and_codes_are_changed(mutants: list[Mutant]) -> Non
 
 def test_wording_annotations_assertions_and_caches_are_left_alone(mutants: list[Mutant]) -> None:
     after = "".join(mutant.after for mutant in mutants)
-    for left_alone in ("XXthe value", "THE VALUE", "XXWords", "WORDS", "is None", "maxsize=6", "ValueError(None)"):
+    for left_alone in (
+        "XXthe value",
+        "THE VALUE",
+        "XXWords",
+        "WORDS",
+        "is None",
+        "maxsize=6",
+        "ValueError(None)",
+        "strict=False",
+        'or True else "another',
+    ):
         assert left_alone not in after
     # Each is a source of its own, and differs from the original.
     assert all(mutant.source(SOURCE) != SOURCE for mutant in mutants)

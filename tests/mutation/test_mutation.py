@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutation.mapping import SOURCE, Map
+from tests.mutation.mapping import SOURCE, Map, merge
 from tests.mutation.report import EXPLAINED, Explanation, Tally, explanations, squeezed
 
 ENTRIES = explanations()
@@ -65,3 +65,16 @@ def test_the_quickest_tests_come_first_and_fit_the_time(tmp_path: Path) -> None:
     assert known.quickest({0, 1, 2}, "spf", seconds=9.0) == [1, 2, 0]
     assert known.at_import("spf/x.py", 4, 5)
     assert not known.at_import("spf/x.py", 3, 4)
+
+
+def test_what_was_measured_again_replaces_what_was_known() -> None:
+    old = {
+        "tests": ["tests/a.py::one", "tests/b.py::two", "tests/a.py::three"],
+        "seconds": [1.0, 2.0, 3.0],
+        "lines": {"spf/x.py": {"1": [0, 1, -1], "2": [2]}, "spf/y.py": {"5": [1]}},
+    }
+    new = {"tests": ["tests/a.py::four"], "seconds": [0.5], "lines": {"spf/x.py": {"2": [0], "3": [0, -1]}}}
+    found = merge(old, new, {"tests/a.py"})
+    assert found["tests"] == ["tests/b.py::two", "tests/a.py::four"]
+    assert found["seconds"] == [2.0, 0.5]
+    assert found["lines"] == {"spf/x.py": {"1": [-1, 0], "2": [1], "3": [-1, 1]}, "spf/y.py": {"5": [0]}}
