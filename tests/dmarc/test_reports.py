@@ -95,7 +95,7 @@ def test_overrides_are_reasons() -> None:
 
 
 def test_signatures_stand_in_the_order_of_their_weight() -> None:
-    """RFC 9990 section 3.1.3, and no more than a hundred."""
+    """RFC 9990 sections 3.1.1.11 and 3.1.3: all of them, and no more than a hundred."""
     dkim = [Dkim("x.test", "fail"), Dkim("other.test"), Dkim("a.example.com"), Dkim("example.com")]
     row = row_of(
         evaluate(zone({"example.com": RUA}), "example.com", dkim=dkim + [Dkim("y.test", "fail")] * 200), CLIENT

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -305,7 +306,7 @@ def _report(options: argparse.Namespace) -> int:
         store = open_report_store(options.store)
     except (ValueError, MailAuthError) as error:
         raise UsageError(str(error)) from None
-    day = int(time.time() // DAY) - 1 if options.day is None else options.day
+    day = _day_to_report(options, int(time.time() // DAY))
     folder, resolver = Path(options.output), resolver_of(options)
     written: list[_Written] = []
     try:
@@ -333,6 +334,16 @@ def _report(options: argparse.Namespace) -> int:
         if not written:
             print("no results for that day")
     return EXIT_LATER if any(each.recipients.unknown for each in written) else EXIT_OK
+
+
+def _day_to_report(options: argparse.Namespace, today: int) -> int:
+    """The day that the reports are about; yesterday where none is given."""
+    day: int = today - 1 if options.day is None else options.day
+    if day == today:
+        # RFC 9990 section 3.5.1
+        words = "the day is not over: send none of these, for those of the whole day will have the same names and ids"
+        print(f"mailauth: {words}", file=sys.stderr)
+    return day
 
 
 def _of_store(ask: Callable[..., T], *values: Any) -> T:

@@ -253,9 +253,9 @@ def make_report(
 ) -> AggregateReport:
     """The report about one policy domain and day (RFC 9989 section 5.3.8); `recipients` are addresses: `recipients_of`.
 
-    The same rows make the same file and mail: a report that is sent again is seen to be the same (RFC 9990 section
-    3.5.2). Raises `ValueError` without a row, which a report must have (section 3.1.1.2), and for a recipient that is
-    no plain address.
+    The same rows make the same file and mail: a report that is sent again is seen to be the same (RFC 9990
+    sections 3.5.2 and 3.5.4). Raises `ValueError` without a row, which a report must have (section 3.1.1.2), and for a
+    recipient that is no plain address.
     """
     rows = list(rows)
     if not rows:
