@@ -47,7 +47,7 @@ def allowed(part: str) -> set[str]:
 
 # Third-party and heavy modules, and the only places that may import them.
 CONFINED = {
-    "dns": ("resolvers/", "testing/dnsserver.py"),
+    "dns": ("resolvers/", "testing/dnsserver.py", "testing/conformance/cases.py"),
     "pycares": ("resolvers/",),
     "cryptography": ("dkim/crypto.py",),
     "hypothesis": ("testing/strategies.py",),

@@ -28,6 +28,7 @@ import dns.rrset
 
 from mailauth.plan import Answer, Exchange, Outcome, Question, RecordType
 from mailauth.resolvers import ZoneResolver
+from mailauth.resolvers.wire import askable_text
 
 # --- a server with a script --------------------------------------------------------------------------------------
 
@@ -222,8 +223,7 @@ class ZoneServer(ScriptedServer):
     def response(self, query: dns.message.Message) -> dns.message.Message | None:
         """What the zone has for a query."""
         asked = query.question[0]
-        name = asked.name.to_text(omit_final_dot=True).lower()
-        question = Question(name, cast("RecordType", dns.rdatatype.to_text(asked.rdtype)))
+        question = Question(askable_text(asked.name), cast("RecordType", dns.rdatatype.to_text(asked.rdtype)))
         self.asked.append(question)
         answer = self._zone.lookup(question)
         if answer.outcome is Outcome.TIMED_OUT:
