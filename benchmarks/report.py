@@ -21,9 +21,9 @@ HEAD = """# Benchmarks
 <!-- Rendered by `make bench-report` from benchmarks/results. -->
 
 `make bench` measures every hot path beside its peers, in turns, in one run. "mailauth" is the median of one time; the
-others are multiples of it: **more than 1 took longer than mailauth, less took less**. In brackets are the quartiles of
-the rounds' ratios. Bold is who beat us. Each peer is used through its public interface, for the same work, and its
-result is checked first.
+others are multiples of it: **more than 1 took longer than mailauth, less took less**. Behind ± is half the distance of
+the quartiles of the rounds' ratios; the bars of the plots go from one to the other. Bold is who beat us in three rounds
+of four. Each peer is used through its public interface, for the same work, and its result is checked first.
 """
 
 
@@ -48,6 +48,11 @@ class Ratio:
     value: float
     low: float
     high: float
+
+    @property
+    def spread(self) -> float:
+        """Half the distance of the quartiles, as a share of the ratio."""
+        return (self.high - self.low) / 2 / self.value
 
     @classmethod
     def of(cls, one: Measured, own: Measured) -> Ratio:
@@ -104,9 +109,11 @@ def amount(value: float, unit: str) -> str:
 
 
 def digits(value: float) -> str:
-    """Three digits."""
+    """Three digits, two of what is small."""
     if value >= 100:
         return f"{value:,.0f}"
+    if value < 0.1:
+        return f"{value:.2g}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
@@ -130,7 +137,7 @@ def cell(one: Measured | None, own: Measured, name: str) -> str:
     if one.why:
         return one.why
     ratio = Ratio.of(one, own)
-    text = f"{digits(ratio.value)} ({digits(ratio.low)} to {digits(ratio.high)})"
+    text = f"{digits(ratio.value)}\N{NO-BREAK SPACE}±{ratio.spread:.0%}"
     return f"**{text}**" if ratio.high < 1 and name != FLOOR and not one.own else text
 
 

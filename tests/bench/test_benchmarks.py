@@ -125,7 +125,9 @@ def one(*values: float) -> report.Measured:
 
 def test_a_ratio_is_of_medians_and_its_spread_of_the_rounds() -> None:
     ratio = report.Ratio.of(one(2.0, 4.0, 8.0), one(1.0, 2.0, 4.0))
-    assert (ratio.value, ratio.low, ratio.high) == (2.0, 2.0, 2.0)
+    assert (ratio.value, ratio.low, ratio.high, ratio.spread) == (2.0, 2.0, 2.0, 0.0)
+    ratio = report.Ratio.of(one(1.0, 2.0, 3.0, 4.0, 5.0), one(1.0, 1.0, 1.0, 1.0, 1.0))
+    assert (ratio.value, ratio.low, ratio.high, ratio.spread) == (3.0, 2.0, 4.0, 1 / 3)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_who_beat_us_is_bold_but_no_floor_is(name: str, values: tuple[float, ...
 
 
 def test_another_way_of_our_own_is_not_bold() -> None:
-    assert report.cell(report.Measured((0.5, 0.5), own=True), one(1.0, 1.0), "in pieces") == "0.50 (0.50 to 0.50)"
+    assert report.cell(report.Measured((0.5, 0.5), own=True), one(1.0, 1.0), "in pieces") == "0.50\N{NO-BREAK SPACE}±0%"
     row = measured(steady([], "mailauth", 1.0), measure.variant("in pieces", lambda: None), rounds=1, loops=1)
     assert row.contenders["in pieces"].own
     assert not row.own.own
