@@ -239,11 +239,11 @@ def spf_lint(octets: bytes) -> None:
         jsonable(finding)
 
 
-@target(b"%{d2r.-}.%{i}%%%_%-.example", b"%{L254}.%{o0}", b"a b %{t}", weight=30)
+@target(b"%{d2r.-}.%{i}%%%_%-.example", b"%{L254}.%{o0}", b"a b %{t}", b"%{ir}", weight=30)
 def spf_macros(octets: bytes) -> None:
     """What is expanded is bounded, and a name to ask is one that can be asked."""
     words = decoded(octets)
-    values = dict.fromkeys("slodivhpcrt", "a.b@c.example")
+    values = dict.fromkeys([*"slodivhpcrt", "ir"], "a.b@c.example")  # the client has its reversed address ready
     with contextlib.suppress(macros.TermError):
         parsed = macros.parse_explain_string(words)
         assert len(macros.expand_text(parsed, dict(values), 400)) <= 400
