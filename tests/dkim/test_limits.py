@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from mailauth.dkim import DkimPolicy, Result, Signature, check_key
+from mailauth.dkim import DkimPolicy, Result, Signature, Verifier, check_key
 from mailauth.dkim.advice import about_base64, about_key, cut_off
 from mailauth.dkim.keys import zone_line
 from mailauth.dkim.record import MAX_KEY_OCTETS, MAX_RECORD_OCTETS, BadRecord, KeyRecord, parse_record
@@ -19,8 +19,10 @@ from mailauth.dkim.signature import (
     MAX_SIGNATURE_OCTETS,
     MAX_SIGNED_NAMES,
     decode_base64,
+    end_of_text,
     is_local_part,
     is_selector,
+    place_of_b,
 )
 from mailauth.mail.lines import LineEnd
 from mailauth.plan import Question, run
@@ -417,3 +419,88 @@ def test_runs_of_blanks_in_large_bodies(blanks: int, before: bytes) -> None:
     assert found.reason is Reason.VERIFIED
     found = only(signed(message + canonical, {"h": "from"}).replace(canonical, body))
     assert found.reason is Reason.VERIFIED
+
+
+# --- pieces, and the place of b= ---
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_pieces_may_be_any_octets(kind: Any) -> None:
+    message = signed()
+    verifier = Verifier(now=NOW)
+    for start in range(0, len(message), 7):
+        verifier.feed(kind(message[start : start + 7]))
+    (found,) = run(verifier.finish(), zone())
+    assert found.reason is Reason.VERIFIED
+
+
+def test_the_end_of_a_message_may_be_said_again() -> None:
+    verifier = Verifier(now=NOW)
+    verifier.feed(signed())
+    header = verifier.end_of_message()
+    assert verifier.end_of_message() is header
+    with pytest.raises(ValueError, match="the message was finished before"):
+        verifier.feed(b"more")
+    (found,) = run(verifier.finish(), zone())
+    assert found.reason is Reason.VERIFIED
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        (b"DKIM-Signature: v=1; b=abc; bh=x\r\n", b"abc"),
+        (b"DKIM-Signature: v=1; bh=x; b=abc\r\n", b"abc"),
+        (b"DKIM-Signature: v=1; bh=x; b = abc def \r\n", b" abc def "),
+        (b"DKIM-Signature: b=abc; bh=x\r\n", b"abc"),
+        (b"DKIM-Signature: v=1; h=b=c; b=abc;\r\n", b"abc"),
+    ],
+)
+def test_3_7_where_the_signature_stands_in_its_field(raw: bytes, value: bytes) -> None:
+    place = place_of_b(raw, raw.index(b":") + 1, len(raw) - 2)
+    assert place is not None
+    assert place[1] == value
+
+
+def test_a_field_ends_where_its_line_ends() -> None:
+    assert end_of_text(b"a: b\r\n", LineEnd.CRLF) == 4
+    assert end_of_text(b"a: b\n", LineEnd.CRLF) == 5  # a bare LF is data
+    assert end_of_text(b"a: b\n", LineEnd.LF) == 4
+    assert end_of_text(b"a: b\r\n", LineEnd.LF) == 4
+    assert end_of_text(b"a: b", LineEnd.LF) == 4
+
+
+def test_a_pasted_record_may_be_folded() -> None:
+    """RFC 6376 section 3.2: folding white space stands between any two parts."""
+    assert isinstance(parse_record(b"v=DKIM1;\r\n k=rsa;\n\tp=QU\r\n JD"), KeyRecord)
+
+
+def test_a_record_of_any_length_is_read_alike() -> None:
+    """Those of usual length are kept, the others are not; nobody can tell."""
+    for length in (2047, 2048, 2049):
+        text = b"v=DKIM1; p=QUJD; n=" + b"x" * (length - 19)
+        assert len(text) == length
+        assert parse_record(text) == parse_record(text)
+        assert isinstance(parse_record(text), KeyRecord)
+
+
+@pytest.mark.parametrize(
+    ("length", "reason"), [(253, "malformed-tag"), (254, "malformed-tag"), (5000, "malformed-tag")]
+)
+def test_a_selector_of_any_length_has_a_result(length: int, reason: str) -> None:
+    assert only(signed(tags={"s": "s" * length})).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("methods", "reason"),
+    [
+        ("dns/txt", "verified"),
+        ("dns/txt:dns/txt", "verified"),
+        ("x:dns/txt", "verified"),
+        ("dns", "unsupported-query-method"),
+        ("x", "unsupported-query-method"),
+        ("", "malformed-tag"),
+        ("dns/txt:", "malformed-tag"),
+    ],
+)
+def test_3_5_query_methods(methods: str, reason: str) -> None:
+    assert only(signed(tags={"q": methods})).reason == reason

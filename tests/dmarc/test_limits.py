@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -23,7 +24,7 @@ from mailauth.dmarc.reports import (
     recipients_of,
     row_of,
 )
-from mailauth.dmarc.result import DmarcResult, Identifier, OverrideType, Reason, Result
+from mailauth.dmarc.result import DmarcResult, Identifier, Override, OverrideType, Reason, Result
 from mailauth.dmarc.walk import MAX_RECORDS, MAX_WALK, walk_names
 from mailauth.mail.names import parse_ip
 from mailauth.plan import run
@@ -80,8 +81,7 @@ def test_the_longest_record() -> None:
     assert len(longest) == 16 * 1024
     assert isinstance(parse_record(longest), DmarcRecord)
     longer = parse_record(longest + b"x")
-    assert isinstance(longer, RecordProblem)
-    assert longer.code == "too-long"
+    assert longer == RecordProblem("too-long", "", "the record has more than 16384 octets")
     assert parse_record(b"x" + longest) is None
 
 
@@ -372,3 +372,99 @@ def test_what_a_subdomain_inherits_is_said() -> None:
     assert words == ["no record of its own: that of example.org applies (sp=none)"]
     report = run(lint("a.example.org"), zone({"example.org": "v=DMARC1; sp=none"}))
     assert any("(no usable policy)" in each.words for each in report.findings)
+
+
+# --- reports as they are written ---
+
+
+def test_3_1_1_the_metadata_of_a_report() -> None:
+    reporter = Reporter(
+        "mx.receiver.example", "Receiver & Co", "postmaster@receiver.example", "https://r.example/dmarc"
+    )
+    published = Published("example.com", "reject", "none", None, "r", "s", "1", "y", (), ("p=bad", "rua=bad"))
+    report = make_report(reporter, 20_000, published, [(ROW, 1)], errors=["a third"])
+    # XML 1.0 section 2.8: the declaration comes first.
+    assert report.xml.startswith(b"<?xml version='1.0' encoding='utf-8'?>\n<feedback")
+    root = ElementTree.fromstring(report.xml)
+    found = {element.tag.partition("}")[2]: element.text for element in root.iter() if len(element) == 0}
+    assert found.pop("generator", "").startswith("mailauth ")  # type: ignore[union-attr]
+    assert found == {
+        "version": "1.0", "org_name": "Receiver & Co", "email": "postmaster@receiver.example",
+        "extra_contact_info": "https://r.example/dmarc", "report_id": "2024-10-04_example.com@mx.receiver.example",
+        "begin": "1728000000", "end": "1728086399", "error": "p=bad; rua=bad; a third", "domain": "example.com",
+        "discovery_method": "treewalk", "p": "reject", "sp": "none", "adkim": "r", "aspf": "s", "fo": "1",
+        "testing": "y", "source_ip": "192.0.2.1", "count": "1", "disposition": "none", "dkim": "pass", "spf": "fail",
+        "header_from": "example.com", "auth_results": None,
+    }  # fmt: skip
+
+
+def test_3_5_2_the_mail_to_its_last_field() -> None:
+    to = ["agg@example.com", "more@example.com"]
+    message = make_report(REPORTER, 20_000, PUBLISHED, [(ROW, 1)], recipients=to).message
+    head, _, rest = message.partition(b"\r\n\r\n")
+    fields = head.decode("ascii").split("\r\n")
+    assert fields[:9] == [
+        "From: postmaster@receiver.example",
+        "To: agg@example.com,",
+        " more@example.com",
+        "Subject: Report Domain: example.com",
+        " Submitter: mx.receiver.example",
+        " Report-ID: <2024-10-04_example.com@mx.receiver.example>",
+        "Date: Sat, 05 Oct 2024 00:00:00 +0000",
+        "Message-ID: <2024-10-04_example.com@mx.receiver.example>",
+        "Auto-Submitted: auto-generated",
+    ]
+    assert [field.partition(":")[0] for field in fields[9:] if field[:1] != " "] == ["MIME-Version", "Content-Type"]
+    assert rest.count(b"\r\nContent-Type: application/gzip\r\n") == 1
+    assert b'filename="mx.receiver.example!example.com!1728000000!1728086399.xml.gz"' in rest
+    assert b"for 2024-10-04 (UTC)" in rest.replace(b"=\r\n", b"")  # soft line breaks
+
+
+def test_what_is_stored_is_one_line_of_ascii() -> None:
+    published = Published("example.com", "none", None, None, "r", "r", "0", "n", (), ("na\u00efve \u2028",))
+    assert published.to_json().isascii()
+    assert Published.from_json(published.to_json()) == published
+    row = Row("192.0.2.1", "none", "pass", "fail", "example.com", "\u00e4.example", (("other", "\u2028"),))
+    assert row.to_json().isascii()
+    assert Row.from_json(row.to_json()) == row
+
+
+def test_what_is_published_is_what_the_record_says() -> None:
+    text = "v=DMARC1; p=quarantine; sp=none; np=reject; t=y; adkim=s; fo=d:s; "
+    text += "rua=mailto:a@example.org; ruf=mailto:b@example.org"
+    published = published_of(evaluate(zone({"example.org": text}), "example.org"))
+    assert published == Published(
+        "example.org", "quarantine", "none", "reject", "s", "r", "d:s", "y", ("mailto:a@example.org",)
+    )
+    by_hand = DmarcResult(Reason.NOT_ALIGNED, "", "example.org", record=DmarcRecord.parse(text))
+    assert published_of(by_hand) is None  # no policy domain
+
+
+def test_comments_are_bounded_and_a_selector_always_stands_there() -> None:
+    """RFC 9990 appendix A: a signature has a selector."""
+    signed = Identifier("dkim", "example.com", None, "pass", True, "relaxed", None, "")
+    override = Override(OverrideType.OTHER, "x" * 300)
+    result = DmarcResult(Reason.ALIGNED, "", "example.com", identifiers=(signed,), overrides=(override,))
+    row = row_of(result, parse_ip("192.0.2.1"))
+    assert row.reasons == (("other", "x" * 200),)
+    assert row.dkim_results == (("example.com", "unknown", "pass"),)
+
+
+def test_problems_name_their_tag() -> None:
+    record = DmarcRecord.parse(f"v=DMARC1; p=none; {'x' * 30}=1; rua=mailto:a@example.org!10m; pct=5")
+    assert [(each.code, each.tag) for each in record.problems] == [
+        ("unknown-tag", "x" * 20), ("removed-tag", "pct"), ("obsolete-size", "rua"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("blank", ["\x0b", "\x0c", "\x1c", "\x85", "\xa0"])
+def test_4_8_only_space_and_tab_are_blanks(blank: str) -> None:
+    assert DmarcRecord.parse(f"v=DMARC1; p={blank}none; rua=mailto:a@example.org").problems[0].code == "bad-value"
+    assert DmarcRecord.parse("v=DMARC1; p \t=\t reject ").p is Policy.REJECT
+
+
+def test_sp_that_nobody_inherits_is_said_only_where_it_stands() -> None:
+    above = "v=DMARC1; p=reject; rua=mailto:a@example.org"
+    for own, said in ((above, False), (above + "; sp=reject", True), (above + "; np=reject", True)):
+        report = run(lint("a.example.org"), zone({"example.org": above, "a.example.org": own}))
+        assert any(each.code == "not-inherited" for each in report.findings) is said
