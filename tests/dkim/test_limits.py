@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from mailauth.dkim import DkimPolicy, Result, Signature, Verifier, check_key
+from mailauth.dkim import DkimPolicy, MessageSigner, Result, Signature, Verifier, check_key
 from mailauth.dkim.advice import about_base64, about_key, cut_off
 from mailauth.dkim.keys import zone_line
 from mailauth.dkim.record import MAX_KEY_OCTETS, MAX_RECORD_OCTETS, BadRecord, KeyRecord, parse_record
@@ -504,3 +504,37 @@ def test_a_selector_of_any_length_has_a_result(length: int, reason: str) -> None
 )
 def test_3_5_query_methods(methods: str, reason: str) -> None:
     assert only(signed(tags={"q": methods})).reason == reason
+
+
+# --- signing ---
+
+
+@pytest.mark.parametrize(
+    ("domain", "selector"), [(None, "sel"), ("example.org", None), (None, None)]
+)  # fmt: skip
+def test_a_key_needs_its_domain_and_its_selector(domain: str | None, selector: str | None) -> None:
+    with pytest.raises(TypeError, match="a key needs its domain and its selector"):
+        MessageSigner(rsa_key(), domain=domain, selector=selector)
+
+
+class Awaited:
+    """What an asynchronous signer gives; not a coroutine, which could be closed."""
+
+    def __await__(self) -> Any:
+        raise AssertionError("nobody awaits it")
+
+
+class AsyncOnly:
+    """A signer that must be awaited."""
+
+    algorithm = "rsa-sha256"
+
+    def sign(self, digest: bytes) -> Any:
+        return Awaited()
+
+
+def test_a_signer_that_must_be_awaited_is_told_from_one_that_is_called() -> None:
+    signer = MessageSigner(AsyncOnly(), domain="example.org", selector="sel")
+    signer.feed(MESSAGE)
+    with pytest.raises(TypeError, match="this signer must be awaited"):
+        signer.finish()

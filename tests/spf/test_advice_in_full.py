@@ -1,0 +1,220 @@
+"""Advice about records, each finding to its last field: what a person reads, and what a program takes from the JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from mailauth.plan import run
+from mailauth.spf import Record, flatten, lint
+from mailauth.spf.advice import Finding, Severity, lint_text
+from mailauth.spf.linter import LintReport
+from mailauth.spf.macros import expand_name, parse_domain_spec
+from mailauth.spf.problem import TermError
+from tests.spf.world import world
+
+
+def linted(
+    records: str, failures: Mapping[tuple[str, str], Any] | None = None, what: str = "example.org"
+) -> LintReport:
+    return run(lint(what), world(records, failures))
+
+
+def found(report: LintReport, code: str) -> list[Finding]:
+    return [finding for finding in report.findings if finding.code == code]
+
+
+def test_a_finding_as_values() -> None:
+    report = linted('example.org. TXT "v=spf1 include:b.example -all"\nb.example. TXT "v=spf1 nonsense -all"\n')
+    (finding,) = found(report, "unknown-mechanism")
+    assert finding.to_dict() == {
+        "severity": "error", "code": "unknown-mechanism", "words": "no mechanism is called 'nonsense'",
+        "domain": "b.example", "start": 7, "length": 8, "proposal": "", "term": "nonsense",
+        "record": "v=spf1 nonsense -all", "path": [{"domain": "example.org", "term": "include:b.example"}], "texts": [],
+    }  # fmt: skip
+    assert Finding(Severity.NOTE, "code", "words").to_dict() == {
+        "severity": "note", "code": "code", "words": "words", "domain": "", "start": 0, "length": 0, "proposal": "",
+        "term": "", "record": "", "path": [], "texts": [],
+    }  # fmt: skip
+
+
+def test_a_report_as_values() -> None:
+    report = linted('example.org. TXT "v=spf1 ip4:192.0.2.0/30 ip6:2001:db8::/48 a:x.example mx -all"\n')
+    values = report.to_dict()
+    tree = values.pop("tree")
+    assert (tree["domain"], tree["record"]) == ("example.org", report.record)
+    assert [each["code"] for each in values.pop("findings")] == ["void", "void"]
+    assert values == {
+        "domain": "example.org", "record": "v=spf1 ip4:192.0.2.0/30 ip6:2001:db8::/48 a:x.example mx -all",
+        "ok": True, "verdict": "no errors", "complete": True, "lookups": 2, "void_lookups": {"ip4": 2, "ip6": 2},
+        "ip4_addresses": 4, "ip6_networks": 65536, "questions": report.questions,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "length", "term", "proposal"),
+    [
+        ("v=spf1 include : example.org -all", 7, 21, "include : example.org", "include:example.org"),
+        ("v=spf1 mx - all", 10, 5, "- all", "-all"),
+        ("v=spf1 ip4:192.0.2.0 - 192.0.2.7 -all", 7, 25, "ip4:192.0.2.0 - 192.0.2.7", "ip4:192.0.2.0/29"),
+    ],
+)
+def test_a_term_that_is_torn(text: str, start: int, length: int, term: str, proposal: str) -> None:
+    (finding,) = lint_text(text)
+    assert (finding.code, finding.start, finding.length) == ("torn-term", start, length)
+    assert (finding.term, finding.proposal) == (term, proposal)
+
+
+def test_what_is_in_error_and_no_end_leaves_the_record_without_an_end() -> None:
+    assert [finding.code for finding in lint_text("v=spf1 include:none")] == ["bad-domain", "no-all"]
+
+
+@pytest.mark.parametrize(
+    ("octets", "severity"), [(450, None), (451, "note"), (1132, "note"), (1133, "warning")]
+)  # fmt: skip
+def test_3_4_the_length_of_a_record_with_its_name(octets: int, severity: str | None) -> None:
+    text = "v=spf1 x=" + "y" * (octets - len("example.org") - 14) + " -all"
+    assert len(text) + len("example.org") == octets
+    severities = [each.severity.value for each in lint_text(text, "example.org") if each.code == "long-record"]
+    assert severities == ([] if severity is None else [severity])
+
+
+def test_3_4_the_octets_of_an_answer() -> None:
+    """RFC 1035 section 4.1 with RFC 6891: 12, 17 and 11 octets around, and for each record 12 and its strings."""
+    other = " ".join(f'"{"x" * 200}"' for _ in range(3))
+    report = linted(f'example.org. TXT "v=spf1 ip4:192.0.2.1 -all"\nexample.org. TXT {other}\n')
+    (finding,) = found(report, "long-answer")
+    assert finding.severity is Severity.NOTE
+    assert finding.words.startswith(
+        "the answer has 693 octets, with 1 other TXT records of the name; 512 fit everywhere"
+    )
+
+
+def test_no_one_record_can_be_made_of_two_redirects() -> None:
+    records = 'example.org. TXT "v=spf1 redirect=a.example"\nexample.org. TXT "v=spf1 redirect=b.example"\n'
+    (finding,) = found(linted(records), "several-records")
+    assert (finding.proposal, len(finding.texts)) == ("", 2)
+    records = 'example.org. TXT "v=spf1 mx -all"\nexample.org. TXT "v=spf1 a mx ~all"\n'
+    (finding,) = found(linted(records), "several-records")
+    assert finding.proposal in ("v=spf1 mx a ~all", "v=spf1 a mx ~all")
+
+
+def test_a_name_that_is_for_mx_is_proposed_where_a_stands() -> None:
+    report = linted(
+        'example.org. TXT "v=spf1 a:m.example.org exists:m.example.org -all"\nm.example.org. MX 10 h.example.org.\n'
+    )
+    assert [(each.proposal, each.severity.value) for each in found(report, "void")] == [
+        ("mx:m.example.org", "warning"), ("", "warning"),
+    ]  # fmt: skip
+
+
+def test_why_an_include_adds_nobody() -> None:
+    report = linted(
+        'example.org. TXT "v=spf1 ip4:192.0.2.0/24 include:b.example include:c.example -all"\n'
+        'b.example. TXT "v=spf1 -all"\nc.example. TXT "v=spf1 ip4:192.0.2.1 -all"\n'
+    )
+    assert [each.words for each in found(report, "adds-nobody")] == [
+        "include:b.example adds nobody: nobody passes by its record",
+        "include:c.example adds nobody: the terms before it have all of its networks",
+    ]
+
+
+HOSTS = "".join(f"x{number}.example. A 192.0.2.{number}\n" for number in range(1, 4))
+
+
+@pytest.mark.parametrize(("end", "severity"), [("+all", "note"), ("ip6:2001:db8::/32 -all", "error"), ("-all", "note")])
+def test_4_6_4_void_lookups_of_hosts_without_ipv6(end: str, severity: str) -> None:
+    """An error only where IPv6 clients are authorised behind the third."""
+    report = linted(f'example.org. TXT "v=spf1 a:x1.example a:x2.example a:x3.example {end}"\n{HOSTS}')
+    (finding,) = found(report, "too-many-void-lookups")
+    assert finding.severity.value == severity
+    assert finding.words == (
+        "3 terms find nothing for IPv6 clients, and receivers stop after 2: a:x1.example, a:x2.example, a:x3.example"
+    )
+
+
+def test_what_a_redirect_hides_is_not_called_complete() -> None:
+    report = linted(
+        'example.org. TXT "v=spf1 redirect=b.example"\nb.example. TXT "v=spf1 include:%{i}.x.example -all"\n'
+    )
+    assert (report.ok, report.complete) == (False, False)
+    assert [(each.domain, each.severity.value) for each in found(report, "not-followed")] == [("b.example", "note")]
+
+
+def test_a_tree_that_is_too_large_is_said_of_the_domain() -> None:
+    records = "".join(
+        f'd{number}.example. TXT "v=spf1 include:d{number + 1}.example a:h{number}.example -all"\n'
+        for number in range(120)
+    )
+    (finding,) = found(linted(records, what="d0.example"), "not-all-seen")
+    assert (finding.domain, finding.severity.value) == ("d0.example", "warning")
+
+
+# --- flattened records ---
+
+
+def test_a_flattened_record_as_values() -> None:
+    records = (
+        'example.org. TXT "v=spf1 include:b.example redirect=c.example"\n'
+        'b.example. TXT "v=spf1 ip4:192.0.2.0/24 include:d.example -all"\n'
+        'd.example. TXT "v=spf1 ip4:198.51.100.0/24 exists:%{i}.x.example -all"\n'
+        'c.example. TXT "v=spf1 a//64 mx/24//48 ptr exists:%{i}.y.example -all"\n'
+    )
+    flattened = run(flatten("example.org"), world(records))
+    text = (
+        "v=spf1 include:b.example a:c.example//64 mx:c.example/24//48 ptr:c.example exists:%{i}.y.example -all"
+    )  # fmt: skip
+    assert flattened.to_dict() == {
+        "domain": "example.org", "record": text, "problem": None, "strings": [text], "octets": len(text),
+        "lookups": {"before": 8, "after": 7}, "ttl": 300, "ttls": [{"question": "c.example TXT", "ttl": 300}],
+        "kept": [
+            {"term": "include:b.example",
+             "why": "exists:%{i}.x.example in it: %{i} depends on the client: not followed"},
+        ],
+    }  # fmt: skip
+
+
+def test_why_an_include_is_kept() -> None:
+    records = 'example.org. TXT "v=spf1 include:b.example -all"\nb.example. TXT "v=spf1 include:d.example -all"\n'
+    flattened = run(flatten("example.org"), world(records, {("d.example", "TXT"): "timeout"}))
+    assert dict(flattened.kept) == {"include:b.example": "include:d.example in it: the DNS did not answer"}
+    nothing = run(flatten("x.example"), world(records))
+    assert nothing.to_dict() == {
+        "domain": "x.example", "record": None, "problem": nothing.problem, "strings": [], "octets": 0,
+        "lookups": {"before": 0, "after": 0}, "ttl": None, "ttls": [], "kept": [],
+    }  # fmt: skip
+    assert nothing.problem
+
+
+# --- macros ---
+
+
+@pytest.mark.parametrize(
+    ("text", "expanded"),
+    [
+        ("a%_.example%_", "a .example "),  # RFC 7208 section 7.1: domain-end may be a macro-expand, which %_ is
+        ("a%_b%_.example", "a b .example"),
+        ("a%%.b%%", "a%.b%"),
+    ],
+)
+def test_7_1_a_name_may_end_in_a_macro_of_any_kind(text: str, expanded: str) -> None:
+    assert expand_name(parse_domain_spec(text), {}) == expanded
+
+
+@pytest.mark.parametrize(
+    ("text", "zero"),
+    [("xyz%{d0}.example", True), ("000%{x}.example", False), ("%{d0r}.example", True), ("%{x0}.example", True)],
+)
+def test_7_3_a_number_that_is_zero_is_named(text: str, zero: bool) -> None:
+    with pytest.raises(TermError) as caught:
+        parse_domain_spec(text)
+    assert ("must not be zero" in caught.value.words) is zero
+
+
+def test_a_record_reads_as_it_is_written() -> None:
+    text = (
+        "v=spf1 a:b.example/24//64 -mx ~ptr:c.example ?exists:%{ir}.d.example ip6:2001:db8::/32 -all exp=e.example x=y"
+    )
+    assert str(Record.parse(text)) == text
