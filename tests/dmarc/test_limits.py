@@ -162,8 +162,13 @@ def test_a_result_as_values() -> None:
     found = evaluate(records, "example.org", Spf("bounce.example.org"), [Dkim("mail.example.org", selector="s1")])
     values = found.to_dict()
     trace = values.pop("trace")
-    questions = ["_dmarc.example.org TXT", "_dmarc.org TXT", "_dmarc.mail.example.org TXT"]
-    assert [visit["question"] for visit in trace] == questions
+    nothing = {"outcome": "no-such-name", "text": "", "record": None, "why": "no-record"}
+    text = "v=DMARC1; p=reject; aspf=s"
+    assert trace == [
+        {"question": "_dmarc.example.org TXT", "outcome": "found", "text": text, "record": text, "why": ""},
+        {"question": "_dmarc.org TXT"} | nothing,
+        {"question": "_dmarc.mail.example.org TXT"} | nothing,
+    ]
     assert values == {
         "result": "pass", "reason": "aligned",
         "detail": "dkim passed for mail.example.org: its organizational domain is example.org",
