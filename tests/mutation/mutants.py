@@ -17,6 +17,7 @@ _WORDS = re.compile(r"[A-Za-z0-9)}\]'\",;:.%] +[A-Za-z({\['\"]")
 # These are for readers and for type checkers, or keep results of pure functions.
 _NAMES_LEFT_OUT = {"__slots__", "__all__"}
 _CALLS_LEFT_OUT = {"cast", "TypeVar", "lru_cache"}
+_CODECS = {"utf-8", "ascii", "latin-1", "utf-16-le"}
 _DEFINITIONS_LEFT_OUT = {"__repr__"}
 
 
@@ -242,8 +243,11 @@ def _is_wording(node: cst.CSTNode | None) -> bool:
 
 
 def _says_the_same(node: cst.CSTNode, mutated: cst.CSTNode) -> bool:
-    """Which of two wordings is taken; a number that is too large for one more; an assertion of `zip`."""
+    """Which of two wordings is taken; a number too large for one more; an assertion of `zip`; a codec in capitals."""
     match node:
+        case cst.SimpleString():
+            value = node.raw_value.lower()
+            return value in _CODECS and isinstance(mutated, cst.SimpleString) and mutated.raw_value.lower() == value
         case cst.IfExp():
             return isinstance(mutated, cst.IfExp) and _is_wording(node)
         case cst.Float():
