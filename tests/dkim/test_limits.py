@@ -8,8 +8,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from mailauth.dkim import DkimPolicy, MessageSigner, Result, Signature, Verifier, check_key
-from mailauth.dkim.advice import about_base64, about_key, cut_off
+from mailauth.dkim import DkimPolicy, MessageSigner, Result, Signature, SigningTable, Verifier, check_key
+from mailauth.dkim.advice import about_base64, about_key, about_text, cut_off
 from mailauth.dkim.keys import zone_line
 from mailauth.dkim.record import MAX_KEY_OCTETS, MAX_RECORD_OCTETS, BadRecord, KeyRecord, parse_record
 from mailauth.dkim.result import RESULT_OF, AuthorMatch, Reason
@@ -538,3 +538,34 @@ def test_a_signer_that_must_be_awaited_is_told_from_one_that_is_called() -> None
     signer.feed(MESSAGE)
     with pytest.raises(TypeError, match="this signer must be awaited"):
         signer.finish()
+
+
+def test_a_path_in_a_key_list_may_hold_colons() -> None:
+    read: list[str] = []
+
+    def of_file(name: str) -> bytes:
+        read.append(name)
+        return bytes(32)  # a seed of Ed25519
+
+    text = "*@example.org example.org:sel:keys:2026/a.pem\n*.example.net:example.net:old.private # the older form\n"
+    table = SigningTable.from_key_list(text, of_file)
+    assert read == ["keys:2026/a.pem", "old.private"]
+    assert [(key.domain, key.selector) for key in table.keys_for("ann@example.org")] == [("example.org", "sel")]
+    assert [(key.domain, key.selector) for key in table.keys_for("ann@a.example.net")] == [("example.net", "old")]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"v=DKIM1; p=<your-key>", "a placeholder stands in the text"),
+        (b"v=DKIM1; p=your_key", "a placeholder stands in the text"),
+        (b"v=DKIM1; p=PUBLIC KEY", "a placeholder stands in the text"),
+        (b"v=DKIM1 K=rsa; p=QUJD", 'no ";" stands behind v=DKIM1'),
+        (b"v=DKIM1; k=rsa P=QUJD", 'a ";" is missing between two tags'),
+        (b"v=DKIM1; P=QUJD", "tags are written in lower case (RFC 6376 section 3.2): v=, k=, p="),
+        (b"v=DKIM1; p=p=QUJD", "p= stands twice in front of the key"),
+        (b"v=DKIM1; k=rsa; p=QUJD", ""),
+    ],
+)
+def test_what_does_not_belong_into_a_record(text: bytes, words: str) -> None:
+    assert about_text(text) == words
