@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mailauth.dkim import DkimPolicy, MessageSigner, Result, Signature, SigningTable, Verifier, check_key
-from mailauth.dkim.advice import about_base64, about_key, about_text, cut_off
+from mailauth.dkim.advice import about_base64, about_key, about_text, cut_off, other_record
 from mailauth.dkim.keys import zone_line
 from mailauth.dkim.record import MAX_KEY_OCTETS, MAX_RECORD_OCTETS, BadRecord, KeyRecord, parse_record
 from mailauth.dkim.result import RESULT_OF, AuthorMatch, Reason
@@ -563,9 +563,32 @@ def test_a_path_in_a_key_list_may_hold_colons() -> None:
         (b"v=DKIM1 K=rsa; p=QUJD", 'no ";" stands behind v=DKIM1'),
         (b"v=DKIM1; k=rsa P=QUJD", 'a ";" is missing between two tags'),
         (b"v=DKIM1; P=QUJD", "tags are written in lower case (RFC 6376 section 3.2): v=, k=, p="),
+        (
+            b'a in txt "v=DKIM1; p=QUJD',
+            "the whole line of a zone file is in the text: only what stands between the quotes belongs there",
+        ),
+        (b"SEL._DOMAINKEY v=DKIM1", "the name of the record is in the text: it begins with v=DKIM1"),
         (b"v=DKIM1; p=p=QUJD", "p= stands twice in front of the key"),
         (b"v=DKIM1; k=rsa; p=QUJD", ""),
     ],
 )
 def test_what_does_not_belong_into_a_record(text: bytes, words: str) -> None:
     assert about_text(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b'"V=SPF1 -all"', "an SPF record stands there: it belongs at the domain itself"),
+        (b"v=spf1 mx -all", "an SPF record stands there: it belongs at the domain itself"),
+        (b"v=dmarc1; p=none", "a DMARC record stands there: it belongs at _dmarc. and the domain"),
+        (b"v=DMARC1; p=none", "a DMARC record stands there: it belongs at _dmarc. and the domain"),
+        (b"v=stsv1; id=1", "a record of another protocol stands there"),
+        (b"V=TLSRPTv1", "a record of another protocol stands there"),
+        (b" v=BIMI1", "a record of another protocol stands there"),
+        (b"v=BIMI10", ""),
+        (b"v=spf10", ""),
+    ],
+)
+def test_records_of_other_protocols_are_named(text: bytes, words: str) -> None:
+    assert other_record(text) == words

@@ -473,3 +473,19 @@ def test_sp_that_nobody_inherits_is_said_only_where_it_stands() -> None:
     for own, said in ((above, False), (above + "; sp=reject", True), (above + "; np=reject", True)):
         report = run(lint("a.example.org"), zone({"example.org": above, "a.example.org": own}))
         assert any(each.code == "not-inherited" for each in report.findings) is said
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ("v=DMARC1; p=bad; rua=mailto:a@example.org", "p=bad is not one of none, quarantine, reject"),
+        ("v=DMARC1; rua=mailto:a@example.org", "p= is missing"),
+        ("v=DMARC1; p=none; rua=mailto:a@example.org,b", "rua= has 'b', which is no reporting URI"),
+        ("v=DMARC1; p=none; rua=mailto:a@example.org; x", "'x' is no tag"),
+        ("v=DMARC1; p=none; rua=mailto:a@example.org; x=1; pct=1", None),
+    ],
+)
+def test_3_1_5_which_faults_a_report_tells(record: str, words: str | None) -> None:
+    published = published_of(evaluate(zone({"example.org": record}), "example.org"))
+    assert published is not None
+    assert published.errors == (() if words is None else (words,))
