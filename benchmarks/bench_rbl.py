@@ -1,8 +1,7 @@
 """One address looked up in many lists at once, all of which list it, on a server that answers after a delay.
 
 By c-ares, pydnsbl stands beside us, in a process of its own; by dnspython there is no peer. No list is asked for its
-reason, since pydnsbl asks none. "Without delay" is the time of twenty addresses at once. The
-floor is one raw UDP socket that asks the same names and checks nothing.
+reason, since pydnsbl asks none. The floor is one raw UDP socket that asks the same names and checks nothing.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ class Effort:
 
 
 FULL = Effort(rounds=21, seconds=0.025, budget=6.0)
-QUICK = Effort(rounds=3, seconds=0.001, budget=0.2)
-LEAST_ROUNDS = {FULL: 5, QUICK: 2}
+QUICK = Effort(rounds=2, seconds=0.001, budget=0.1)
+LEAST_ROUNDS = {FULL: 5, QUICK: 1}
 
 
 def call(name: str, function: Callable[[], object], version: str = "") -> Contender:

@@ -113,7 +113,7 @@ def digits(value: float) -> str:
     if value >= 100:
         return f"{value:,.0f}"
     if value < 0.1:
-        return f"{value:.2g}"
+        return f"{value:#.2g}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
@@ -138,7 +138,7 @@ def cell(one: Measured | None, own: Measured, name: str) -> str:
         return one.why
     ratio = Ratio.of(one, own)
     text = f"{digits(ratio.value)}\N{NO-BREAK SPACE}±{ratio.spread:.0%}"
-    return f"**{text}**" if ratio.high < 1 and name != FLOOR and not one.own else text
+    return f"**{text}**" if max(ratio.value, ratio.high) < 1 and name != FLOOR and not one.own else text
 
 
 def columns(rows: Sequence[Row]) -> list[str]:
