@@ -7,12 +7,13 @@ BIN := $(VENV)/bin
 # Every supported Python that the machine has takes part in the tests; pyenv keeps those that are not "global" off PATH.
 PYENV_BINS := $(shell command -v pyenv >/dev/null 2>&1 && ls -d "$$(pyenv root)"/versions/3.*/bin 2>/dev/null | tr '\n' ':')
 
-.PHONY: demo test quick-test coverage soak fuzz mutation lint types bench bench-quick bench-report docs man conformance package clean help
+.PHONY: demo test quick-test one coverage soak fuzz mutation lint types bench bench-quick bench-report docs man conformance package clean help
 
 help:
 	@echo "make demo        set up, then authenticate the example messages"
 	@echo "make test        set up, then lint, types, and the tests on every supported Python that is here"
 	@echo "make quick-test  set up, then the tests on one Python"
+	@echo "make one TEST=\"tests/spf -k redirect\"   some tests, and what they print"
 	@echo "make coverage    set up, then the tests with branch coverage, which fails below the gate in pyproject.toml"
 	@echo "make soak        set up, then the property tests with other input each time, for an hour (SOAK_SECONDS=...)"
 	@echo "make fuzz        set up, then coverage-guided fuzzing of every entry point, a million executions (FUZZ_RUNS=...)"
@@ -52,7 +53,7 @@ $(VENV)/.docs: $(VENV)/.base
 	@touch $@
 
 $(VENV)/.release: $(VENV)/.base
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine mypy basedpyright
 	@touch $@
 
 demo: $(VENV)/.base
@@ -70,6 +71,10 @@ test: lint types
 
 quick-test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4
+
+TEST ?= tests/test_architecture.py
+one: $(VENV)/.dev
+	@$(BIN)/python -m pytest -n 0 $(TEST)
 
 coverage: $(VENV)/.dev
 	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --cov=mailauth --cov-branch --cov-report=term:skip-covered
@@ -116,7 +121,8 @@ man: $(VENV)/.docs
 conformance: $(VENV)/.dev
 	@$(BIN)/python -m docs.tools.conformance
 
-# What would be published: built, checked, and installed into an empty environment, where the command runs.
+# What would be published: built, checked, and installed into an empty environment, where the command runs, and where two
+# type checkers see the public API as a user does: from the wheel, without the source and its settings.
 package: $(VENV)/.release
 	@rm -rf dist build/package
 	@$(BIN)/python -m build --outdir dist . > build.log 2>&1 || { cat build.log; exit 1; }
@@ -128,6 +134,11 @@ package: $(VENV)/.release
 	@tar -tzf dist/mailauth-*.tar.gz | grep -q '/tests/test_readme.py'
 	@unzip -l dist/mailauth-*.whl | grep -q 'mailauth/py.typed'
 	@test -e build/package/share/man/man1/mailauth.1
+	@mkdir -p build/typing && cp tests/typing/*.py build/typing/
+	@cd build/typing && printf '[mypy]\nstrict = true\n' > mypy.ini && \
+		$(abspath $(BIN))/mypy --python-executable ../package/bin/python --cache-dir ../mypy_cache .
+	@cd build/typing && printf '{"typeCheckingMode": "standard", "venvPath": "..", "venv": "package"}' > pyrightconfig.json && \
+		$(abspath $(BIN))/basedpyright
 
 clean:
 	rm -rf $(VENV) build dist site .tox .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import collections
 import contextlib
+import gzip
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -17,18 +19,19 @@ import pytest
 import dkim
 import spf
 from mailauth.cli import main
+from mailauth.config import load
 from mailauth.dkim import generate_key, record_text
 from mailauth.plan import Question
 from mailauth.sync import Authenticator
 from mailauth.testing import Zone, ZoneServer, make_message, sign_message, signing_key
 
 PAGE = (Path(__file__).parents[2] / "docs/migrating.md").read_text()
-SECTIONS = dict(re.findall(r"^## (\S+?),? .*?\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+SECTIONS = dict(re.findall(r"^## ([\w-]+),? .*?\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 ROWS = [
     (section, there, here)
     for section, text in SECTIONS.items()
     for there, here in re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", text, re.MULTILINE)
-    if section in ("dkimpy", "pyspf", "pydnsbl", "authheaders")
+    if section in ("dkimpy", "pyspf", "pydnsbl", "authheaders") and "(" in there
 ]
 
 
@@ -137,6 +140,69 @@ def checkers(server: ZoneServer) -> Iterator[Callable[[list[str]], Any]]:
 
 def test_there_are_rows_for_each() -> None:
     assert len(ROWS) >= 15
+
+
+SETTINGS = [
+    (section, there, here)
+    for section, text in SECTIONS.items()
+    for there, here in re.findall(r"^\| (`.+?) \| (.+) \|$", text, re.MULTILINE)
+    if section in ("postgrey", "tumgreyspf", "policyd-spf", "OpenDKIM", "OpenDMARC")
+]
+SIGNING = '[[signing]]\nselector = "2026a"\nkey = "key.pem"\n{}\n'
+
+
+def test_there_are_settings_for_each() -> None:
+    counts = collections.Counter(section for section, _, _ in SETTINGS)
+    assert counts.keys() == {"postgrey", "tumgreyspf", "policyd-spf", "OpenDKIM", "OpenDMARC"}
+    assert min(counts.values()) >= 12
+
+
+@pytest.mark.parametrize(("section", "there", "here"), SETTINGS, ids=[f"{row[0]} {row[1]}" for row in SETTINGS])
+def test_each_setting_is_read(tmp_path: Path, section: str, there: str, here: str) -> None:
+    """Whatever stands there as TOML is taken by the configuration, together with what it needs."""
+    for name in ("whitelist_clients", "whitelist_recipients", "greylist-settings.toml"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "test.zone").write_text("$TTL 60\nexample.org. A 192.0.2.1\n")
+    (tmp_path / "key.pem").write_bytes(signing_key("example.net", "2026a", "rsa").key.pem())
+    lines = [text for text in re.findall(r"`([^`]+)`", here) if re.match(r"[a-z_.]+ = ", text)]
+    senders = [text for text in lines if text.startswith("senders")] or ["senders = ['example.net']"]
+    signing = SIGNING.format(senders[0])
+    lines = [text for text in lines if not text.startswith("senders")]
+    given = {text.split(" = ")[0] for text in lines}
+    needed = {"hostname": '"mx.example.net"', "domains": '["example.net"]'}
+    if any(key.startswith("greylist.") for key in given):
+        needed["greylist.store"] = '"memory:"'
+    if any(key.startswith("milter.") for key in given) and not any("milter.listen" in key for key in given):
+        needed["milter.listen"] = '["inet:127.0.0.1:8899"]'
+    lines += [f"{key} = {value}" for key, value in needed.items() if key not in given]
+    file = tmp_path / "mailauth.toml"
+    file.write_text("\n".join(lines) + "\n" + signing)
+    load(file)
+
+
+MANUALS = {
+    "postgrey": ("man8/postgrey.8.gz", r"--[a-z0-9-]+"),
+    "OpenDKIM": ("man5/opendkim.conf.5.gz", r"[A-Z][A-Za-z-]+"),
+    "OpenDMARC": ("man5/opendmarc.conf.5.gz", r"[A-Z][A-Za-z]+"),
+}
+
+
+@pytest.mark.parametrize("section", MANUALS)
+def test_the_options_are_those_of_the_manual(section: str) -> None:
+    page, form = MANUALS[section]
+    file = Path("/usr/share/man") / page
+    if not file.exists():
+        pytest.skip(f"{file} is not there: minimal systems leave manual pages out")
+    manual = gzip.decompress(file.read_bytes()).decode(errors="replace").replace("\\-", "-").replace("\\", "")
+    options = {
+        option
+        for name, there, _ in SETTINGS
+        if name == section
+        for text in re.findall(r"`([^`]+)`", there)
+        for option in re.findall(rf"^{form}", text)
+    }
+    assert len(options) > 10
+    assert {option for option in options if option not in manual} == set()
 
 
 def test_the_commands_are_there(capsys: pytest.CaptureFixture[str]) -> None:
