@@ -1,11 +1,14 @@
-"""RFC 6647, recommendation by recommendation: sections 4.2 and 5."""
+"""RFC 6647, recommendation by recommendation: sections 2.7, 4.2 and 5."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from mailauth import restrictions as r
+from mailauth import sync
 from mailauth.config import read_greylist_settings
 from mailauth.greylist import Greylist, GreylistPolicy
+from mailauth.resolvers import ZoneResolver
 from mailauth.stores import open_store
 from mailauth.stores.memory import MemoryStore
 
@@ -23,6 +26,31 @@ def test_several_mx_hosts_share_one_store(tmp_path: Path) -> None:
         assert second.check(IP, ANN, BOB, now=T + 30).reason == "too-early"
         assert second.check(IP, ANN, BOB, now=T + MINUTE).reason == "retried"
         assert first.check(IP, "other@example.org", "cy@example.net", now=T + 2 * MINUTE).reason == "client-allowed"
+
+
+def test_who_is_on_an_allow_list_is_not_greylisted() -> None:
+    """Section 2.7: a list of known good hosts as a set of exceptions."""
+    zone = ZoneResolver({("1.2.0.192.good.example", "A"): ["127.0.0.2"]})
+    lists = r.Restrictions(recipient=[r.reject_rbl("good.example allow"), r.greylist()])
+    greylist = sync.Greylist(MemoryStore())
+    auth = sync.Authenticator("mx.mailbox.test", resolver=zone, greylist=greylist, restrictions=lists)
+    replies = {}
+    for ip in (IP, "192.0.2.2"):
+        session = auth.session(ip)
+        session.helo("mx.example.org")
+        session.mail(ANN)
+        replies[ip] = session.rcpt(BOB).reply
+    assert replies[IP] is None
+    assert replies["192.0.2.2"] is not None
+    assert replies["192.0.2.2"].code == 450
+
+
+def test_a_sender_that_changes_with_each_attempt_is_one() -> None:
+    """Section 4.2: details of the message in the address of the sender."""
+    greylist = Greylist(MemoryStore())
+    for now, sender in ((T, "bounce-1234-0f3a9c77e1@example.org"), (T + 300, "bounce-1235-1b2c3d4e5f@example.org")):
+        decision = greylist.check(IP, sender, BOB, now=now)
+    assert decision.reason == "retried"
 
 
 def test_our_other_mx_hosts_are_not_greylisted() -> None:

@@ -1,4 +1,4 @@
-"""RFC 5782, by its own examples: sections 2.1, 2.3, 2.4, 3, 5, 6 and 7."""
+"""RFC 5782, by its own examples: sections 2.1 to 2.3, 2.4, 3, 5, 6 and 7."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mailauth.plan import Answer, Question, run
-from mailauth.rbl import Listing, Monitor, check_health, query
+from mailauth.rbl import Listing, Monitor, check_health, judge, query
 from mailauth.resolvers import Cache, CachingResolver, ZoneResolver
 
 CLIENT = "192.0.2.99"
@@ -74,6 +74,11 @@ def test_2_1_a_text_alone_is_no_listing() -> None:
 def test_2_1_a_value_other_than_127_0_0_2_is_a_listing_too() -> None:
     assert listings(CLIENT, "many.example.com")[0].codes == ("127.0.1.1", "127.0.1.2")
     assert listings(CLIENT, "many.example.com")[0].listed
+
+
+def test_2_2_a_list_blocks_here_and_allows_there() -> None:
+    for rule, action in (("bad.example.com reject", "reject"), ("bad.example.com allow", "allow")):
+        assert judge(listings(CLIENT, rule)).action == action
 
 
 def test_2_3_sublists_by_subdomains() -> None:

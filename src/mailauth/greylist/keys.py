@@ -79,7 +79,10 @@ def normal_recipient(address: str) -> str:
 
 
 def normal_sender(address: str) -> str:
-    """The sender part: ``<>``, or the address without what changes from one message of a sender to the next."""
+    """The sender part: ``<>``, or the address without what changes from one message of a sender to the next.
+
+    RFC 6647 section 4.2: clients that put details of the message there would else never be seen to try again.
+    """
     # The fast path for most addresses gives the same as the general one; a test compares them.
     plain = _PLAIN.fullmatch(address.lower()) if len(address) <= MAX_PLAIN else None
     if plain is None:

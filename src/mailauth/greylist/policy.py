@@ -50,7 +50,8 @@ class GreylistPolicy:
     ipv4_prefix: int = 24
     """Clients of one IPv4 network of this size are one client (RFC 6647 section 5); 32: each address."""
     ipv6_prefix: int = 64
-    """The same for IPv6, where a site has at least a /64 (RFC 4291 section 2.5.4); 128: each address."""
+    """The same for IPv6, for which RFC 6647 section 7 expects other choices: a site has at least a /64 (RFC 4291
+    section 2.5.4); 128: each address."""
     mode: Mode = Mode.ON
     """On, off, or dry run: everything is recorded as usual, but nothing is deferred."""
 

@@ -95,7 +95,8 @@ def judge(listings: Iterable[Listing], *, threshold: int = DEFAULT_THRESHOLD) ->
     """The verdict over the listings of one subject.
 
     A listing by an ``allow`` rule ends the matter; then one by a ``reject`` rule rejects; then the weights of all
-    listings are added up, each rule counted once as postscreen does, and a score of `threshold` or more rejects.
+    listings are added up, each rule counted once as postscreen does, and a score of `threshold` or more rejects
+    (RFC 5782 section 6 has all three uses).
 
     Raises `ValueError` for a threshold below 1.
     """
