@@ -21,6 +21,8 @@ from typing import Any
 
 from docs.tools.public_names import public_names
 
+from mailauth.testing.conformance import cases
+
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "docs" / "conformance"
 OVERVIEW = ROOT / "docs" / "conformance.md"
@@ -43,7 +45,7 @@ class Statement:
     by: tuple[str, ...] = ()
     """What does it: dotted paths of functions, classes or constants, where they are defined."""
     shown: tuple[str, ...] = ()
-    """The tests that show it, as pytest names them."""
+    """The tests that show it, as pytest names them, and numbered cases: "spf/6.2-whose/02", or all of "spf/6.2-whose"."""
     reason: str = ""
     """Why nothing here does it, or what we do instead; beside `by` and `shown`, a remark."""
     keywords: int = 1
@@ -224,6 +226,14 @@ def test(node_id: str) -> Place | None:
     return find(path, names) if names and path.is_file() else None
 
 
+def shown(name: str) -> Place | None:
+    """The test or the numbered cases that a statement names; None if there are none."""
+    if "::" in name:
+        return test(name)
+    found = [case for case in cases() if name == case.id or case.id.startswith(f"{name}/")]
+    return Place("\n".join({case.section: None for case in found}), "") if found else None
+
+
 _NUMBER = r"(?:[0-9]+(?:\.[0-9]+)*|[A-Z](?:\.[0-9]+)*)\b"
 _LIST = rf"{_NUMBER}(?:(?:, and|,| and| or| to|-) ?{_NUMBER})*"
 _REFERENCE = re.compile(
@@ -352,12 +362,15 @@ def _code(text: str) -> str:
 
 
 def _tests(nodes: tuple[str, ...]) -> str:
-    """Tests as pytest names them, each file once."""
+    """Tests as pytest names them, each file once; and cases."""
     files: dict[str, list[str]] = {}
+    numbered = [f"case {_code(node)}" for node in nodes if "::" not in node]
     for node in nodes:
-        file, _, names = node.partition("::")
-        files.setdefault(file, []).append(f"::{names}")
-    return "<br>".join(_code(part) for file, names in files.items() for part in (file, *names))
+        file, colons, names = node.partition("::")
+        if colons:
+            files.setdefault(file, []).append(f"::{names}")
+    tests = [_code(part) for file, names in files.items() for part in (file, *names)]
+    return "<br>".join([*numbered, *tests])
 
 
 def _linked(dotted: str) -> str:

@@ -63,7 +63,7 @@ def test_it_has_code_and_test_or_a_reason(document: Document, statement: Stateme
 def test_what_it_names_is_there_and_cites_it(document: Document, statement: Statement) -> None:
     places = {
         **{dotted: conformance.code(dotted) for dotted in statement.by},
-        **{node: conformance.test(node) for node in statement.shown},
+        **{name: conformance.shown(name) for name in statement.shown},
     }
     assert [name for name, place in places.items() if place is None] == []
     if places:
@@ -141,6 +141,14 @@ class TestPlaces:
         assert conformance.test(f"{here}::TestPlaces::test_testes") is None
         assert conformance.test(f"{here}::TestCitations::test_forms[x]") is not None
         assert conformance.test(here) is None
+
+    def test_cases(self) -> None:
+        one, group = conformance.shown("spf/6.2-whose/02"), conformance.shown("spf/6.2-whose")
+        assert one is not None
+        assert one.cites(7208, "6.2")
+        assert group is not None
+        assert conformance.shown("spf/6.2-whose/99") is None
+        assert conformance.shown("spf/6.2-who") is None
 
 
 class TestCounting:
