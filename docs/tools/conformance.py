@@ -45,7 +45,7 @@ class Statement:
     by: tuple[str, ...] = ()
     """What does it: dotted paths of functions, classes or constants, where they are defined."""
     shown: tuple[str, ...] = ()
-    """The tests that show it, as pytest names them, and numbered cases: "spf/6.2-whose/02", or all of "spf/6.2-whose"."""
+    """The tests that show it, as pytest names them, and cases by number: "spf/6.2-whose/02", or all of a group."""
     reason: str = ""
     """Why nothing here does it, or what we do instead; beside `by` and `shown`, a remark."""
     keywords: int = 1
