@@ -147,12 +147,30 @@ def columns(rows: Sequence[Row]) -> list[str]:
     return sorted(names, key=lambda name: name != FLOOR)
 
 
+def shared(rows: Sequence[Row]) -> list[list[str]]:
+    """The columns of the table: contenders that never meet in a row share one, so that few cells are empty."""
+    groups: list[list[str]] = []
+    for name in columns(rows):
+        rivals = {other for row in rows if name in row.contenders for other in row.contenders}
+        group = next((each for each in groups if FLOOR not in each and not rivals & set(each)), None)
+        if group is None:
+            groups.append([name])
+        else:
+            group.append(name)
+    return groups
+
+
 def table(rows: Sequence[Row]) -> str:
     """The table of a subject."""
-    names = columns(rows)
+    groups = shared(rows)
+    names = [group[0] if len(group) == 1 else "peer" for group in groups]
     lines = [["", OURS, *names], ["---", *["---:"] * (len(names) + 1)]]
     for row in rows:
-        cells = (cell(row.contenders.get(name), row.own, name) for name in names)
+        cells = []
+        for group in groups:
+            name = next((name for name in group if name in row.contenders), group[0])
+            text = cell(row.contenders.get(name), row.own, name)
+            cells.append(f"{name} {text}" if text and len(group) > 1 else text)
         lines.append([row.name, amount(row.own.median, row.unit), *cells])
     return "".join("| " + " | ".join(each) + " |\n" for each in lines)
 
@@ -195,7 +213,7 @@ def page(results: Path) -> str:
     parts = [HEAD, about(list(found.values()))]
     for name, (rows, _) in found.items():
         title, text = words_of(name)
-        picture = f"![{title}: multiples of mailauth's time](img/bench-{name}.svg){{ loading=lazy }}"
+        picture = f"![{title}: multiples of mailauth's](img/bench-{name}.svg){{ loading=lazy }}"
         parts.append(f"## {title}\n\n{text}\n\n{picture}\n\n{table(rows)}")
     return "\n".join(parts)
 

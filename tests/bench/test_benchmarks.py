@@ -143,6 +143,17 @@ def test_who_beat_us_is_bold_but_no_floor_is(name: str, values: tuple[float, ...
     assert report.cell(one(*values), one(1.0, 1.0), name).startswith("**") == bold
 
 
+def test_peers_that_never_meet_share_a_column_of_the_table() -> None:
+    rows = [
+        report.Row("a", "second", {"mailauth": one(1.0), "floor": one(0.5), "cat": one(2.0), "dog": one(3.0)}),
+        report.Row("b", "second", {"mailauth": one(1.0), "owl": one(4.0)}),
+    ]
+    head, _, first, second = report.table(rows).replace("\N{NO-BREAK SPACE}±0%", "").splitlines()
+    assert head == "|  | mailauth | floor | peer | dog |"
+    assert first == "| a | 1.00 s | 0.50 | cat 2.00 | 3.00 |"
+    assert second == "| b | 1.00 s |  | owl 4.00 |  |"
+
+
 def test_another_way_of_our_own_is_not_bold() -> None:
     assert report.cell(report.Measured((0.5, 0.5), own=True), one(1.0, 1.0), "in pieces") == "0.50\N{NO-BREAK SPACE}±0%"
     row = measured(steady([], "mailauth", 1.0), measure.variant("in pieces", lambda: None), rounds=1, loops=1)
