@@ -1,7 +1,7 @@
 """Runs the subjects one after another, each in a process of its own, or renders the page of their results.
 
     python -m benchmarks [--quick] [NAME ...]    measure; results go to benchmarks/results (quick: build/bench)
-    python -m benchmarks --report                render docs/benchmarks.md and its plots
+    python -m benchmarks --report                render docs/benchmarks.md, docs/scaling.md and their plots
 
 A subject that fails leaves its former result; the others go on, and the exit status is 1.
 """
@@ -17,9 +17,10 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks import RESULTS, SUBJECTS
+from benchmarks import RESULTS, SCALING, SUBJECTS
 
 ROOT = Path(__file__).parent.parent
+NAMES = (*SUBJECTS, SCALING)
 QUICK_RESULTS = ROOT / "build" / "bench"
 TIME_LIMIT = 900.0
 """Seconds for one subject: what hangs is ended."""
@@ -29,19 +30,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(SUBJECTS)} (default: all)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(NAMES)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="each contender a few times, to see that all work")
     parser.add_argument("--report", action="store_true", help="measure nothing, render the page")
     parser.add_argument("--here", action="store_true", help="in this process (for a debugger or a profiler)")
     options = parser.parse_args()
-    if unknown := set(options.names) - set(SUBJECTS):
+    if unknown := set(options.names) - set(NAMES):
         parser.error(f"no such subject: {', '.join(sorted(unknown))}")
     if options.report:
         from benchmarks.report import write
 
         write(RESULTS, ROOT / "docs")
         return 0
-    names = options.names or SUBJECTS
+    names = options.names or NAMES
     if options.here:
         # What `end` sends: leave by the way that stops the servers.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -96,7 +97,8 @@ def run(name: str, *, quick: bool) -> None:
     print(f"{module.TITLE}", flush=True)
     about = machine() | {"subject": name}
     benchmarks: list[pyperf.Benchmark] = []
-    for case in module.cases():
+    cases = getattr(module, "quick_cases", module.cases) if quick else module.cases
+    for case in cases():
         measured = list(measure(case, QUICK if quick else FULL))
         print("  " + line(measured), flush=True)
         benchmarks += measured

@@ -1,30 +1,61 @@
 """One message signed through `mailauth.sync.sign_dkim`, with the key given as PEM each time.
 
 The floor is SHA-256 over the body and one operation of the key by the cryptography package. What each has signed is
-verified first. dkimpy takes an Ed25519 key as its 32 octets in base64.
+verified first. dkimpy takes an Ed25519 key as its 32 octets in base64. Mail::DKIM (Perl) has its key loaded before;
+npm's mailauth (JavaScript) is given PEM each time.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 import dkim as dkimpy
-from benchmarks.dkimwork import DOMAIN, SELECTOR, Work, floor, opendkim, works
+from benchmarks.dkimwork import DOMAIN, QUICK_SIZES, SELECTOR, UNABLE, Work, floor, opendkim, works
 from benchmarks.measure import Case, Contender, call, ours, package
 from benchmarks.opendkim import ED25519_SHA256, RSA_SHA256
+from benchmarks.peers import Peers
 from mailauth import sync
 
 TITLE = "DKIM: signing"
 
 
 def cases() -> Iterator[Case]:
-    for work in works():
-        contenders = [with_mailauth(work), with_dkimpy(work), with_libopendkim(work)]
-        yield Case(work.name, [floor(work, signing=True), *contenders])
+    yield from cases_of(works())
+
+
+def quick_cases() -> Iterator[Case]:
+    yield from cases_of(works(QUICK_SIZES))
+
+
+def cases_of(every: Iterable[Work]) -> Iterator[Case]:
+    with Peers() as peers:
+        for work in every:
+            contenders = [with_mailauth(work), with_dkimpy(work), with_libopendkim(work), *others(work, peers)]
+            yield Case(work.name, [floor(work, signing=True), *contenders])
+
+
+def others(work: Work, peers: Peers) -> list[Contender]:
+    """Those in processes of their own."""
+
+    def check(field: str) -> bool:
+        verify(work, field.encode())
+        return True
+
+    return peers.contenders(
+        "dkim-sign",
+        check,
+        unable=UNABLE[work.key.name],
+        message=peers.file(work.message),
+        pem=peers.file(work.key.pem),
+        domain=DOMAIN,
+        selector=SELECTOR,
+        algorithm=work.key.algorithm,
+        canonicalization=f"{work.canonicalization}/{work.canonicalization}",
+    )
 
 
 def verify(work: Work, field: bytes) -> None:

@@ -2,17 +2,19 @@
 
 mailauth has seen the signer before, as the servers of a busy site have, and keeps its parsed key; the peers keep none.
 The floor is SHA-256 over the body and one operation of the key by the cryptography package. "In pieces" is mailauth's
-`Verifier`, fed 64 KB at a time, as a server receives a message.
+`Verifier`, fed 64 KB at a time, as a server receives a message. Mail::DKIM is in Perl, npm's mailauth in JavaScript,
+libopendkim in C.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import dkim as dkimpy
-from benchmarks.dkimwork import DOMAIN, NOW, SELECTOR, Work, floor, opendkim, works
+from benchmarks.dkimwork import DOMAIN, NOW, QUICK_SIZES, SELECTOR, UNABLE, Work, floor, opendkim, works
 from benchmarks.measure import Case, Contender, call, ours, package, variant
 from benchmarks.opendkim import OK
+from benchmarks.peers import Peers
 from mailauth import sync
 from mailauth.dkim import Signature, Verifier
 from mailauth.plan import run
@@ -23,11 +25,20 @@ PIECE = 64 * 1024
 
 
 def cases() -> Iterator[Case]:
-    for work in works():
-        yield Case(work.name, contenders(work))
+    yield from cases_of(works())
 
 
-def contenders(work: Work) -> list[Contender]:
+def quick_cases() -> Iterator[Case]:
+    yield from cases_of(works(QUICK_SIZES))
+
+
+def cases_of(every: Iterable[Work]) -> Iterator[Case]:
+    with Peers() as peers:
+        for work in every:
+            yield Case(work.name, contenders(work, peers))
+
+
+def contenders(work: Work, peers: Peers) -> list[Contender]:
     """All of them, for one message that we have signed."""
     how, zone = work.canonicalization, work.key.zone
     field = sync.sign_dkim(work.message, work.key.pem, domain=DOMAIN, selector=SELECTOR, header=how, body=how)
@@ -47,12 +58,15 @@ def contenders(work: Work) -> list[Contender]:
 
     assert check()[0].result == in_pieces()[0].result == "pass"
     assert with_dkimpy()
+    zone_lines = [f"{SELECTOR}._domainkey.{DOMAIN} TXT {work.key.record}"]
+    task = {"message": peers.file(message), "zone": zone_lines, "unable": UNABLE[work.key.name]}
     return [
         floor(work, signing=False),
         ours(check),
         variant("in pieces", in_pieces),
         call("dkimpy", with_dkimpy, package("dkimpy")),
         with_libopendkim(work, message),
+        *peers.contenders("dkim-verify", ["pass"].__eq__, **task),
     ]
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from types import FrameType
 from typing import Any
 
 import pyperf
@@ -25,8 +27,9 @@ FLOOR = "floor"
 class Contender:
     """One that does the work of a case: `time(loops)` does it so many times and returns the seconds, as in pyperf.
 
-    Where the unit of the case is "byte", it returns the bytes of one time instead. One that cannot run has a `why`. A
-    `version` that names its software ("cryptography 50.0") stands for itself. `own` is this library in another way.
+    Where the unit of the case is another one, it returns the bytes, or the number, of one time instead. One that cannot
+    run has a `why`. A `version` that names its software ("cryptography 50.0") stands for itself. `own` is this library
+    in another way.
     """
 
     name: str
@@ -40,7 +43,8 @@ class Contender:
 class Case:
     """The same work for all contenders, one of which is named "mailauth".
 
-    `unit` is "second" or "byte". `rounds`, `loops` and `seconds` (of one value) are chosen where they are None.
+    `unit` is "second", "byte" or "integer" (what is counted). `rounds`, `loops` and `seconds` (of one value) are chosen
+    where they are None.
     """
 
     name: str
@@ -111,6 +115,29 @@ def ours(function: Callable[[], object]) -> Contender:
 def variant(name: str, function: Callable[[], object]) -> Contender:
     """This library in another way, beside its usual one."""
     return replace(call(name, function), own=True)
+
+
+def calls(function: Callable[[], object]) -> int:
+    """How many functions it calls, of Python and of C: the same number each time, however busy the machine is."""
+    count = 0
+
+    def on_event(frame: FrameType, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    function()  # what is loaded and parsed once does not count
+    before = sys.getprofile()
+    sys.setprofile(on_event)
+    try:
+        function()
+    finally:
+        sys.setprofile(before)
+    return count - 1  # that of setprofile itself
+
+
+def counted_calls(function: Callable[[], object]) -> Contender:
+    """Our calls: for a case whose unit is "integer"."""
+    return Contender(OURS, lambda _: float(calls(function)))
 
 
 def measure(case: Case, effort: Effort) -> Iterator[pyperf.Benchmark]:

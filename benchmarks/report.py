@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -13,7 +13,7 @@ from typing import Any
 
 import pyperf
 
-from benchmarks import SUBJECTS
+from benchmarks import SCALING, SUBJECTS
 from benchmarks.measure import FLOOR, OURS
 
 HEAD = """# Benchmarks
@@ -24,6 +24,8 @@ HEAD = """# Benchmarks
 others are multiples of it: **more than 1 took longer than mailauth, less took less**. Behind ± is half the distance of
 the quartiles of the rounds' ratios; the bars of the plots go from one to the other. Bold is who beat us in three rounds
 of four. Each peer is used through its public interface, for the same work, and its result is checked first.
+
+[How the cost grows](scaling.md) with the work is on a page of its own.
 """
 
 
@@ -99,11 +101,13 @@ def load(results: Path, name: str) -> tuple[list[Row], dict[str, Any]]:
 
 
 def amount(value: float, unit: str) -> str:
-    """`0.0000123` s as `12.3 us`, bytes as KB or MB."""
+    """`0.0000123` s as `12.3 us`, bytes as KB or MB, what is counted as it is."""
     scales = {
         "byte": [(1e6, "MB"), (1e3, "KB"), (1, "B")],
         "second": [(1, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")],
     }
+    if unit == "integer":
+        return f"{value:,.0f}"
     size, name = next((scale for scale in scales[unit] if value >= scale[0]), scales[unit][-1])
     return f"{digits(value / size)} {name}"
 
@@ -219,7 +223,11 @@ def page(results: Path) -> str:
 
 
 def write(results: Path, docs: Path) -> None:
-    """Render the page and its plots."""
+    """Render the pages and their plots."""
+    from benchmarks import growth
+
+    (docs / "scaling.md").write_text(growth.page(results), encoding="utf-8")
+    (docs / "img" / f"bench-{SCALING}.svg").write_text(growth.plot(load(results, SCALING)[0]), encoding="utf-8")
     (docs / "benchmarks.md").write_text(page(results), encoding="utf-8")
     for name in SUBJECTS:
         rows, _ = load(results, name)
@@ -238,19 +246,34 @@ STYLE = (
 )
 
 
-def plot(rows: Sequence[Row]) -> str:
-    """One line for each case, one mark for each contender at its multiple of ours, a bar over the quartiles; SVG."""
+def svg(draw: Callable[[Any], Any]) -> str:
+    """What `draw` draws with pyplot, as SVG that is readable in light and dark; it returns its figure."""
     import matplotlib as mpl
 
     mpl.use("svg")
     from matplotlib import pyplot
-    from matplotlib.ticker import LogLocator, NullLocator
 
     settings = {
         "svg.fonttype": "none", "svg.hashsalt": "mailauth", "font.size": 9, "text.color": INK, "axes.edgecolor": INK,
         "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "font.family": "sans-serif",
     }  # fmt: skip
     with mpl.rc_context(settings):
+        figure = draw(pyplot)
+        drawn = io.StringIO()
+        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        pyplot.close(figure)
+    text = drawn.getvalue().replace(INK, "currentColor")
+    text = text[text.index("<svg") :]  # without the document type, which names another site
+    start = text.index(">") + 1
+    return "\n".join(each.rstrip() for each in (text[:start] + STYLE + text[start:]).splitlines()) + "\n"
+
+
+def plot(rows: Sequence[Row]) -> str:
+    """One line for each case, one mark for each contender at its multiple of ours, a bar over the quartiles; SVG."""
+
+    def draw(pyplot: Any) -> Any:
+        from matplotlib.ticker import LogLocator, NullLocator
+
         figure, axes = pyplot.subplots(figsize=(8.6, 1.1 + 0.26 * len(rows)), layout="constrained")
         axes.axvline(1, color=INK, linewidth=1.4, label=OURS, zorder=1)
         for number, name in enumerate(columns(rows)):
@@ -269,13 +292,9 @@ def plot(rows: Sequence[Row]) -> str:
         kind = "memory" if {row.unit for row in rows} == {"byte"} else "time"
         axes.set_xlabel(f"{kind}, multiples of mailauth's (right of the line: more than mailauth)")
         figure.legend(loc="outside upper right", ncols=6, frameon=False)
-        drawn = io.StringIO()
-        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-        pyplot.close(figure)
-    text = drawn.getvalue().replace(INK, "currentColor")
-    text = text[text.index("<svg") :]  # without the document type, which names another site
-    start = text.index(">") + 1
-    return "\n".join(each.rstrip() for each in (text[:start] + STYLE + text[start:]).splitlines()) + "\n"
+        return figure
+
+    return svg(draw)
 
 
 def _marks(axes: Any, rows: Sequence[Row], name: str, colour: str, mark: str) -> None:

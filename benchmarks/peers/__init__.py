@@ -76,9 +76,18 @@ class Peers:
         path.write_bytes(octets)
         return str(path)
 
-    def contenders(self, case: str, check: Callable[[Any], bool], **work: Any) -> list[Contender]:
-        """Whoever has the case, each with the work done once and its result checked."""
-        return [self.contender(peer, case, check, **work) for peer in PEERS if case in peer.cases]
+    def contenders(
+        self, case: str, check: Callable[[Any], bool], *, unable: Mapping[str, str] | None = None, **work: Any
+    ) -> list[Contender]:
+        """Whoever has the case, each with the work done once and its result checked.
+
+        `unable` are names of peers that do not do this work, and why, in two or three words.
+        """
+        having, whys = [peer for peer in PEERS if case in peer.cases], unable or {}
+        return [
+            cannot(peer.name, whys[peer.name]) if peer.name in whys else self.contender(peer, case, check, **work)
+            for peer in having
+        ]
 
     def contender(self, peer: Peer, case: str, check: Callable[[Any], bool], **work: Any) -> Contender:
         """One of them."""

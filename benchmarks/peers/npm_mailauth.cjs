@@ -10,7 +10,7 @@ const { authenticate, dkimSign, dkimVerify, dmarc, spf } = require(
 );
 
 // The code is compiled while it runs: what is measured is what a busy server runs.
-const WARM_UP_MS = 150;
+const WARM_UP_MS = 100;
 
 // The shape that dns.promises.resolve gives: TXT in strings of 255 octets, MX as objects.
 function shaped(type, value) {
@@ -59,7 +59,7 @@ function callOf(request) {
             return [found.status.result, found.policy || null];
         },
         whole: async () => {
-            const found = await authenticate(message, { ...envelope, disableArc: true, disableBimi: true });
+            const found = await authenticate(message, { ...envelope, disableBimi: true });
             const dkim = found.dkim.results.map(each => each.status.result);
             return { spf: found.spf.status.result, dkim, dmarc: found.dmarc.status.result };
         }
