@@ -4,7 +4,7 @@ One DKIM-Signature field, parsed into an immutable value or into the reason why 
 judgement about time or strength: that is verification.py's.
 """
 
-# RFC 6376 section 3.5, with RFC 8463 (a=) and RFC 8616 (U-labels and UTF-8 in d=, s=, i=):
+# RFC 6376 section 3.5, with RFC 8463 section 4.1 (a=) and RFC 8616 (U-labels and UTF-8 in d=, s=, i=):
 #   v= 1*DIGIT, only "1"            a= k "-" h                      b=, bh= base64string
 #   c= alg ["/" alg]                d= sub-domain 1*("." sub-domain)
 #   h= hdr-name *( [FWS] ":" [FWS] hdr-name )                       i= [ Local-part ] "@" domain-name
