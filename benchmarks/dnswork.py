@@ -22,6 +22,7 @@ from mailauth.resolvers import AsyncDnspythonResolver, DnspythonResolver
 CAP = 200
 """Questions in flight at a time, for all contenders."""
 LIMIT = 20.0
+ATTEMPTS = 3
 
 Ask = Callable[[Sequence[str]], Awaitable[int]]
 """Asks all names at once and returns how many were answered."""
@@ -55,18 +56,32 @@ def awaited(
 ) -> Contender:  # fmt: skip
     """A contender that asks what `make` gives anew each time, and must get `count` answers."""
 
-    def timed(loops: int) -> float:
+    def attempt(loops: int) -> tuple[float, list[int]]:
         work = [make() for _ in range(loops)]
 
-        async def run() -> float:
+        async def run() -> tuple[float, list[int]]:
             start = time.perf_counter()
-            for each in work:
-                answered = await ask(each)
-                if answered != count:
-                    raise RuntimeError(f"{name}: {answered} of {count} answered")
-            return time.perf_counter() - start
+            answered = [await ask(each) for each in work]
+            return time.perf_counter() - start, answered
 
         return loop.run_until_complete(run())
+
+    return complete(name, attempt, count, version)
+
+
+def complete(name: str, attempt: Callable[[int], tuple[float, list[int]]], count: int, version: str) -> Contender:
+    """A contender whose every loop must get `count` answers.
+
+    A datagram may get lost on a busy machine; such a value is measured again.
+    """
+
+    def timed(loops: int) -> float:
+        answered: list[int] = []
+        for _ in range(ATTEMPTS):
+            seconds, answered = attempt(loops)
+            if answered == [count] * loops:
+                return seconds
+        raise RuntimeError(f"{name}: {answered} answers in place of {count} each, {ATTEMPTS} times")
 
     return Contender(name, timed, version)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from benchmarks import RESULTS, SCALING, SUBJECTS, measure, report
 from benchmarks.__main__ import run_all
+from benchmarks.dnswork import complete
 from benchmarks.measure import FULL, QUICK, Case, Contender
 from benchmarks.worker import Worker
 
@@ -79,6 +80,15 @@ def test_a_subject_that_fails_does_not_keep_the_others_from_being_measured(capfd
     assert "authres: done" in said.out
     assert "1 of 2 subjects" in said.out
     assert "failed: no-such-subject" in said.err
+
+
+def test_a_value_that_lacks_answers_is_measured_again_and_is_an_error_in_the_end() -> None:
+    lossy = iter([(1.0, [10, 9]), (2.0, [10, 10]), *[(3.0, [10, 9])] * 3])
+    contender = complete("peer", lambda loops: next(lossy), 10, "1.0")
+    assert contender.time is not None
+    assert contender.time(2) == 2.0
+    with pytest.raises(RuntimeError, match=r"peer: \[10, 9\] answers in place of 10 each, 3 times"):
+        contender.time(2)
 
 
 # --- workers ----------------------------------------------------------------------------------------------------------
