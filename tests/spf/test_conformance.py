@@ -1,16 +1,19 @@
 """RFC 7208: the statements that are about more than one function: whole sessions, and what is published.
 
-Sections 2, 6, 7.3 and 8. The other statements are shown where their functions are tested (docs/conformance/rfc7208.md).
+Sections 2, 3.3, 6, 7.3 and 8. Where the others are shown: docs/conformance/rfc7208.md.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import dns.message
+import dns.rrset
 import pytest
 
 from mailauth import sync
 from mailauth.plan import DEFAULT_TIME_LIMIT, Answer, Question, run
+from mailauth.resolvers.wire import answer_of
 from mailauth.restrictions import Restrictions, check_dmarc, check_spf
 from mailauth.spf import Record, Result, build_record, check_host, flatten, lint
 from tests.spf.world import Counting, check, record, world
@@ -169,6 +172,17 @@ class TestMacros:
             session.helo(helo)
             session.mail("ann@example.org")
             assert session.rcpt(BOB).refused == refused
+
+
+def test_3_3_strings_are_joined_from_the_wire_and_from_a_zone() -> None:
+    """Section 3.3."""
+    strings, joined = '"v=spf1 ip4:192.0" ".2.1 -all"', b"v=spf1 ip4:192.0.2.1 -all"
+    question = Question("example.org", "TXT")
+    response = dns.message.make_response(dns.message.make_query("example.org.", "TXT"))
+    response.answer = [dns.rrset.from_text("example.org.", 300, "IN", "TXT", strings)]
+    sent = dns.message.from_wire(response.to_wire())
+    for answer in (answer_of(sent, question), world(f"example.org. TXT {strings}").lookup(question)):
+        assert answer.texts == (joined,)
 
 
 class TestPublishing:
