@@ -131,7 +131,8 @@ package: $(VENV)/.release
 	@$(PYTHON) -m venv build/package
 	@build/package/bin/pip install --quiet --disable-pip-version-check dist/*.whl
 	@PATH="$(abspath build/package/bin):$$PATH" sh examples/demo.sh > build/package/demo.log || { cat build/package/demo.log; exit 1; }
-	@tar -tzf dist/mailauth-*.tar.gz | grep -q '/tests/test_readme.py'
+	@for file in tests/test_readme.py docs/index.md mkdocs.yml CONTRIBUTING.md SECURITY.md CHANGELOG.md; do \
+		tar -tzf dist/mailauth-*.tar.gz | grep -q "/$$file$$" || { echo "$$file is not in the sdist" >&2; exit 1; }; done
 	@unzip -l dist/mailauth-*.whl | grep -q 'mailauth/py.typed'
 	@test -e build/package/share/man/man1/mailauth.1
 	@mkdir -p build/typing && cp tests/typing/*.py build/typing/
