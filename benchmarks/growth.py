@@ -12,14 +12,14 @@ from benchmarks import SCALING, report
 from benchmarks.measure import OURS
 from benchmarks.report import COLOURS, INK, MARKS, Row, about, amount, load, words_of
 
-HEAD = """# Scaling
+HEAD = """# How the cost grows
 
 <!-- Rendered by `make bench-report` from benchmarks/results. -->
 
-How the cost grows with the work. Both axes of each plot go up by factors: what grows in step with the work becomes a
-straight line as steep as the dotted one, what does not grow is level. A line that starts level and then climbs has a
-fixed cost. In the table and above each plot, n^1 is in step and n^0 does not grow: the slope over the three largest
-sizes. No line is to climb faster than the dotted one.
+Both axes of each plot go up by factors: what grows in step with the work becomes a straight line as steep as the dotted
+one, what does not grow is level, and no line should climb faster than the dotted one. A line that starts level and then
+climbs has a fixed cost. In the table and above each plot, n^1 is in step and n^0 does not grow: the slope over the
+three largest sizes. What a site of a given size needs is on the page [Scale](scale.md).
 """
 LARGEST = 3
 """The slope is that of so many of the largest sizes."""
