@@ -13,6 +13,7 @@ from mailauth.spf.advice import Finding, Severity, lint_text
 from mailauth.spf.linter import LintReport
 from mailauth.spf.macros import expand_name, parse_domain_spec
 from mailauth.spf.problem import TermError
+from mailauth.spf.slips import mend_word, nearly
 from tests.spf.world import world
 
 
@@ -218,3 +219,73 @@ def test_a_record_reads_as_it_is_written() -> None:
         "v=spf1 a:b.example/24//64 -mx ~ptr:c.example ?exists:%{ir}.d.example ip6:2001:db8::/32 -all exp=e.example x=y"
     )
     assert str(Record.parse(text)) == text
+
+
+# --- records that are none, and words that are nearly terms ---
+
+
+NEARLY: list[tuple[str, str, str]] = [
+    ("(v=spf1 mx -all)", '"(" stands before the version', "v=spf1 mx -all"),
+    ("<v=spf1 mx -all>", '"<" stands before the version', "v=spf1 mx -all"),
+    ("[v=spf1 mx -all]", '"[" stands before the version', "v=spf1 mx -all"),
+    ("{v=spf1 mx -all}", '"{" stands before the version', "v=spf1 mx -all"),
+    ("[v=spf1 mx -all", '"[" stands before the version', "v=spf1 mx -all"),
+    ('IN TXT "v=spf1 mx" "-all"', '"IN TXT" stands before the version', "v=spf1 mx -all"),
+    ("txt = v=spf1 mx -all", '"txt =" stands before the version', "v=spf1 mx -all"),
+    ("IN TXT v=spf1", '"IN TXT" stands before the version', ""),
+    ("\ufeffv=spf1 mx -all", "a byte-order mark stands before the version", "v=spf1 mx -all"),
+    (" v=spf1 mx -all", "a blank stands before the version", "v=spf1 mx -all"),
+    ("v=spf1\tmx -all", "a tab stands behind the version, where only a blank may", "v=spf1 mx -all"),
+    ("v=spf1.0 mx -all", 'the version is not exactly "v=spf1"', "v=spf1 mx -all"),
+    ("v=spf10 mx -all", 'the version is not exactly "v=spf1"', "v=spf1 mx -all"),
+    ("v=spf1;mx -all", '";" stands behind the version, where only a blank may', "v=spf1 mx -all"),
+    ("v=spf1\x01mx -all", '"U+0001" stands behind the version, where only a blank may', ""),
+    ("spf1 mx -all", 'it does not begin with "v=spf1"', "v=spf1 mx -all"),
+    ("v=sfp1 mx -all", 'it does not begin with "v=spf1"', "v=spf1 mx -all"),
+    ("spf2.0/pra mx -all", "a Sender ID record (RFC 4406), which SPF does not read", "v=spf1 mx -all"),
+    ("spf2.0/mfrom,pra", "a Sender ID record (RFC 4406), which SPF does not read", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "words", "proposal"), NEARLY)
+def test_4_5_what_was_meant_as_a_record(text: str, words: str, proposal: str) -> None:
+    assert nearly(text.encode()) == (words, proposal)
+
+
+@pytest.mark.parametrize("text", ["IN TXT v=spf1x mx", "hello spf", "v=spf1 mx -all", "v=DMARC1; spf", "x" * 100])
+def test_4_5_what_was_not(text: str) -> None:
+    assert nearly(text.encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "proposal"),
+    [
+        ("ip4:192.000.2.1", "ip4:192.0.2.1"),
+        ("-ip4:192.0.2.01", "-ip4:192.0.2.1"),
+        ("ip4:010.1.1.1/08", "ip4:10.1.1.1/8"),
+        ("ip4:010.1.1.1/8", "ip4:10.1.1.1/8"),
+        ("ip4:192.0.2.1/024", "ip4:192.0.2.1/24"),
+        ("ip4:192,0,2,1", "ip4:192.0.2.1"),
+        ("ip4:192,0,2,0/24", "ip4:192.0.2.0/24"),
+        ("ip4:192.0.2", "ip4:192.0.2.0/24"),
+        ("ip6:2001:db8", "ip6:2001:db8::/32"),
+        ("ip6:2001:db8:1:", "ip6:2001:db8:1::/48"),
+        ("ip4:192.0.2.1;192.0.2.2", "ip4:192.0.2.1 ip4:192.0.2.2"),
+        ("ip4::192.0.2.1", "ip4:192.0.2.1"),
+        ("include:[b.example]", "include:b.example"),
+        ("include:<b.example>", "include:b.example"),
+        ("exists:%(i).b.example", "exists:%{i}.b.example"),
+        ("exists:%<ir>.b.example", "exists:%{ir}.b.example"),
+        ("exists:%i.b.example", "exists:%{i}.b.example"),
+        ("exists:b.example/24", "exists:b.example"),
+        ("include:b.example/32", "include:b.example"),
+        ("a:192.0.2.1", "ip4:192.0.2.1"),
+        ("mx:2001:db8::1", "ip6:2001:db8::1"),
+    ],
+)
+def test_what_a_word_was_meant_to_be(word: str, proposal: str) -> None:
+    mend = mend_word(word)
+    assert mend is not None
+    assert mend[1] == proposal
+    # Written so, receivers can read it.
+    assert Record.parse(f"v=spf1 {proposal}")
