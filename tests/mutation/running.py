@@ -136,6 +136,7 @@ class InPlace:
     def __init__(self, mutants: Iterable[Mutant], known: Map, done: Done) -> None:
         self._mutants, self._known, self._done = mutants, known, done
         self._recent: dict[str, list[int]] = {}
+        self._sound: set[int] = set()  # tests that pass without a mutant
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         prepare(items)
@@ -166,17 +167,38 @@ class InPlace:
         kept: list[Callable[[], object]],
         functions: list[FunctionType],
     ) -> tuple[str, str]:
-        chosen = tests_of(mutant, self._known)
+        chosen = [test for test in tests_of(mutant, self._known) if self._known.tests[test] in items]
         # What noticed the neighbours is likely to notice this one.
         recent = [test for test in self._recent.get(mutant.path, ()) if test in set(chosen)]
         chosen = list(dict.fromkeys([*recent, *chosen]))
-        chosen = [test for test in chosen if self._known.tests[test] in items]
-        if not chosen:
-            return UNREACHED, ""
+        while chosen:
+            code, last = self._in_child(chosen, items, kept, lambda: exchange(mutant, functions))
+            if code == _NOTICED_NOTHING:
+                return SURVIVED, ""
+            if code == _NOT_FOUND:
+                raise RuntimeError(f"{mutant}: its function was not found")
+            if last not in self._sound:
+                # A test that fails in a child without any mutant, too, has noticed nothing.
+                if self._in_child([last], items, kept, lambda: True)[0] != _NOTICED_NOTHING:
+                    chosen.remove(last)
+                    continue
+                self._sound.add(last)
+            self._recent[mutant.path] = list(dict.fromkeys([last, *self._recent.get(mutant.path, ())]))[:8]
+            return (TIMED_OUT if code is None else KILLED), self._known.tests[last]
+        return UNREACHED, ""
+
+    def _in_child(
+        self,
+        chosen: list[int],
+        items: dict[str, pytest.Item],
+        kept: list[Callable[[], object]],
+        begin: Callable[[], bool],
+    ) -> tuple[int | None, int]:
+        """The exit code, and the test that ran last."""
         progress_in, progress_out = os.pipe()
 
         def work() -> int:
-            if not exchange(mutant, functions):
+            if not begin():
                 return _NOT_FOUND
             for number, test in enumerate(chosen):
                 os.write(progress_out, b"%d\n" % test)
@@ -188,18 +210,11 @@ class InPlace:
             return _NOTICED_NOTHING
 
         # A pipe holds some ten thousand lines of progress.
-        seconds = 60.0 + 20 * sum(self._known.seconds[test] for test in chosen)
-        code = in_child(work, seconds)
+        code = in_child(work, 60.0 + 20 * sum(self._known.seconds[test] for test in chosen))
         os.close(progress_out)
         with open(progress_in, "rb") as progress:
             last = progress.read().split()[-1:]
-        if code == _NOTICED_NOTHING:
-            return SURVIVED, ""
-        if code == _NOT_FOUND:
-            raise RuntimeError(f"{mutant}: its function was not found")
-        killer = int(last[0]) if last else chosen[0]
-        self._recent[mutant.path] = list(dict.fromkeys([killer, *self._recent.get(mutant.path, ())]))[:8]
-        return (TIMED_OUT if code is None else KILLED), self._known.tests[killer]
+        return code, int(last[0]) if last else chosen[0]
 
 
 def functions_by_file() -> dict[str, list[FunctionType]]:

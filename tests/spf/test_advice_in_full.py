@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from mailauth.spf.linter import LintReport
 from mailauth.spf.macros import expand_name, parse_domain_spec
 from mailauth.spf.problem import TermError
 from mailauth.spf.slips import mend_word, nearly
+from mailauth.spf.survey import whole_tree
 from tests.spf.world import world
 
 
@@ -145,12 +146,31 @@ def test_what_a_redirect_hides_is_not_called_complete() -> None:
 
 
 def test_a_tree_that_is_too_large_is_said_of_the_domain() -> None:
-    records = "".join(
-        f'd{number}.example. TXT "v=spf1 include:d{number + 1}.example a:h{number}.example -all"\n'
-        for number in range(120)
-    )
+    wide = "".join(f"include:w{number}.example " for number in range(110))
+    strings = " ".join(f'"{wide[start : start + 250]}"' for start in range(0, len(wide), 250))
+    records = f'd0.example. TXT "v=spf1 " {strings} "-all"\n'
+    records += "".join(f'w{number}.example. TXT "v=spf1 a mx -all"\n' for number in range(110))
     (finding,) = found(linted(records, what="d0.example"), "not-all-seen")
     assert (finding.domain, finding.severity.value) == ("d0.example", "warning")
+
+
+def at_depth(frames: int, work: Callable[[], Any]) -> Any:
+    """What `work` gives when its caller has so many frames on the stack already."""
+    return work() if frames == 0 else at_depth(frames - 1, work)
+
+
+@pytest.mark.parametrize("term", ["include:d{}.example", "redirect=d{}.example"])
+def test_a_chain_without_end_takes_little_of_the_stack(term: str) -> None:
+    """Any chain of records: a report, even where the caller stands five hundred frames deep."""
+    zone = world("".join(f'd{n}.example. TXT "v=spf1 {term.format(n + 1)}"\n' for n in range(120)))
+    report = at_depth(500, lambda: run(lint("d0.example"), zone))
+    assert at_depth(500, report.to_dict)["complete"] is False
+    assert [each.domain for each in found(report, "not-all-seen")] == ["d0.example"]
+    assert report.lookups > 10
+    assert at_depth(500, lambda: run(flatten("d0.example"), zone).to_dict())["domain"] == "d0.example"
+    spf, tree = at_depth(500, lambda: run(whole_tree("192.0.2.1", mail_from="ann@d0.example"), zone))
+    assert spf.reason == "too-many-lookups"
+    assert at_depth(500, tree.to_dict)["domain"] == "d0.example"
 
 
 # --- flattened records ---

@@ -6,7 +6,8 @@ that it never stops, and takes networks as sets of clients.
 """
 
 # SECURITY: a domain may be anybody's. A survey asks at most `MAX_QUESTIONS` questions, follows at most `MAX_TERMS`
-# terms, reads at most `MAX_WORDS` words of records, and visits no domain twice on one path.
+# terms, reads at most `MAX_WORDS` words of records, goes `MAX_DEPTH` records deep, and visits no domain twice on one
+# path.
 
 from __future__ import annotations
 
@@ -52,6 +53,9 @@ T = TypeVar("T")
 MAX_QUESTIONS = 300
 MAX_TERMS = 100
 """Terms that ask, over the whole tree; a record that has more is long past what receivers do."""
+MAX_DEPTH = 20
+"""Records below one another. RFC 7208 section 4.6.4: receivers give up after ten; a tree of a hundred would need more
+of Python's stack than a caller may have left."""
 MAX_WORDS = 40_000
 """Words of all records together; the longest TXT record has room for some 32,000."""
 
@@ -267,6 +271,9 @@ class Survey(Evaluation):
         self, domain: str, path: tuple[tuple[str, str], ...], reach: Ranges, *, explains: bool
     ) -> Plan[TreeRecord]:
         """The record of a domain, and what is beneath it."""
+        if len(path) > MAX_DEPTH:
+            self.truncated = True
+            return TreeRecord(domain, None, None, "not-asked", None, path)
         try:
             (answer,) = yield from self.ask([Question(domain, "TXT")])
         except _Enough:
