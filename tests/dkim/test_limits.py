@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mailauth.dkim import DkimPolicy, MessageSigner, Result, Signature, SigningTable, Verifier, check_key
 from mailauth.dkim.advice import about_base64, about_key, about_text, cut_off, other_record
+from mailauth.dkim.crypto import private_key, public_half
 from mailauth.dkim.keys import zone_line
 from mailauth.dkim.record import MAX_KEY_OCTETS, MAX_RECORD_OCTETS, BadRecord, KeyRecord, parse_record
 from mailauth.dkim.result import RESULT_OF, AuthorMatch, Reason
@@ -241,6 +242,8 @@ def test_a_record_that_says_no_more_than_it_must() -> None:
         (b"v=DMARC1; p=none", True),
         (b"k=rsa; p=QUJD; p=QUJD", False),  # it tries to be one
         (b" v=DKIM1 k", False),
+        (b" v=DKIM1; k", False),
+        (b"v=dkim1; k", True),
         (b"k=rsa; v=DKIM1; p=QUJD", False),
     ],
 )
@@ -592,3 +595,23 @@ def test_what_does_not_belong_into_a_record(text: bytes, words: str) -> None:
 )
 def test_records_of_other_protocols_are_named(text: bytes, words: str) -> None:
     assert other_record(text) == words
+
+
+def test_a_key_that_is_loaded_already_stays_what_it_is() -> None:
+    loaded = private_key(rsa_key())
+    assert private_key(loaded) is loaded
+    public = public_half(loaded)
+    assert public_half(public) is public
+    assert public_half(rsa_key().public_key()).bits == 2048
+    for wrong in (7, "text", None):
+        with pytest.raises(TypeError, match="a key record holds a public key"):
+            public_half(wrong)  # type: ignore[arg-type]
+
+
+def test_a_header_that_ends_with_the_message() -> None:
+    """Without an empty line the header is complete only when the message is (RFC 5322 section 2.1)."""
+    verifier = Verifier(now=NOW)
+    verifier.feed(signed(MESSAGE.partition(b"\r\n\r\n")[0] + b"\r\n\r\n").removesuffix(b"\r\n"))
+    assert verifier.end_of_message() is verifier.end_of_message()
+    (found,) = run(verifier.finish(), zone())
+    assert found.reason is Reason.VERIFIED

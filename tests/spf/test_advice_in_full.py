@@ -13,7 +13,7 @@ from mailauth.spf.advice import Finding, Severity, lint_text
 from mailauth.spf.linter import LintReport
 from mailauth.spf.macros import expand_name, parse_domain_spec
 from mailauth.spf.problem import TermError
-from mailauth.spf.slips import mend_word, nearly
+from mailauth.spf.slips import mend_pair, mend_word, nearly
 from mailauth.spf.survey import whole_tree
 from tests.spf.world import world
 
@@ -309,3 +309,81 @@ def test_what_a_word_was_meant_to_be(word: str, proposal: str) -> None:
     assert mend[1] == proposal
     # Written so, receivers can read it.
     assert Record.parse(f"v=spf1 {proposal}")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "proposal"),
+    [
+        ("-", "all", "-all"),
+        ("all", "-", "-all"),
+        ("ip4:192.0.2.0", "/24", "ip4:192.0.2.0/24"),
+        ("ip4:192.0.2.0/", "24", "ip4:192.0.2.0/24"),
+        ("include:", "b.example", "include:b.example"),
+        ("include", ":b.example", "include:b.example"),
+        ("redirect", "b.example", "redirect=b.example"),
+        ("a", "b.example", "a:b.example"),
+        ("m", "x", None),  # "mx", cut in two: that would be a guess
+        ("a", "ll", None),
+        ("include", "nonsense", None),
+    ],
+)
+def test_two_words_that_a_blank_tears_apart(first: str, second: str, proposal: str | None) -> None:
+    mend = mend_pair(first, second)
+    assert (None if mend is None else mend[1]) == proposal
+
+
+@pytest.mark.parametrize(
+    ("word", "proposal"),
+    [
+        ("#comment", ""),
+        ("//comment", ""),
+        ("v=DMARC1;", ""),
+        ("mx\ta", "mx a"),
+        ("mx\r\na", "mx a"),
+        ('"mx"', "mx"),
+        ("mx;a", "mx a"),
+    ],
+)
+def test_characters_that_do_not_belong_into_a_record(word: str, proposal: str) -> None:
+    mend = mend_word(word)
+    assert mend is not None
+    assert mend[1] == proposal
+
+
+def test_quotes_at_the_end_of_what_was_meant_as_a_record() -> None:
+    assert nearly(b"v=spf1;mx -all\"'`") == ('";" stands behind the version, where only a blank may', "v=spf1 mx -all")
+    assert nearly(b"[v=spf1 redirect=b.exampleX]") == ('"[" stands before the version', "v=spf1 redirect=b.exampleX")
+
+
+# --- the tree of one client ---
+
+
+def test_a_term_of_a_tree_as_values() -> None:
+    records = 'example.org. TXT "v=spf1 include:b.example -all"\nb.example. TXT "v=spf1 ip4:192.0.2.0/24 -all"\n'
+    include, end = linted(records).tree.to_dict()["terms"]
+    record = include.pop("record")
+    assert (record["domain"], record["path"]) == ("b.example", [{"domain": "example.org", "term": "include:b.example"}])
+    assert include.pop("questions") == []  # its question is the record's own
+    assert include == {
+        "term": "include:b.example", "start": 7, "clients": [4, 6], "number": 1, "lookups": 1, "void": [],
+        "may_be_void": False, "networks": ["192.0.2.0/24"], "failure": None, "hidden": None, "outcome": None,
+    }  # fmt: skip
+    assert (end["term"], end["start"], end["networks"]) == ("-all", 25, [])
+
+
+def test_the_tree_of_a_client_knows_what_the_client_said() -> None:
+    """RFC 7208 section 7.2: %{h} is the HELO name, %{l} and %{s} are of the sender."""
+    zone = world(
+        'example.org. TXT "v=spf1 exists:%{l}.l.example exists:%{h}.h.example -all"\n'
+        "ann.l.example. A 127.0.0.2\nmx.example.net.h.example. A 127.0.0.2\n"
+    )
+    spf, tree = run(whole_tree("192.0.2.1", mail_from="ann@example.org", helo="mx.example.net"), zone)
+    assert tree is not None
+    assert (spf.helo, spf.sender, spf.mechanism) == ("mx.example.net", "ann@example.org", "exists:%{l}.l.example")
+    assert [term.outcome for term in tree.terms] == ["match", "match", "match"]
+    # As the HELO identity, the sender is postmaster at that name.
+    zone = world('mx.example.net. TXT "v=spf1 exists:%{l}.l.example -all"\npostmaster.l.example. A 127.0.0.2\n')
+    spf, tree = run(whole_tree("192.0.2.1", mail_from="ann@example.org", helo="mx.example.net", identity="helo"), zone)
+    assert tree is not None
+    assert (spf.result, tree.domain) == ("pass", "mx.example.net")
+    assert [term.outcome for term in tree.terms] == ["match", "match"]

@@ -157,10 +157,6 @@ class _Flattening:
                 self.note(term.record)
 
 
-def _is_redirected(record: TreeRecord) -> bool:
-    return any(isinstance(each.term, Redirect) and each.families for each in record.terms)
-
-
 def _at(term: A | Mx | Ptr, domain: str) -> Term:
     """The same term, for the record of another domain (RFC 7208 section 4.8)."""
     spec = parse_domain_spec(domain)
