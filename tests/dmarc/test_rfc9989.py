@@ -18,7 +18,9 @@ from tests.dmarc.world import Dkim, Spf, evaluate, zone
 FULL = "p=reject; sp=quarantine; np=none; adkim=s; aspf=s; psd=n; t=y; rua=mailto:a@example.org"
 
 
-@pytest.mark.parametrize("unknown", ["x=1", "pct=0", "rf=afrf; ri=1", "policy=none", "zz=v=DMARC1", "pp=none; ps=none"])
+@pytest.mark.parametrize(
+    "unknown", ["x=1", "pct=0", "rf=afrf; ri=1", "policy=none", "zz=v=DMARC1", "pp=none; ps=none", "pp=none; pp=none"]
+)
 def test_4_7_unknown_tags_change_nothing(unknown: str) -> None:
     """RFC 9989 sections 4.7 and 4.8, wherever the tag stands."""
     known = DmarcRecord.parse(f"v=DMARC1; {FULL}")
