@@ -385,8 +385,14 @@ def _linked(dotted: str) -> str:
 
 @cache
 def _entries() -> dict[str, str]:
-    """Public names by where they are defined."""
-    return {home: name for name, home in public_names() if home.startswith("mailauth.")}
+    """The entries of public names in the reference, by where the names are defined."""
+    modules = ROOT / "src"
+    return {
+        # Where a module has the name, too, the entry is that of the definition.
+        home: home if (modules / f"{name.replace('.', '/')}.py").exists() else name
+        for name, home in public_names()
+        if home.startswith("mailauth.")
+    }
 
 
 def overview(found: list[Document]) -> str:
