@@ -28,8 +28,8 @@ from mailauth.dmarc.result import DmarcResult, Identifier, Override, OverrideTyp
 from mailauth.dmarc.walk import MAX_RECORDS, MAX_WALK, walk_names
 from mailauth.mail.names import parse_ip
 from mailauth.plan import run
-from mailauth.resolvers import ZoneResolver
-from tests.dmarc.world import Counting, Dkim, Spf, evaluate, zone
+from mailauth.resolvers import RecordingResolver, ZoneResolver
+from tests.dmarc.world import Dkim, Spf, asked, evaluate, zone
 
 REPORTER = Reporter("mx.receiver.example", "Receiver", "postmaster@receiver.example")
 PUBLISHED = Published("example.com", "reject", None, None, "r", "r", "0", "n", ("mailto:agg@example.com",))
@@ -224,11 +224,11 @@ def test_3_5_a_report_goes_to_five_addresses() -> None:
 
 def test_4_ten_hosts_are_asked() -> None:
     assert MAX_HOSTS == 10
-    resolver = Counting(ZoneResolver())
+    resolver = RecordingResolver(ZoneResolver())
     hosts = [f"h{number}.test" for number in range(11)]
     found = run(verify_destinations("example.com", hosts), resolver)
     assert list(found) == hosts[:10]
-    assert not any("h10.test" in question for question in resolver.asked)
+    assert not any("h10.test" in question for question in asked(resolver))
 
 
 def test_3_1_3_a_row_has_a_hundred_signatures() -> None:

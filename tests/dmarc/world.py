@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailauth.dmarc import DmarcResult, check
-from mailauth.plan import Answer, Question, run
-from mailauth.resolvers import ZoneResolver
+from mailauth.plan import run
+from mailauth.resolvers import RecordingResolver, ZoneResolver
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,9 @@ class Dkim:
     selector: str | None = "sel"
 
 
-class Counting:
-    """A resolver that notes what it was asked, and in how many rounds."""
-
-    def __init__(self, zone: ZoneResolver) -> None:
-        self.zone = zone
-        self.asked: list[str] = []
-
-    def lookup(self, question: Question, time_limit: float | None) -> Answer:
-        self.asked.append(str(question))
-        return self.zone.lookup_now(question)
+def asked(resolver: RecordingResolver) -> list[str]:
+    """What a resolver was asked, in words."""
+    return [str(question) for question in resolver.questions]
 
 
 def zone(records: Mapping[str, str | bytes | Sequence[str]], failures: Mapping[str, str] | None = None) -> ZoneResolver:

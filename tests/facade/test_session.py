@@ -18,8 +18,9 @@ from mailauth import sync
 from mailauth.greylist import GreylistPolicy, Mode
 from mailauth.mail.reply import Reply as SmtpReply
 from mailauth.plan import Answer, Question
-from mailauth.resolvers import ZoneResolver
+from mailauth.resolvers import RecordingResolver, ZoneResolver
 from mailauth.restrictions import Action, Decision, Reply, Restrictions, Transaction, refuse
+from mailauth.testing import Zone
 from mailauth.transaction.session import PhaseError
 from tests.facade.world import BOB, EVE, GOOD, LISTED, PLAIN, STRANGER, SYNC, Facade, signed, zone
 
@@ -32,20 +33,6 @@ def session_of(facade: Facade, ip: str = GOOD, authenticated: str | None = None,
 
 def lists(**phases: Any) -> Restrictions:
     return Restrictions(**phases)
-
-
-class Counting:
-    """A resolver that notes what it is asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[Question] = []
-
-    def lookup(self, question: Question, time_limit: float | None = None) -> Answer:
-        self.asked.append(question)
-        return zone().lookup_now(question)
-
-    async def lookup_async(self, question: Question) -> Answer:
-        return self.lookup(question)
 
 
 # --- the order of the phases ----------------------------------------------------------------------------------
@@ -249,7 +236,7 @@ def test_helo_again_begins_anew(facade: Facade) -> None:
 
 
 def test_checks_on_the_client_are_made_once_in_a_session(facade: Facade) -> None:
-    resolver = Counting()
+    resolver = RecordingResolver(zone())
     session = session_of(facade, rbl=["bl.example"], resolver=resolver)
     for helo in ("mx.example.org", "mx.example.org"):
         facade.run(session.helo(helo))
@@ -258,7 +245,7 @@ def test_checks_on_the_client_are_made_once_in_a_session(facade: Facade) -> None
             facade.run(session.rcpt(BOB))
             facade.run(session.rcpt(EVE))
             facade.run(session.data(signed()))
-    asked = [str(question) for question in resolver.asked]
+    asked = [str(question) for question in resolver.questions]
     assert asked.count("1.2.0.192.bl.example A") == 1
     # SPF and DKIM belong to the transaction: one time each, whatever the number of recipients.
     assert asked.count("example.org TXT") == 4
@@ -303,16 +290,16 @@ def test_pipelining_is_held_against_the_client_until_it_leaves(facade: Facade) -
 
 
 def test_early_verdicts_are_kept_and_spoken_at_rcpt(facade: Facade) -> None:
-    resolver = Counting()
+    resolver = RecordingResolver(zone())
     session = session_of(facade, LISTED, rbl=["bl.example"], resolver=resolver)
     assert facade.run(session.helo("listed.example.org")).reply is None
     assert session.report().decision.reply.code == 554  # found, though not spoken
-    asked = len(resolver.asked)
+    asked = len(resolver.questions)
     assert asked
     assert facade.run(session.mail("ann@example.org")).reply is None
     assert facade.run(session.rcpt(BOB)).restriction == "reject_rbl"
     assert facade.run(session.rcpt(EVE)).restriction == "reject_rbl"
-    assert len(resolver.asked) == asked, "the verdict was there: nothing else needed to be asked"
+    assert len(resolver.questions) == asked, "the verdict was there: nothing else needed to be asked"
 
 
 def test_without_delay_each_phase_speaks(facade: Facade) -> None:
@@ -554,7 +541,7 @@ def test_the_time_limit_holds_for_all_lists_of_a_phase_together() -> None:
 
 def test_no_time_left_is_a_dns_error_and_not_a_hang(facade: Facade) -> None:
     session = session_of(
-        facade, restrictions=lists(sender=[r.reject_unknown_sender_domain()]), resolver=Counting(), time_limit=0
+        facade, restrictions=lists(sender=[r.reject_unknown_sender_domain()]), resolver=Zone(), time_limit=0
     )
     facade.run(session.mail("ann@example.org"))
     decision = facade.run(session.rcpt(BOB))

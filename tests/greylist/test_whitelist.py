@@ -225,27 +225,6 @@ REQUESTS = (
     | st.tuples(st.just("10.0.0.1"), NAMES, st.just("x@a.test"))
     | st.tuples(st.just("10.0.0.1"), st.just("unknown"), ADDRESSES)
 )
-CLIENTS = r"""
-example.org
-192.0.2.1
-198.51.100
-203.0.113.128/25
-203.0.113.9/30
-2001:db8:1::/48
-/^m[xy]\d+\.example\.(net|com)$/
-/pool/
-under_score.example.de
-"""
-RECIPIENTS = r"""
-postmaster@
-ann@example.org
-bob+news@example.org
-example.net
-/^(?:noc|abuse)\d*@/
-"""
-LABELS = st.from_regex(
-    r"example|org|net|com|de|m[xyz]\d\d?|mail|pool7|under_score|EXAMPLE|ORG|xexample|a", fullmatch=True
-)
 
 
 @pytest.fixture(scope="module")

@@ -68,3 +68,11 @@ def test_an_error_of_the_resolver_comes_out() -> None:
     with pytest.raises(OSError, match="gone"):
         run(ask_all([A]), recorder)
     assert recorder.asked == ()
+
+
+def test_the_questions_alone() -> None:
+    recorder = RecordingResolver(ZoneResolver({("a.example", "A"): ["192.0.2.1"]}))
+    asked = (Question("a.example", "A"), Question("b.example", "TXT"), Question("a.example", "A"))
+    for question in asked:
+        recorder.lookup(question, None)
+    assert recorder.questions == asked

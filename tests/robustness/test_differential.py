@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -163,6 +164,35 @@ DKIM_WAYS: list[tuple[str, str, bool, Callable[[Case], bool]]] = [
     # RFC 6376 section 8.2: what is behind the signed length is not signed.
     ("text behind the signed length", "dkimpy maildkim", False, lambda case: case.reason == "unsigned-body"),
 ]
+
+
+# What the page says of each way: "Beside other implementations" in docs/conformance.md.
+DOCUMENTED = {
+    "an unknown modifier twice": "An unknown modifier twice",
+    "the client has no name, and several terms ask for it": "A client without a name",
+    "a record that includes itself": "A record that includes itself",
+    "a quoted @ in the local part": "A quoted `@`",
+    "a last line without CRLF": "A last line without CRLF",
+    "the first line ends in LF": "a first line that ends in a bare LF",
+    "a key type in capitals": "Literals in capitals",
+    "an algorithm in capitals": "Literals in capitals",
+    "a key record with an empty tag": "a key record may have an empty tag",
+    "a key for SHA-1 only": "a key for SHA-1 only",
+    "a key for something else": "for a service other than mail",
+    "a granularity": "g= of a key",
+    "base64 without padding": "Padding of base64",
+    "a blank before the colon": "A blank before the colon",
+    "two From fields": "Two From fields",
+    "text behind the signed length": "text behind the signed length",
+}
+
+
+def test_every_way_stands_on_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs/conformance.md").read_text()
+    section = page.partition("## Beside other implementations")[2].partition("\n## ")[0]
+    ways = {*SPF_WAYS, *(way[0] for way in DKIM_WAYS)}
+    assert ways == DOCUMENTED.keys()
+    assert [words for words in DOCUMENTED.values() if words not in section] == []
 
 
 @pytest.fixture(scope="module")

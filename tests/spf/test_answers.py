@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mailauth.plan import Answer, Outcome, Question, run
-from mailauth.resolvers import ZoneResolver
+from mailauth.resolvers import RecordingResolver, ZoneResolver
 from mailauth.spf import (
     Result,
     SpfPolicy,
@@ -24,7 +24,7 @@ from mailauth.spf import (
     received_spf,
 )
 from mailauth.spf.result import result_of
-from tests.spf.world import Counting, check, check_async, helo, record, world
+from tests.spf.world import check, check_async, helo, record, world
 
 TREE = """
 example.org.    TXT "v=spf1 ip4:10.0.0.0/8 a mx include:b.example redirect=c.example"
@@ -201,19 +201,19 @@ class TestPrefetch:
         assert execution.result.result == "pass"
 
     def test_nothing_behind_a_network_that_matches(self) -> None:
-        dns = Counting(world(TREE))
+        dns = RecordingResolver(world(TREE))
         assert check(dns, "10.1.1.1", policy=SpfPolicy(prefetch=True)).result == "pass"
-        assert len(dns.asked) == 1
+        assert len(dns.questions) == 1
 
     def test_it_is_bounded_like_the_evaluation(self) -> None:
         includes = " ".join(f"include:i{i}.example" for i in range(40))
         zone = world("".join(f'i{i}.example. TXT "v=spf1 include:j{i}.example"\n' for i in range(40)))
-        dns = Counting(zone)
+        dns = RecordingResolver(zone)
         zone2 = world(f'example.org. TXT "v=spf1 {includes[:200].rsplit(" ", 1)[0]}"' + "\n" + "".join(
             f'i{i}.example. TXT "v=spf1 include:j{i}.example"\n' for i in range(40)))  # fmt: skip
-        dns = Counting(zone2)
+        dns = RecordingResolver(zone2)
         assert check(dns, policy=SpfPolicy(prefetch=True)).result == "permerror"
-        assert len(dns.asked) <= 1 + 10 + 2
+        assert len(dns.questions) <= 1 + 10 + 2
 
 
 @pytest.mark.parametrize("ip", ["10.0.0.1", "192.0.2.1", "198.51.100.1", "203.0.113.1", "2001:db8::1"])

@@ -9,21 +9,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from mailauth.plan import Answer, Question, run, run_async
+from mailauth.plan import run, run_async
 from mailauth.resolvers import ZoneResolver
 from mailauth.spf import SpfResult, check_helo, check_host
-
-
-class Counting:
-    """A resolver that notes what it was asked."""
-
-    def __init__(self, zone: ZoneResolver) -> None:
-        self.zone = zone
-        self.asked: list[Question] = []
-
-    def lookup(self, question: Question, time_limit: float | None) -> Answer:
-        self.asked.append(question)
-        return self.zone.lookup_now(question)
 
 
 def world(records: str, failures: Mapping[tuple[str, str], Any] | None = None) -> ZoneResolver:

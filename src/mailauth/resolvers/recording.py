@@ -74,6 +74,11 @@ class RecordingResolver:
         with self._lock:
             return tuple(sorted(self._asked, key=lambda each: each.at))
 
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """The questions alone, in the order in which they were asked."""
+        return tuple(each.question for each in self.asked)
+
     def _note(self, question: Question, started: float, answer: Answer) -> Answer:
         took = self._clock() - started
         with self._lock:

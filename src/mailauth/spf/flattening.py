@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
-from mailauth.mail.names import is_fqdn, to_ascii
 from mailauth.plan.execution import Plan
-from mailauth.spf.linter import is_record
+from mailauth.spf.linter import domain_or_record
 from mailauth.spf.macros import parse_domain_spec
 from mailauth.spf.ranges import networks
 from mailauth.spf.record import Record
@@ -64,12 +63,7 @@ def flatten(what: str, *, domain: str = "") -> Plan[Flattened]:
 
     `domain`: where the text will stand. Raises `ValueError`, at once, for what is neither a domain nor a record.
     """
-    text = what if is_record(what) else None
-    given = domain if text is not None else what
-    name = to_ascii(given) if given else ""
-    if name is None or (name and not is_fqdn(name)) or (text is None and not name):
-        raise ValueError(f"neither a domain of two labels or more nor a record: {given[:60]!r}")
-    return _flatten(name, text)
+    return _flatten(*domain_or_record(what, domain))
 
 
 def _flatten(domain: str, text: str | None) -> Plan[Flattened]:

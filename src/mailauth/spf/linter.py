@@ -134,17 +134,25 @@ def is_record(text: str) -> bool:
     return " " in text or "=" in text or "\t" in text
 
 
-def lint(what: str, *, domain: str = "") -> Plan[LintReport]:
-    """Check the record of a domain, or a record's text, with everything that it refers to.
+def domain_or_record(what: str, domain: str) -> tuple[str, str | None]:
+    """What a person gave: a domain without a text, or a record's text with the `domain` where it will stand.
 
-    `domain`: where the text will stand. Raises `ValueError`, at once, for what is neither a domain nor a record.
+    Raises `ValueError` for what is neither.
     """
     text = what if is_record(what) else None
     given = domain if text is not None else what
     name = to_ascii(given) if given else ""
     if name is None or (name and not is_fqdn(name)) or (text is None and not name):
         raise ValueError(f"neither a domain of two labels or more nor a record: {given[:60]!r}")
-    return _lint(name, text)
+    return name, text
+
+
+def lint(what: str, *, domain: str = "") -> Plan[LintReport]:
+    """Check the record of a domain, or a record's text, with everything that it refers to.
+
+    `domain`: where the text will stand. Raises `ValueError`, at once, for what is neither a domain nor a record.
+    """
+    return _lint(*domain_or_record(what, domain))
 
 
 def _lint(domain: str, text: str | None) -> Plan[LintReport]:
