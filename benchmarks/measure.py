@@ -28,8 +28,8 @@ class Contender:
     """One that does the work of a case: `time(loops)` does it so many times and returns the seconds, as in pyperf.
 
     Where the unit of the case is another one, it returns the bytes, or the number, of one time instead. One that cannot
-    run has a `why`. A `version` that names its software ("cryptography 50.0") stands for itself. `own` is this library
-    in another way.
+    run has a `why`. A `version` that begins with its software ("cryptography 50.0") stands for itself. `own` is this
+    library in another way.
     """
 
     name: str

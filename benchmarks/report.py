@@ -198,7 +198,7 @@ def about(found: Sequence[tuple[list[Row], dict[str, Any]]]) -> str:
 
     dates = sorted(str(data["date"])[:10] for _, data in found)
     versions = {
-        one.version if " " in one.version else f"{name} {one.version}"
+        f"{name} {one.version}" if one.version[0].isdigit() else one.version
         for rows, _ in found
         for row in rows
         for name, one in row.contenders.items()
