@@ -91,6 +91,9 @@ def test_the_pages_are_up_to_date(path: Path) -> None:
 @each_document
 def test_the_page_is_on_the_site(document: Document) -> None:
     assert f"conformance/rfc{document.rfc}.md" in (ROOT / "mkdocs.yml").read_text()
+    # Five columns of code are unreadable on a phone without a style of their own.
+    assert 'class="statements"' in conformance.page(document)
+    assert ".statements td" in (ROOT / "docs/css/site.css").read_text()
 
 
 class TestCitations:
