@@ -168,7 +168,10 @@ def _npm_mailauth() -> tuple[str, Sequence[str]]:
     if not installed.exists() or installed.read_text() != " ".join(packages):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "package.json").write_text('{"private": true}\n')
-        command = [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--loglevel=error", *packages]
+        quiet = ["--no-audit", "--no-fund", "--loglevel=error"]
+        # A registry that is out of reach is found out soon: each subject tries anew.
+        soon = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=2000"]
+        command = [npm, "install", "--prefix", str(folder), *quiet, *soon, *packages]
         _output(command, f"npm does not install {' and '.join(packages)}")
         installed.write_text(" ".join(packages))
     if own_node:
