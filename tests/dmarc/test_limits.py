@@ -489,3 +489,9 @@ def test_3_1_5_which_faults_a_report_tells(record: str, words: str | None) -> No
     published = published_of(evaluate(zone({"example.org": record}), "example.org"))
     assert published is not None
     assert published.errors == (() if words is None else (words,))
+
+
+def test_what_is_shown_of_a_report_is_without_the_mail() -> None:
+    report = make_report(REPORTER, 20_000, PUBLISHED, [(ROW, 1)], recipients=["agg@example.com"])
+    assert report.message
+    assert "message=" not in repr(report)

@@ -55,7 +55,9 @@ def tests_of(mutant: Mutant, known: Map) -> list[int]:
     package = mutant.path.split("/")[0]
     if mutant.function is not None:
         tests = known.of_lines(mutant.path, range(first, last))
-        return known.quickest(tests, package, MAX_SECONDS)
+        if tests or not known.at_import(mutant.path, first, last):
+            return known.quickest(tests, package, MAX_SECONDS)
+    # It runs at import alone: the tests that run, or speak of, what it defines.
     names = {*mutant.names, *mutant.scope.split(".")[-1:]} - {""}
     by_name = known.quickest(known.of_names(mutant.path, names), package, MAX_SECONDS * 0.7)
     others = known.quickest(known.of_file(mutant.path), package, MAX_SECONDS / 3)

@@ -7,14 +7,20 @@ from typing import Any
 
 import pytest
 
+import mailauth.dkim
+import mailauth.dmarc
+import mailauth.greylist
+import mailauth.spf
 from mailauth.plan import run
 from mailauth.spf import Record, flatten, lint
 from mailauth.spf.advice import Finding, Severity, lint_text
+from mailauth.spf.compile import IP6_OFFSET
 from mailauth.spf.linter import LintReport
 from mailauth.spf.macros import expand_name, parse_domain_spec
 from mailauth.spf.problem import TermError
 from mailauth.spf.slips import mend_pair, mend_word, nearly
 from mailauth.spf.survey import whole_tree
+from mailauth.spf.tree import amount
 from tests.spf.world import world
 
 
@@ -387,3 +393,50 @@ def test_the_tree_of_a_client_knows_what_the_client_said() -> None:
     assert tree is not None
     assert (spf.result, tree.domain) == ("pass", "mx.example.net")
     assert [term.outcome for term in tree.terms] == ["match", "match"]
+
+
+def test_the_edges_of_networks_in_the_tree_of_a_client() -> None:
+    zone = world('example.org. TXT "v=spf1 ip4:192.0.2.2/31 ip6:2001:db8::/127 -all"\n')
+    for ip, outcomes in (
+        ("192.0.2.1", ["no match", "no match", "match"]),
+        ("192.0.2.2", ["match", "no match", "match"]),
+        ("192.0.2.3", ["match", "no match", "match"]),
+        ("192.0.2.4", ["no match", "no match", "match"]),
+        ("2001:db8::1", ["no match", "match", "match"]),
+        ("2001:db8::2", ["no match", "no match", "match"]),
+    ):
+        _, tree = run(whole_tree(ip, mail_from="ann@example.org"), zone)
+        assert tree is not None
+        assert [term.outcome for term in tree.terms] == outcomes
+
+
+@pytest.mark.parametrize(
+    ("first", "count", "words"),
+    [
+        (0, 5, "5 IPv4"),
+        (0, 1 << 24, "16,777,216 IPv4"),
+        (IP6_OFFSET, 5, "5 IPv6"),
+        (IP6_OFFSET, (1 << 64) - 1, "over 2^63 IPv6"),
+        (IP6_OFFSET, 1 << 64, "1 IPv6 /64"),
+        (IP6_OFFSET, (1 << 64) + 1, "2 IPv6 /64"),
+        (IP6_OFFSET, 1 << 80, "65,536 IPv6 /64"),
+    ],
+)
+def test_how_many_addresses_there_are(first: int, count: int, words: str) -> None:
+    assert amount((first, first + count), few=0) == words
+
+
+def test_a_client_with_a_name_is_no_void_lookup() -> None:
+    zone = world(
+        'example.org. TXT "v=spf1 ptr -all"\n1.2.0.192.in-addr.arpa. PTR mx.example.org.\nmx.example.org. A 192.0.2.1\n'
+    )
+    for ip, void in (("192.0.2.1", ()), ("192.0.2.9", (4,))):
+        _, tree = run(whole_tree(ip, mail_from="ann@example.org"), zone)
+        assert tree is not None
+        assert tree.terms[0].void == void
+
+
+def test_every_public_name_is_there() -> None:
+    """They load when they are first needed."""
+    for package in (mailauth.spf, mailauth.dkim, mailauth.dmarc, mailauth.greylist):
+        assert all(getattr(package, name) is not None for name in package.__all__)
