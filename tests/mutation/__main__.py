@@ -97,7 +97,8 @@ def make_map(target: Path) -> None:
 def chosen(package: str, sample: int, seed: int, build: Path) -> tuple[int, list[Mutant]]:
     """How many mutants a package has, and the sample in the order of the source. Kept until the source changes."""
     paths = sorted((SOURCE / package.replace(".", "/")).glob("*.py"))
-    digest = sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+    rules = Path(__file__).with_name("mutants.py")
+    digest = sha256(b"".join(path.read_bytes() for path in (rules, *paths))).hexdigest()[:16]
     kept = build / f"mutants-{package}-{sample}-{seed}-{digest}.pickle"
     if kept.exists():
         total, mutants = pickle.loads(kept.read_bytes())
