@@ -440,3 +440,23 @@ def test_every_public_name_is_there() -> None:
     """They load when they are first needed."""
     for package in (mailauth.spf, mailauth.dkim, mailauth.dmarc, mailauth.greylist):
         assert all(getattr(package, name) is not None for name in package.__all__)
+
+
+def test_7_1_a_top_level_label_is_of_letters_of_any_case() -> None:
+    assert str(parse_domain_spec("a.X-Y")) == "a.X-Y"
+    assert str(parse_domain_spec("a.X1")) == "a.X1"
+    for wrong in ("a.-x", "a.x-", "a.12", "a.x_y"):
+        with pytest.raises(TermError):
+            parse_domain_spec(wrong)
+
+
+def test_what_a_term_of_a_tree_fails_by_is_a_value() -> None:
+    include, _ = linted('example.org. TXT "v=spf1 include:b.example -all"\n').tree.to_dict()["terms"]
+    assert (include["failure"], include["hidden"]) == ("no-record", None)
+
+
+@pytest.mark.parametrize("colon", ["\uff1a", ":"])
+def test_typographic_signs_are_read_as_what_they_look_like(colon: str) -> None:
+    mend = mend_word(f"include{colon}b.example;")
+    assert mend is not None
+    assert mend[1].rstrip(";") == "include:b.example"
