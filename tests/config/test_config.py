@@ -20,8 +20,9 @@ from mailauth import sync
 from mailauth.config import Config, ConfigError, async_authenticator, authenticator, lists_of, load, parse
 from mailauth.config.lists import read_lists
 from mailauth.config.restrictions import known_names
-from mailauth.plan import Question
+from mailauth.plan import Answer, Outcome, Question
 from mailauth.rbl import Action, Rule
+from mailauth.resolvers import CachingResolver
 
 HOST = 'hostname = "mx.here.example"\n'
 
@@ -295,6 +296,20 @@ def test_files(tmp_path: Path) -> None:
     resolver = authenticator(load(file)).resolver
     assert resolver is not None
     assert resolver.lookup(Question("a.example", "A")).found
+
+
+def test_as_many_answers_are_kept_as_the_file_says() -> None:
+    """Of usual size: the bound on octets grows with the number. Those of a peer that makes each large do not fit."""
+    resolver = authenticator(parse(HOST + "[resolver]\ncache = 60_000")).resolver
+    assert isinstance(resolver, CachingResolver)
+    record = Answer(Outcome.FOUND, (b"v=spf1 ip4:192.0.2.0/24 include:_spf.example.net -all",), ttl=3600)
+    for number in range(60_000):
+        resolver.cache.put(Question(f"host{number}.example.org", "TXT"), record)
+    assert len(resolver.cache) == 60_000
+    large = Answer(Outcome.FOUND, (b"x" * 60_000,), ttl=3600)
+    for number in range(1_100):
+        resolver.cache.put(Question(f"large{number}.example.org", "TXT"), large)
+    assert len(resolver.cache) < 1_000
 
 
 def test_default_lists_follow_what_is_set() -> None:

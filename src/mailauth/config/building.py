@@ -191,5 +191,9 @@ def _zone(path: Path) -> ZoneResolver:
 
 def _cached(inner: Any, entries: int) -> Any:
     from mailauth.resolvers import Cache, CachingResolver
+    from mailauth.resolvers.cache import MAX_OCTETS
 
-    return CachingResolver(inner, Cache(entries)) if entries else inner
+    if not entries:
+        return inner
+    # Whoever wants more answers than usual wants them kept: most take some 600 octets.
+    return CachingResolver(inner, Cache(entries, max_octets=max(MAX_OCTETS, 1000 * entries)))

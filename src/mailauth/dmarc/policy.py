@@ -20,7 +20,7 @@ class DmarcPolicy:
     it since one of them saw the author's domain authenticated, the same holds (RFC 8617 section 7.2.1).
     `quarantine`: mail whose disposition is quarantine or reject, and which was not rejected, is put aside: by the
     milter, and so it stands in aggregate reports (where the milter does not run, it is for whoever delivers the mail to
-    do so). Without it such mail is delivered (RFC 9989 section 7.4).
+    do so). Without it such mail is delivered (RFC 9989 section 5.4).
     `max_identifiers` bounds the walks for one message: eight questions each at most, and fewer since names repeat.
 
     Raises `ValueError` for anything that is not a domain, and for a bound below 1.
