@@ -187,6 +187,18 @@ def test_the_adapter_for_pyspf() -> None:
     assert "dkim      1 declined" in done.stdout
 
 
+def test_the_adapter_for_dkimpy() -> None:
+    command = f"{sys.executable} -W ignore {EXAMPLES / 'dkimpy_adapter.py'}"
+    chosen = ["dkim/none/*", "dkim/fields/*", "dkim/ed25519/01", "arc/none/*", "arc/pass/0[123]", "spf/5.2-table/01"]
+    done = run("--adapter", command, *(word for each in chosen for word in ("--case", each)))
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines() == [
+        "spf       1 declined",
+        "dkim      12 passed",
+        "arc       6 passed",
+    ]
+
+
 @pytest.mark.server
 def test_the_adapter_for_perl() -> None:
     perl = need("perl", "perl")
