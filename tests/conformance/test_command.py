@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,10 @@ def program(tmp_path: Path, body: str) -> list[str]:
         ("os._exit(0)", "error", "ended with status 0"),
         ("os.close(1); time.sleep(60)", "error", "closed its output"),
         ("time.sleep(60)", "error", "did not reply within 0.5 s"),
+        ("print('{}\\n{}', flush=True)", "error", "printed more than one line: b'{}"),
+        ("sys.stderr.write('x' * 5_000_000 + ' the end'); os._exit(1)", "error", "xxx the end"),
+        ('print(\'{"result": "\\\\ud800"}\', flush=True)', "fail", "result is '\\ud800'"),
+        ("print('{\"result\": ' + '[' * 900 + ']' * 900 + '}', flush=True)", "fail", "result is [[[["),
     ],
 )
 def test_what_an_adapter_does(tmp_path: Path, body: str, status: str, words: str) -> None:
@@ -52,6 +57,32 @@ def test_what_an_adapter_does(tmp_path: Path, body: str, status: str, words: str
         outcome = adapter.run(ONE)
     assert (outcome.status, words in outcome.detail) == (status, True), outcome
     assert len(outcome.detail) < 600
+
+
+def test_an_adapter_that_does_not_read_is_stopped_though_the_pipe_is_full(tmp_path: Path) -> None:
+    """A request may be longer than the pipe takes (64 KiB on Linux): writing it has the time limit too."""
+    case = replace(ONE, request={**ONE.request, "helo": "x" * 1_000_000})
+    path = tmp_path / "deaf.py"
+    path.write_text("import time\ntime.sleep(60)\n")
+    with Adapter([sys.executable, str(path)], time_limit=0.5) as adapter:
+        outcome = adapter.run(case)
+    assert (outcome.status, outcome.detail) == ("error", "the adapter did not read the request within 0.5 s")
+    path.write_text("import os\nos.close(0)\n")
+    with Adapter([sys.executable, str(path)]) as adapter:
+        assert "the adapter ended with status 0" in adapter.run(case).detail
+
+
+def test_an_adapter_may_reply_before_it_has_read_all(tmp_path: Path) -> None:
+    case = replace(ONE, request={**ONE.request, "helo": "x" * 1_000_000})
+    path = tmp_path / "eager.py"
+    path.write_text(
+        "import sys\n"
+        "while sys.stdin.buffer.read(1):\n"
+        '    print(\'{"result": "pass", "more": "\' + \'y\' * 1_000_000 + \'"}\', flush=True)\n'
+        "    sys.stdin.buffer.readline()\n"
+    )
+    with Adapter([sys.executable, str(path)]) as adapter:
+        assert [adapter.run(case).status for _ in range(2)] == ["pass", "pass"]
 
 
 def test_an_adapter_that_died_is_started_again_and_one_that_always_dies_is_not(tmp_path: Path) -> None:

@@ -83,8 +83,8 @@ class PolicyService:
 
     Mails that have begun keep their authenticator. New settings have their white lists read anew; `OSError` of a file
     that cannot be read leaves all as it was. Clients in `networks`, and those that proved an identity (SASL), are not
-    judged: DUNNO. `count` is called with the first word of each action, and
-    with "failed" where something of ours failed.
+    judged: DUNNO. `count` is called with the first word of each action, and with "failed" where
+    something of ours failed.
     """
 
     def __init__(

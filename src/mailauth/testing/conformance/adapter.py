@@ -86,14 +86,7 @@ class Adapter:
         return judged(case, reply)
 
     def _ask(self, line: bytes) -> dict[str, Any]:
-        process = self._started()
-        assert process.stdin is not None
-        try:
-            process.stdin.write(line)
-            process.stdin.flush()
-        except OSError:
-            raise _NoReply(self._ended(process)) from None
-        octets = self._line(process)
+        octets = self._exchanged(self._started(), line)
         try:
             reply = json.loads(octets)
         except (ValueError, RecursionError):
@@ -111,29 +104,62 @@ class Adapter:
             self._words.truncate()
             try:
                 self._process = subprocess.Popen(
-                    self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words
+                    self._command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words
                 )
-            except OSError as error:
+            except (OSError, ValueError) as error:  # ValueError: NUL in the command
                 raise _NoReply(f"the adapter cannot be started: {error}") from None
+            assert self._process.stdin is not None
+            # A pipe takes only so much: an adapter that does not read must not hold us up.
+            os.set_blocking(self._process.stdin.fileno(), False)
         return self._process
 
-    def _line(self, process: subprocess.Popen[bytes]) -> bytes:
-        """The next line that it prints, within the time limit."""
+    def _exchanged(self, process: subprocess.Popen[bytes], line: bytes) -> bytes:
+        """Write the request and read the next line that it prints, both within the one time limit.
+
+        It may print before it has read all, as it pleases.
+        """
+        assert process.stdin is not None
         assert process.stdout is not None
+        unsent = memoryview(line)
         end = time.monotonic() + self._time_limit
         with selectors.DefaultSelector() as selector:
+            selector.register(process.stdin, selectors.EVENT_WRITE)
             selector.register(process.stdout, selectors.EVENT_READ)
-            while b"\n" not in self._pending:
-                if len(self._pending) > MAX_REPLY:
-                    raise _NoReply(f"the adapter printed more than {MAX_REPLY} octets without a line end")
-                if not selector.select(max(0.0, end - time.monotonic())):
-                    raise _NoReply(f"the adapter did not reply within {self._time_limit:g} s")
-                octets = os.read(process.stdout.fileno(), 65536)
-                if not octets:
-                    raise _NoReply(self._ended(process))
-                self._pending += octets
-        line, _, self._pending = self._pending.partition(b"\n")
-        return line
+            while unsent or b"\n" not in self._pending:
+                ready = selector.select(max(0.0, end - time.monotonic()))
+                if not ready:
+                    doing = "read the request" if unsent else "reply"
+                    raise _NoReply(f"the adapter did not {doing} within {self._time_limit:g} s")
+                for key, _ in ready:
+                    if key.fileobj is process.stdout:
+                        self._read(process)
+                        continue
+                    unsent = unsent[self._written(process, unsent) :]
+                    if not unsent:
+                        selector.unregister(process.stdin)
+        reply, _, self._pending = self._pending.partition(b"\n")
+        if self._pending:
+            raise _NoReply(f"the adapter printed more than one line: {self._pending[:120]!r}")
+        return reply
+
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        octets = os.read(process.stdout.fileno(), 65536)
+        if not octets:
+            raise _NoReply(self._ended(process))
+        self._pending += octets
+        if len(self._pending) > MAX_REPLY:
+            raise _NoReply(f"the adapter printed more than {MAX_REPLY} octets without a line end")
+
+    def _written(self, process: subprocess.Popen[bytes], octets: memoryview) -> int:
+        """How much of it the pipe took."""
+        assert process.stdin is not None
+        try:
+            return os.write(process.stdin.fileno(), octets[: 1 << 16])
+        except BlockingIOError:
+            return 0
+        except OSError:
+            raise _NoReply(self._ended(process)) from None
 
     def _ended(self, process: subprocess.Popen[bytes]) -> str:
         """Its output has ended; it may live on without."""
@@ -142,8 +168,9 @@ class Adapter:
         return "the adapter closed its output"
 
     def _last_words(self) -> str:
-        self._words.seek(0)
-        text = self._words.read().decode("utf-8", "replace").strip()
+        size = self._words.seek(0, os.SEEK_END)
+        self._words.seek(max(0, size - 4 * _LAST_WORDS))
+        text = self._words.read(4 * _LAST_WORDS).decode("utf-8", "replace").strip()
         return f"; it wrote: {text[-_LAST_WORDS:]}" if text else ""
 
     def _stop(self) -> None:
