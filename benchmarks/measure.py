@@ -67,6 +67,8 @@ class Effort:
 FULL = Effort(rounds=21, seconds=0.025, budget=6.0)
 QUICK = Effort(rounds=2, seconds=0.001, budget=0.1)
 LEAST_ROUNDS = {FULL: 5, QUICK: 1}
+LONGEST_TRIAL = 20
+"""What takes so many times as long as one value should is not tried again."""
 
 
 def call(name: str, function: Callable[[], object], version: str = "") -> Contender:
@@ -135,6 +137,30 @@ def calls(function: Callable[[], object]) -> int:
     return count - 1  # that of setprofile itself
 
 
+def forgetful(function: Callable[[], object], *packages: str) -> Callable[[], object]:
+    """The function with nothing kept from the call before: the caches of those packages of ours are emptied each time.
+
+    Emptying them is part of the time.
+    """
+    function()  # loads what is loaded late
+    kept = [
+        value
+        for name, module in list(sys.modules.items())
+        if f"{name}.".startswith(tuple(f"{package}." for package in packages))
+        for value in vars(module).values()
+        if hasattr(value, "cache_clear")
+    ]
+    forget = [each.cache_clear for each in dict.fromkeys(kept)]
+    assert forget, packages
+
+    def cold() -> object:
+        for each in forget:
+            each()
+        return function()
+
+    return cold
+
+
 def counted_calls(function: Callable[[], object]) -> Contender:
     """Our calls: for a case whose unit is "integer"."""
     return Contender(OURS, lambda _: float(calls(function)))
@@ -172,13 +198,15 @@ def _benchmark(values: Sequence[float], labels: dict[str, Any]) -> pyperf.Benchm
 
 
 def _loops(contender: Contender, seconds: float) -> int:
-    """So many loops take about so many seconds. The first one loads modules and parses keys."""
+    """So many loops take about so many seconds.
+
+    The first time loads modules and parses keys, and any time may be disturbed: what counts is the shorter of two.
+    """
     loops = 1
-    if (taken := _time(contender, 1)) < seconds:
-        taken = _time(contender, 1)
-    while taken < seconds / 4:
+    if _time(contender, 1) > LONGEST_TRIAL * seconds:
+        return 1
+    while (taken := min(_time(contender, loops), _time(contender, loops))) < seconds / 4:
         loops *= 4
-        taken = _time(contender, loops)
     return max(1, round(loops * seconds / taken))
 
 

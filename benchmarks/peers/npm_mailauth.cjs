@@ -9,8 +9,10 @@ const { authenticate, dkimSign, dkimVerify, dmarc, spf } = require(
     path.join(process.argv[2], 'node_modules', 'mailauth')
 );
 
-// The code is compiled while it runs: what is measured is what a busy server runs.
-const WARM_UP_MS = 100;
+// The code is compiled while it runs: what is measured is what a busy server runs. The first work of a kind compiles the
+// code that the next has in common with it: it took a second until the times fell no more.
+const WARM_UP_MS = { first: 1000, next: 100 };
+const warm = new Set();
 
 // The shape that dns.promises.resolve gives: TXT in strings of 255 octets, MX as objects.
 function shaped(type, value) {
@@ -74,7 +76,9 @@ async function answer(request) {
         const call = callOf(request);
         calls.set(request.prepare, call);
         const result = await call();
-        for (const end = Date.now() + WARM_UP_MS; Date.now() < end; ) await call();
+        const time = warm.has(request.case) ? WARM_UP_MS.next : WARM_UP_MS.first;
+        warm.add(request.case);
+        for (const end = Date.now() + time; Date.now() < end; ) await call();
         return { result };
     }
     const call = calls.get(request.time);

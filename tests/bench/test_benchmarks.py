@@ -5,6 +5,7 @@ The subjects themselves are run by `make bench-quick`, which CI does.
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from benchmarks.__main__ import run_all
 from benchmarks.dnswork import complete
 from benchmarks.measure import FULL, QUICK, Case, Contender
 from benchmarks.worker import Worker
+
+from mailauth.dmarc.record import parse_record
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
@@ -55,6 +58,26 @@ def test_a_value_is_the_time_of_one_loop_whatever_the_loops() -> None:
 def test_bytes_are_not_divided_by_the_loops() -> None:
     contender = Contender("mailauth", lambda loops: 4096.0)
     assert measured(contender, unit="byte", loops=7, rounds=2).own.values == (4096.0,) * 2
+
+
+@pytest.mark.parametrize("disturbed", [0, 1, 2, 3, 4, 5])
+def test_one_disturbed_trial_does_not_make_the_values_short(disturbed: int) -> None:
+    trials = itertools.count()
+
+    def time(loops: int) -> float:
+        return loops * 10e-6 + 0.1 * (next(trials) == disturbed)
+
+    (benchmark,) = measure.measure(Case("a case", [Contender("mailauth", time)], rounds=1), FULL)
+    assert benchmark.get_metadata()["loops"] == pytest.approx(FULL.seconds / 10e-6)
+
+
+def test_cold_is_with_nothing_kept_from_the_call_before() -> None:
+    record = b"v=DMARC1; p=reject; rua=mailto:nobody@example.org"
+    cold = measure.forgetful(lambda: parse_record(record), "mailauth.dmarc")
+    assert cold() is not cold()
+    assert parse_record(record) is parse_record(record)
+    with pytest.raises(AssertionError, match="no_such"):
+        measure.forgetful(lambda: None, "mailauth.no_such")
 
 
 def test_a_quick_run_is_short() -> None:
