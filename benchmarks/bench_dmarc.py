@@ -1,5 +1,6 @@
 """One evaluation through `mailauth.sync.check_dmarc`, DNS in memory, the results of SPF and DKIM given.
 
+mailauth keeps the records that it has parsed; "new domain" is with all that it keeps forgotten before each evaluation.
 authheaders runs in its mode of RFC 9989. For alignment it reads a public suffix list each time; "list kept" is with the
 reading taken out. npm's mailauth (JavaScript) follows RFC 7489: instead of walking up the tree of names it looks into a
 public suffix list that it keeps, so it asks two questions at most.
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 import authheaders
 from publicsuffix2 import PublicSuffixList
 
-from benchmarks.measure import Case, Contender, call, ours, package, software
+from benchmarks.measure import Case, Contender, call, forgetful, ours, package, software, variant
 from benchmarks.peers import Peers, records
 from mailauth import sync
 from mailauth.resolvers import ZoneResolver
@@ -76,6 +77,7 @@ def contenders(peers: Peers, author: str, mail_from: str, signer: str) -> list[C
     task = {"author": f"ann@{author}", "spf_domain": mail_from, "dkim_domain": signer, "zone": records(ANSWERS)}
     return [
         ours(own),
+        variant("new domain", forgetful(own, "mailauth.dmarc", "mailauth.mail")),
         call("authheaders", theirs, version),
         call("list kept", with_kept_list(theirs), software("authheaders")),
         *peers.contenders("dmarc", lambda found: bool(found[0] == result), **task),

@@ -1,11 +1,12 @@
 """A whole message: SPF of MAIL FROM and HELO, every DKIM signature, DMARC, and the Authentication-Results field.
 
-"mailauth" is `Authenticator.check`, which checks reverse DNS and ARC as well. "By hand" is what a user writes around
-pyspf, dkimpy and authres, without DMARC. "authheaders" is its `authenticate_message`: SPF of MAIL FROM, the topmost
-DKIM signature, DMARC by RFC 9989, with its public suffix list read before. "Session" is mailauth's session through the
-phases of SMTP, with restrictions that make the same checks. "npm mailauth" (JavaScript) is its `authenticate` with BIMI
-switched off: SPF of MAIL FROM, every DKIM signature, ARC, DMARC by a public suffix list (RFC 7489), no reverse DNS. All
-DNS is in memory.
+"mailauth" is `Authenticator.check`, which checks reverse DNS and ARC as well; it has met the sender before, and keeps
+parsed records and keys. "New sender" is with all that it keeps forgotten before each message. "By hand" is what a user
+writes around pyspf, dkimpy and authres, without DMARC. "authheaders" is its `authenticate_message`: SPF of MAIL FROM,
+the topmost DKIM signature, DMARC by RFC 9989, with its public suffix list read before. "Session" is mailauth's session
+through the phases of SMTP, with restrictions that make the same checks. "npm mailauth" (JavaScript) is its
+`authenticate` with BIMI switched off: SPF of MAIL FROM, every DKIM signature, ARC, DMARC by a public suffix list (RFC
+7489), no reverse DNS. All DNS is in memory.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import dkim as dkimpy
 import spf
 from benchmarks.bench_dmarc import with_kept_list
 from benchmarks.dkimwork import DOMAIN, ED25519, HEADER, RSA, SELECTOR, prose
-from benchmarks.measure import Case, call, ours, package, variant
+from benchmarks.measure import Case, call, forgetful, ours, package, variant
 from benchmarks.peers import Peers, records
 from mailauth import sync
 from mailauth.resolvers import ZoneResolver
@@ -148,6 +149,7 @@ def case(name: str, message: bytes, authenticator: sync.Authenticator, peers: Pe
         name,
         [
             ours(check),
+            variant("new sender", forgetful(check, "mailauth")),
             variant("session", phases),
             call("by hand", lambda: by_hand(message)),
             call("authheaders", theirs, package("authheaders")),

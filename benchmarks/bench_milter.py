@@ -2,7 +2,8 @@
 
 "verify" looks at mail without a signature and adds Authentication-Results, which for mailauth means SPF, reverse DNS,
 DKIM and DMARC, for OpenDKIM DKIM alone; "sign" signs with RSA-2048. The floor is Postfix without a filter. The time
-is that of a message of all sessions together.
+is that of a message of all sessions together. Over TCP, OpenDKIM's time is mostly waiting for delayed acknowledgements,
+some 40 ms each: mailauth sets TCP_NODELAY, libmilter does not.
 """
 
 from __future__ import annotations

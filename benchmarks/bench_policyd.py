@@ -1,7 +1,8 @@
 """One request of Postfix's policy protocol over TCP, answered by greylisting alone, one process each.
 
 "normal" and "full" are the durability of mailauth's SQLite store, which is asked through the command
-`mailauth policyd`; postgrey syncs for each request, as "full" does. Each connection asks again once it has its answer.
+`mailauth policyd`; postgrey syncs for each request, as "full" does, also for a known triplet, for which mailauth writes
+nothing. Each connection asks again once it has its answer.
 """
 
 from __future__ import annotations

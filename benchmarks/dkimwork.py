@@ -73,6 +73,10 @@ def _ed25519() -> Key:
 
 
 RSA, ED25519 = _rsa(), _ed25519()
+CACHES = ("mailauth.dkim", "mailauth.mail")
+"""Where mailauth keeps what it has met: keys, records, names."""
+FEW_OCTETS = 50_000
+"""In a message of fewer, the time of a key that is parsed anew counts."""
 UNABLE = {"RSA": {}, "Ed25519": {"Mail::DKIM": "no Ed25519"}}
 """Peers that do not know a kind of key."""
 
