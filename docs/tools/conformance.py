@@ -39,7 +39,7 @@ class Statement:
     id: str
     """The section and a number within it: "4.6.4-1"."""
     level: str
-    """The keyword as the RFC has it; "states" where the RFC says it without one."""
+    """The keyword as the RFC has it, of several the strongest; "states" where the RFC says it without one."""
     says: str
     """What is demanded, in our own words."""
     by: tuple[str, ...] = ()
@@ -77,6 +77,8 @@ class Document:
     keywords: dict[str, int]
     statements: tuple[Statement, ...]
     elsewhere: tuple[Elsewhere, ...]
+    text: str = ""
+    """Which text was read and counted, where it is not the RFC itself."""
 
     @property
     def covered(self) -> Counter[str]:
@@ -323,6 +325,8 @@ def _introduction(document: Document) -> str:
     ]
     if reasons:
         sentences.append(f"{reasons} {'has' if reasons == 1 else 'have'} a reason instead.")
+    if document.text:
+        sentences.append(document.text)
     if any(not statement.keywords for statement in document.statements):
         sentences.append("What the RFC says without a keyword has the level *states*.")
     sentences.append("How the choices are meant that the RFC leaves: [Conformance](../conformance.md).")
@@ -406,7 +410,7 @@ def overview(found: list[Document]) -> str:
         "## Statement by statement",
         "",
         "Each page has what one RFC demands with the keywords of RFC 2119 (and some of what it says without),",
-        "what does it, and which test shows it.",
+        "what does it, and which test shows it. Of several keywords in a statement the strongest is its level.",
         "A test compares the pages with code, tests and the number of keywords in the RFC.",
         "",
         "| RFC | Keywords | Statements, done and shown | With a reason | Keywords addressed to others |",

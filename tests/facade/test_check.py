@@ -68,6 +68,11 @@ def test_8601_2_5_one_authserv_id_for_all_servers_of_a_site(facade: Facade) -> N
     assert report.authentication_results.startswith(b"Authentication-Results: mailbox.test;")
     assert report.to_dict()["authserv_id"] == "mailbox.test"
     assert check(facade).authentication_results.startswith(f"Authentication-Results: {HOSTNAME};".encode())
+    # Names are absolute with and without a final dot; readers compare what is written.
+    assert facade.authenticator(authserv_id="mailbox.test.").policy.authserv_id == "mailbox.test"
+    assert check(facade, options={"authserv_id": "b\u00fccher.test."}).authentication_results.startswith(
+        b"Authentication-Results: xn--bcher-kva.test;"
+    )
     for wrong in ("a\r\nb", "x" * 300, "m\u00fc x"):
         with pytest.raises(ValueError, match="authserv-id"):
             facade.authenticator(authserv_id=wrong)

@@ -81,16 +81,18 @@ async def test_8601_4_2_what_is_rejected_gets_no_field() -> None:
 
 @in_loop
 async def test_8601_5_the_authserv_id_is_ours_and_nobody_elses() -> None:
-    """RFC 8601 sections 2.5 and 5: the id of the site is written, and forged fields with it are deleted."""
+    """RFC 8601 sections 2.5 and 5: the id of the site is written; forged fields with it or the host's name go."""
     own = mail_filter()
     authenticator = Authenticator(HOSTNAME, authserv_id="mailbox.test", resolver=ZoneResolver(ZONE))
     forged = [
         (b"Authentication-Results", b" mailbox.test; dkim=pass"),
         (b"Authentication-Results", b" other.test; none"),
+        (b"Authentication-Results", f" {HOSTNAME}; dkim=pass".encode()),
     ]
     async with connected(MailFilter(authenticator, settings=own.settings).server) as peer:
         changes = await message(peer, [*forged, (b"From", b" ann@example.org")])
-    assert [data[:4] for command, data in changes if command == b"m"] == [(1).to_bytes(4, "big")]
+    # The last one first.
+    assert [data[:4] for command, data in changes if command == b"m"] == [n.to_bytes(4, "big") for n in (3, 1)]
     (field,) = [data for command, data in changes if command == b"i"]
     assert field[4:].startswith(b"Authentication-Results\0 mailbox.test;")
 

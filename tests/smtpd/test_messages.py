@@ -96,11 +96,14 @@ def test_forged_fields_are_removed_and_nothing_else(serve: Serve) -> None:
 
 
 def test_8601_5_the_authserv_id_is_ours_and_nobody_elses(serve: Serve) -> None:
-    """RFC 8601 sections 2.5 and 5: the id of the site is written, and forged fields with it are deleted."""
+    """RFC 8601 sections 2.5 and 5: the id of the site is written; forged fields with it or the host's name go."""
     server = serve(CHECKS, rest=ALL_FIELDS, base='authserv_id = "here.example"\n' + BASE)
-    forged = b"Authentication-Results: here.example; dkim=pass header.d=bank.example\r\n"
+    forged = [
+        f"Authentication-Results: {name}; dkim=pass header.d=bank.example\r\n".encode()
+        for name in ("here.example", "HERE.example.", "mx.here.example")
+    ]
     with server.client() as client:
-        send(client, forged + MESSAGE)
+        send(client, b"".join(forged) + MESSAGE)
     content = server.delivered[0].content
     assert content.startswith(b"Authentication-Results: here.example;\r\n")
     assert content.count(b"Authentication-Results:") == 1

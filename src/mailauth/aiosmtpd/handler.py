@@ -265,7 +265,7 @@ class MailauthHandler:
         )
         now = self.authenticator.clock()
         transaction = Transaction(protocol, tx.id, now)
-        content = authres.remove_forged(content, self.authenticator.policy.authserv_id).message
+        content = authres.remove_forged(content, self.authenticator.policy.own_ids).message
         signatures = await self.sign(content, now) if self.sign is not None and trusted else b""
         # The fields say who a client is and whether it may send; of our own clients the world should not learn that.
         wanted = tuple(name for name in self.fields if name == "received") if trusted else self.fields

@@ -391,7 +391,7 @@ class _Session(Milter):
 
     def _without_forged(self) -> Iterator[Response]:
         """What takes away the fields that claim to be ours, the last one first: each deletion changes the count."""
-        own = self.filter.policy.authserv_id
+        own = self.filter.policy.own_ids
         for forged in authres.find_forged(self.fields, own):
             assert forged.occurrence is not None
             self.filter.count("forged-removed")

@@ -16,7 +16,7 @@ from mailauth.spf import SpfPolicy
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What one `Authenticator` goes by. Raises `ValueError` for a `hostname` that is none.
+    """What one `Authenticator` goes by. Raises `ValueError` for a `hostname` or an `authserv_id` that is none.
 
     `authserv_id` is the name under which results are written, the `hostname` where none is given: RFC 8601 section 2.5
     would have it be the same on all servers of a site. `greylist` is the function that decides about one delivery
@@ -45,8 +45,16 @@ class Policy:
             from mailauth import authres  # loaded when first used
 
             authres.build(self.authserv_id)  # raises for what cannot be one
-        else:
-            object.__setattr__(self, "authserv_id", self.hostname)
+        # Readers compare ids as they stand: none of ours is written with a final dot.
+        object.__setattr__(self, "authserv_id", (self.authserv_id or self.hostname).removesuffix("."))
+
+    @property
+    def own_ids(self) -> tuple[str, str]:
+        """The authserv-ids that no field from outside may bear (RFC 8601 section 5).
+
+        The host's own name is one, too: readers may go by it still, and it is a name within the site (section 2.5).
+        """
+        return (self.authserv_id, self.hostname)
 
     def query_rbl(self, subject: str | IPAddress, rules: tuple[Rule, ...]) -> Plan[list[Listing]]:
         """A plan that asks lists, through the monitor where there is one."""
