@@ -21,7 +21,7 @@ from mailauth.spf.problem import TermError
 from mailauth.spf.slips import mend_pair, mend_word, nearly
 from mailauth.spf.survey import whole_tree
 from mailauth.spf.tree import amount
-from tests.spf.world import world
+from tests.spf.world import check, world
 
 
 def linted(
@@ -460,3 +460,105 @@ def test_typographic_signs_are_read_as_what_they_look_like(colon: str) -> None:
     mend = mend_word(f"include{colon}b.example;")
     assert mend is not None
     assert mend[1].rstrip(";") == "include:b.example"
+
+
+@pytest.mark.parametrize(
+    ("word", "proposal"),
+    [
+        ("a:https://b.example/", "a:b.example"),
+        ("a:https://b.example", "a:b.example"),
+        ("include:HTTP://b.example//", "include:b.example"),
+        ("mx:https://b.example:443/", "mx:b.example"),
+        ("a:https://192.0.2.1/", "ip4:192.0.2.1"),
+        ("a:b.example/", "a:b.example"),
+        ("a:https://b.example/page/", ""),  # whose page that is nobody can tell
+    ],
+)
+def test_a_link_in_place_of_a_name(word: str, proposal: str) -> None:
+    (finding,) = lint_text(f"v=spf1 {word} -all")
+    assert (finding.term, finding.proposal) == (word, proposal)
+
+
+@pytest.mark.parametrize(
+    ("word", "end"),
+    [
+        ("softfail", "~all"),
+        ("hardfail", "-all"),
+        ("deny", "-all"),
+        ("neutral", "?all"),
+        ("none", "-all"),
+        ("any", "-all"),
+        ("everyone", "-all"),
+        ("~everybody", "~all"),
+        ("all:softfail", "~all"),
+        ("all:?", "?all"),
+    ],
+)
+def test_a_word_in_place_of_all(word: str, end: str) -> None:
+    """Its mend is the end of the record: that none stands there is not said, too."""
+    (finding,) = lint_text(f"v=spf1 mx {word}")
+    assert (finding.severity.value, finding.proposal) == ("error", end)
+
+
+def test_a_quote_at_the_end_of_a_sender_id_record() -> None:
+    mend = nearly(b'spf2.0/pra mx -all x=y"')
+    assert mend is not None
+    assert mend[1] == "v=spf1 mx -all x=y"
+
+
+def test_of_many_txt_records_the_first_twenty_are_looked_at() -> None:
+    others = "".join(f'example.org. TXT "v=spf1;ip4:192.0.2.{number}"\n' for number in range(25))
+    # One of the twenty is the record.
+    assert len(found(linted('example.org. TXT "v=spf1 mx -all"\n' + others), "nearly")) == 19
+
+
+def test_a_record_is_shown_by_its_terms() -> None:
+    """Equal records print alike; what is made of the terms is not shown again."""
+    record = Record.parse("v=spf1 mx -all")
+    assert repr(record) == f"Record(terms={record.terms!r})"
+
+
+def test_a_term_that_nobody_comes_to() -> None:
+    lines = list(linted('example.org. TXT "v=spf1 ip4:0.0.0.0/0 ip6:::/0 a:x.example exp=e.example"\n').tree.lines())
+    assert [line.split()[0] for line in lines if line.endswith("nobody comes to it")] == ["a:x.example"]
+
+
+def test_a_record_at_the_limit_of_the_tree_was_not_asked() -> None:
+    zone = world("".join(f'd{n}.example. TXT "v=spf1 include:d{n + 1}.example -all"\n' for n in range(40)))
+    records = list(run(lint("d0.example"), zone).tree.records())
+    assert [record.failure or None for record in records[-2:]] == [None, "not-asked"]
+    assert records[-2].terms[0].hidden == "not followed: the tree is too large"
+
+
+def test_a_record_behind_too_many_questions_was_not_asked() -> None:
+    """Three hundred: the record's own, 21 for each of 14 mx, two for each "a", one for an exists."""
+    mx = "".join(f"m{n}.example. MX 10 h{n}-{host}.example.\n" for n in range(14) for host in range(10))
+    terms = " ".join(f"mx:m{n}.example" for n in range(14))
+    text = f'example.org. TXT "v=spf1 {terms} " "a:x.example a:y.example exists:z.example include:b.example -all"\n'
+    report = linted(f'{text}b.example. TXT "v=spf1 -all"\n{mx}')
+    include = report.tree.terms[-2]
+    assert include.record is not None
+    assert (include.record.failure, include.hidden) == ("not-asked", "not followed: the tree is too large")
+    assert not report.complete
+
+
+def test_6_2_whose_explanation_is_asked() -> None:
+    """RFC 7208 section 6.2: that of the record itself, and of a redirect's; not that of an include's."""
+    for term, asked in (("redirect=b.example", ["e.example TXT"]), ("include:b.example", [])):
+        records = f'example.org. TXT "v=spf1 {term}"\nb.example. TXT "v=spf1 -all exp=e.example"\n'
+        below = linted(records + 'e.example. TXT "because"\n').tree.terms[0].record
+        assert below is not None
+        assert [str(each.question) for each in below.terms[-1].questions] == asked
+
+
+def test_what_an_included_record_that_redirects_says_in_the_trace() -> None:
+    records = (
+        'example.org. TXT "v=spf1 include:b.example -all"\nb.example. TXT "v=spf1 redirect=c.example"\n'
+        'c.example. TXT "v=spf1 {} ~all"\n'
+    )
+    for term, result in (("ip4:192.0.2.1", "pass"), ("-ip4:192.0.2.1", "fail"), ("mx", "softfail")):
+        trace = check(world(records.format(term)), trace=True).trace
+        assert trace is not None
+        included = trace.terms[0].record
+        assert included is not None
+        assert (included.domain, included.result) == ("b.example", result)

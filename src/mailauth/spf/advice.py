@@ -112,7 +112,7 @@ def lint_text(text: str, domain: str = "") -> list[Finding]:
         findings += look(words)
     findings.sort(key=lambda finding: (finding.start, finding.code != "torn-term"))
     findings = list(_whole_terms(findings))
-    ended = any(finding.proposal.endswith("all") for finding in findings if finding.code in ("odd-name", "torn-term"))
+    ended = any(finding.proposal.endswith("all") for finding in findings if finding.code == "odd-name")
     if not ended and not any(isinstance(word.found, Problem) and _may_be_an_end(word.found) for word in words):
         # Where an end was meant, mending that is the proposal.
         meant = [finding.proposal for finding in findings if finding.code == "ignored-modifier"]

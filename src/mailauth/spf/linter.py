@@ -52,12 +52,12 @@ class LintReport:
     tree: TreeRecord
     findings: tuple[Finding, ...]
     """In the order of the record."""
-    lookups: int = 0
+    lookups: int
     """Terms that ask the DNS, over the whole tree: what a receiver asks in the worst case."""
-    void_lookups_ip4: int = 0
+    void_lookups_ip4: int
     """How many of them find nothing, for an IPv4 client."""
-    void_lookups_ip6: int = 0
-    complete: bool = True
+    void_lookups_ip6: int
+    complete: bool
     """Whether all of the tree was looked at: nothing in it that may be an error depends on the client, and it is not
     too large."""
 

@@ -171,7 +171,7 @@ def _characters(word: str) -> Mend | None:
     if bare != word:
         return "only blanks separate terms", bare
     bare = word.replace("\\", "").rstrip("/.")
-    if bare != word and are_terms(bare):
+    if bare != word and "://" not in word and are_terms(bare):
         return f"{word[-1] if word[-1] in '/.' else 'a backslash'} does not belong here", bare
     mask = re.match(rf"(.*)/({_DOTTED})\Z", word)
     if mask is not None and (length := _mask_length(mask[2])) is not None:
@@ -346,7 +346,7 @@ def _writing_of_address(kind: str, argument: str) -> tuple[str, list[str]] | Non
     zone = re.match(r"([0-9A-Fa-f:.]+)%\w+\Z", argument)
     if kind == "ip6" and zone is not None:
         return "no zone stands behind an address", [zone[1]]
-    link = re.match(rf"(?i)https?://({_DOTTED})/?\Z", argument)
+    link = re.match(rf"(?i)https?://({_DOTTED})/*\Z", argument)
     if link is not None:
         return "an address stands here, nothing else", [link[1]]
     backslash = re.match(rf"({_DOTTED})[\\|]+(\d+)\Z", argument)
@@ -400,7 +400,7 @@ def _host(kind: str, argument: str) -> tuple[str, list[str]] | None:
     if "," in argument:
         parts = [part for part in argument.split(",") if part]
         return "each name needs a term of its own", [f"{kind}:{part}" for part in parts]
-    link = re.match(r"(?i)(?:https?|mailto|spf)://?([^/\s]+)/?\Z", argument) or re.match(r"[^@]+@(.+)\Z", argument)
+    link = re.match(r"(?i)(?:https?|mailto|spf)://?([^/\s]+)/*\Z", argument) or re.match(r"[^@]+@(.+)\Z", argument)
     if link is not None:
         return "a domain stands here, nothing else", [link[1]]
     macro = re.sub(r"%?[({<]([slodiphv]\d*r?)[)}>]|%([slodiphv])(?=\.|\Z)", r"%{\1\2}", argument)

@@ -373,6 +373,7 @@ class Survey(Evaluation):
         self.lookups += 1
         for family in term.families:
             self.total[family] += 1
+        term.number = self.number(term)
         step = Lookup(found)
         try:
             yield from self.look(branch, term, step)
@@ -383,7 +384,6 @@ class Survey(Evaluation):
             self.truncated, term.hidden = True, "not followed: the tree is too large"
         depends = bool(step.letters - _KNOWN_LETTERS) or isinstance(found, Ptr)
         term.doubtful = depends or (term.record is not None and term.record.doubtful)
-        term.number = term.number or self.number(term)
         term.lookups = self.lookups - before
         for family in term.families:
             self.voids[family] += family in term.void
@@ -395,7 +395,7 @@ class Survey(Evaluation):
     def look(self, branch: _Branch, term: _OpenTerm, step: Lookup) -> Plan[None]:
         if "p" in step.letters:
             yield from self.reverse_names_of_client(term, branch.domain)
-        term.number = self.number(term)
+            term.number = self.number(term)
         hidden = step.letters - self.known_letters
         if hidden or (not branch.domain and step.name is None):
             # A text that stands nowhere has no <domain>.
