@@ -18,7 +18,7 @@ help:
 	@echo "make soak        set up, then the property tests with other input each time, for an hour (SOAK_SECONDS=...)"
 	@echo "make fuzz        set up, then coverage-guided fuzzing of every entry point, a million executions (FUZZ_RUNS=...)"
 	@echo "make mutation    set up, then small changes to the source, which the tests must notice (MUTATION_SAMPLE=...)"
-	@echo "make bench       set up, then measure every hot path beside its peers (20 minutes); results: benchmarks/results"
+	@echo "make bench       set up, then measure every hot path beside its peers (a quarter of an hour); results: benchmarks/results"
 	@echo "make bench-quick | bench-report   the same in two minutes, for errors only | docs/benchmarks.md from the results"
 	@echo "make lint | types | docs | man | conformance | package | clean"
 
@@ -103,7 +103,7 @@ bench-quick: $(VENV)/.bench
 
 bench-report: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks --report
-	@echo "docs/benchmarks.md is rendered from benchmarks/results"
+	@echo "docs/benchmarks.md and docs/scaling.md are rendered from benchmarks/results"
 
 docs: $(VENV)/.docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

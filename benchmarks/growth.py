@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,10 +58,8 @@ def series_of(rows: Sequence[Row]) -> list[Series]:
 
 def exponent(points: Sequence[tuple[int, float]]) -> float:
     """The x of the n^x that fits the largest sizes best: the slope of the logarithms, by least squares."""
-    logarithms = [(math.log(size), math.log(value)) for size, value in points[-LARGEST:]]
-    mean = [sum(each) / len(logarithms) for each in zip(*logarithms, strict=True)]
-    above = sum((size - mean[0]) * (value - mean[1]) for size, value in logarithms)
-    return above / sum((size - mean[0]) ** 2 for size, _ in logarithms)
+    sizes, values = zip(*points[-LARGEST:], strict=True)
+    return statistics.linear_regression(list(map(math.log, sizes)), list(map(math.log, values))).slope
 
 
 def power(points: Sequence[tuple[int, float]]) -> str:

@@ -57,16 +57,16 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to measure: the rounds at most, the seconds of one value, and those of a whole case."""
+    """How long to measure: the rounds at most and at least, the seconds of one value, and those of a whole case."""
 
     rounds: int
+    least_rounds: int
     seconds: float
     budget: float
 
 
-FULL = Effort(rounds=21, seconds=0.025, budget=6.0)
-QUICK = Effort(rounds=2, seconds=0.001, budget=0.1)
-LEAST_ROUNDS = {FULL: 5, QUICK: 1}
+FULL = Effort(rounds=21, least_rounds=5, seconds=0.025, budget=6.0)
+QUICK = Effort(rounds=2, least_rounds=1, seconds=0.001, budget=0.1)
 LONGEST_TRIAL = 20
 """What takes so many times as long as one value should is not tried again."""
 
@@ -179,7 +179,7 @@ def measure(case: Case, effort: Effort) -> Iterator[pyperf.Benchmark]:
         # There and back: nobody runs always behind the same neighbour.
         for one in runners if number % 2 else reversed(runners):
             values[one.name].append(_value(one, loops[one.name], case.unit))
-        if number + 1 >= LEAST_ROUNDS[effort] and time.perf_counter() - start > effort.budget:
+        if number + 1 >= effort.least_rounds and time.perf_counter() - start > effort.budget:
             break
     for one in case.contenders:
         labels = {"name": f"{case.name} | {one.name}", "case": case.name, "contender": one.name, "unit": case.unit}

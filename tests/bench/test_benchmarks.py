@@ -176,6 +176,19 @@ def test_who_beat_us_is_bold_but_no_floor_is(name: str, values: tuple[float, ...
     assert report.cell(one(*values), one(1.0, 1.0), name).startswith("**") == bold
 
 
+def test_the_page_lists_who_beat_us_and_how_often() -> None:
+    own, variant = one(1.0, 1.0), report.Measured((0.5, 0.5), own=True)
+    cannot = report.Measured((), why="not installed")
+    rows = [
+        report.Row(
+            "a", "second", {"mailauth": own, "floor": one(0.1, 0.1), "cat": one(0.5, 0.5), "dog": one(2.0, 2.0)}
+        ),
+        report.Row("b", "second", {"mailauth": own, "new": variant, "cat": one(3.0, 3.0), "dog": cannot}),
+    ]
+    assert report.winners({"spf": (rows, {})}).splitlines()[2:] == ["| cat | SPF, 1 of 2 |"]
+    assert report.winners({"spf": (rows[1:], {})}) == ""
+
+
 def test_peers_that_never_meet_share_a_column_of_the_table() -> None:
     rows = [
         report.Row("a", "second", {"mailauth": one(1.0), "floor": one(0.5), "cat": one(2.0), "dog": one(3.0)}),
