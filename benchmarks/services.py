@@ -21,6 +21,10 @@ def running(command: Sequence[str], address: str, **environment: str) -> Iterato
             yield process.pid
         finally:
             process.terminate()
+            try:
+                process.wait(1)
+            except subprocess.TimeoutExpired:  # a milter of libmilter looks every five seconds whether it shall end
+                process.kill()
 
 
 def wait(process: subprocess.Popen[bytes], address: str, seconds: float = 20.0) -> None:
