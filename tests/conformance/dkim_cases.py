@@ -258,14 +258,17 @@ CHOICES = {
     "i= a line end, quoted": "The ABNF of a local part has no line end, but its quoted form hides it.",
     "a NUL": "Section 3.2: a tag-value has no controls; few implementations look.",
     "a form feed": "Section 3.2: a tag-value has no controls; few implementations look.",
+    "a bare CR": "RFC 5322 section 2.3 has none; section 3.8 leaves malformed messages to the verifier.",
+    "a bare LF": "RFC 5322 section 2.3 has none; servers repair it, and section 3.8 leaves it to the verifier.",
+    "folds of blanks alone": "Section 2.8 has FWS without its obsolete form, which readers of RFC 5322 accept.",
+    "t=y": "Section 3.6.1: as mail without a signature; the signature itself is good.",
     "h= not ASCII": "Section 3.5 has field names, which are ASCII (RFC 5322 section 2.2); none is of that name.",
 }
 
 
 def _sections(name: str) -> str:
-    if name == "rsa-sha1":
-        return "RFC 8301 section 3.1"
-    return "RFC 6376 section 3.5"
+    of_others = {"rsa-sha1": "RFC 8301 section 3.1", "i= UTF-8": "RFC 8616 section 5"}
+    return of_others.get(name, "RFC 6376 section 3.5")
 
 
 # --- the cases ------------------------------------------------------------------------------------------------------
@@ -314,12 +317,13 @@ def _fields() -> Iterator[Made]:
     for name, tags, reason in BAD_TAGS:
         yield one("bad-tag", name, _sections(name), signed(tags=tags), reason)
     for name, good in GOOD_TAGS:
-        yield one("good-tag", name, "RFC 6376 section 3.5", _with_good_tags(good))
+        yield one("good-tag", name, _sections(name), _with_good_tags(good))
     for name, field in ODD_FORMS:
         for how in ("simple", "relaxed"):
             odd = field.replace(b"relaxed/relaxed", f"{how}/{how}".encode())
             message = signed(template=b"DKIM-Signature: " + odd, tags={"c": f"{how}/{how}"})
-            yield one("odd-form", f"{name}, {how}", "RFC 6376 section 3.7", message)
+            choice = CHOICES.get(name, "")
+            yield one("odd-form", f"{name}, {how}", "RFC 6376 section 3.7", message, choice=choice)
     for name, field, reason in BAD_LISTS:
         message = b"X-Top: 1\r\n" + signed(template=b"DKIM-Signature: " + field)
         yield one("bad-list", name, "RFC 6376 section 3.2", message, reason)
@@ -434,7 +438,7 @@ def _keys() -> Iterator[Made]:
     yield one("ed25519", "another key", ed_section, ed, "signature-differs", other)
     yield one("ed25519", "an RSA key", ed_section, ed, "key-type-differs", rsa_record())
     yield one("ed25519", "an Ed25519 key for RSA", ed_section, signed(), "key-type-differs", ed_record())
-    flag = rsa_record(extra="t=y:s; ")
+    flag = rsa_record(extra="t=s; ")
     below = signed(tags={"i": "a@x.example.org"})
     yield one("flag", "t=s and i= in a subdomain", section, below, "key-forbids-subdomains", flag)
     yield one("flag", "t=s and i= in the domain", section, signed(tags={"i": "a@example.org"}), record=flag)
