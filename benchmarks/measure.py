@@ -65,7 +65,7 @@ class Effort:
     budget: float
 
 
-FULL = Effort(rounds=21, least_rounds=5, seconds=0.025, budget=6.0)
+FULL = Effort(rounds=21, least_rounds=5, seconds=0.025, budget=5.0)
 QUICK = Effort(rounds=2, least_rounds=1, seconds=0.001, budget=0.1)
 LONGEST_TRIAL = 20
 """What takes so many times as long as one value should is not tried again."""
