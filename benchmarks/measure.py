@@ -1,7 +1,7 @@
 """Measuring side by side: the contenders of a case run in turns, round by round, so that a round's noise hits all.
 
-Values are kept as `pyperf` benchmarks. What counts is the ratio of two contenders' medians; how sure it is say the
-quartiles of the ratios of the rounds.
+Values are kept as `pyperf` benchmarks. What counts is the median of the rounds' ratios of two contenders; how sure it
+is say their quartiles.
 """
 
 from __future__ import annotations
