@@ -4,6 +4,7 @@
   `zone`; `message` is a signed message, `resolver` a resolver. What is printed must be the ``output`` block behind it.
   A block that begins with ``# NAME.py`` is that file, and is not run by itself.
 * The start page and the tutorials have none of this: they bring what they need, for a stranger who starts with nothing.
+  How-to pages and recipes have the files that they name, and no more: no names, and an empty DNS.
 * ``console`` blocks: each line after ``$`` is run by the shell, and what follows is its output. ``cat FILE`` makes
   a file that is not there of what is shown.
 * Port 8025 is another one here, so that tests can run side by side.
@@ -52,6 +53,9 @@ BLOCK = re.compile(
     r"^(<!-- not run: (?P<reason>.*?) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 SELF_CONTAINED = [page for page in PAGES if page.parent.name == "tutorials" or page.name == "index.md"]
+PASTED = [
+    page for page in PAGES if page.parent.name == "howto" or page.name == "extending.md" or page in SELF_CONTAINED
+]
 
 
 class Block(NamedTuple):
@@ -93,7 +97,7 @@ def message() -> bytes:
 @pytest.fixture
 def surroundings(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the files that the examples name, and the DNS."""
-    resolver = ZoneResolver() if page in SELF_CONTAINED else zone()
+    resolver = ZoneResolver() if page in PASTED else zone()
     monkeypatch.setattr(mailauth.sync, "default_resolver", lambda: resolver)
     monkeypatch.setattr(mailauth.aio, "default_resolver", lambda: resolver)
     monkeypatch.chdir(tmp_path)
@@ -174,7 +178,7 @@ _MARK = "=== end of the output ==="
 @pytest.fixture
 def names(page: Path) -> Iterator[dict[str, Any]]:
     """What the ``python`` blocks of a page share. Controllers that still serve in the end are stopped."""
-    given = {} if page in SELF_CONTAINED else {"message": message(), "resolver": zone()}
+    given = {} if page in PASTED else {"message": message(), "resolver": zone()}
     names: dict[str, Any] = {**given, "__name__": "docs"}
     yield names
     if "controller" in names and names["controller"].loop.is_running():
