@@ -293,7 +293,7 @@ def _site_table() -> str:
         ("answers found in the process", lambda s: f"{s.in_process:.0%}"),
         ("CPU of one message", lambda s: _duration(s.cpu)),
         (f"processes, each {LOAD:.0%} busy at the peak", lambda s: f"{s.processes:,}"),
-        (f"hosts of {CORES} cores, one of them to spare", lambda s: f"{s.hosts:,}"),
+        (f"hosts of {CORES} cores; where there are several, one to spare", lambda s: f"{s.hosts:,}"),
         ("questions a second to unbound, all hosts, peak", lambda s: _number(s.peak * QUESTIONS * (1 - s.in_process))),
         ("answers found in the host's unbound", lambda s: f"{s.on_host:.0%}"),
         ("questions a second that leave the site, peak", lambda s: _number(s.peak * QUESTIONS * (1 - s.on_host))),

@@ -181,9 +181,7 @@ async def main(hostname: str, port: str, *domains: str) -> None:
         count += 1
         (folder / f"{count:06}.eml").write_bytes(mail.content)
 
-    authenticator = Authenticator(
-        hostname, restrictions=restrictions(domains), greylist=Greylist("sqlite:///greylist.db")
-    )
+    authenticator = Authenticator(hostname, restrictions=restrictions(domains), greylist=Greylist("sqlite:greylist.db"))
     server = await SmallMta(authenticator, keep).start("", int(port))
     async with server:
         await server.serve_forever()

@@ -375,7 +375,7 @@ async def check_iprev(
 
 
 class Greylist(_Greylist):
-    """Greylisting (RFC 6647) over a store; the store may be given by its URL, such as ``sqlite:///greylist.db``.
+    """Greylisting (RFC 6647) over a store; the store may be given by its URL, such as ``sqlite:greylist.db``.
 
     The other arguments are those of `mailauth.greylist.AsyncGreylist`. Raises `ValueError`
     for a URL that names no store.

@@ -340,7 +340,7 @@ def _read(message: MessageSource, feed: Callable[[bytes], object]) -> None:
 
 
 class Greylist(_Greylist):
-    """Greylisting (RFC 6647) over a store; the store may be given by its URL, such as ``sqlite:///greylist.db``.
+    """Greylisting (RFC 6647) over a store; the store may be given by its URL, such as ``sqlite:greylist.db``.
 
     The other arguments are those of `mailauth.greylist.Greylist`. Raises `ValueError`
     for a URL that names no store.

@@ -231,6 +231,13 @@ def test_the_blocks_of_a_page(
             tomllib.loads(block.text)
 
 
+def test_no_example_keeps_its_store_in_the_root_folder() -> None:
+    """``sqlite:///name.db`` is /name.db; a file here is ``sqlite:name.db``."""
+    files = [*PAGES, *(ROOT / "examples").rglob("*.*"), *(ROOT / "src").rglob("*.py")]
+    for file in filter(Path.is_file, files):
+        assert not re.findall(r"sqlite:/{1,4}[\w-]+[.]db", file.read_text(errors="replace")), file.name
+
+
 def test_what_is_compared() -> None:
     assert matches("a ... c\n...\nend\n", "a b c\n1\n2\nend\n")
     assert not matches("a\n", "a\nb\n")

@@ -115,7 +115,7 @@ def authenticator(zone: ZoneResolver, message: bytes) -> None:
     auth = sync.Authenticator(
         "mx.example.net",
         rbl=["bl.example*2"],
-        greylist=sync.Greylist("sqlite:///greylist.db"),
+        greylist=sync.Greylist("sqlite:greylist.db"),
         restrictions=Restrictions(
             client=[permit_mynetworks("192.0.2.0/24"), reject_rbl("bl.example", threshold=2), own],
             sender=[reject_rhsbl("dbl.example", of="sender"), warn_if_reject(own)],

@@ -62,7 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     local.add_argument(
         "--rbl", action="append", default=[], metavar="ZONE", help="a block list to ask; may be repeated"
     )
-    local.add_argument("--greylist", metavar="URL", help="the greylist store, such as sqlite:///greylist.db")
+    local.add_argument("--greylist", metavar="URL", help="the greylist store, such as sqlite:greylist.db")
     local.add_argument("--now", type=_moment, metavar="TIME", help="the time to go by, ISO 8601 or seconds since 1970")
     local.add_argument("-v", "--verbose", action="store_true", help="add the SPF tree and the details of DKIM")
     add_dns_options(parser)
