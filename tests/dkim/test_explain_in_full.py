@@ -102,6 +102,22 @@ def test_a_second_subject(below: bool, words: str) -> None:
     assert "of two such fields" in explanation.advice[0]
 
 
+def test_blanks_around_a_value() -> None:
+    explanation = rewritten(b"Re: minutes of", b" Re: minutes of", SIMPLE)
+    assert one(explanation)[:2] == (C.FIELD_BLANKS, "the blanks around the value of Subject were changed")
+    message = PLAIN.replace(b"Re: minutes of", b"XL sizes of")
+    assert one(rewritten(b"XL sizes", b" XL sizes", SIMPLE, message))[0] is C.FIELD_BLANKS
+
+
+@pytest.mark.parametrize("address", [b"ann@example.org", b"news@example.org"])
+def test_a_reply_to_that_is_gone(address: bytes) -> None:
+    """What stood there is found where From or Return-Path has the same address."""
+    lost = b"Reply-To: " + address + b"\r\n"
+    message = signed(b"Return-Path: <news@example.org>\r\n" + lost + PLAIN, RELAXED)
+    (alteration,) = only(message.replace(lost, b"")).alterations
+    assert (alteration.code, alteration.field) == (C.FIELD_REMOVED, "Reply-To")
+
+
 def test_the_diff_of_a_field_that_was_added() -> None:
     explanation = only(b"Reply-To: eve@example.com\r\n" + signed(PLAIN, RELAXED))
     assert one(explanation)[0] is C.FIELD_ADDED
@@ -113,7 +129,7 @@ def test_the_diff_of_a_field_that_was_added() -> None:
 def test_a_signature_over_another_signature() -> None:
     """RFC 6376 section 3.5: the signature's own field is never one of those that h= names."""
     inner = signed(PLAIN, {"s": "other"})
-    message = signed(inner, {"h": "from:subject:dkim-signature"}) + b"footer\r\n"
+    message = signed(inner, {"h": "from:subject:dkim-signature:dkim-signature"}) + b"footer\r\n"
     dns = ZoneResolver({("sel._domainkey.example.org", "TXT"): [RECORD]})
     outer = run(explain(message, now=NOW), dns)[0]
     assert (outer.header.state, outer.body.state) == (HalfState.INTACT, HalfState.EXPLAINED)

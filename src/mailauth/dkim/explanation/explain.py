@@ -107,7 +107,7 @@ class Explainer:
             from mailauth.dkim.explanation.case import Case  # with all that it needs to search, which takes time
 
             too_large = self._octets > self._limits.message_octets
-            body = b"" if too_large else b"".join(self._pieces)[header.octets :]
+            body = b"".join(self._pieces)[header.octets :]
             return Case(header, body, too_large, answers, self._limits, self._clock).explain(signatures, fields)
 
         explanations: list[Explanation] = yield Call(work) if self._worker is None else Call(self._worker, work)

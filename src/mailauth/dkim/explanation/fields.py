@@ -476,8 +476,10 @@ def _layout(written: bytes, rest: bytes, value: bytes, simple: bool) -> Iterator
     shapes = [unfolded, single, *(b" " + text for text in _folded(value, len(written)))]
     shapes += [b"\r\n " + value + b"\r\n", b"\r\n\t" + value + b"\r\n"]
     shapes += [_FOLD_AND_BLANKS.sub(fold, rest) for fold in (b"\r\n ", b"\r\n\t", b"\r\n  ", b"\r\n        ")]
+    folded = b"\r\n" in rest[:-2]
     for shape in shapes:
-        if shape != rest:
+        # Without a fold before and after, only blanks were changed.
+        if shape != rest and (folded or b"\r\n" in shape[:-2]):
             yield Guess(written + b":" + shape, Code.FIELD_REFOLDED, detail)
     text = rest.strip(b" \t\r\n")
     detail = "the blanks around the value of {} were changed"
