@@ -39,6 +39,7 @@ def test_the_rows_of_one_kind_of_work_are_one_series() -> None:
 
 @given(st.floats(-1, 3), st.floats(1e-6, 1e3), st.lists(st.integers(1, 10**6), min_size=2, max_size=8, unique=True))
 def test_the_power_that_a_cost_follows_is_found(power: float, factor: float, sizes: list[int]) -> None:
+    """Of costs that follow a power of the size exactly, just that power is found, whatever the factor and the sizes."""
     assert exponent([(n, factor * n**power) for n in sorted(sizes)]) == pytest.approx(power, abs=1e-6)
 
 

@@ -66,12 +66,13 @@ def verdicts(chain: tuple[Postfix, Postfix], subject: str) -> list[str]:
     _, receiver = chain
     count = 1
     while True:
-        for octets in receiver.messages(count):
+        delivered = receiver.messages(count)
+        for octets in delivered:
             message = message_from_bytes(octets)
             if message["Subject"] == subject:
                 (field,) = message.get_all("Authentication-Results") or [""]
                 return re.findall(r"dkim=(\w+)", field)
-        count = len(receiver.messages()) + 1
+        count = len(delivered) + 1
 
 
 @pytest.mark.parametrize(
