@@ -21,6 +21,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import contextlib
+import gc
 import inspect
 import io
 import os
@@ -177,12 +178,17 @@ _MARK = "=== end of the output ==="
 
 @pytest.fixture
 def names(page: Path) -> Iterator[dict[str, Any]]:
-    """What the ``python`` blocks of a page share. Controllers that still serve in the end are stopped."""
+    """What the ``python`` blocks of a page share. In the end, controllers are stopped and stores closed."""
     given = {} if page in PASTED else {"message": message(), "resolver": zone()}
     names: dict[str, Any] = {**given, "__name__": "docs"}
     yield names
     if "controller" in names and names["controller"].loop.is_running():
         names["controller"].stop()
+    for value in names.values():
+        if isinstance(value, mailauth.sync.Greylist):
+            value.close()
+    names.clear()
+    gc.collect()  # what a page leaves open is a warning of its own test
 
 
 @pytest.fixture
