@@ -84,7 +84,7 @@ def running(resolver: Any, clock: Clock, *, greylisting: bool = False, time_limi
 
 
 def asking(dns: ZoneServer) -> AsyncDnspythonResolver:
-    """The resolver of a program that is told its name server."""
+    """The resolver of a program whose name server is configured."""
     return AsyncDnspythonResolver.asking([dns.address], dns.port)
 
 

@@ -391,7 +391,7 @@ def test_keys_are_measured_before_arithmetic(
 
 @pytest.mark.parametrize("failure", ["timeout", "servfail", "refused"])
 def test_a_dns_error_is_temporary(failure: Any) -> None:
-    """RFC 6376 section 6.1.2 step 2; section 3.9: the domain is told all the same."""
+    """RFC 6376 section 6.1.2 step 2; section 3.9: the result names the domain all the same."""
     dns = ZoneResolver({}, failures={("sel._domainkey.example.org", "TXT"): failure})
     signature = only(signed(), dns=dns)
     assert (signature.result, signature.reason) == ("temperror", "key-unavailable")

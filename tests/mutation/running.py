@@ -47,7 +47,7 @@ _OPTIONS = [
 ]  # fmt: skip
 
 Done = Callable[[Mutant, str, str, float], None]
-"""What is told about each mutant: the outcome, the test that failed if that is known, and the seconds."""
+"""What is printed about each mutant: the outcome, the test that failed if that is known, and the seconds."""
 
 
 def tests_of(mutant: Mutant, known: Map) -> list[int]:

@@ -109,7 +109,7 @@ def zone_of(text: str) -> dict[str, Any]:
     """``zone`` and ``failures`` of a request, from a master file (failures as ``;!timeout example.org TXT``).
 
     Each record is ``{"name", "type", "data"}``: of TXT the strings, a character an octet; of all other types the text
-    of a master file. Raises `dns.exception.DNSException` for what is no master file.
+    of a master file. Raises `dns.exception.DNSException` for text that is not a master file.
     """
     records = []
     for rrset in dns.zonefile.read_rrsets(text, rdclass=None, default_ttl=300):
