@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -103,6 +104,32 @@ def test_workers_go_on_with_the_counters_of_those_before(tmp_path: Path) -> None
         assert 'mailauth_connections{service="policyd"} 0.0' in text
         assert program.stop() == 0
         assert not folder.exists()
+
+
+def test_metrics_are_there_while_a_worker_starts(tmp_path: Path) -> None:
+    """A worker opens a file for its counters, and gives it a size then: who asks between finds it empty."""
+    port = free_port()
+    with workers(tmp_path, f'metrics = "inet:127.0.0.1:{port}"', {"TMPDIR": str(tmp_path)}) as program:
+        (folder,) = tmp_path.glob("mailauth-metrics-*")
+        for name in ("counter_2.db", "gauge_livesum_2.db"):
+            (folder / name).touch()
+        status, text = get(port, "/metrics")
+        assert status == 200
+        assert 'mailauth_connections{service="policyd"} 0.0' in text
+        assert program.stop() == 0
+        assert "Traceback" not in program.log
+
+
+def test_the_counters_of_workers_are_not_cleaned_away(tmp_path: Path) -> None:
+    """systemd-tmpfiles leaves a directory alone that is locked (tmpfiles.d(5)), however old its files are."""
+    with workers(tmp_path, f'metrics = "inet:127.0.0.1:{free_port()}"', {"TMPDIR": str(tmp_path)}):
+        (folder,) = tmp_path.glob("mailauth-metrics-*")
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
 
 
 def test_where_no_worker_can_start_any_more_the_service_ends(tmp_path: Path) -> None:

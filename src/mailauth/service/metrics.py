@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import io
 import json
 import logging
@@ -26,7 +28,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from mailauth import MailAuthError, __version__
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
+    from prometheus_client import CollectorRegistry, Metric
 
 _log = logging.getLogger("mailauth.service")
 
@@ -46,9 +48,13 @@ def shared_by_workers() -> Iterator[None]:
     """Let the processes that are forked within the block count together. Before prometheus_client is imported."""
     with tempfile.TemporaryDirectory(prefix="mailauth-metrics-") as folder:
         os.environ[_MULTIPROCESS] = folder
+        # systemd-tmpfiles takes away what is old, unless its directory is locked (tmpfiles.d(5), "Age").
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
+            os.close(lock)
             del os.environ[_MULTIPROCESS]
 
 
@@ -146,12 +152,29 @@ class Metrics:
             return [b"/metrics and /health are here\n"]
         registry = self._registry
         if self._shared:
-            from prometheus_client import multiprocess
-
             registry = self._client.CollectorRegistry()
-            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            registry.register(_AllWorkers())
         found: Iterable[bytes] = self._client.make_wsgi_app(registry)(environ, respond)
         return found
+
+
+class _AllWorkers:
+    """Collects what all worker processes have counted."""
+
+    def collect(self) -> Iterable[Metric]:
+        from prometheus_client import multiprocess
+
+        # A worker that starts makes its files empty and gives them their size then; the library fails on an empty one.
+        files = [file for file in glob.glob(os.path.join(os.environ[_MULTIPROCESS], "*.db")) if _has_size(file)]
+        merged: Iterable[Metric] = multiprocess.MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+        return merged
+
+
+def _has_size(file: str) -> bool:
+    try:
+        return os.stat(file).st_size > 0
+    except FileNotFoundError:  # its worker has ended
+        return False
 
 
 def worker_ended(place: int) -> None:
