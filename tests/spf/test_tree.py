@@ -54,7 +54,12 @@ terms = st.one_of(
     ),
 )  # fmt: skip
 endings = st.sampled_from(["", " -all", " ~all", " ?all", " all", " redirect=d.example", " redirect=c.example -all"])
-records = st.builds(lambda words, end: f"v=spf1 {' '.join(words)}{end}".encode(), st.lists(terms, max_size=4), endings)
+# RFC 7208 section 6.1: a redirect is evaluated last, and may stand anywhere.
+beginnings = st.sampled_from(["", "", "", " redirect=b.example"])
+records = st.builds(
+    lambda start, words, end: f"v=spf1{'' if 'redirect' in end else start} {' '.join(words)}{end}".encode(),
+    beginnings, st.lists(terms, max_size=4), endings,
+)  # fmt: skip
 clients = st.sampled_from([*map(str, ADDRESSES4), *map(str, ADDRESSES6), "8.8.8.8", "2600::1"])
 
 
@@ -440,6 +445,41 @@ c.example.   TXT "v=spf1 ip4:198.51.100.64/26 -all"
     text, lookups, _ = flat(records)
     assert text == "v=spf1 ip4:192.0.2.1 a:b.example mx:b.example/24 -ip4:198.51.100.64/26 ~all exp=why.b.example"
     assert lookups == 2
+
+
+def test_a_redirect_in_front_is_put_in_behind_the_terms() -> None:
+    """RFC 7208 section 6.1: it is evaluated after all mechanisms, wherever it stands."""
+    records = """
+example.org. TXT "v=spf1 redirect=b.example ip4:192.0.2.1"
+b.example.   TXT "v=spf1 -ip4:192.0.2.0/24 ?all"
+"""
+    assert flat(records)[0] == "v=spf1 ip4:192.0.2.1 -ip4:192.0.2.0/24 ?all"
+
+
+def everybody_but(hosts: int) -> str:
+    """A record of 64,000 networks for each thousand of its terms."""
+    return "v=spf1 " + " ".join(f"-ip6:{n + 1:x}:{n * 7919 % 65536:x}::{n + 9:x}" for n in range(hosts)) + " +all"
+
+
+def test_an_include_of_too_many_networks_stays() -> None:
+    """A short record may authorise everybody but a few: as networks that is more than any record has room for."""
+    terms = "ip4:192.0.2.1 include:b.example -all"
+    zone = ZoneResolver({
+        ("example.org", "TXT"): [f"v=spf1 {terms}"],
+        ("b.example", "TXT"): [everybody_but(200)],
+    })  # fmt: skip
+    found = run(flatten("example.org"), zone)
+    assert str(found.record) == f"v=spf1 {terms}"
+    assert dict(found.kept) == {"include:b.example": "more than 5000 networks in all"}
+    assert found.lookups == 1
+
+
+def test_a_list_of_networks_has_an_end() -> None:
+    """In JSON, which says that there are more."""
+    record = run(lint("example.org"), ZoneResolver({("example.org", "TXT"): [everybody_but(50)]})).tree.to_dict()
+    assert len(record["networks"]) == 1000
+    assert record["more_networks"] is True
+    assert "more_networks" not in run(lint("v=spf1 ip4:192.0.2.1 -all"), ZoneResolver({})).tree.to_dict()
 
 
 def test_when_it_is_stale() -> None:

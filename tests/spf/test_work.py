@@ -7,12 +7,15 @@ times the size may take up to forty times as long, quadratic work would take six
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable
 
 import pytest
 
-from mailauth.spf import Record, RecordError, Result, lint_text, parse_received_spf
+from mailauth.plan import Plan, run
+from mailauth.resolvers import ZoneResolver
+from mailauth.spf import Record, RecordError, Result, flatten, lint, lint_text, parse_received_spf
 from mailauth.spf.check import check_host
 from mailauth.spf.macros import expand_name, expand_text, parse_macro_string
 from tests.spf.world import record
@@ -76,6 +79,50 @@ def test_records(shape: Callable[[int], str], work: Callable[[str], object]) -> 
 )
 def test_received_spf(shape: Callable[[int], str]) -> None:
     assert ratio(parse_received_spf, shape(1_900), shape(8 * 1_900)) < 40
+
+
+def networks(first: int, count: int) -> str:
+    return " ".join(f"ip4:10.{n >> 8}.{n & 255}.1" for n in range(first, first + count))
+
+
+def one_record(size: int) -> dict[str, str]:
+    return {"example.org": f"v=spf1 {networks(0, 50 * size)} -all"}
+
+
+def behind_everybody(size: int) -> dict[str, str]:
+    return {"example.org": f"v=spf1 ip4:0.0.0.0/0 ip6:::/0 {networks(0, 50 * size)}"}
+
+
+def many_records(size: int) -> dict[str, str]:
+    names = [f"r{n}.example.org" for n in range(size)]
+    top = " ".join(f"include:{name}" for name in names)
+    return {"example.org": f"v=spf1 {top} -all"} | {
+        name: f"v=spf1 {networks(100 * n, 50)} -all" for n, name in enumerate(names)
+    }
+
+
+@pytest.mark.parametrize("shape", [one_record, behind_everybody, many_records])
+@pytest.mark.parametrize("work", [lint, flatten])
+def test_trees(shape: Callable[[int], dict[str, str]], work: Callable[[str], Plan[object]]) -> None:
+    """Eight times as many networks, in one record or in many. Calls are counted: no clock has a say."""
+
+    def calls(size: int) -> int:
+        zone = ZoneResolver({(name, "TXT"): [text] for name, text in shape(size).items()})
+        count = 0
+
+        def counted(frame: object, event: str, argument: object) -> None:
+            nonlocal count
+            count += 1
+
+        run(work("example.org"), zone)  # what is loaded when it is first needed
+        sys.setprofile(counted)
+        try:
+            run(work("example.org"), zone)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    assert calls(40) < 12 * calls(5)
 
 
 def test_expansion_does_not_grow_with_the_record() -> None:

@@ -3,6 +3,9 @@
 What is proposed is a copy of what others may change at any time, so it is given with the TTLs after which it is stale.
 """
 
+# SECURITY: what is included may be anybody's. A record of a few hundred words can authorise everybody but some IPv6
+# addresses, which takes a hundred networks for each of them, so that networks are bounded here.
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -13,11 +16,14 @@ from typing import Any
 from mailauth.plan.execution import Plan
 from mailauth.spf.linter import domain_or_record
 from mailauth.spf.macros import parse_domain_spec
-from mailauth.spf.ranges import networks
+from mailauth.spf.ranges import Network, networks
 from mailauth.spf.record import Record
 from mailauth.spf.survey import survey
-from mailauth.spf.terms import A, Explanation, Include, Ip4, Ip6, Mx, Ptr, Redirect, Term, place_in_record
+from mailauth.spf.terms import A, Explanation, Include, Ip4, Ip6, Mx, Ptr, Qualifier, Redirect, Term, place_in_record
 from mailauth.spf.tree import FAILURE_WORDS, TreeRecord, TreeTerm
+
+MAX_NETWORKS = 5_000
+"""Networks that take the place of includes; the longest TXT record has room for fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +94,11 @@ class _Flattening:
         self.kept: dict[str, str] = {}
         self.ttls: dict[str, int] = {}
         self.lookups = 0
+        self.room = MAX_NETWORKS
 
     def terms_of(self, record: TreeRecord) -> Iterator[Term]:
         """The terms of a record that take its place: those of the domain itself, or of what it redirects to."""
-        for each in record.terms:
+        for each in record.evaluated:
             term = each.term
             if term is None or (isinstance(term, Ip4 | Ip6 | Include | A | Mx) and not each.families):
                 continue  # nobody comes to it
@@ -112,17 +119,19 @@ class _Flattening:
                     yield term
 
     def include(self, each: TreeTerm, term: Include) -> Iterator[Term]:
-        if not each.certain or each.record is None:
-            self.kept[each.text] = _why(each)
-            self.lookups += each.lookups
-            yield term
-            return
-        self.note(each.record)
-        for network in networks(each.matches):
-            if isinstance(network, IPv4Network):
-                yield Ip4(term.qualifier, int(network.network_address), network.prefixlen)
-            else:
-                yield Ip6(term.qualifier, int(network.network_address), network.prefixlen)
+        if each.record is None or not each.certain:
+            why = _why(each)
+        else:
+            found = networks(each.matches, self.room + 1)
+            if len(found) <= self.room:
+                self.room -= len(found)
+                self.note(each.record)
+                yield from (_term_of(network, term.qualifier) for network in found)
+                return
+            why = f"more than {MAX_NETWORKS} networks in all"
+        self.kept[each.text] = why
+        self.lookups += each.lookups
+        yield term
 
     def redirect(self, each: TreeTerm, term: Redirect) -> Iterator[Term]:
         """The terms of the target, since its other results count as well (RFC 7208 section 6.1)."""
@@ -149,6 +158,11 @@ class _Flattening:
                     self.ttls[str(question.question)] = question.answer.ttl
             if term.record is not None:
                 self.note(term.record)
+
+
+def _term_of(network: Network, qualifier: Qualifier) -> Ip4 | Ip6:
+    kind = Ip4 if isinstance(network, IPv4Network) else Ip6
+    return kind(qualifier, int(network.network_address), network.prefixlen)
 
 
 def _at(term: A | Mx | Ptr, domain: str) -> Term:

@@ -303,7 +303,9 @@ class _Linter:
         text = record.text or ""
         local = [finding for finding in lint_text(text, record.domain) if self.matters(finding, record, ours)]
         of_terms = [finding for finding in local if finding.length]
+        ended = False
         for term in record.terms:
+            ended |= isinstance(term.term, All)
             end = term.start + len(term.text)
             odd: Finding | None = None
             while of_terms and of_terms[0].start < end:
@@ -312,7 +314,7 @@ class _Linter:
                     odd = finding
                 else:
                     yield replace(finding, path=record.path)
-            for finding in self.of_term(record, term, ours):
+            for finding in self.of_term(record, term, ours, ended):
                 if odd is not None:
                     finding = replace(finding, words=odd.words, proposal=odd.proposal)
                 yield replace(
@@ -338,10 +340,11 @@ class _Linter:
             return ours and all(term.lower().startswith("redirect=") for _, term in record.path)
         return ours or finding.severity is Severity.ERROR or finding.code == "pass-all"
 
-    def of_term(self, record: TreeRecord, term: TreeTerm, ours: bool) -> Iterator[Finding]:
+    def of_term(self, record: TreeRecord, term: TreeTerm, ours: bool, ended: bool) -> Iterator[Finding]:
+        """What the tree shows of a term; `ended`: it is an "all", or stands behind one."""
         if term.failure:
             yield self.failure(term)
-        elif ours and is_mechanism(term.term) and not term.families and not _at_end(record, term):
+        elif ours and is_mechanism(term.term) and not term.families and not ended:
             words = f"nobody comes to {shown(term.text)}: the terms before it match everybody"
             yield Finding(Severity.WARNING, "unreachable", words)
         elif isinstance(term.term, Include | Redirect) and term.hidden:
@@ -409,8 +412,7 @@ class _Linter:
                         )
                         yield Finding(Severity.WARNING, "private", words)
         adds_nobody = isinstance(term.term, Include) and term.certain and not term.matches
-        again = any(other.text == term.text and other.start < term.start for other in record.terms)
-        if adds_nobody and term.passes and record is self.tree and not again:
+        if adds_nobody and term.passes and record is self.tree and not _stands_before(record, term):
             empty = term.record is not None and not any(map(_has_networks, _evaluated(term.record)))
             why = "nobody passes by its record" if empty else "the terms before it have all of its networks"
             yield Finding(Severity.NOTE, "adds-nobody", f"{shown(term.text)} adds nobody: {why}")
@@ -522,8 +524,7 @@ def _void(term: TreeTerm, family: int) -> bool:
 
 def _evaluated(record: TreeRecord) -> Iterator[TreeTerm]:
     """The terms of a tree in the order in which a client that matches nothing comes to them."""
-    last = [term for term in record.terms if isinstance(term.term, Redirect)]
-    for term in (*[term for term in record.terms if not isinstance(term.term, Redirect)], *last):
+    for term in record.evaluated:
         yield term
         if term.record is not None:
             yield from _evaluated(term.record)
@@ -535,10 +536,9 @@ def _has_networks(term: TreeTerm) -> bool:
     return isinstance(term.term, Ip4 | Ip6) or any(answer.found for answer in asked)
 
 
-def _at_end(record: TreeRecord, term: TreeTerm) -> bool:
-    return isinstance(term.term, All) or any(
-        isinstance(other.term, All) and other.start < term.start for other in record.terms
-    )
+def _stands_before(record: TreeRecord, term: TreeTerm) -> bool:
+    """Whether the same term stands before this one; lint_text says so."""
+    return any(other.text == term.text and other.start < term.start for other in record.terms)
 
 
 def _failed_outcome(term: TreeTerm) -> str:

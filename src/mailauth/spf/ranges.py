@@ -3,13 +3,14 @@
 What a term does to the clients that come to it, all of them at once. Numbers only; nothing here knows of terms.
 """
 
-# SECURITY: the networks come from records. Every operation is linear in the bounds of its operands, and the survey of a
-# tree bounds how many there are.
+# SECURITY: the networks come from records. The survey of a tree bounds how many there are. An operation looks at the
+# bounds of its smaller operand one by one, and copies those of the larger: the terms of a tree, each with few networks,
+# are added to a set of tens of thousands.
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, summarize_address_range
 from itertools import pairwise
@@ -39,49 +40,38 @@ def union(ranges: Iterable[tuple[int, int]]) -> Ranges:
     return tuple(merged(found)) if found else NOBODY
 
 
+def both(one: Ranges, other: Ranges) -> Ranges:
+    """What lies in both: each range of the smaller set is cut out of the larger one."""
+    few, many = (one, other) if len(one) <= len(other) else (other, one)
+    bounds: list[int] = []
+    for first, behind in pairs(few):
+        begin, end = bisect_right(many, first), bisect_left(many, behind)
+        if begin & 1:
+            bounds.append(first)
+        bounds += many[begin:end]
+        if end & 1:
+            bounds.append(behind)
+    return tuple(bounds)
+
+
 def either(one: Ranges, other: Ranges) -> Ranges:
     """What lies in one of them, or in both."""
     if not one or not other:
         return one or other
-    return _combined(one, other, lambda in_one, in_other: in_one or in_other)
-
-
-def both(one: Ranges, other: Ranges) -> Ranges:
-    """What lies in both."""
-    if not one or not other or one[-1] <= other[0] or other[-1] <= one[0]:
-        return NOBODY
-    if len(one) == 2 or len(other) == 2:
-        (first, behind), many = (one, other) if len(one) == 2 else (other, one)
-        return _cut(many, first, behind)
-    return _combined(one, other, lambda in_one, in_other: in_one and in_other)
+    return _others(both(_others(one), _others(other)))
 
 
 def without(one: Ranges, other: Ranges) -> Ranges:
     """What lies in the first only."""
-    if not one or not other or one[-1] <= other[0] or other[-1] <= one[0]:
-        return one
-    return _combined(one, other, lambda in_one, in_other: in_one and not in_other)
+    return both(one, _others(other))
 
 
-def _cut(ranges: Ranges, first: int, behind: int) -> Ranges:
-    """What lies in one range."""
-    begin, end = bisect_right(ranges, first), bisect_left(ranges, behind)
-    inside = ranges[begin:end]
-    return ((first,) if begin & 1 else ()) + inside + ((behind,) if end & 1 else ())
-
-
-def _combined(one: Ranges, other: Ranges, keep: Callable[[bool, bool], bool]) -> Ranges:
-    bounds: list[int] = []
-    i = j = 0
-    inside = False
-    while i < len(one) or j < len(other):
-        here = min(one[i] if i < len(one) else other[j], other[j] if j < len(other) else one[i])
-        i += i < len(one) and one[i] == here
-        j += j < len(other) and other[j] == here
-        if keep(bool(i & 1), bool(j & 1)) != inside:
-            bounds.append(here)
-            inside = not inside
-    return tuple(bounds)
+def _others(ranges: Ranges) -> Ranges:
+    """All clients but these."""
+    first, behind = EVERYBODY
+    bounds = (first, *ranges, behind)
+    # Between two bounds that are the same nobody lies.
+    return bounds[2 * (bounds[1] == first) : len(bounds) - 2 * (bounds[-2] == behind)]
 
 
 def first_matches(ranges: list[tuple[int, int]], wanted: list[bool]) -> Ranges:

@@ -63,7 +63,7 @@ UNKNOWN_DOMAIN = "its domain is not known"
 """Why a term of a text that stands nowhere is not followed."""
 
 _KNOWN_LETTERS = frozenset("do")
-"""Macros that stand for the same whoever the client is: the domain at hand, and that of the sender."""
+"""Macros that stand for the same whoever the client is: %{d}, the current domain, and %{o}, that of the sender."""
 
 
 class _Enough(Exception):

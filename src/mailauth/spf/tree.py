@@ -5,7 +5,7 @@ and the flattened record are all read from it.
 """
 
 # SECURITY: records and answers are a third party's. Printed, everything outside of printable US-ASCII is escaped, lines
-# are cut at `WIDTH`.
+# are cut at `WIDTH`, and in JSON lists of networks at `MAX_NETWORKS`.
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ from mailauth.spf.trace import MATCH, NO_MATCH, USED, TraceQuestion, escaped
 
 WIDTH = 100
 """Columns of a printed line, at most."""
+
+MAX_NETWORKS = 1_000
+"""Networks of one term or record in JSON: all but a few IPv6 addresses are hundreds of networks for each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class TreeTerm:
             "lookups": self.lookups,
             "void": list(self.void),
             "may_be_void": self.may_be_void,
-            "networks": [] if isinstance(self.term, All) else [str(network) for network in networks(self.matches)],
+            **({"networks": []} if isinstance(self.term, All) else _listed(self.matches)),
             "failure": self.failure or None,
             "hidden": self.hidden or None,
             "outcome": self.outcome or None,
@@ -130,10 +133,15 @@ class TreeRecord:
         """The lookups of its terms and of the records beneath them."""
         return sum(term.lookups for term in self.terms)
 
+    @property
+    def evaluated(self) -> tuple[TreeTerm, ...]:
+        """The terms in the order of the evaluation: a redirect last, wherever it stands (RFC 7208 section 6.1)."""
+        return tuple(sorted(self.terms, key=lambda term: isinstance(term.term, Redirect)))
+
     def records(self) -> Iterator[TreeRecord]:
         """This record and those beneath, in the order in which they are evaluated."""
         yield self
-        for term in self.terms:
+        for term in self.evaluated:
             if term.record is not None:
                 yield from term.record.records()
 
@@ -187,10 +195,17 @@ class TreeRecord:
             "octets": self.octets,
             "ttl": None if self.answer is None else self.answer.ttl,
             "lookups": self.lookups,
-            "networks": [str(network) for network in networks(self.passes)],
+            **_listed(self.passes),
             "path": [{"domain": domain, "term": term} for domain, term in self.path],
             "terms": [term.to_dict() for term in self.terms],
         }
+
+
+def _listed(ranges: Ranges) -> dict[str, Any]:
+    """The networks for JSON; where there are more, it says so."""
+    found = [str(network) for network in networks(ranges, MAX_NETWORKS + 1)]
+    more = {"more_networks": True} if len(found) > MAX_NETWORKS else {}
+    return {"networks": found[:MAX_NETWORKS]} | more
 
 
 _IF_IT_CAME = {MATCH: "would match", USED: "would be used"}
