@@ -290,13 +290,13 @@ def _unwise(words: Sequence[Word]) -> Iterator[Finding]:
                 says = "nobody is refused: receivers treat neutral like no record (RFC 7208 section 8.2)"
                 yield word.finding(Severity.NOTE, "neutral-all", says, "~all")
             case Ptr():
-                says = "ptr is slow, and must not be published (RFC 7208 section 5.5)"
+                says = "ptr is slow, and should not be published (RFC 7208 section 5.5)"
                 yield word.finding(Severity.WARNING, "ptr", says)
             case term if "p" in _letters(term):
                 yield word.finding(Severity.WARNING, "ptr", _P_WORDS)
 
 
-_P_WORDS = "%{p} is slow, and must not be published (RFC 7208 section 7.3)"
+_P_WORDS = "%{p} is slow, and should not be published (RFC 7208 section 7.3)"
 
 
 def _letters(term: Term | Problem) -> frozenset[str]:
