@@ -190,6 +190,16 @@ def test_what_the_dns_does_not_answer_is_not_known() -> None:
     assert {finding.severity for finding in everything.findings} == {Severity.UNKNOWN}
 
 
+def test_the_names_in_what_is_not_known_keep_their_hyphens() -> None:
+    changes: Change = {TXT: ["v=spf1 include:spf-a.mail-host.example -all"]}
+    report = check(changes, {("spf-a.mail-host.example", "*"): "timeout"}, clients=["192.0.2.25"])
+    words = [finding.words for finding in report.findings if finding.subject == "192.0.2.25"]
+    assert len(words) == 1
+    assert "spf-a.mail-host.example" in words[0]
+    silent = check({}, {("s2026._domainkey.example.org", "*"): "timeout"})
+    assert [finding.words for finding in silent.findings] == ["the key could not be looked up: timed out"]
+
+
 def test_a_domain_that_does_not_exist_has_one_finding() -> None:
     report = sync.check_domain("gone.example", resolver=ZoneResolver(), now=0.0)
     assert codes(report) == {"domain.no-such-name"}
@@ -358,6 +368,7 @@ def test_the_order_is_that_of_the_areas_the_worst_first() -> None:
         ({"selectors": ["a b"]}, "no selector"),
         ({"clients": ["192.0.2.300"]}, "not an IPv4"),
         ({"clients": [f"192.0.2.{number}" for number in range(30)]}, "at most 20"),
+        ({"selectors": [f"s{number}" for number in range(101)]}, "at most 100"),
         ({"lists": ["zen..example"]}, "zen"),
         ({"message": b"From: a@b.example\r\n\r\n"}, "name its address"),
     ],

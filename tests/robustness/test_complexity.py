@@ -27,10 +27,11 @@ from mailauth.mail.header import Splitter, split
 from mailauth.mail.names import split_address, to_ascii
 from mailauth.mail.reply import Reply
 from mailauth.milter import Codec, Wanted
+from mailauth.page import render_report
 from mailauth.plan import Answer, Exchange, Outcome, Question, run
 from mailauth.policyd import RequestParser
 from mailauth.policyd.protocol import ProtocolError
-from mailauth.sync import Authenticator
+from mailauth.sync import Authenticator, check_domain
 from mailauth.testing import Zone, make_message, sign_message, signing_key
 from mailauth.testing.clock import START
 from tests.robustness.work import lines, seconds
@@ -132,6 +133,20 @@ def whole(message: bytes) -> object:
 
 def way(message: bytes) -> object:
     return received.way(split(message).header)
+
+
+def page(message: bytes) -> str:
+    report = authenticator().check(message, ip=IP, helo="mx.example.org", mail_from="ann@example.org")
+    return render_report(report, header=split(message).header)
+
+
+def domain(text: bytes) -> object:
+    """A domain with this record at every name."""
+    return check_domain("example.org", guess=False, resolver=Everywhere(TXT=[text]), now=START)
+
+
+def sender_rules(message: bytes) -> object:
+    return check_domain("example.org", clients=[IP], guess=False, message=message, resolver=NO_DNS, now=START)
 
 
 def results(value: bytes) -> None:
@@ -289,6 +304,32 @@ CASES: dict[str, Hostile] = {
         lambda n: [dataclasses.replace(verify(signed())[0], domain=f"d{each}.example.org") for each in range(n)],
         20,
     ),
+    # a domain and its sender's rules; pages
+    "domain-tls-rpt-uri": Hostile(domain, lambda n: b"v=TLSRPTv1; rua=https://" + b"a" * n + b"!"),
+    "domain-tls-rpt-address": Hostile(domain, lambda n: b"v=TLSRPTv1; rua=mailto:" + b"a@" * n),
+    "domain-tls-rpt-uris": Hostile(domain, lambda n: b"v=TLSRPTv1; rua=" + b"x," * n),
+    "domain-tls-rpt-tags": Hostile(domain, lambda n: b"v=TLSRPTv1; " + b"".join(b"x%d=y; " % i for i in range(n)), 800),
+    "domain-mta-sts": Hostile(domain, lambda n: b"v=STSv1; id=" + b"1" * n),
+    "domain-bimi": Hostile(domain, lambda n: b"v=BIMI1; l=https://" + b".svg" * n + b"?"),
+    "sender-unsubscribe": Hostile(
+        sender_rules, lambda n: b"List-Unsubscribe: <" + b" " * n + b"x\r\n" + make_message(), 150
+    ),
+    "sender-one-click": Hostile(
+        sender_rules,
+        lambda n: (
+            b"List-Unsubscribe: <https://x>\r\nList-Unsubscribe-Post: List-Unsubscribe"
+            + b" " * n
+            + b"\r\n"
+            + make_message()
+        ),
+        1000,
+    ),
+    "page-fields": Hostile(page, lambda n: b"Subject: =?x?q?\r\n" * n + make_message(), 100),
+    "page-encoded-words": Hostile(
+        page, lambda n: b"Subject: " + b"=?utf-8?q?" * n + b"\r\n" + make_message(subject="")
+    ),
+    "page-marks": Hostile(page, lambda n: b"Subject: " + b"\xcc\x81" * n + b"\r\n" + make_message()),
+    "page-received": Hostile(page, lambda n: b"Received: from a by " + b"b " * n + b"\r\n" + make_message()),
     # peers of protocols
     "policy-requests": Hostile(policy_request, lambda n: b"request=smtpd_access_policy\na=b\n\n" * n, 200),
     "policy-attributes": Hostile(policy_request, lambda n: b"request=smtpd_access_policy\n" + b"a=b\n" * n, 20),

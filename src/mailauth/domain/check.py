@@ -28,15 +28,17 @@ from mailauth.transaction.policy import Policy
 from mailauth.transaction.report import Report
 
 MAX_CLIENTS = 20
+MAX_SELECTORS = 100
 
 
 @dataclass
 class DomainQuery:
-    """What is asked about a domain. Raises `ValueError` for a bad domain, selector, address or list.
+    """What is asked about a domain. Raises `ValueError` for a bad domain, selector, address or list, or too many.
 
     `selectors` are those of the domain's DKIM keys; with `guess`, usual ones are tried as well. `clients` are the
-    addresses that send its mail; `lists` are asked about the domain, its clients and its mail hosts. `message` was
-    sent by the first of the clients, with `helo` and `mail_from`.
+    addresses that send its mail; `lists` are asked about the domain, its clients and its mail hosts. A message
+    (`begin_message`) was sent by the first of the clients, with `helo` and `mail_from`. `now` is in seconds since the
+    epoch.
     """
 
     domain: str
@@ -60,6 +62,8 @@ class DomainQuery:
         if len(self.clients) > MAX_CLIENTS:
             raise ValueError(f"{len(self.clients)} addresses; at most {MAX_CLIENTS} are checked")
         self.lists = tuple(rules_of(self.lists))
+        if len(self.selectors) > MAX_SELECTORS:
+            raise ValueError(f"{len(self.selectors)} selectors; at most {MAX_SELECTORS} are checked")
         for selector in (*self.selectors, self.bimi_selector):
             record_name(self.domain, selector)
 

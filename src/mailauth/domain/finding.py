@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from mailauth.mail.text import printable
+from mailauth.plan import Outcome
 
 MAX_CHARACTERS = 1000
 """Of each text; records may have 64 KiB."""
@@ -94,9 +95,11 @@ def note(code: str, subject: str, words: str, source: str, advice: str = "nothin
     return Finding(Severity.NOTE, code, subject, words, source, advice)
 
 
-def unknown(area: Area, subject: str, outcome: object, what: str = "") -> Finding:
+def unknown(area: Area, subject: str, why: Outcome | str, what: str) -> Finding:
     """The DNS did not answer."""
-    return not_answered(area, subject, f"{what or 'it'} could not be looked up: {str(outcome).replace('-', ' ')}")
+    # The words of a result name hosts, whose hyphens stay.
+    words = str(why).replace("-", " ") if isinstance(why, Outcome) else why
+    return not_answered(area, subject, f"{what} could not be looked up: {words}")
 
 
 def not_answered(area: Area, subject: str, words: str) -> Finding:

@@ -16,8 +16,6 @@ from mailauth.domain.finding import Area, Finding, Severity, note, unknown, warn
 from mailauth.mail.text import printable
 from mailauth.plan import Plan, Question, ask_all, run_all, unaskable
 
-MAX_SELECTORS = 100
-
 USUAL_SELECTORS = (
     # What mail servers and their guides propose.
     *("default", "dkim", "mail", "key1", "key2", "k1", "k2", "k3", "s1", "s2", "sig1", "smtp", "email", "mx", "server"),
@@ -80,19 +78,11 @@ class Keys:
 
 
 def find_keys(domain: str, selectors: Sequence[str], guess: bool) -> Plan[Keys]:
-    """A plan that tests the keys of the named selectors, and looks for those of usual ones.
-
-    Raises `ValueError` for a selector that is none.
-    """
-    named = list(dict.fromkeys(selectors))[:MAX_SELECTORS]
-    plans = [dkim.check_key(domain, selector) for selector in named]
-    return _find(domain, named, plans, guess)
-
-
-def _find(domain: str, named: list[str], plans: list[Plan[KeyCheck]], guess: bool) -> Plan[Keys]:
+    """A plan that tests the keys of the named selectors, and looks for those of usual ones."""
+    named = list(dict.fromkeys(selectors))
     usual = [selector for selector in USUAL_SELECTORS if guess and selector not in named]
     wildcard, found = yield from _guess(domain, usual)
-    checks = yield from run_all([*plans, *[dkim.check_key(domain, selector) for selector in found]])
+    checks = yield from run_all([dkim.check_key(domain, selector) for selector in (*named, *found)])
     keys = [Key(selector, selector in found, check) for selector, check in zip([*named, *found], checks, strict=True)]
     findings = [finding for key in keys for finding in _of_key(key)]
     if wildcard is not None:
@@ -105,7 +95,7 @@ def _find(domain: str, named: list[str], plans: list[Plan[KeyCheck]], guess: boo
 
 def _wildcard(domain: str, text: bytes) -> Finding:
     shown = printable(text.decode("utf-8", "replace"), 60)
-    words = f"every selector has a TXT record, by a wildcard ({shown!r}): usual ones cannot be told from it"
+    words = f"every selector has a TXT record, by a wildcard ({shown!r}): guesses say nothing"
     source = "RFC 6376 section 3.6.2.1, RFC 4592"
     return note("dkim.wildcard", f"*._domainkey.{domain}", words, source, "name yours with --selector, if it has any")
 
@@ -179,7 +169,7 @@ _SEVERE = frozenset(
 def _of_key(key: Key) -> Iterator[Finding]:
     for code, words in key.check.findings:
         if code is KeyFinding.UNAVAILABLE:
-            yield unknown(Area.DKIM, key.check.name, words.rpartition(": ")[2], "the key")
+            yield unknown(Area.DKIM, key.check.name, words.rpartition(": ")[2].replace("-", " "), "the key")
             continue
         severity = Severity.ERROR if code in _SEVERE else Severity.WARNING
         if key.guessed and code in (KeyFinding.NO_KEY, KeyFinding.REVOKED):

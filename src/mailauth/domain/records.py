@@ -148,7 +148,7 @@ def _foreign(name: str, answer: Answer, kind: _Kind) -> Iterator[Finding]:
 
 # --- TLS-RPT ------------------------------------------------------------------------------------------------------
 
-_URI = re.compile(r"(?:mailto:[^@\s,!]+@[^@\s,!]+|https://[^\s,!/]+[^\s,!]*)\Z", re.IGNORECASE)
+_URI = re.compile(r"(?:mailto:[^@\s,!]+@[^@\s,!]+|https://[^\s,!/][^\s,!]*)\Z", re.IGNORECASE)
 
 
 def _judge_tls_rpt(name: str, tags: dict[str, str]) -> Iterator[Finding]:

@@ -132,7 +132,7 @@ def _fields(header: Header) -> Iterator[Finding]:
 
 
 _ONE_CLICK = re.compile(rb"\s*List-Unsubscribe\s*=\s*One-Click\s*\Z", re.IGNORECASE)
-_URI = re.compile(rb"<\s*([^<>]*?)\s*>")
+_URI = re.compile(rb"<([^<>]*)>")
 
 
 def _unsubscription(signatures: tuple[Signature, ...], header: Header) -> Iterator[Finding]:
@@ -150,7 +150,7 @@ def _unsubscription(signatures: tuple[Signature, ...], header: Header) -> Iterat
         )
         return
     uris = _URI.findall(field.unfolded[:_MAX_FIELD_OCTETS])
-    if not any(uri.lower().startswith(b"https://") for uri in uris):
+    if not any(uri.strip().lower().startswith(b"https://") for uri in uris):
         shown = printable(field.unfolded.decode("utf-8", "replace"), 80)
         words = f"List-Unsubscribe has no https: link: {shown!r}"
         yield warning(
