@@ -11,9 +11,9 @@ import mailauth.dkim
 import mailauth.dmarc
 import mailauth.greylist
 import mailauth.spf
-from mailauth.plan import run
-from mailauth.spf import Record, flatten, lint
-from mailauth.spf.advice import Finding, Severity, lint_text
+from mailauth.plan import Answer, Question, run
+from mailauth.spf import Record, RecordError, check_host, flatten, lint
+from mailauth.spf.advice import _FREE_MAIL, _SHARED, Finding, Severity, lint_text
 from mailauth.spf.compile import IP6_OFFSET
 from mailauth.spf.linter import LintReport
 from mailauth.spf.macros import expand_name, parse_domain_spec
@@ -21,7 +21,7 @@ from mailauth.spf.problem import TermError
 from mailauth.spf.slips import mend_pair, mend_word, nearly
 from mailauth.spf.survey import whole_tree
 from mailauth.spf.tree import amount
-from tests.spf.world import check, world
+from tests.spf.world import check, helo, world
 
 
 def linted(
@@ -66,6 +66,7 @@ def test_a_report_as_values() -> None:
     [
         ("v=spf1 include : example.org -all", 7, 21, "include : example.org", "include:example.org"),
         ("v=spf1 mx - all", 10, 5, "- all", "-all"),
+        ("v=spf1 ip6: 2001:db8::/32 -all", 7, 18, "ip6: 2001:db8::/32", "ip6:2001:db8::/32"),
         ("v=spf1 ip4:192.0.2.0 - 192.0.2.7 -all", 7, 25, "ip4:192.0.2.0 - 192.0.2.7", "ip4:192.0.2.0/29"),
     ],
 )
@@ -278,7 +279,9 @@ def test_4_5_what_was_meant_as_a_record(text: str, words: str, proposal: str) ->
     assert nearly(text.encode()) == (words, proposal)
 
 
-@pytest.mark.parametrize("text", ["IN TXT v=spf1x mx", "hello spf", "v=spf1 mx -all", "v=DMARC1; spf", "x" * 100])
+@pytest.mark.parametrize(
+    "text", ["IN TXT v=spf1x mx", "hello spf", "v=spf1 mx -all", "v=DMARC1; spf", "Xv=spf1 mx", "x" * 100]
+)
 def test_4_5_what_was_not(text: str) -> None:
     assert nearly(text.encode()) is None
 
@@ -562,3 +565,227 @@ def test_what_an_included_record_that_redirects_says_in_the_trace() -> None:
         included = trace.terms[0].record
         assert included is not None
         assert (included.domain, included.result) == ("b.example", result)
+
+
+# --- what a program or a person reads, to the last word ---
+
+
+@pytest.mark.parametrize(
+    ("text", "proposal"),
+    [
+        ("ip4:203.0.113.5/12", "ip4:203.0.0.0/12"),  # a network may be as large as a provider's
+        ("ip4:203.0.113.5/11", "ip4:203.0.113.5"),
+        ("ip6:2001:db8::1/20", "ip6:2001::/20"),
+        ("ip6:2001:db8::1/19", "ip6:2001:db8::1"),
+    ],
+)
+def test_an_address_with_bits_behind_its_prefix(text: str, proposal: str) -> None:
+    """With a prefix that no author means, it is the address of a host."""
+    (finding,) = lint_text(f"v=spf1 {text} -all")
+    assert (finding.code, finding.severity.value, finding.proposal) == ("host-bits", "note", proposal)
+
+
+@pytest.mark.parametrize(("address", "proposal"), [("::ffff:ffff", "ip4:255.255.255.255"), ("::1:0:0", None)])
+def test_an_ipv4_compatible_address_has_32_bits(address: str, proposal: str | None) -> None:
+    """RFC 4291 section 2.5.5.1."""
+    proposals = [each.proposal for each in lint_text(f"v=spf1 ip6:{address} -all") if each.code == "mapped"]
+    assert proposals == ([] if proposal is None else [proposal])
+
+
+@pytest.mark.parametrize("name", sorted(_FREE_MAIL))
+def test_the_users_of_a_free_mail_service_are_everybody(name: str) -> None:
+    findings = [each for each in lint_text(f"v=spf1 include:{name.upper()} -all") if each.code == "free-mail"]
+    assert [each.proposal for each in findings] == [f"include:{_FREE_MAIL[name]}" if _FREE_MAIL[name] else ""]
+
+
+def test_the_customers_of_shared_servers_are_many() -> None:
+    """RFC 7208 section 11.4."""
+    for name in _SHARED:
+        findings = lint_text(f"v=spf1 include:{name} -all")
+        assert [(each.code, each.severity.value) for each in findings] == [("shared-servers", "note")]
+
+
+def test_what_would_not_be_a_term_is_no_proposal() -> None:
+    (finding,) = lint_text("v=spf1 a:mail/24 -all", "example.org")
+    assert finding.proposal == "a:mail.example.org/24"
+    (finding,) = lint_text("v=spf1 a:mail/99 -all", "example.org")
+    assert (finding.code, finding.proposal) == ("bad-prefix-length", "")
+
+
+def test_an_explanation_is_no_mechanism() -> None:
+    """RFC 7208 section 6.2: whatever stands there, no address is authorised by it."""
+    for address in ("192.0.2.1", "2001:db8::1"):
+        (finding,) = lint_text(f"v=spf1 exp={address} -all")
+        assert finding.proposal == ""
+        assert finding.words == "exp= takes a name, and a TXT record at that name holds the words"
+
+
+@pytest.mark.parametrize("colon", [":", "="])
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("in", "include:"), ("inc", "include:"), ("incl", "include:"), ("includes", "include:"),
+        ("included", "include:"), ("p", "ptr:"), ("exist", "exists:"), ("host", "a:"), ("aaaa", "a:"),
+        ("redir", "redirect="), ("Redirects", "redirect="),
+    ],
+)  # fmt: skip
+def test_what_people_write_for_the_name_of_a_term(name: str, meant: str, colon: str) -> None:
+    mend = mend_word(f"{name}{colon}b.example")
+    assert mend is not None
+    assert mend[1] == f"{meant}b.example"
+
+
+@pytest.mark.parametrize("colon", [":", "="])
+@pytest.mark.parametrize("name", ["ip", "ipv4", "ipv6", "i4", "i6", "IP4", "IP6"])
+@pytest.mark.parametrize(("address", "meant"), [("192.0.2.1", "ip4"), ("2001:db8::1", "ip6")])
+def test_an_address_says_of_which_family_it_is(name: str, colon: str, address: str, meant: str) -> None:
+    (finding,) = lint_text(f"v=spf1 {name}{colon}{address} -all") or [None]
+    assert (finding.proposal if finding else f"{name}{colon}{address}").lower() == f"{meant}:{address}"
+
+
+@pytest.mark.parametrize(
+    ("word", "proposal"),
+    [("spf.b.example", "include:spf.b.example"), ("spf-a.b.example", "include:spf-a.b.example"),
+     ("_spf.b.example", "include:_spf.b.example"), ("mx.b.example", "a:mx.b.example")],
+)  # fmt: skip
+def test_a_name_alone_is_that_of_a_record_or_of_a_host(word: str, proposal: str) -> None:
+    (finding,) = lint_text(f"v=spf1 {word} -all")
+    assert finding.proposal == proposal
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("ip", "ip4"), ("ipv4", "ip4"), ("ipv6", "ip6"), ("inc", "include"), ("exist", "exists")]
+)
+def test_the_parser_proposes_a_name(written: str, meant: str) -> None:
+    with pytest.raises(RecordError) as caught:
+        Record.parse(f"v=spf1 {written}:b.example -all")
+    assert caught.value.problem.proposal == meant
+    assert str(caught.value) == f"{written}:b.example: no mechanism is called {written!r}; {meant!r} is"
+
+
+def test_by_which_term_everybody_may_send() -> None:
+    """The last one of those that together have all addresses."""
+    terms = "ip4:0.0.0.0/1 ip6:::/0 ip4:128.0.0.0/1"
+    (finding,) = found(linted(f'example.org. TXT "v=spf1 {terms} -ip4:192.0.2.1 -all"\n'), "everybody")
+    assert finding.words == "everybody may send mail as this domain, by ip4:128.0.0.0/1"
+
+
+def test_4_6_4_void_lookups_of_all_clients() -> None:
+    (finding,) = found(linted('example.org. TXT "v=spf1 a:x.example a:y.example mx:z.example -all"\n'),
+                       "too-many-void-lookups")  # fmt: skip
+    assert finding.severity is Severity.ERROR
+    assert finding.words == ("3 terms find nothing, and receivers stop after 2: a:x.example, a:y.example, mx:z.example")
+
+
+def test_why_a_record_cannot_be_asked() -> None:
+    report = linted("", {("example.org", "TXT"): "servfail"})
+    (finding,) = report.findings
+    assert (finding.code, finding.severity.value) == ("dns-error", "error")
+    assert finding.words.endswith("server-failure")
+    assert (report.tree.to_dict()["failure"], report.tree.to_dict()["result"]) == ("dns-error", "temperror")
+    assert linted('example.org. TXT "v=spf1 -all"\n').tree.to_dict()["failure"] is None
+
+
+def test_whether_a_record_authorises_nobody() -> None:
+    """One that wants nobody to send has no terms but its end; what reports are to be sent for is none (RFC 6652)."""
+    for text, codes in (
+        ("mx -all", ["void", "nobody"]),
+        ("-all", []),
+        ("-all ra=postmaster", []),
+        ("-mx -all", ["void", "nobody"]),
+    ):
+        assert [each.code for each in linted(f'example.org. TXT "v=spf1 {text}"\n').findings] == codes
+
+
+class Asked:
+    """A zone, and what it was asked."""
+
+    def __init__(self, records: str) -> None:
+        self.zone = world(records)
+        self.questions: list[str] = []
+
+    def lookup(self, question: Question, time_limit: float | None = None) -> Answer:
+        self.questions.append(str(question))
+        return self.zone.lookup_now(question)
+
+
+def test_names_that_find_nothing_are_looked_at_as_others_a_few_times() -> None:
+    """A record may be anybody's: however many names it has, the search for what was meant asks five times."""
+    terms = " ".join(f"a:x{number}.example" for number in range(9))
+    zone = Asked(f'example.org. TXT "v=spf1 {terms} -all"\n')
+    run(lint("example.org"), zone)
+    assert sum(question.endswith(" MX") for question in zone.questions) == 5
+
+
+def test_7_3_a_name_of_the_client_is_validated_once() -> None:
+    zone = Asked(
+        'example.org. TXT "v=spf1 ptr:c.example ptr:b.example exists:%{p}.x.example -all"\n'
+        "1.2.0.192.in-addr.arpa. PTR h.b.example.\nh.b.example. A 192.0.2.9\n"
+    )
+    assert run(check_host("192.0.2.1", helo="h.b.example", mail_from="ann@example.org"), zone).result == "fail"
+    assert zone.questions.count("h.b.example A") == 1
+
+
+def test_4_6_4_what_the_macro_p_costs_in_the_tree() -> None:
+    report = linted('example.org. TXT "v=spf1 a:%{p}.x.example a:%{p}.y.example -all"\n')
+    assert [(term.lookups, term.number) for term in report.tree.terms[:2]] == [(2, 2), (1, 3)]
+    assert report.lookups == 3
+
+
+def test_why_a_helo_name_has_no_result() -> None:
+    """RFC 7208 section 4.3."""
+    for name, words in (
+        ("", "the HELO name is empty"),
+        ("[192.0.2.1]", "the HELO name is an address literal"),
+        ("localhost", "the HELO name is not a domain name of two labels or more"),
+        ("x." * 1000 + "example", "the HELO name is longer than 1024 characters"),
+    ):
+        spf = helo(world(""), name)
+        assert (spf.result, spf.reason, spf.detail) == ("none", "no-domain", words)
+
+
+def test_long_terms_and_names_fit_a_line_of_the_tree() -> None:
+    """A hundred columns; the words about a term stand behind it, however long it is."""
+    name = f"{'x' * 60}.{'y' * 60}.example"
+    zone = (
+        f'example.org. TXT "v=spf1 include:{name}" " a:{name}/24" " -all"\n'
+        f'{name}. TXT "v=spf1 a:%{{i}}.{name} ip4:198.51.100.0/24 -all"\n'
+    )
+    lines = list(linted(zone).tree.lines())
+    assert max(map(len, lines)) == 100
+    for start, words in (
+        ("  1    include:xxx", "... 198.51.100.0/24, 2 lookups"),
+        ("  2        a:%{i}.xxx", "... %{i} depends on the client: not followed"),
+        ("  3    a:xxx", "... finds nothing"),
+    ):
+        assert [line.endswith(words) for line in lines if line.startswith(start)] == [True]
+    name = "x" * 37 + ".example"
+    (line,) = [each for each in linted(f'example.org. TXT "v=spf1 a:{name} -all"\n').tree.lines() if name in each]
+    assert line == f"  1    a:{name} finds nothing"
+
+
+def test_6_modifiers_stand_at_the_end_of_a_flattened_record() -> None:
+    """RFC 7208 section 6: they SHOULD appear at the end of the record, after all mechanisms."""
+    records = 'example.org. TXT "v=spf1 exp=e.example include:b.example -all"\nb.example. TXT "v=spf1 ip4:192.0.2.1"\n'
+    flattened = run(flatten("example.org"), world(records))
+    assert str(flattened.record) == "v=spf1 ip4:192.0.2.1 -all exp=e.example"
+
+
+def test_a_trace_as_values() -> None:
+    records = 'example.org. TXT "v=spf1 ip4:192.0.2.9 -all exp=e.example"\ne.example. TXT "no"\n'
+    trace = check(world(records), trace=True).trace
+    assert trace is not None
+    document = trace.to_dict()
+    assert [term.pop("term") for term in document["terms"]] == ["ip4:192.0.2.9", "-all"]
+    assert document.pop("terms") == [
+        {"outcome": outcome, "number": 0, "void": False, "questions": [], "record": None}
+        for outcome in ("no match", "match")
+    ]
+    assert document == {
+        "domain": "example.org", "result": "fail", "record": "v=spf1 ip4:192.0.2.9 -all exp=e.example",
+        "questions": [{
+            "name": "example.org", "type": "TXT", "outcome": "found",
+            "records": ["v=spf1 ip4:192.0.2.9 -all exp=e.example"],
+        }],
+        "explanation": [{"name": "e.example", "type": "TXT", "outcome": "found", "records": ["no"]}],
+    }  # fmt: skip

@@ -24,6 +24,7 @@ from mailauth.spf import (
     received_spf,
 )
 from mailauth.spf.result import result_of
+from mailauth.spf.survey import whole_tree
 from tests.spf.world import check, check_async, helo, record, world
 
 TREE = """
@@ -440,3 +441,14 @@ def test_another_error_of_a_ptr_lookup_is_no_match() -> None:
     zone = ZoneResolver({("example.org", "TXT"): ["v=spf1 ptr -all"]}, failures=failures)
     plan = check_host("192.0.2.1", helo="mx.example.org", mail_from="ann@example.org", now=0.0)
     assert run(plan, zone).result == "fail"
+
+
+@pytest.mark.parametrize("term", ["ptr", "a:%{p}"])
+def test_what_the_limit_cut_off_is_an_error_in_the_tree_of_a_client(term: str) -> None:
+    """RFC 7208 section 4.6.4: whether the term matches is not known."""
+    zone = Late(f'example.org. TXT "v=spf1 {term} -all"', late={"PTR"})
+    plan = whole_tree("192.0.2.1", helo="mx.example.org", mail_from="ann@example.org")
+    spf, tree = run(plan, zone, time_limit=20, clock=lambda: zone.now)
+    assert tree is not None
+    assert spf.reason == "dns-timed-out"
+    assert (tree.terms[0].outcome, tree.terms[0].failure, tree.result) == ("temperror", "dns-error", "temperror")

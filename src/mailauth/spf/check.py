@@ -35,7 +35,7 @@ def check_host(
     if type(mail_from) is not str or type(helo) is not str:
         mail_from, helo = _text(mail_from, "mail_from"), _text(helo, "helo")
     evaluation = Evaluation(client_of(ip), "mailfrom", mail_from, helo, policy, receiver, now)
-    return evaluation.result() if not (trace or policy.prefetch) else _watched(evaluation, trace)
+    return _watched(evaluation, trace)
 
 
 def check_helo(
@@ -52,7 +52,7 @@ def check_helo(
     A name that is an address literal or has one label gives none, without a question.
     """
     evaluation = Evaluation(client_of(ip), "helo", "", _text(helo, "helo"), policy, receiver, now)
-    return evaluation.result() if not (trace or policy.prefetch) else _watched(evaluation, trace)
+    return _watched(evaluation, trace)
 
 
 def _text(value: str | None, name: str) -> str:

@@ -274,8 +274,8 @@ class _Linter:
     def mend_of(self, term: TreeTerm) -> tuple[str, str]:
         """The other mechanism for the name of a term, in words, and as a proposal; empty if there is none."""
         name = term.record.domain if term.record is not None else term.questions[0].question.name
-        meant = self.meant.get(name, "")
-        if not meant:
+        meant = self.meant.get(name)
+        if meant is None:
             return "", ""
         word = term.text.lstrip("+-?~")
         sign, rest = term.text[: len(term.text) - len(word)], word.lstrip(ascii_letters)
@@ -433,13 +433,12 @@ class _Linter:
             yield Finding(severity, "long-answer", f"{words} (RFC 7208 section 3.4)")
         if record is not self.tree or not is_valid(record.text or ""):
             return
-        tries = any(not isinstance(term.term, All | Explanation) for term in record.terms)
-        reporting = all(
+        only_ends = all(
             isinstance(term.term, All | Explanation)
             or (isinstance(term.term, UnknownModifier) and term.term.name.lower() in ("ra", "rp", "rr"))
             for term in record.terms
         )
-        if tries and not reporting and record.certain and not record.passes:
+        if not only_ends and record.certain and not record.passes:
             yield Finding(Severity.WARNING, "nobody", "no client passes: the record authorises nobody")
 
     # --- limits ---
@@ -453,11 +452,11 @@ class _Linter:
             yield self.whole(Severity.ERROR, "too-many-lookups", words)
         at_most = self.found.voids_at_most
         if at_most[4] > MAX_VOID_LOOKUPS:
-            yield self.whole(Severity.ERROR, "too-many-void-lookups", self.void_words((4, 6)))
+            yield self.whole(Severity.ERROR, "too-many-void-lookups", self.void_words(4))
         elif at_most[6] > MAX_VOID_LOOKUPS:
             # Where nobody passes behind it, nobody who may send has the error: hosts without IPv6 are no fault.
             severity = Severity.ERROR if self.ip6_behind_limit() else Severity.NOTE
-            yield self.whole(severity, "too-many-void-lookups", self.void_words((6,)))
+            yield self.whole(severity, "too-many-void-lookups", self.void_words(6, " for IPv6 clients"))
 
     def whole(self, severity: Severity, code: str, words: str) -> Finding:
         return Finding(severity, code, words, self.tree.domain, record=self.tree.text or "")
@@ -470,9 +469,8 @@ class _Linter:
                     return f"; the {term.number}th is {shown(term.text)} in the record{where}"
         return ""
 
-    def void_words(self, families: tuple[int, ...]) -> str:
+    def void_words(self, family: int, who: str = "") -> str:
         """How many terms find nothing, and which."""
-        family = families[0]
         names = [
             shown(term.text) + (f" of {record.domain}" if record is not self.tree else "")
             for record in self.tree.records()
@@ -483,7 +481,6 @@ class _Linter:
         depends = any(
             term.may_be_void and family not in term.void for term in _evaluated(self.tree) if family in term.families
         )
-        who = "" if len(families) == 2 else f" for IPv{family} clients"
         may = "may find" if depends else "find"
         return f"{len(names)} terms {may} nothing{who}, and receivers stop after {MAX_VOID_LOOKUPS}: {listed}"
 

@@ -116,8 +116,8 @@ def _not_a_term(word: str) -> TermError:
     return TermError("bad-term", "a term begins with the name of a mechanism or modifier", 0, len(word))
 
 
-# What people write for what they mean.
-_MEANT = {"ip": "ip4", "ipv4": "ip4", "ipv6": "ip6", "includes": "include", "inc": "include", "exist": "exists"}
+# What people write for what they mean, where the closest name is another one, or none is close.
+_MEANT = {"ip": "ip4", "inc": "include"}
 
 
 def _unknown_mechanism(sign: str, name: str, rest: str) -> TermError:
@@ -259,17 +259,13 @@ _IP6 = re.compile(r":([0-9A-Fa-f:.]{2,45})(?:/(0|[1-9][0-9]{0,2}))?\Z")
 def _parse_ip6(qualifier: Qualifier, rest: str, start: int) -> Ip6:
     # RFC 7208 section 5.6: without a prefix length, "/128".
     match = _IP6.match(rest)
-    if match is not None:
-        try:
-            address = int(IPv6Address(match[1]))
-        except ValueError:
-            match = None
-        else:
-            length = match[2]
-            return Ip6(
-                qualifier, address, IP6_BITS if length is None else _length(length, IP6_BITS, start + match.start(2))
-            )
-    raise _bad_ip6(rest, start)
+    if match is None:
+        raise _bad_ip6(rest, start)
+    try:
+        address = int(IPv6Address(match[1]))
+    except ValueError:
+        raise _bad_ip6(rest, start) from None
+    return Ip6(qualifier, address, _length(match[2], IP6_BITS, start + match.start(2)))
 
 
 def _bad_ip6(rest: str, start: int) -> TermError:

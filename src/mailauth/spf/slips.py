@@ -54,9 +54,8 @@ _UNNAMED = re.compile(
 )
 
 _ALIASES = {
-    "in": "include", "inc": "include", "incl": "include", "includes": "include", "included": "include",
-    "p": "ptr", "ipv4": "ip4", "ipv6": "ip6", "ip": "ip4", "i4": "ip4", "i6": "ip6", "4": "ip4", "exist": "exists",
-    "host": "a", "aaaa": "a", "redir": "redirect",
+    "in": "include", "inc": "include", "incl": "include", "p": "ptr", "ipv4": "ip4", "ipv6": "ip6", "ip": "ip4",
+    "i4": "ip4", "i6": "ip6", "host": "a", "aaaa": "a", "redir": "redirect",
 }  # fmt: skip
 _NAMES = ("all", "include", "exists", "ip4", "ip6", "ptr", "mx", "a", "redirect", "exp")
 _SIGN_OF = {
@@ -230,8 +229,6 @@ def _name(word: str) -> Mend | None:
     known = name.lower()
     if known not in _NAMES:
         known = _ALIASES.get(known) or next(iter(get_close_matches(known, _NAMES, n=1, cutoff=0.7)), "")
-        if known == "ip4" and _IS_IP6.match(argument):
-            known = "ip6"
         if colon == "=" and name.lower() not in _ALIASES:
             # Modifiers may have any name.
             close = get_close_matches(name.lower(), ("redirect", "include", "exists"), n=1, cutoff=0.8)

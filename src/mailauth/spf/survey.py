@@ -377,9 +377,8 @@ class Survey(Evaluation):
         step = Lookup(found)
         try:
             yield from self.look(branch, term, step)
-        except Stop as stop:
-            term.result, term.outcome = stop.result, stop.result.value
-            term.failure = "dns-error" if stop.result is Result.TEMPERROR else "no-record"
+        except Stop as stop:  # nothing but time that ran out: what is counted stops nothing here
+            term.failure, term.result, term.outcome = "dns-error", stop.result, stop.result.value
         except _Enough:
             self.truncated, term.hidden = True, "not followed: the tree is too large"
         depends = bool(step.letters - _KNOWN_LETTERS) or isinstance(found, Ptr)

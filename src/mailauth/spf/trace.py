@@ -5,14 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mailauth.plan.dns import Answer, Question
 from mailauth.spf.record import Record
 from mailauth.spf.terms import Result, Term
-
-if TYPE_CHECKING:
-    pass
 
 MATCH = "match"
 NO_MATCH = "no match"
