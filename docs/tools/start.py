@@ -24,11 +24,10 @@ WIDTH = 900
 
 
 def page_of(text: str, folder: Path) -> str:
-    """The page that the command of the text writes, which runs beside the files that the text shows."""
-    [block] = re.findall(r"^```console\n(\$ cat .*?)^```$", text, re.MULTILINE | re.DOTALL)
-    for name, content in re.findall(r"^\$ cat (\S+)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+    """The page that the command of the text writes, which runs beside the files that the text makes."""
+    for name, content in re.findall(r"^cat > (\S+) <<'EOF'\n(.*?)^EOF$", text, re.MULTILINE | re.DOTALL):
         (folder / name).write_text(content, encoding="utf-8")
-    [command] = re.findall(r"^\$ mailauth ((?:.*\\\n)*.*)", block, re.MULTILINE)
+    [command] = re.findall(r"^\$ mailauth ((?:.*\\\n)*.*)", text, re.MULTILINE)
     with contextlib.chdir(folder), open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         mailauth(shlex.split(command.replace("\\\n", " ")))
     return (folder / "page.html").read_text(encoding="utf-8")

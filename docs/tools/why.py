@@ -22,7 +22,7 @@ WIDTH = 900
 
 def commands() -> list[list[str]]:
     """The words of each command in the text that writes a page, without the program's name."""
-    lines = re.findall(r"^    \$ (mailauth (?:.*\\\n)*.*)", TEXT.read_text(encoding="utf-8"), re.MULTILINE)
+    lines = re.findall(r"^\$ (mailauth (?:.*\\\n)*.*)", TEXT.read_text(encoding="utf-8"), re.MULTILINE)
     return [shlex.split(line.replace("\\\n", " "))[1:] for line in lines if "--html" in line]
 
 

@@ -5,8 +5,8 @@
   A block that begins with ``# NAME.py`` is that file, and is not run by itself.
 * The start page and the tutorials have none of this: they bring what they need, for a stranger who starts with nothing.
   How-to pages and recipes have the files that they name, and no more: no names, and an empty DNS.
-* ``console`` blocks: each line after ``$`` is run by the shell, and what follows is its output. ``cat FILE`` makes
-  a file that is not there of what is shown.
+* ``console`` blocks: each line after ``$`` is run by the shell, and what follows is its output.
+* ``sh`` blocks are pasted into a shell as they are: they make the files of a page.
 * Port 8025 is another one here, so that tests can run side by side.
 * In outputs ``...`` stands for anything within a line, and a line of ``...`` for any lines.
 * ``toml`` blocks are TOML, and the file that their first line names. Others are not executed.
@@ -141,8 +141,7 @@ def run_python(block: Block, names: dict[str, Any], page: Path) -> str:
     return output.getvalue()
 
 
-def run_console(block: Block, folder: Path) -> Iterator[tuple[str, str, str]]:
-    """Each command with the output that it should have, and the one that it has."""
+def run_shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -152,14 +151,7 @@ def run_console(block: Block, folder: Path) -> Iterator[tuple[str, str, str]]:
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTEST_ADDOPTS": "-p mailauth.testing.plugin -p no:cacheprovider",
     }
-    commands = re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", block.text, re.MULTILINE)
-    for command, shown in commands:
-        file = re.fullmatch(r"cat ([\w.-]+)", command)
-        if file is not None and not (folder / file[1]).exists():
-            (folder / file[1]).write_text(shown)
-    # One shell for the block, as a person has; a mark ends the output of each command.
-    script = "".join(f"{command}\necho {_MARK}\n" for command, _ in commands)
-    done = subprocess.run(
+    return subprocess.run(
         ["sh"],
         input=script,
         cwd=folder,
@@ -169,6 +161,13 @@ def run_console(block: Block, folder: Path) -> Iterator[tuple[str, str, str]]:
         text=True,
         check=False,
     )
+
+
+def run_console(block: Block, folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Each command with the output that it should have, and the one that it has."""
+    commands = re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", block.text, re.MULTILINE)
+    # One shell for the block, as a person has; a mark ends the output of each command.
+    done = run_shell("".join(f"{command}\necho {_MARK}\n" for command, _ in commands), folder)
     for (command, expected), output in zip(commands, done.stdout.split(f"{_MARK}\n"), strict=False):
         yield command, expected, output
 
@@ -230,6 +229,9 @@ def test_the_blocks_of_a_page(
         elif block.kind == "python":
             printed = run_python(block, names, page)
             assert block.output is None or matches(block.output, printed), f"{where} prints:\n{printed}"
+        elif block.kind == "sh":
+            done = run_shell(block.text, surroundings)
+            assert (done.returncode, done.stdout) == (0, ""), where
         elif block.kind == "console":
             for command, expected, output in run_console(block, surroundings):
                 assert matches(expected, output) if expected else True, f"{where}: {command}\n{output}"
