@@ -91,7 +91,7 @@ def test_lint(capsys: pytest.CaptureFixture[str], zone_file: str) -> None:
     assert out.startswith("example.org  v=DMARC1; p=reject; sp=none; np=quarantine; pct=50\n")
     assert out.endswith("2 warnings, 2 notes\n")
     _, out, _ = run(capsys, "lint", "v=DMARC1; p=reject; rua=mailto:a@example.org")
-    assert out == "nothing to mend\n"
+    assert out == "nothing to repair\n"
     status, out, _ = run(capsys, "lint", "other.example", "--zone", zone_file, "--json")
     assert (status, json.loads(out)["findings"][0]["code"]) == (1, "no-record")
     status, _, err = run(capsys, "lint", "nonsense", "--zone", zone_file)

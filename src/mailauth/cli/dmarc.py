@@ -267,7 +267,7 @@ def _summary(report: LintReport, paint: Paint) -> str:
     """``2 errors, 1 warning``."""
     numbers = Counter(finding.severity.value for finding in report.findings)
     counts = ", ".join(counted(number, severity) for severity, number in numbers.items())
-    return paint(counts or "nothing to mend", "good" if report.ok else "bad")
+    return paint(counts or "nothing to repair", "good" if report.ok else "bad")
 
 
 def _build(options: argparse.Namespace) -> int:

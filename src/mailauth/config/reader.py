@@ -1,7 +1,7 @@
 """Reading tables into dataclasses.
 
 From a TOML document to the dataclasses of the schema, by their annotations. Every mistake is collected with its line,
-so that one look at the report mends the whole file. No key is known here by name.
+so that one look at the report is enough for the whole file. No key is known here by name.
 """
 
 from __future__ import annotations

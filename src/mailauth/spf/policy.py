@@ -29,11 +29,15 @@ class SpfPolicy:
     """
 
     max_lookups: int = MAX_LOOKUPS
+    """Terms that ask the DNS (10); one more is a permerror (RFC 7208 section 4.6.4)."""
     max_void_lookups: int = MAX_VOID_LOOKUPS
+    """Answers "no such name" or "no data" to those terms (2); one more is a permerror (RFC 7208 section 4.6.4)."""
     max_mx_hosts: int = MAX_MX_HOSTS
+    """MX hosts of one "mx" whose addresses are asked (10); more are a permerror (RFC 7208 section 4.6.4)."""
     max_ptr_names: int = MAX_PTR_NAMES
+    """PTR names that are validated (10); more are ignored (RFC 7208 section 4.6.4)."""
     max_explanation: int = MAX_EXPLANATION_OCTETS
-    """Octets of an explanation; a longer one is cut."""
+    """Octets of an explanation (400); a longer one is cut."""
     explain: bool = True
     """Ask for the explanation (one more TXT question) when the result is fail."""
     prefetch: bool = False
