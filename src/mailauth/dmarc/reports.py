@@ -142,7 +142,7 @@ def published_of(result: DmarcResult) -> Published | None:
 
 _ERRORS = frozenset({"bad-value", "bad-uri", "bad-tag", "no-policy"})
 MAX_ERRORS = 5
-"""Errors of a record that its owner is told; section 3.1.5 wants no large text."""
+"""Errors of a record that are reported to its owner; section 3.1.5 wants no large text."""
 
 
 def row_of(result: DmarcResult, ip: IPAddress, *, applied: Policy | None = None) -> Row:

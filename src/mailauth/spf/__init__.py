@@ -3,7 +3,7 @@
 `check_host` (MAIL FROM) and `check_helo` return plans; `mailauth.plan.run` and `run_async` run them.
 
 To read it: the terms of a record (terms, macros), how they are parsed (parse, record) and compiled (compile), their
-evaluation (evaluate) and its result. For authors: what is said of a text (advice; slips for what was meant), the tree of
+evaluation (evaluate) and its result. For authors: what is said of a text (advice, slips), the tree of
 a domain as a value (tree) and how it is made by the evaluation (survey), what is said of it (linter), records written
 (build) and flattened (flattening). What an evaluation does not need is imported when it is first named.
 """
