@@ -6,17 +6,19 @@ there is a result within the bounds.
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import re
 import tracemalloc
 from collections import Counter
+from encodings.aliases import aliases
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mailauth.dkim import (
@@ -31,6 +33,7 @@ from mailauth.dkim import (
     canonical_forms,
     explain,
 )
+from mailauth.dkim.explanation import words
 from mailauth.dkim.explanation.advice import _BY_CODE as ADVICE
 from mailauth.plan import run
 from mailauth.resolvers import ZoneResolver
@@ -510,6 +513,22 @@ def test_any_message_has_a_result_within_the_bounds(name: str, how: str, cuts: l
         for half in (explanation.header, explanation.body):
             assert half.attempts <= 301
             assert (half.state is HalfState.EXPLAINED) == bool(half.alterations) or explanation.signature.body_length
+
+
+@given(
+    st.sampled_from(sorted({*aliases.values(), "unicode_escape", "raw_unicode_escape", "undefined", "x"})),
+    st.binary(max_size=40) | st.sampled_from([b"+2AA-", rb"\ud800", rb"\d", b"=D8=00"]),
+)
+@example("utf_7", b"+2AA-")
+@example("unicode_escape", rb"\d")
+def test_any_encoded_word_is_text_that_can_be_written(charset: str, octets: bytes) -> None:
+    """Any octets under any name of a character set: text that is valid UTF-8, or none."""
+    word = b"=?%b?b?%b?=" % (charset.encode(), base64.b64encode(octets))
+    text = words.decoded(word)
+    if text is not None:
+        assert all(isinstance(spelling, bytes) for spelling in words.spellings(text))
+    explained(signed().replace(b"Subject: two", b"Subject: " + word), limits=ExplainLimits(attempts=50))
+    explained(b"DKIM-Signature: " + word + b"\r\n" + PLAIN)
 
 
 def _records() -> st.SearchStrategy[bytes]:

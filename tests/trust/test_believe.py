@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import pytest
 from hypothesis import given
@@ -470,6 +471,38 @@ def test_any_octets_have_a_verdict(octets: bytes) -> None:
         verdict = believe(octets, IDS, policy=TrustPolicy(provider=provider))
         assert verdict.to_dict()["detail"]
         read_received(octets)
+
+
+@pytest.mark.parametrize("word", ["=?unicode_escape?q?=5Cd?=", "=?undefined?q?a?=", "=?zlib?q?a?=", "=?idna?q?xn--a?="])
+def test_a_name_that_cannot_be_decoded(word: str) -> None:
+    """What Python knows beside character sets is none; nothing raises, and nothing warns."""
+    verdict = believe(f"From: {word} <ann@example.org>\n\n".encode(), IDS)
+    assert verdict.reason == "address-in-name"
+    assert "cannot be decoded" in verdict.detail
+
+
+def test_fields_that_do_not_count_are_not_compared_with_all_others() -> None:
+    """Eight times as many fields, above whatever Received there is: calls of functions are counted, not seconds."""
+
+    def calls(number: int) -> int:
+        fields = "Authentication-Results: mx.google.com; none\n" * number
+        fields += "ARC-Authentication-Results: i=1; mx.google.com; none\n" * number
+        message = f"{fields}From: ann@example.org\n\n".encode()
+        count = 0
+
+        def counted(frame: object, event: str, argument: object) -> None:
+            nonlocal count
+            count += 1
+
+        sys.setprofile(counted)
+        try:
+            believe(message, policy=TrustPolicy(provider="gmail"))
+        finally:
+            sys.setprofile(None)
+        return count
+
+    calls(1)
+    assert calls(400) < 12 * calls(50)
 
 
 def test_a_hostile_message_costs_no_more_than_its_length() -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from mailauth.mail.author import Author, AuthorReason, read_author
 from mailauth.mail.header import Header
 from mailauth.mail.names import to_ascii
+from mailauth.mail.text import in_charset
 from mailauth.trust.verdict import AuthorVerdict, Reason
 
 # A From field as the laxest reader sees it: behind anything that some take for a line end, NUL dropped.
@@ -84,7 +85,7 @@ def _address_in_name(value: bytes, domain: str) -> str | None:
         try:
             pieces = decode_header(text.replace('"', " "))
             text += " " + "".join(
-                piece if isinstance(piece, str) else piece.decode(charset or "ascii", "replace")
+                piece if isinstance(piece, str) else in_charset(piece, charset or "ascii", "replace")
                 for piece, charset in pieces
             )
         except (HeaderParseError, LookupError, ValueError):

@@ -1,4 +1,4 @@
-"""What was hashed, made visible, and what differs between the message as it was signed and as it came."""
+"""What differs between the message as it was signed and as it came, line by line."""
 
 from __future__ import annotations
 

@@ -24,7 +24,6 @@ from mailauth.plan import Answer, Call, Gather, Plan, Question, ask_all
 ExplainPlan: TypeAlias = Plan[list[Explanation]]
 """A plan that ends in one explanation for each signature of a message, top first."""
 
-_MAX_KEYS = 2  # Ed25519: keys that each guess is verified with
 _DEFAULT_POLICY = DkimPolicy()
 _DEFAULT_LIMITS = ExplainLimits()
 

@@ -292,9 +292,9 @@ class HeaderSearch:
         fields = [(place, raw) for place, raw in enumerate(self.slots.raws) if raw]
         own = (self._own_place, self.slots.own)
         for detail, code, rewrite in _OF_ALL:
-            for with_own in (False, True):
-                changed = [(place, rewrite(raw)) for place, raw in ([*fields, own] if with_own else fields)]
-                changes = tuple((place, raw) for place, raw in changed if raw != dict([*fields, own])[place])
+            for chosen in (fields, [*fields, own]):
+                rewritten = [(place, raw, rewrite(raw)) for place, raw in chosen]
+                changes = tuple((place, before) for place, raw, before in rewritten if before != raw)
                 if len(changes) > 1:
                     yield Option(changes, code, detail, "")
 

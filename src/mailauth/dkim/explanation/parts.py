@@ -221,7 +221,7 @@ def _plain(part: Part, content: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _quoted(part: Part, content: bytes) -> Iterator[tuple[str, bytes]]:
     if part.content_type.startswith("text/") and len(content) <= _MAX_QUOTED:
-        for text in _quoted_forms(content) if len(content) > _MAX_REMEMBERED else _remembered_forms(content):
+        for text in _quoted_forms(content) if len(content) > _MAX_CACHED else _cached_forms(content):
             yield "quoted-printable", text
             # The last line end may have been the delimiter's.
             yield "quoted-printable", text.removesuffix(b"\r\n")
@@ -231,9 +231,9 @@ def _quoted_forms(content: bytes) -> tuple[bytes, ...]:
     return tuple(dict.fromkeys(quoted_printable(content, *form) for form in _QP_FORMS))
 
 
-_MAX_REMEMBERED = 16 * 1024
-# Of two alterations one mostly leaves this part alone, and to write it anew takes the most time of all.
-_remembered_forms = lru_cache(maxsize=32)(_quoted_forms)
+_MAX_CACHED = 16 * 1024
+# Of two alterations one mostly leaves a part alone, and to write that anew takes the most time of all.
+_cached_forms = lru_cache(maxsize=32)(_quoted_forms)
 
 
 _ENCODING_FIELD = re.compile(

@@ -22,7 +22,7 @@ class HalfState(StrEnum):
     INTACT = "intact"  # it is as it was signed
     EXPLAINED = "explained"  # it was altered, and undoing the alterations named makes the hash fit
     ALTERED = "altered"  # it was altered; how, is not known
-    UNKNOWN = "unknown"  # it cannot be told
+    UNKNOWN = "unknown"  # whether it was altered is not known
 
 
 class AlterationCode(StrEnum):

@@ -265,9 +265,7 @@ _LEAST_WIDTH = 40
 
 def wrapped_lines(body: bytes, found: Structure) -> Iterator[Undone]:
     """Lines that were broken: at a column, at the last blank before one, with or without a mark."""
-    texts = [
-        part for part in found.leaves if part.encoding not in ("base64", "quoted-printable") and part.end > part.body
-    ]
+    texts = [part for part in found.leaves if part.encoding not in _ENCODED and part.end > part.body]
     if not texts or (found.multipart and not any(part.content_type.startswith("text/") for part in texts)):
         return
     lines = [line for part in texts for line in body[part.body : part.end].split(b"\r\n")]

@@ -9,6 +9,8 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator
 
+from mailauth.mail.text import in_charset
+
 MAX_OCTETS = 4096
 """Octets of a value that is recoded; longer ones are left alone."""
 
@@ -25,7 +27,7 @@ def value_of(raw: bytes) -> bytes:
 
 
 def decoded(value: bytes) -> str | None:
-    """The text of a value; None if it is nothing but plain ASCII, or cannot be read."""
+    """The text of a value, which UTF-8 can write; None if it is nothing but plain ASCII, or cannot be read."""
     if len(value) > MAX_OCTETS or (value.isascii() and b"=?" not in value):
         return None
     pieces, done = [], 0
@@ -33,12 +35,14 @@ def decoded(value: bytes) -> str | None:
     try:
         for match in _WORD.finditer(value):
             pieces.append(value[done : match.start()].decode("utf-8"))
-            pieces.append(_octets(match[2], match[3]).decode(match[1].decode("ascii")))
+            pieces.append(in_charset(_octets(match[2], match[3]), match[1].decode("ascii")))
             done = match.end()
         pieces.append(value[done:].decode("utf-8"))
+        text = "".join(pieces)
+        text.encode("utf-8")  # UTF-7, for one, has lone surrogates
     except (ValueError, LookupError, Base64Error):
         return None
-    return "".join(pieces)
+    return text
 
 
 def _octets(how: bytes, text: bytes) -> bytes:
