@@ -134,6 +134,7 @@ class Collector:
         self.passed_over: list[PassedOver] = []
         self.seen: dict[str, None] = {}
         self._waiting: list[Believed] = []  # for a Received field of ours below them
+        self._kept: set[str] = set()  # the names of the fields in these two lists
         self._place: Why | None = None  # why a field that stands here does not count
         self._words = ""
         self._below = False  # right below the Received with which the message came in
@@ -227,8 +228,9 @@ class Collector:
             return
         weak = not used.isdisjoint({Leniency.NO_AUTHSERV_ID, Leniency.ARC_COPY, Leniency.BELOW_RECEIVED})
         at_top = self.site.placement is Placement.TOP
-        if (weak or at_top) and any(each.source == name for each in (*self.believed, *self._waiting)):
+        if (weak or at_top) and name in self._kept:
             self.pass_over(_NAMES[name], index, Why.NOT_TOPMOST, "only the topmost one counts here")
             return
+        self._kept.add(name)
         kept = Believed(name, index, results, frozenset(used))
         (self.believed if self._below or at_top else self._waiting).append(kept)
