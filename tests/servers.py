@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -37,14 +38,19 @@ def missing(reason: str) -> None:
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """A port that is free for UDP and TCP just now."""
-    for _ in range(100):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
-            tcp.bind((address, 0))
-            port: int = tcp.getsockname()[1]
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, contextlib.suppress(OSError):
-                udp.bind((address, port))
-                return port
+    """A port that is free for UDP and TCP just now, and that no system gives to a socket which asks for any.
+
+    Whatever the other tests open before the server has started takes another one.
+    """
+    for port in random.SystemRandom().sample(range(10_000, 32_000), 100):
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            contextlib.suppress(OSError),
+        ):
+            tcp.bind((address, port))
+            udp.bind((address, port))
+            return port
     raise RuntimeError("no port is free for both UDP and TCP")
 
 
