@@ -287,7 +287,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = small_disk / "greylist.db"
-    greylist = Greylist(open_store(f"sqlite://{path}", time_limit=0.2))
+    greylist = Greylist(open_store(f"sqlite://{path}", time_limit=1))
     assert check(greylist).reason == "new"
     filler = small_disk / "filler"
     with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
@@ -315,7 +315,7 @@ def test_a_file_that_must_not_grow(path: Path) -> None:
         from mailauth.greylist import Greylist
         from mailauth.stores import open_store
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        greylist = Greylist(open_store(sys.argv[1], time_limit=0.2))
+        greylist = Greylist(open_store(sys.argv[1], time_limit=1))
         def check(sender, at=0):
             return greylist.check("192.0.2.1", sender, "bob@example.net", now=1.8e9 + at).reason
         assert check("ann@example.org") == "new"
@@ -354,7 +354,7 @@ def test_a_folder_that_may_only_be_read() -> None:
             os.chown(os.path.dirname(path), uid, uid)
             os.setgid(uid)
             os.setuid(uid)
-        greylist = Greylist(open_store("sqlite://" + path, time_limit=0.2))
+        greylist = Greylist(open_store("sqlite://" + path, time_limit=1))
         def check(at, sender="ann@example.org"):
             return greylist.check("192.0.2.1", sender, "bob@example.net", now=1.8e9 + at).reason
         folder = os.path.dirname(path)

@@ -352,7 +352,7 @@ def test_what_is_not_answered_by_the_deadline_timed_out(running: Running) -> Non
 
     with ScriptedServer(half) as server:
         questions = [Question(f"{word}{i}.test", "A") for i in range(3) for word in ("good", "dead")]
-        answers = running(ask_all(questions), server.port, time_limit=0.5)
+        answers = running(ask_all(questions), server.port, time_limit=1.0)
     assert [answer.outcome for answer in answers] == [Outcome.FOUND, Outcome.TIMED_OUT] * 3
 
 
@@ -417,7 +417,7 @@ def test_a_question_of_another_type_is_the_callers_mistake_among_others_too() ->
 @pytest.mark.parametrize("kind", [plain, cares_resolver])
 def test_a_caller_whose_turn_does_not_come_times_out(kind: Any) -> None:
     def late(query: bytes, tcp: bool) -> list[Reply]:
-        return [(0.5, reply) for _, reply in good(query, tcp)]
+        return [(1.0, reply) for _, reply in good(query, tcp)]
 
     with ScriptedServer(late) as server, kind(server.port, 1) as resolver:
         first = resolver.submit(QUESTION, 20)

@@ -82,12 +82,15 @@ def swaks(mta: Postfix, sender: str, recipient: str = "", client: str = "192.0.2
 def test_greylisted_retried_and_accepted(one: tuple[Postfix, Program]) -> None:
     mta, program = one
     before = len(mta.messages())
+    began = time.monotonic()
     status, reply = swaks(mta, "ann@client.test")
     assert status == 24, reply  # swaks: the recipient was not accepted
     assert reply.startswith(f"450 4.7.1 <{mta.mailbox}>: Recipient address rejected: Greylisted; please try again in")
-    assert swaks(mta, "ann@client.test")[0] == 24  # too early
-    time.sleep(1.1)
     status, reply = swaks(mta, "ann@client.test")
+    if time.monotonic() - began < 1:  # a busy machine may take longer than the delay
+        assert status == 24, reply
+        time.sleep(1.1)
+        status, reply = swaks(mta, "ann@client.test")
     assert (status, reply[:3]) == (0, "250")
     message = mta.messages(before + 1)[-1].decode()
     assert re.search(r"^Received-SPF: pass ", message, re.MULTILINE)

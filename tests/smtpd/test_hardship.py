@@ -234,10 +234,10 @@ def test_a_delivery_that_takes_too_long_is_answered_451(serve: Serve) -> None:
 
 
 def test_while_we_are_slow_the_client_may_be_silent(serve: Serve) -> None:
-    server = serve(rest="[listen]\n[deadlines]\nidle = 0.2\n")
+    server = serve(rest="[listen]\n[deadlines]\nidle = 1.0\n")
 
     async def slowly(message: Any) -> None:
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.5)
 
     server.on_delivery = slowly
     with server.client() as client:
