@@ -21,6 +21,7 @@ from mailauth.greylist import AsyncGreylist, Decision, Greylist, GreylistPolicy
 from mailauth.stores import open_async_store, open_store
 from mailauth.stores.batches import AsyncSqliteStore
 from mailauth.stores.memory import MemoryStore
+from mailauth.stores.threads import ThreadedStore
 
 T = 1_800_000_000.0
 POLICY = GreylistPolicy(auto_allow=2)
@@ -257,6 +258,28 @@ def test_two_event_loops_share_a_store_that_is_closed_and_used_again(url: str) -
     assert Counter(reasons) == {"new": 40, "too-early": 2}
     with Greylist(open_store(url)) as greylist:
         assert greylist.check("192.0.2.1", "aa@example.org", "bob@example.net", now=T).reason == "too-early"
+
+
+def test_a_store_that_another_event_loop_closes_goes_on() -> None:
+    store = ThreadedStore(open_store("memory:"))
+    done: list[object] = []
+
+    async def main() -> None:
+        for _ in range(300):
+            done.append(await store.get(["a"]))
+            await store.close()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # between any two steps another thread goes on
+    try:
+        threads = [threading.Thread(target=lambda: asyncio.run(main())) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    finally:
+        sys.setswitchinterval(interval)
+    assert done == 900 * [[None]]
 
 
 FORKED = """

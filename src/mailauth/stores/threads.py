@@ -42,17 +42,18 @@ class ThreadedStore(AsyncStore):
             return await trio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True)
         import asyncio
 
-        return await asyncio.get_running_loop().run_in_executor(self._pool(), function, *arguments)
+        with self._lock:  # another thread that closes the store leaves no pool that takes nothing more
+            made = asyncio.get_running_loop().run_in_executor(self._pool(), function, *arguments)
+        return await made
 
     def _pool(self) -> ThreadPoolExecutor:
-        with self._lock:
-            # A forked child has no threads but its first; a pool that was forked would wait for them for ever.
-            if self._threads is None or self._process != os.getpid():
-                from concurrent.futures import ThreadPoolExecutor
+        # A forked child has no threads but its first; a pool that was forked would wait for them for ever.
+        if self._threads is None or self._process != os.getpid():
+            from concurrent.futures import ThreadPoolExecutor
 
-                self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="greylist")
-                self._process = os.getpid()
-            return self._threads
+            self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="greylist")
+            self._process = os.getpid()
+        return self._threads
 
     async def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
         return await self._in_thread(self._store.get, keys)
