@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 from dataclasses import replace
@@ -98,6 +99,26 @@ def test_an_adapter_that_died_is_started_again_and_one_that_always_dies_is_not(t
         assert details[-1] == f"not asked: the adapter failed {MAX_STARTS} times"
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["cat | ({left}) > {place}", "({left}) > {place} & while [ ! -e {begun} ]; do sleep 0.01; done; exit 3"],
+)
+def test_what_an_adapter_started_ends_with_it(tmp_path: Path, command: str) -> None:
+    """The programs of a pipe, and those in the background: none outlives the run, whatever became of the first."""
+    place, begun = tmp_path / "fifo", tmp_path / "begun"
+    os.mkfifo(place)
+    reader = os.open(place, os.O_RDONLY | os.O_NONBLOCK)
+    words = command.format(left=f"touch {begun}; exec sleep 600", place=place, begun=begun)
+    try:
+        with Adapter(["sh", "-c", words], time_limit=1.0) as adapter:
+            assert adapter.run(ONE).status == "error"
+        assert begun.exists()
+        assert select.select([reader], [], [], 10)[0], "somebody has it open still"
+        assert os.read(reader, 1) == b""
+    finally:
+        os.close(reader)
+
+
 def test_the_request_and_its_dns_server(tmp_path: Path) -> None:
     """What is sent is what the page says, and the server answers from the zone of the case, wildcards included."""
     case = next(case for case in cases("spf") if case.id == "spf/3.5-wildcard/01")
@@ -177,8 +198,9 @@ def test_the_command_names_the_section_of_what_failed(tmp_path: Path, capsys: py
     report = json.loads(capsys.readouterr().out)
     assert report["summary"] == {"spf": {"pass": 2, "fail": 3}}
     assert report["cases"][-1]["section"] == "RFC 7208 section 5.1"
-    assert main(["--adapter", "/nonexistent", "--case", "spf/5.1-all/01"]) == 2
-    assert "cannot be started" in capsys.readouterr().out
+    (tmp_path / "folder").mkdir()
+    assert main(["--adapter", f"{sys.executable} {tmp_path}/folder", "--case", "spf/5.1-all/01"]) == 2
+    assert "ended with status 1" in capsys.readouterr().out
 
 
 def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,8 +221,11 @@ def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
         (["--list", "--case", "nothing/*"], "no case is chosen"),
         (["--protocol", "smtp"], "invalid choice"),
         (["--adapter", "x '"], "--adapter: No closing quotation"),
-        (["--time-limit", "0"], "invalid"),
-        (["--time-limit", "nan"], "invalid"),
+        (["--adapter", " "], "--adapter CMD"),
+        (["--adapter", "/nonexistent/adapter x"], "there is no program '/nonexistent/adapter'"),
+        (["--time-limit", "0"], "not a number of seconds"),
+        (["--time-limit", "nan"], "not a number of seconds"),
+        (["--time-limit", "x"], "not a number of seconds"),
     ],
 )
 def test_mistakes_of_the_caller(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,6 +233,18 @@ def test_mistakes_of_the_caller(arguments: list[str], words: str, capsys: pytest
         main(arguments)
     assert stopped.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_is_no_fault() -> None:
+    """As in ``--list | head -1``: no traceback."""
+    words = [sys.executable, "-m", "mailauth.testing.conformance", "--list"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 def test_the_adapter_for_pyspf() -> None:

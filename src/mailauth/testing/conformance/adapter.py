@@ -1,6 +1,7 @@
 """`Adapter`: another implementation, as a process that reads requests and prints replies, a JSON object a line.
 
 It is started when the first case is run, and again when it died or had to be stopped; a case has `time_limit` seconds.
+It has a session of its own, so that whatever it started, such as the programs of a pipe, ends with it.
 """
 
 # SECURITY: the adapter is the caller's own program. It may hang, die or print anything; what it prints is bounded.
@@ -11,6 +12,7 @@ import contextlib
 import json
 import os
 import selectors
+import signal
 import subprocess
 import tempfile
 import time
@@ -104,7 +106,12 @@ class Adapter:
             self._words.truncate()
             try:
                 self._process = subprocess.Popen(
-                    self._command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words
+                    self._command,
+                    bufsize=0,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._words,
+                    start_new_session=True,
                 )
             except (OSError, ValueError) as error:  # ValueError: NUL in the command
                 raise _NoReply(f"the adapter cannot be started: {error}") from None
@@ -181,11 +188,12 @@ class Adapter:
             with contextlib.suppress(OSError):
                 if stream is not None:
                     stream.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(1)  # at the end of its input it ends by itself
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        # What it started may live on without it.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 class _NoReply(Exception):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -34,12 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         _print_list(chosen, as_json=options.json)
         return 0
-    if not options.adapter:
-        parser.error("--adapter CMD: the program to run the cases through (or --list)")
     try:
-        command = shlex.split(options.adapter)
+        command = shlex.split(options.adapter or "")
     except ValueError as error:
         parser.error(f"--adapter: {error}")
+    if not command:
+        parser.error("--adapter CMD: the program to run the cases through (or --list)")
+    if shutil.which(command[0]) is None:
+        parser.error(f"--adapter: there is no program {command[0]!r}")
     with Adapter(command, time_limit=options.time_limit) as adapter:
         outcomes = [adapter.run(case) for case in chosen]
     _print_outcomes(outcomes, as_json=options.json)
@@ -62,9 +65,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds <= 3600:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"not a number of seconds, more than 0 and at most 3600: {text!r}")
     return seconds
 
 
