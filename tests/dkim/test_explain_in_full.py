@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import textwrap
+from base64 import b64decode, b64encode
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from mailauth.dkim import AlterationCode, ExplainLimits, Explanation, HalfState, KeyState, canonical_forms, explain
 from mailauth.dkim.explanation.differences import MAX_LINES, difference
+from mailauth.dkim.explanation.links import target_of
+from mailauth.dkim.explanation.mime import MAX_PART_HEADER, quoted_printable, structure
 from mailauth.plan import run
 from mailauth.resolvers import ZoneResolver
 from tests.dkim import altered
@@ -249,3 +256,336 @@ def test_a_part_that_was_wrapped_has_no_advice_for_lists() -> None:
     explanation = only(altered.wrapped_in_multipart(signed_message("plain", "relaxed/relaxed", rsa_key())))
     assert C.FIELD_REPLACED in [alteration.code for alteration in explanation.alterations]
     assert not any("rewrites From" in advice for advice in explanation.advice)
+
+
+# --- what little there is between one guess and the next ---
+
+
+@pytest.mark.parametrize("how", ["relaxed/simple", "simple/relaxed"])
+def test_the_octets_that_b_signs(how: str) -> None:
+    """RFC 6376 section 3.7: what is shown as hashed is what the signature fits."""
+    message = signed(PLAIN, {"c": how})
+    (form,) = canonical_forms(message)
+    found = re.search(rb" b=([^;\r]+)", message)
+    assert found is not None
+    octets = form.header_octets
+    rsa_key().public_key().verify(b64decode(found[1]), octets, PKCS1v15(), SHA256())
+    digest = b64encode(hashlib.sha256(octets).digest()).decode()
+    assert form.to_dict() == {
+        "index": 0, "domain": "example.org", "selector": "sel", "header_canonicalization": how.partition("/")[0],
+        "body_canonicalization": how.partition("/")[2], "header": form.header,
+        "header_base64": b64encode(octets).decode(), "header_digest": digest, "body": form.body,
+        "body_base64": b64encode(form.body_octets).decode(), "body_digest": form.signed_digest,
+        "signed_digest": form.signed_digest,
+    }  # fmt: skip
+
+
+def test_a_body_that_lost_its_last_words_is_shorter_than_l_says() -> None:
+    """RFC 6376 section 3.4.5: l= counts what canonicalisation leaves."""
+    head, empty, body = PLAIN.partition(b"\r\n\r\n")
+    blank = b"many        blanks, \r\n" * 20
+    message = signed(head + empty + blank + body, {"l": "400"})
+    short = message.removesuffix(body) + body[:90]
+    (form,) = canonical_forms(short)
+    assert len(form.body_octets) < 400 < len(blank) + 90
+    assert only(short).body.detail == f"l=400, but it has {len(form.body_octets)} octets: the end is missing"
+
+
+def test_of_a_large_body_the_first_difference_is_shown() -> None:
+    many = b"".join(b"line %d\r\n" % number for number in range(500_000))
+    for number in (499_999, 3, 1, 0):
+        before = [f" line {number - 1}"] if number else []
+        shown = difference(many, many.replace(b"line %d\r\n" % number, b"LINE %d\r\n" % number, 1))
+        assert list(shown) == [*before, f"-line {number}", f"+LINE {number}"]
+
+
+def test_a_subject_of_many_words_with_one_behind_it() -> None:
+    subject = b"Re: minutes of the meeting on Monday, in the second week of the month"
+    message = PLAIN.replace(b"Re: minutes of the meeting on Monday, draft", subject)
+    explanation = rewritten(b"of the month", b"of the month external", message=message)
+    assert one(explanation)[::2] == (C.SUBJECT_SUFFIX, " external")
+
+
+def folded(columns: int) -> tuple[bytes, bytes]:
+    """A To whose first line has so many columns, and the same on one line."""
+    first = b"To: ann@example.org, " + b"b" * (columns - 34) + b"@example.org,"
+    assert len(first) == columns
+    rest = b"carol@example.com, dan@example.net"
+    return first + b"\r\n " + rest + b"\r\n", first + b" " + rest + b"\r\n"
+
+
+@pytest.mark.parametrize("columns", [72, 76, 78])
+def test_a_field_that_was_folded_at_a_column(columns: int) -> None:
+    before, after = folded(columns)
+    message = re.sub(altered._FIELD % b"to", lambda _: before, PLAIN)
+    assert one(rewritten(before, after, SIMPLE, message))[0] is C.FIELD_REFOLDED
+
+
+def test_references_that_are_gone_stand_in_the_field_of_the_answered_message() -> None:
+    """RFC 5322 section 3.6.4: an answer to a message without References has its identifier in both."""
+    message = PLAIN.replace(
+        b"<1@example.net> <2@example.net>\r\n", b"<1@example.net>\r\nIn-Reply-To: <1@example.net>\r\n"
+    )
+    explanation = only(signed(message, RELAXED).replace(b"References: <1@example.net>\r\n", b""))
+    assert one(explanation)[0::3] == (C.FIELD_REMOVED, "<1@example.net>")
+    assert explanation.alterations[0].field == "References"
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_two_more_subjects(below: bool) -> None:
+    """RFC 6376 section 5.4.2: h= takes them from the bottom."""
+    new = b"Subject: win\r\nSubject: a prize\r\n"
+    message = signed(PLAIN, RELAXED)
+    (alteration,) = only(message.replace(b"Date: ", new + b"Date: ", 1) if below else new + message).alterations
+    assert (alteration.code, alteration.field) == (C.FIELD_ADDED, "Subject")
+    assert alteration.detail == "more Subject fields were added"
+
+
+def test_the_last_letter_of_a_field_is_in_the_diff() -> None:
+    assert only(b"Reply-To: X\r\n" + signed(PLAIN, RELAXED)).header.diff == ("+Reply-To: X",)
+
+
+def test_how_many_names_were_written_as_a_server_is_used_to() -> None:
+    message = PLAIN.replace(b"Message-ID", b"Message-Id").replace(b"MIME-Version", b"Mime-Version")
+    whole = signed(message, SIMPLE).replace(b"Message-Id:", b"Message-ID:").replace(b"Mime-Version", b"MIME-Version")
+    (alteration,) = only(whole).alterations
+    assert alteration.count >= 2
+
+
+LAYOUT = (
+    b"DKIM-Signature: v=1; a=rsa-sha256; c=simple/simple; d=example.org; s=sel; q=dns/txt; h=from:to; bh=%(bh)s; "
+    b"b=%(b)s"
+)
+
+
+@pytest.mark.parametrize("columns", [72, 76, 78])
+@pytest.mark.parametrize("fold", [b"\r\n\t", b"\r\n "])
+def test_a_signature_that_was_folded_at_a_column(columns: int, fold: bytes) -> None:
+    """As many tags on a line as fit, and the next would be one column too long; a server wrote all of them on one."""
+    long = b"x%b=1" % (b"y" * (columns - 69))
+    words = LAYOUT.replace(b"; s=sel", b"; %b; s=sel" % long).split(b"; ")
+    assert len(b"; ".join(words[:5])) == columns + 1
+    lines = [words[:4], words[4:8], words[8:]]
+    template = (b";" + fold).join(b"; ".join(line) for line in lines)
+    message = signed(PLAIN, {"c": "simple/simple", "h": "from:to"}, template=template)
+    explanation = only(message.replace(b";" + fold, b"; ", 2))
+    assert one(explanation)[0] is C.SIGNATURE_REFOLDED
+
+
+@pytest.mark.parametrize("blank", [b" ", b"\t", b"  "])
+def test_a_signature_folded_before_its_blanks(blank: bytes) -> None:
+    """RFC 5322 section 2.2.3: folding puts CRLF before a blank, and unfolding takes it away."""
+    template = LAYOUT.replace(b"; ", b";" + blank)
+    message = signed(PLAIN, {"c": "simple/simple", "h": "from:to"}, template=template)
+    assert one(only(message.replace(b";" + blank + b"s=", b";\r\n" + blank + b"s=")))[0] is C.SIGNATURE_REFOLDED
+
+
+@pytest.mark.parametrize(
+    "record", [RECORD.replace("p=", "p=p="), "v=DKIM1; k=rsa; p=####", "v=DKIM1; p=", "v=DKIM1; k=rsa; h=md5; p=!"]
+)
+def test_the_records_at_the_keys_name_are_shown(record: str) -> None:
+    key = only(signed(), record).key
+    assert (key.state, key.records, key.name) == (KeyState.UNUSABLE, (record,), "sel._domainkey.example.org")
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        (b"https://gw.example/v3/__https://b.example/a__;Kw!!x", b"https://b.example/a"),
+        (b"https://gw.example/v3/__https://b.example/a*b__;Kw!!x", None),  # the character is not in the link
+        (b"https://gw.example/v3/__https://b.example/a", None),
+        (b"https://gw.example/?u=https%3A%2F%2Fb.example%2Fa&amp;d=1", b"https://b.example/a"),
+        (b"https://gw.example/?d=1&u=https-3A__b.example_a", b"https://b.example/a"),
+        (b"https://gw.example/?d=1", None),
+    ],
+)
+def test_where_a_link_leads(link: bytes, target: bytes | None) -> None:
+    assert target_of(link) == target
+
+
+def test_a_link_led_through_a_gateway_within_base64() -> None:
+    def part(link: bytes) -> bytes:
+        return b64encode(b"Hello,\r\n\r\nlook at " + link + b" now.\r\n" * 9)
+
+    head = PLAIN.partition(b"\r\n\r\n")[0].replace(b"8bit", b"base64") + b"\r\n\r\n"
+    lines = [b"\r\n".join(re.findall(rb".{1,76}", part(link))) for link in (
+        b"https://b.example/a", b"https://gw.example/?u=https%3A%2F%2Fb.example%2Fa")]  # fmt: skip
+    for end in (b"", b"\r\n"):
+        message = signed(head + lines[0] + end)
+        assert one(only(message.replace(lines[0], lines[1])))[0] is C.LINKS_REWRITTEN
+
+
+def test_a_field_that_was_given_to_a_part() -> None:
+    message = signed(altered.ALTERNATIVE).replace(
+        b"\r\nContent-Type: text/html", b"\r\nX-Scanned: yes\r\nContent-Type: text/html"
+    )
+    (alteration,) = only(message).alterations
+    assert (alteration.code, alteration.part) == (C.PART_HEADER_REWRITTEN, "2 text/html")
+    assert alteration.detail.endswith("given X-Scanned")
+    assert alteration.added == "X-Scanned: yes\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"<body>\r\n<p>", b"<body>\r\n<div>CAUTION</div><p>"),
+        (b"<body>\r\n<p>", b"<body>\r\n<div>CAUTION</div>\r\n<p>"),
+        (b"<body>\r\n<p>", b"<body><div>CAUTION</div>\r\n<p>"),
+        (b"<p>Ann</p></body>", b"<p>Ann</p>\r\n<div>CAUTION</div></body>"),
+        (b"<p>Ann</p></body>", b"<p>Ann</p><div>CAUTION</div>\r\n</body>"),
+    ],
+)
+def test_where_a_block_is_put_into_html(before: bytes, after: bytes) -> None:
+    html = b"<html>\r\n<body>\r\n<p>Hello</p>\r\n<p>Ann</p></body>\r\n</html>\r\n"
+    head = PLAIN.partition(b"\r\n\r\n")[0].replace(b"text/plain", b"text/html")
+    (alteration,) = only(signed(head + b"\r\n\r\n" + html, SIMPLE).replace(before, after)).alterations
+    assert alteration.code is C.TEXT_ADDED_IN_PART
+    assert alteration.added.strip() == "<div>CAUTION</div>"
+
+
+def altered_body(before: bytes, after: bytes, body: bytes, how: str = "relaxed/simple") -> Explanation:
+    """A body of 8-bit text that was signed with some octets, and came with others in their first place."""
+    head = PLAIN.partition(b"\r\n\r\n")[0]
+    message = signed(head + b"\r\n\r\n" + body, {"c": how})
+    return only(message.replace(before, after, 1) if before else message + after)
+
+
+@pytest.mark.parametrize("width", [8, 4, 2, 1])
+def test_tabs_that_were_blanks_begin_at_the_first(width: int) -> None:
+    body = b"Hello\r\n" + b"".join(b"%b%b\r\n" % (b" " * width, word) for word in (b"one", b"two", b"three"))
+    message = signed(PLAIN.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + body, SIMPLE)
+    came = re.sub(rb"(?m)^ {%d}(?=one|two|three)" % width, b"\t", message)
+    (alteration,) = only(came).alterations
+    assert alteration.code is C.BLANKS_TO_TABS
+    assert alteration.line == came.count(b"\n", 0, came.index(b"\tone")) + 1
+
+
+def test_one_dot_of_two() -> None:
+    """RFC 5321 section 4.5.2: a dot at the beginning of a line is doubled on its way, and then taken away again."""
+    body = b"Hello\r\n.one\r\n.two\r\n"
+    (alteration,) = altered_body(b"\r\n.two", b"\r\n..two", body).alterations
+    assert (alteration.code, alteration.added, alteration.removed) == (C.DOTS_DOUBLED, ".", "")
+    assert "a line" in alteration.detail
+    (alteration,) = altered_body(b"\r\n..two", b"\r\n.two", body.replace(b".two", b"..two")).alterations
+    assert (alteration.code, alteration.added, alteration.removed) == (C.DOTS_REMOVED, "", ".")
+
+
+@pytest.mark.parametrize("width", [66, 70, 90])
+def test_lines_broken_at_a_width_of_their_own(width: int) -> None:
+    paragraphs = [altered._LONG.strip().decode() for _ in range(3)]
+    came = b"".join(f"{line}\r\n".encode() for text in paragraphs for line in (*textwrap.wrap(text, width), ""))
+    body = b"".join(f"{text}\r\n\r\n".encode() for text in paragraphs)
+    (alteration,) = altered_body(body, came, body).alterations
+    assert alteration.code is C.LINES_WRAPPED
+    assert alteration.count == came.count(b"\n") - body.count(b"\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "charset"), [("Grüße", "iso-8859-1"), ("10 €, “bitte”", "cp1252"), ("10 €, Š", "iso-8859-15")]
+)
+def test_text_that_was_made_utf_8(text: str, charset: str) -> None:
+    (alteration,) = altered_body(
+        text.encode(charset), text.encode(), b"Hallo, " + text.encode(charset) + b"\r\n"
+    ).alterations
+    assert (alteration.code, alteration.detail.split()[-1]) == (C.CHARSET_CHANGED, "utf-8")
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF-8", "iso-8859-1", "ISO-8859-1"])
+@pytest.mark.parametrize("how", ["q", "Q"])
+def test_a_subject_whose_encoded_words_were_written_anew(charset: str, how: str) -> None:
+    """RFC 2047 section 2: neither the name of the charset nor that of the encoding has a case of its own."""
+    octets = "ü".encode(charset)
+    word = f"=?{charset}?{how}?Gr{''.join(f'={octet:02X}' for octet in octets)}n?=".encode()
+    message = re.sub(altered._FIELD % b"subject", lambda _: b"Subject: " + word + b"\r\n", PLAIN)
+    explanation = rewritten(word, b"=?windows-1252?B?R3L8bg==?=", SIMPLE, message)
+    assert one(explanation)[0] is C.ENCODED_WORDS
+
+
+OTHER_PLACES = {
+    "From": "Reply-To X-Original-Sender Sender Return-Path X-Envelope-From Resent-From Cc",
+    "Sender": "From Return-Path X-Original-From",
+    "Reply-To": "From X-Original-From Sender List-Post",
+    "To": "Delivered-To X-Envelope-To X-Forwarded-To X-BeenThere List-Post Resent-To Envelope-To",
+    "Cc": "To Delivered-To X-BeenThere List-Post Resent-Cc",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [(name, other) for name, all in OTHER_PLACES.items() for other in all.split()]
+)
+def test_an_address_that_was_rewritten_stands_in_another_field(name: str, other: str) -> None:
+    old = b"dan@example.net"
+    fields = {"From": b"ann@example.org", "To": b"bob@example.net", "Subject": b"hello"}
+    fields[name] = old
+    whole = {**fields, other: b"<mailto:%b>" % old if other == "List-Post" else old}
+    text = b"".join(b"%b: %b\r\n" % (key.encode(), value) for key, value in whole.items()) + b"\r\nhello\r\n"
+    message = signed(text, {"h": ":".join({*map(str.lower, fields)} - {other.lower()})})
+    line = f"\r\n{name}: ".encode()
+    came = message.replace(line + old, line + b"list@lists.example")
+    (alteration,) = only(came).alterations
+    assert (alteration.code, alteration.field) == (C.FIELD_REPLACED, name)
+    assert alteration.detail.lower().endswith(f"stands in {other})".lower())
+
+
+USUAL = {
+    "MIME-Version": ["1.0"],
+    "Content-Transfer-Encoding": ["7bit", "8bit", "quoted-printable", "base64", "binary", "7BIT", "8BIT"],
+    "Content-Type": ["text/plain", "text/plain; charset=utf-8", 'text/plain; charset="UTF-8"'],
+    "Content-Language": ["en-US", "en", "en-GB", "de-DE", "fr-FR"],
+    "Content-Disposition": ["inline"],
+    "To": ["undisclosed-recipients:;"],
+    "List-Unsubscribe-Post": ["List-Unsubscribe=One-Click"],  # RFC 8058 section 3.1
+    "Precedence": ["bulk", "list", "normal"],
+    "Importance": ["Normal", "normal", "High", "high"],
+    "X-Priority": ["3", "1", "3 (Normal)"],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, all in USUAL.items() for value in all])
+def test_a_field_that_is_gone_had_a_usual_value(name: str, value: str) -> None:
+    lost = f"{name}: {value}\r\n".encode()
+    message = signed(
+        b"From: ann@example.org\r\n" + lost + b"\r\nhello\r\n", {"h": f"from:{name}", "c": "simple/simple"}
+    )
+    (alteration,) = only(message.replace(lost, b"")).alterations
+    assert (alteration.code, alteration.field, alteration.removed) == (C.FIELD_REMOVED, name, value)
+
+
+@pytest.mark.parametrize("tag", [b"bh", b"h"])
+def test_a_signature_folded_within_a_value(tag: bytes) -> None:
+    """RFC 6376 sections 3.2 and 3.5: folds and blanks are allowed within both, and count where the field is hashed."""
+    message = signed(PLAIN, {"h": "from:to:subject"})
+    found = re.search(rb"; %b=[a-z:]{5}|; %b=.{20}" % (tag, tag), message)
+    assert found is not None
+    came = message[: found.end()] + b"\r\n\t" + message[found.end() :]
+    assert one(only(came))[0] is C.SIGNATURE_REFOLDED
+
+
+def test_a_few_of_many_records_are_looked_at() -> None:
+    """A zone is anybody's."""
+    records: list[str | bytes] = [f"v=DKIM1; k=x{number}; p=AAAA" for number in range(9)]
+    assert len(only(signed(), records).key.records) == 6
+
+
+def test_what_quoted_printable_leaves_as_it_is() -> None:
+    """RFC 2045 section 6.7: "=", controls and what is beyond US-ASCII are written in hexadecimal digits."""
+    for octet in range(256):
+        literal = 33 <= octet <= 126 and octet != 61
+        assert quoted_printable(b"a%cb" % octet) == (
+            b"a%cb" % octet if literal or octet in (9, 32) else b"a=%02Xb" % octet
+        )
+
+
+def test_a_part_whose_fields_do_not_end() -> None:
+    """However much stands there: it is looked through for their end a bounded way."""
+    fields = b"X-Long: " + b"x" * MAX_PART_HEADER + b"\r\n"
+    (part,) = structure(b"--b\r\n" + fields + b"\r\nhello\r\n--b--\r\n", b"multipart/mixed; boundary=b", b"").leaves
+    assert part.content_type == "text/plain"
+    assert part.header == 5
+    assert part.body < len(fields)
+
+
+def test_the_codes_are_the_names() -> None:
+    """A program that stored one finds it again."""
+    for codes in (AlterationCode, HalfState, KeyState):
+        assert [code.value for code in codes] == [code.name.lower().replace("_", "-") for code in codes]

@@ -47,8 +47,8 @@ def _around_the_first(signed: bytes, came: bytes) -> tuple[bytes, bytes, bool]:
         return signed, came, False
     most = min(len(signed), len(came))
     same = _longest(most, lambda some, more: memoryview(signed)[some:more] == memoryview(came)[some:more])
-    start = signed.rfind(b"\r\n", 0, max(0, signed.rfind(b"\r\n", 0, same))) + 2
-    start = start if start > 1 else 0
+    # With the line before it, and with the line end of what stands before that.
+    start = max(0, signed.rfind(b"\r\n", 0, max(0, signed.rfind(b"\r\n", 0, same))))
     one, other = len(signed), len(came)
     alike = _longest(
         most - same,

@@ -132,7 +132,7 @@ class HeaderSearch:
             for place, raw in option.changes:
                 now = self.slots.own if place == self._own_place else self.slots.raws[place]
                 if raw and now:
-                    lines += difference(raw.removesuffix(b"\r\n"), now.removesuffix(b"\r\n"))
+                    lines += difference(raw, now)
                 elif raw or now:
                     lines.append(("-" if raw else "+") + excerpt(raw or now).rstrip("\n"))
         return tuple(lines[:MAX_LINES])

@@ -131,8 +131,7 @@ def _repaired(parsed: SignatureField, texts: list[bytes], name: str, shown: tupl
         text = found.text.decode("ascii", "replace")
         repairs = (*found.changes, *_forbidden(found.record, parsed))
         detail = "the record is broken; repaired, its key is the signer's" if proved else "the record is broken"
-        suits = key.key_type == parsed.terms.key_type
-        candidates = (key,) if suits and key.key_type == "ed25519" else ()
+        candidates = (key,) if key.key_type == parsed.terms.key_type == "ed25519" else ()
         digest, other_hash = signed or _Signed(None)
         repair = Key(KeyState.UNUSABLE, detail, name, shown, repairs, text, proved)
         evidence = Evidence(repair, digest, other_hash, candidates)

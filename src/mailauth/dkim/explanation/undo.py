@@ -178,18 +178,17 @@ _INNER_TAB = re.compile(rb"(?<=[^\t\n])\t")
 
 def tabs(body: bytes, _: Structure) -> Iterator[Undone]:
     """Tabs made blanks, and blanks made tabs."""
+    for width in (8, 4):
+        run = b" " * width
+        if run in body:
+            words = f"{width} blanks stand where a tab stood"
+            yield Undone(body.replace(run, b"\t"), Code.TABS_TO_BLANKS, words, body.find(run), run, b"\t")
     blanks = body.find(b"  ")
-    if blanks >= 0 or b" " in body:
+    if blanks >= 0:
         for width in (8, 4):
-            run = b" " * width
-            if run in body:
-                words = f"{width} blanks stand where a tab stood"
-                yield Undone(body.replace(run, b"\t"), Code.TABS_TO_BLANKS, words, body.find(run), run, b"\t")
-        if blanks >= 0:
-            for width in (8, 4):
-                whole = b"\r\n".join([_unexpanded(line, width) for line in body.split(b"\r\n")])
-                words = f"tabs were made blanks, up to every {width}th column"
-                yield Undone(whole, Code.TABS_TO_BLANKS, words, blanks, removed=b"\t")
+            whole = b"\r\n".join([_unexpanded(line, width) for line in body.split(b"\r\n")])
+            words = f"tabs were made blanks, up to every {width}th column"
+            yield Undone(whole, Code.TABS_TO_BLANKS, words, blanks, removed=b"\t")
     if b"\t" in body:
         at = body.find(b"\t")
         for width in (8, 4, 2, 1):
