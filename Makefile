@@ -58,6 +58,7 @@ $(VENV)/.release: $(VENV)/.base
 
 demo: $(VENV)/.base
 	@PATH="$(abspath $(BIN)):$$PATH" sh examples/demo.sh
+	@echo "The command is $(BIN)/mailauth."
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .

@@ -48,15 +48,17 @@ football="--zone demo.zone --ip 192.0.2.1 --helo mail.football.example.com --mai
     show 'Where that policy was found, question by question, and what would be aligned' 0 \
         dmarc explain football.example.com --spf stranger.example.net --dkim example.com --zone demo.zone
 
+    show 'The message of RFC 6376 appendix A.2, as JSON for programs' 0 \
+        check --json --zone demo.zone --ip 192.0.2.1 --helo client1.football.example.com \
+        --mail-from joe@football.example.com --rcpt-to suzie@shopping.example.net --hostname mx.shopping.example.net rfc6376-a2.eml
+
     show 'Greylisting: the first attempt is deferred' 75 \
         check $football --greylist "sqlite:///$scratch/greylist.db" --now 2026-11-01T12:00:00Z rfc8463-a3.eml
 
     show 'Greylisting: ten minutes later the sender tries again and is let through' 0 \
         check $football --greylist "sqlite:///$scratch/greylist.db" --now 2026-11-01T12:10:00Z rfc8463-a3.eml
-
-    show 'The message of RFC 6376 appendix A.2, as JSON for programs' 0 \
-        check --json --zone demo.zone --ip 192.0.2.1 --helo client1.football.example.com \
-        --mail-from joe@football.example.com --rcpt-to suzie@shopping.example.net --hostname mx.shopping.example.net rfc6376-a2.eml
 }
+
+printf '\nNext: docs/tutorials/message.md explains such a report line by line; mailauth --help lists the commands.\n'
 
 exit $failed
