@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Every supported Python that the machine has takes part in the tests; pyenv keeps those that are not "global" off PATH.
 PYENV_BINS := $(shell command -v pyenv >/dev/null 2>&1 && ls -d "$$(pyenv root)"/versions/3.*/bin 2>/dev/null | tr '\n' ':')
 
-.PHONY: demo test quick-test one coverage soak fuzz mutation lint types bench bench-quick bench-report docs man conformance package clean help
+.PHONY: demo test quick-test one coverage soak fuzz mutation lint format types bench bench-quick bench-report docs man conformance package clean help
 
 help:
 	@echo "make demo        set up, then authenticate the example messages"
@@ -20,7 +20,7 @@ help:
 	@echo "make mutation    set up, then small changes to the source, which the tests must notice (MUTATION_SAMPLE=...)"
 	@echo "make bench       set up, then measure every hot path beside its peers (a quarter of an hour); results: benchmarks/results"
 	@echo "make bench-quick | bench-report   the same in two minutes, for errors only | docs/benchmarks.md from the results"
-	@echo "make lint | types | docs | man | conformance | package | clean"
+	@echo "make lint | format | types | docs | man | conformance | package | clean"
 
 # A stamp for each set of extras, so that the demo needs nothing but the run-time dependencies.
 $(VENV)/.base: pyproject.toml
@@ -63,6 +63,11 @@ demo: $(VENV)/.base
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+
+# What `make lint` asks for, as far as it can be done without thinking.
+format: $(VENV)/.dev
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
 
 types: $(VENV)/.dev
 	@$(BIN)/mypy
