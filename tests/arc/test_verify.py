@@ -116,6 +116,15 @@ def test_ed25519_and_line_ends() -> None:
     assert check(ONE, policy=DkimPolicy(algorithms=("ed25519-sha256",))).reason == "signature"
 
 
+def test_a_key_in_test_mode() -> None:
+    """RFC 6376 section 3.6.1, t=y: as for DKIM, the policy says whether it counts."""
+    keys = zone(record=rsa_record(extra="t=y; "))
+    assert check(ONE, keys).result is ChainStatus.PASS
+    found = check(ONE, keys, policy=DkimPolicy(allow_testing_keys=False))
+    assert (found.reason, found.instance) == ("signature", 1)
+    assert found.detail.endswith("the key is in test mode (t=y)")
+
+
 def test_fields_written_otherwise() -> None:
     """Case of names, order of tags, folds; simple canonicalization of the message signature."""
     message = sealed(signature={"c": "simple/simple"})

@@ -90,10 +90,10 @@ class FieldSet(NamedTuple):
     @property
     def shown(self) -> ArcSet:
         """What the set says."""
-        (instance, field, cv), key = self.seal, self.seal.field.terms.question.name.partition("._domainkey.")
-        domain = field.terms.domain
+        instance, field, cv = self.seal
+        selector, _, _ = field.terms.question.name.partition("._domainkey.")
         signer = self.signature.field.terms.domain
-        return ArcSet(instance, domain, key[0], cv, field.signed_at, signer, self.results.results)
+        return ArcSet(instance, field.terms.domain, selector, cv, field.signed_at, signer, self.results.results)
 
 
 def collect(header: Header) -> tuple[FieldSet, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -86,7 +86,7 @@ class ArcResult:
     reason: Reason
     detail: str = ""
     instance: int | None = None
-    sets: tuple[ArcSet, ...] = field(default=())
+    sets: tuple[ArcSet, ...] = ()
     oldest_pass: int | None = None
 
     @property

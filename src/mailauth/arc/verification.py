@@ -24,6 +24,7 @@ from mailauth.dkim.signature import Refusal, SignatureField
 from mailauth.dkim.verification import (
     records_of,
     require_acceptable,
+    require_no_test,
     require_suitable,
     try_keys,
     usable_key,
@@ -188,6 +189,7 @@ class Chain:
             require_suitable(record, field.terms)
             if not usable_key(record, self._policy, found).verify(field.signature, digest):
                 raise Refusal(DkimReason.SIGNATURE_DIFFERS, "the signature does not match header and key")
+            require_no_test(record, self._policy)
 
         try_keys(records_of(answer, self._policy.max_keys), attempt)
 

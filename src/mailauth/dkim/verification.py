@@ -239,8 +239,7 @@ class _Check:
         details["unsigned_octets"] = unsigned = 0 if length is None else self.body.length - length
         if unsigned and not policy.allow_unsigned_content:
             raise Refusal(Reason.UNSIGNED_CONTENT, f"{unsigned} octets stand behind l={length}")
-        if record.flags and "y" in record.flags and not policy.allow_testing_keys:
-            raise Refusal(Reason.TESTING_KEY, "the key is in test mode (t=y)")
+        require_no_test(record, policy)
 
     def result(self) -> Signature:
         """What became of it."""
@@ -342,6 +341,12 @@ def require_suitable(record: KeyRecord, terms: Terms) -> None:
     # RFC 6376 sections 3.6.1, t=s, and 3.10
     if "s" in record.flags and terms.identity_domain != terms.domain:
         raise Refusal(Reason.KEY_FORBIDS_SUBDOMAINS, f"t=s of the key forbids i= in {terms.identity_domain}")
+
+
+def require_no_test(record: KeyRecord, policy: DkimPolicy) -> None:
+    # RFC 6376 section 3.6.1, t=y; docs/conformance.md, "Keys in test mode"
+    if "y" in record.flags and not policy.allow_testing_keys:
+        raise Refusal(Reason.TESTING_KEY, "the key is in test mode (t=y)")
 
 
 def usable_key(record: KeyRecord, policy: DkimPolicy, details: dict[str, Any]) -> PublicKey:
