@@ -363,6 +363,12 @@ def test_5_3_1_what_is_no_domain_is_shown() -> None:
         (b"v=dmarc1; p=none; p=reject", ""),
         (b"v=dmarc1; p=none; x=\xff\xfe", ""),  # RFC 9989 section 4.8: a value is of ASCII
         (b"v=dmarc1; p=none; x=\x01", ""),
+        # RFC 1035 section 5.1: what would end a string is escaped, and a string has at most 255 octets.
+        (b'v=dmarc1; p=none; x="a\\b', '_dmarc.example.org. TXT "v=DMARC1; p=none; x=\\"a\\\\b"'),
+        (
+            b"v=dmarc1; p=none; x=" + b"y" * 300,
+            f'_dmarc.example.org. TXT "v=DMARC1; p=none; x={"y" * 235}" "{"y" * 65}"',
+        ),
     ],
 )
 def test_a_record_that_is_nearly_one(record: bytes, proposal: str) -> None:

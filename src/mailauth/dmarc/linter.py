@@ -160,7 +160,7 @@ def _other_text(at: str, first: Visit) -> Finding:
             # RFC 9989 section 4.8: a value is of printable ASCII.
             writable = repaired.isascii() and repaired.isprintable()
             sound = writable and isinstance(parse_record(repaired.encode()), DmarcRecord)
-            return Finding(Severity.ERROR, "nearly", words, f'{at}. TXT "{repaired}"' if sound else "")
+            return Finding(Severity.ERROR, "nearly", words, f"{at}. TXT {_strings(repaired)}" if sound else "")
     return Finding(Severity.WARNING, "other-text", f"{at} has TXT records, but none that begins with v=DMARC1")
 
 
@@ -313,6 +313,10 @@ def zone_line(domain: str, record: DmarcRecord, ttl: int = 3600) -> str:
     name = to_ascii(domain)
     if name is None or not is_fqdn(name):
         raise ValueError(f"not a domain: {printable(domain, 80)!r}")
-    text = str(record)
-    strings = " ".join(f'"{text[start : start + 255]}"' for start in range(0, len(text), 255))
-    return f"_dmarc.{name}. {ttl} IN TXT {strings}"
+    return f"_dmarc.{name}. {ttl} IN TXT {_strings(str(record))}"
+
+
+def _strings(text: str) -> str:
+    """A text as the strings of a TXT record in a zone file, each of at most 255 octets (RFC 1035 section 5.1)."""
+    parts = (text[start : start + 255] for start in range(0, len(text), 255))
+    return " ".join('"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"' for part in parts)
