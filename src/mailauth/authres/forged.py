@@ -283,7 +283,7 @@ def _trimmed(value: bytes) -> bytes:
 
 
 def _beginning(scanner: Scanner) -> list[str]:
-    """The words up to the first semicolon, or to the first character that is none of a word; one word at least.
+    """The words up to the first semicolon, or to the first character that no word has; one word at least.
 
     RFC 2047 section 5 allows encoded words in comments alone, but there are readers that decode them everywhere.
     """

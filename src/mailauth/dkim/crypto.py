@@ -190,7 +190,7 @@ class PrivateKey:
         self._key: Any = key
 
     def sign(self, digest: bytes) -> bytes:
-        """The signature over a whole SHA-256 digest (RFC 6376 section 3.3.2). Raises `ValueError` for what is none."""
+        """The signature over a SHA-256 digest (RFC 6376 section 3.3.2). Raises `ValueError` for another length."""
         if len(digest) != SHA256_OCTETS:
             raise ValueError(f"a SHA-256 digest has {SHA256_OCTETS} octets, not {len(digest)}")
         signature: bytes = self._key.sign(self._before + digest, *self._parameters)

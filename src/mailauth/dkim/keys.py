@@ -64,7 +64,7 @@ def record_text(key: AnyKey, *, flags: str = "", notes: str = "") -> str:
 
 
 def record_name(domain: str, selector: str) -> str:
-    """Where the record belongs, without a final dot. Raises `ValueError` for a domain or selector that is none."""
+    """Where the record belongs, without a final dot. Raises `ValueError` for an invalid domain or selector."""
     ascii_domain, ascii_selector = to_ascii(domain), to_ascii(selector)
     if ascii_domain is None or not is_fqdn(ascii_domain):
         raise ValueError(f"{domain!r} is no domain name")
@@ -180,7 +180,7 @@ class KeyCheck:
 def check_key(domain: str, selector: str, private_key: PrivateKey | None = None) -> Plan[KeyCheck]:
     """A plan that asks for a key record and says whether it is there, sound, strong, and fits the private key.
 
-    Raises `ValueError` for a domain or selector that is none.
+    Raises `ValueError` for an invalid domain or selector.
     """
     return _check_key(record_name(domain, selector), private_key)
 

@@ -125,8 +125,8 @@ RESULT_OF: dict[Reason, Result] = {
 class AuthorMatch(StrEnum):
     """How the signing domain stands to the domain of the one author address in From, compared by labels.
 
-    Where they differ, readers should be told (RFC 6376 section 6.3). This is not DMARC's alignment, which knows
-    organizational domains; it needs no lookup.
+    Where they differ, readers should see which domain signed (RFC 6376 section 6.3). This is not DMARC's alignment,
+    which knows organizational domains; it needs no lookup.
     """
 
     SAME = "same"

@@ -95,7 +95,7 @@ class SigningKey:
     """A key with the domain and selector under which its public half is published.
 
     `key` is a `Signer`, or whatever `load_key` takes. `domain` and `selector` may hold U-labels; A-labels are kept
-    (RFC 6376 section 3.5). Raises `ValueError` for a domain or selector that is none, and what `load_key` raises.
+    (RFC 6376 section 3.5). Raises `ValueError` for an invalid domain or selector, and what `load_key` raises.
     """
 
     domain: str
@@ -448,7 +448,10 @@ class Unsigned:
     _line_end: LineEnd
 
     def complete(self, signature: bytes) -> bytes:
-        """The whole field with its signature, folded, with its line end. Raises `ValueError` for what is none."""
+        """The whole field with its signature, folded, with its line end.
+
+        Raises `ValueError` for a length that no signature has, `TypeError` for anything but `bytes`.
+        """
         if not isinstance(signature, bytes):
             raise TypeError(f"a signature is bytes, not {type(signature).__name__}")
         if len(signature) > MAX_SIGNATURE_OCTETS or len(signature) < ED25519_SIGNATURE_OCTETS:

@@ -224,7 +224,7 @@ class Reporter:
             raise ValueError("a reporter has a name")
         email = plain_address(self.email)
         if email is None:
-            raise ValueError(f"a reporter has an address for questions, and this is none: {self.email!r}")
+            raise ValueError(f"a reporter has a plain mail address for questions, not {self.email!r}")
         object.__setattr__(self, "domain", domain)
         object.__setattr__(self, "email", email)
 

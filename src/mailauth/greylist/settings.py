@@ -42,7 +42,7 @@ class Patterns:
 
     @classmethod
     def of(cls, patterns: Iterable[str]) -> Patterns:
-        """Read patterns; `SettingsError` names the one that is none."""
+        """Read patterns; `SettingsError` names the first that is invalid."""
         networks: dict[tuple[int, int], set[int]] = {}
         exact: set[str] = set()
         for pattern in patterns:

@@ -190,7 +190,7 @@ _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?", re.ASCII)
 
 
 def _network(entry: str) -> str | None:
-    """An address, a network, or the first octets of addresses, as a network; None for what is none of these."""
+    """An address, a network, or the first octets of addresses, as a network; None for anything else."""
     if _FIRST_OCTETS.fullmatch(entry):
         octets = entry.split(".")
         entry = ".".join([*octets, *["0"] * (4 - len(octets))]) + f"/{8 * len(octets)}"

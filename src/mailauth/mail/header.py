@@ -336,8 +336,8 @@ def _plain_header(data: bytes, max_octets: int, max_fields: int) -> Header | Non
 
 _CR = 0x0D
 _LEAST_FIELD_OCTETS = len(b"a:\r\n")
-# Fields in which every LF has its CR, without a blank before the colon, and without a gap: what is none is taken up to
-# the end, and has no name.
+# Fields in which every LF has its CR, without a blank before the colon, and without a gap: anything else is taken
+# up to the end, and has no name.
 _PLAIN_FIELDS = re.compile(rb"(([!-9;-~]++):.*+(?<=\r)\n(?:[ \t].*+(?<=\r)\n)*+)|(?s:.)++")
 
 

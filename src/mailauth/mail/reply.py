@@ -40,8 +40,8 @@ class Reply:
 
     `enhanced` is "" where there is none, as with greetings and codes of the form 3yz. `text` may be anything, and is
     kept in a safe form: runs of white space, line ends included, as one blank, other characters outside printable
-    ASCII as "?", cut to 1000 characters. Raises `ValueError` for a code that is none, an enhanced code that is none,
-    and for two that contradict each other; `TypeError` for wrong types.
+    ASCII as "?", cut to 1000 characters. Raises `ValueError` for an invalid code or enhanced code, and
+    for two that contradict each other; `TypeError` for wrong types.
     """
 
     code: int

@@ -73,7 +73,7 @@ def parse(text: bytes, *, allow_empty: bool = False) -> dict[bytes, bytes] | Bad
 
 
 def _first_bad(text: bytes) -> str:
-    """A few octets of the first specification that is none, for people."""
+    """A few octets of the first invalid specification, for people."""
     for spec in text.split(b";"):
         if _TAG_SPEC.match(spec) is None:
             return ascii(spec.strip(_WSP)[:30].decode("utf-8", "replace"))

@@ -87,7 +87,7 @@ class CaresResolver:
             raise ValueError(f"max_in_flight is at least 1, not {max_in_flight!r}")
         self._options: dict[str, Any] = {"timeout": timeout, "tries": tries, "udp_port": port, "tcp_port": port}
         if nameservers is not None:
-            # An address that is none must not wait for the first question to be found out.
+            # An invalid address is to be found here, and not by the first question.
             self._options["servers"] = [str(IPv6Address(s) if ":" in s else IPv4Address(s)) for s in nameservers]
         self._max_in_flight = max_in_flight
         self._room = threading.Semaphore(max_in_flight)

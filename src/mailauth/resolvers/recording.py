@@ -60,7 +60,7 @@ class RecordingResolver:
             raise TypeError(f"{type(resolver).__name__} is no resolver: it has neither lookup() nor lookup_async()")
         self._resolver: Any = resolver
         self._clock = clock
-        self._told = note
+        self._on_answer = note
         self._start = clock()
         self._lock = threading.Lock()
         self._asked: list[Asked] = []
@@ -84,8 +84,8 @@ class RecordingResolver:
         with self._lock:
             if len(self._asked) < MAX_RECORDED:
                 self._asked.append(Asked(question, answer, started - self._start, took))
-            if self._told is not None:
-                self._told(question, answer)
+            if self._on_answer is not None:
+                self._on_answer(question, answer)
         return answer
 
     def _lookup(self, question: Question, time_limit: float | None = None) -> Answer:

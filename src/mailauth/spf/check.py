@@ -30,7 +30,7 @@ def check_host(
     explanation stand for; without `now`, an explanation that uses it is not given. `trace` records the evaluation.
 
     Returns a plan whose result is an `SpfResult`, whatever the client and the DNS say. Raises `ValueError` or
-    `TypeError`, at once, for a client address that is none.
+    `TypeError`, at once, for an invalid client address.
     """
     if type(mail_from) is not str or type(helo) is not str:
         mail_from, helo = _text(mail_from, "mail_from"), _text(helo, "helo")

@@ -138,7 +138,7 @@ _ALL, _REVERSED = slice(None), slice(None, None, -1)
 
 
 def _transformed(macro: str) -> Macro:
-    """The macro that is written so between its braces; `ValueError` for what is none (RFC 7208 section 7.3)."""
+    """The macro between its braces; `ValueError` for anything else (RFC 7208 section 7.3)."""
     match = _TRANSFORMED.match(macro)
     if match is None:
         raise ValueError(macro)

@@ -166,7 +166,7 @@ def whole_tree(
     """A plan for the result of a client, and the whole tree with what each term says of it, from the same answers.
 
     The arguments are those of `check_host`. The tree goes on past the match and past the limits; it is None where the
-    identity has no domain. Raises `ValueError` or `TypeError` for a client address that is none.
+    identity has no domain. Raises `ValueError` or `TypeError` for an invalid client address.
     """
     # Each question by itself: the tree asks what it needs beyond them.
     options: dict[str, Any] = {"policy": replace(policy, prefetch=False), "receiver": receiver, "now": now}

@@ -16,7 +16,7 @@ from mailauth.spf import SpfPolicy
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What one `Authenticator` goes by. Raises `ValueError` for a `hostname` or an `authserv_id` that is none.
+    """What one `Authenticator` goes by. Raises `ValueError` for an invalid `hostname` or `authserv_id`.
 
     `authserv_id` is the name under which results are written, the `hostname` where none is given: RFC 8601 section 2.5
     would have it be the same on all servers of a site. `greylist` is the function that decides about one delivery

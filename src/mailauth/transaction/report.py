@@ -38,8 +38,8 @@ class Report:
     said, those that restrictions name and lists of domains included: see the subject of each. `rcpt_to` are the
     recipients of the message, `recipients` the decision for each that was named, refused ones included; `greylist`
     has the greylist's for those that it was asked about, in the same order. `decision` is that on the whole: one
-    refusal refuses the message, since SMTP has one reply for it. `author` and
-    `header` are None where the message was not read.
+    refusal refuses the message, since SMTP has one reply for it. `author` and `header` are None where the message was
+    not read.
     """
 
     hostname: str

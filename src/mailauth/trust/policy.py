@@ -19,9 +19,7 @@ class Placement(StrEnum):
     """
 
     ABOVE_RECEIVED = "above-received"  # above the Received with which the message came in: Postfix with milters
-    BELOW_RECEIVED = (
-        "below-received"  # right below that one, where only the server's cleaning tells it from a forged one
-    )
+    BELOW_RECEIVED = "below-received"  # right below that one: only the server's cleaning tells it from a forged one
     TOP = "top"  # the server writes no Received: the first of the trace fields at the very top
 
 

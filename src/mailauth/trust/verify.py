@@ -47,7 +47,9 @@ class AuthorVerifier:
     Raises `ValueError` for a `now` that is no time.
     """
 
-    def __init__(self, *, now: float, policy: TrustPolicy = _DEFAULT_POLICY, dkim_policy: DkimPolicy = _DKIM_POLICY):
+    def __init__(
+        self, *, now: float, policy: TrustPolicy = _DEFAULT_POLICY, dkim_policy: DkimPolicy = _DKIM_POLICY
+    ) -> None:
         self._now = now
         self._policy = policy
         self._verifier = Verifier(now=now, policy=dkim_policy)
