@@ -204,6 +204,39 @@ def test_a_worker_that_dies_is_replaced(workers: tuple[Program, int]) -> None:
     assert program.stop() == 0
 
 
+FORK_FAILS_ONCE = """\
+import errno, os
+fork, number = os.fork, 0
+def limited():
+    global number
+    number += 1
+    if number == 3:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return fork()
+os.fork = limited
+"""
+
+
+def test_where_no_process_is_free_the_others_go_on(tmp_path: Path) -> None:
+    """fork(2) fails with EAGAIN for the one that would take a dead worker's place: it is tried again."""
+    (tmp_path / "sitecustomize.py").write_text(FORK_FAILS_ONCE)
+    program = Program("policyd", tmp_path, POLICYD.format(folder=tmp_path) + "[service]\nworkers = 2\n")
+    try:
+        program.start(environment={"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2] / 'src'}"})
+        os.kill(min(children(program)), signal.SIGKILL)
+        program.wait_for_log("a worker cannot be started: Resource temporarily unavailable")
+        with connect(tmp_path / "policyd.sock") as connection:
+            assert ask(connection) == GREYLISTED
+        end = time.monotonic() + 20
+        while len(children(program)) < 2 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert len(children(program)) == 2
+        assert program.stop() == 0
+        assert "Traceback" not in program.log
+    finally:
+        program.kill()
+
+
 def test_workers_end_with_their_watcher(workers: tuple[Program, int]) -> None:
     program, _ = workers
     before = children(program)

@@ -16,7 +16,7 @@ import socket
 import stat
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from mailauth import MailAuthError
@@ -34,7 +34,9 @@ file is free it tries as often, with a traceback for each: BACKLOG of them a sec
 REFUSED_SECONDS = 60.0
 """How often the log says at most that connections are refused."""
 CANCEL_SECONDS = 2.0
-"""How long a connection may take to end after it was told to, before the process ends without it."""
+"""How long a connection that is cut off may take to end, before the process ends without it."""
+BEAT_SECONDS = 1.0
+"""How often the event loop shows that it runs."""
 
 
 async def serve(
@@ -66,9 +68,9 @@ async def serve(
             running.notifier.ready(application.status)
             if parent is None:
                 _log.info("serving %s", application.status)
-            async with _beating(running.health):
+            async with _beating(running.health, running.notifier):
                 await stop.wait()
-            await running.finish(application.config.service.grace)
+                await running.finish(application.config.service.grace)
         finally:
             await application.close()
 
@@ -204,7 +206,7 @@ def log_refused(path: str | os.PathLike[str], error: Exception) -> None:
 
 
 @contextlib.contextmanager
-def _on_signals(stop: asyncio.Event, reload: Callable[[], None], parent: int | None) -> Any:
+def _on_signals(stop: asyncio.Event, reload: Callable[[], None], parent: int | None) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -222,11 +224,12 @@ def _on_signals(stop: asyncio.Event, reload: Callable[[], None], parent: int | N
 
 
 @contextlib.asynccontextmanager
-async def _beating(health: Health) -> AsyncIterator[None]:
+async def _beating(health: Health, notifier: Notifier) -> AsyncIterator[None]:
     async def beat() -> None:
         while True:
             health.beat()
-            await asyncio.sleep(1)
+            notifier.alive()
+            await asyncio.sleep(min(BEAT_SECONDS, notifier.interval))
 
     task = asyncio.ensure_future(beat())
     try:

@@ -14,6 +14,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from os import PathLike
 
@@ -80,12 +81,18 @@ class _Watcher:
         self._ours, self._theirs = os.pipe()  # the workers see that this process has ended
         os.set_blocking(self._started, False)
 
-    def _start(self) -> None:
-        """Start one more worker."""
+    def _start(self) -> bool:
+        """Start one more worker; False where the system has no room for a process just now."""
         place = min(set(range(self._number)) - self._workers.keys())
         process = _FORK.Process(target=self._work, args=(place,))
-        process.start()
+        try:
+            process.start()
+        except OSError as error:
+            # The other workers go on meanwhile.
+            _log.error("a worker cannot be started: %s", error.strerror)
+            return False
         self._workers[place] = process
+        return True
 
     def _work(self, place: int) -> None:
         """In the worker: serve, until a signal or the end of the watcher."""
@@ -106,14 +113,15 @@ class _Watcher:
 
     def watch(self, notifier: Notifier) -> int:
         """Start the workers, and wait for signals and for their ends; the exit status."""
-        for _ in range(self._number):
-            self._start()
+        while len(self._workers) < self._number and self._start():
+            pass
         started, restart_at, failures = 0, 0.0, 0
         while True:
-            number = self._signal()
+            number = self._signal(min(WATCH_SECONDS, notifier.interval))
+            notifier.alive()
             if number in (signal.SIGTERM, signal.SIGINT):
                 notifier.stopping()
-                return self._end(self._config.service.grace)
+                return self._end(self._config.service.grace, notifier)
             if number == signal.SIGHUP:
                 self._reload(notifier)
             before, started = started, started + self._newly_started()
@@ -121,17 +129,18 @@ class _Watcher:
             if before < self._number <= started:
                 notifier.ready(self._status)
                 _log.info("serving %s", self._status)
-            if ended := self._reap():
-                failures += ended
+            lost = self._reap()
+            if not lost and len(self._workers) < self._number and time.monotonic() >= restart_at:
+                lost = 0 if self._start() else 1
+            if lost:
+                failures += lost
                 if not self._workers and (not started or failures > MAX_FAILURES * self._number):
                     _log.error("no worker can serve")
                     return 1
                 restart_at = time.monotonic() + RESTART_SECONDS
-            if len(self._workers) < self._number and time.monotonic() >= restart_at:
-                self._start()
 
-    def _signal(self) -> int | None:
-        found = signal.sigtimedwait(_SIGNALS, WATCH_SECONDS)
+    def _signal(self, seconds: float) -> int | None:
+        found = signal.sigtimedwait(_SIGNALS, seconds)
         return None if found is None else found.si_signo
 
     def _newly_started(self) -> int:
@@ -171,15 +180,16 @@ class _Watcher:
             if process.pid is not None and process.exitcode is None:
                 os.kill(process.pid, number)
 
-    def _end(self, grace: float) -> int:
+    def _end(self, grace: float, notifier: Notifier) -> int:
         """End the workers in an orderly way; 0, or 1 if one had to be killed."""
         # Who connects now is refused at once, and does not wait for a worker that will never come.
         self._listeners.close()
         self._send(signal.SIGTERM)
         end = time.monotonic() + grace + KILL_SECONDS
-        for place, process in list(self._workers.items()):
-            process.join(max(0.0, end - time.monotonic()))
-            if process.exitcode is not None:
+        while self._workers and time.monotonic() < end:
+            wait([process.sentinel for process in self._workers.values()], min(WATCH_SECONDS, notifier.interval))
+            notifier.alive()
+            for place in [place for place, process in self._workers.items() if process.exitcode is not None]:
                 self._forget(place)
         return 1 if self._workers else 0
 
