@@ -133,6 +133,23 @@ def test_other_programs_ask_the_server(mailauth_zone: Zone, mailauth_dns: ZoneSe
     assert [str(record) for record in other.resolve("mx.example.org", "A")] == ["192.0.2.1"]
 
 
+@pytest.mark.parametrize(
+    "text", [b"\xff\x00\x1b", "Grüße".encode(), b"a\nb", b'"\\;', b"", b'x"' * 300, bytes(range(256)) * 3]
+)
+def test_texts_are_served_octet_by_octet(text: bytes) -> None:
+    """RFC 1035 section 3.3.14: character strings are octets; whoever asks the server sees what the resolver sees."""
+    zone = Zone().add("example.org", "TXT", text)
+    question = Question("example.org", "TXT")
+    with zone.serve() as server:
+        over_the_wire = DnspythonResolver.asking([server.address], server.port).lookup(question)
+    assert over_the_wire.texts == zone.lookup(question).texts == (text,)
+
+
+def test_a_port_that_is_taken() -> None:
+    with ZoneServer(Zone()) as first, pytest.raises(OSError, match="in use"):
+        ZoneServer(Zone(), port=first.port)
+
+
 def test_faults() -> None:
     zone = Zone()
     for name in ("slow", "silent", "cut"):

@@ -25,6 +25,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
+from dns.rdtypes.ANY.TXT import TXT
 
 from mailauth.plan import Answer, Exchange, Outcome, Question, RecordType
 from mailauth.resolvers import ZoneResolver
@@ -47,12 +48,10 @@ class ScriptedServer:
     def __init__(self, script: Script, address: str = "127.0.0.1", port: int = 0) -> None:
         self.queries: list[tuple[bytes, bool]] = []
         self._script = script
-        self.address, self.port = address, port or _free_port(address)
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self._udp = socket.socket(family, socket.SOCK_DGRAM)
+        self._udp, self._tcp = _bound(address, port)
         self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self._udp.bind((address, self.port))
-        self._tcp = socket.create_server((address, self.port), family=family, backlog=100)
+        self.address: str = address
+        self.port: int = self._tcp.getsockname()[1]
         self._wake, self._woken = socket.socketpair()
         self._later: list[tuple[float, int, Callable[[], object]]] = []
         self._number = 0
@@ -145,17 +144,22 @@ class ScriptedServer:
         sock.close()
 
 
-def _free_port(address: str) -> int:
-    """A port that is free for UDP and TCP just now."""
+def _bound(address: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """Sockets for UDP and TCP on that port; of port 0, on one that is free for both."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    for _ in range(100):
-        with socket.socket(family, socket.SOCK_STREAM) as tcp:
-            tcp.bind((address, 0))
-            port: int = tcp.getsockname()[1]
-            with socket.socket(family, socket.SOCK_DGRAM) as udp, contextlib.suppress(OSError):
-                udp.bind((address, port))
-                return port
-    raise RuntimeError("no port is free for both UDP and TCP")
+    taken = OSError("no port is free for both UDP and TCP")
+    for _ in range(1 if port else 100):
+        tcp = socket.create_server((address, port), family=family, backlog=100)
+        udp = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            udp.bind((address, tcp.getsockname()[1]))
+        except OSError as error:
+            udp.close()
+            tcp.close()
+            taken = error
+        else:
+            return udp, tcp
+    raise taken
 
 
 def response_to(query: bytes, *records: str, rcode: int = 0, authority: tuple[str, ...] = ()) -> dns.message.Message:
@@ -262,20 +266,22 @@ def _packed(response: dns.message.Message, tcp: bool) -> bytes:
 def _records(asked: Any, answer: Answer) -> Any:
     rrset = dns.rrset.RRset(asked.name, dns.rdataclass.IN, asked.rdtype)
     for record in answer.records:
-        rrset.add(dns.rdata.from_text(dns.rdataclass.IN, asked.rdtype, _text(record)), answer.ttl)
+        rrset.add(_rdata(record, asked.rdtype), answer.ttl)
     return rrset
 
 
-def _text(record: Any) -> str:
+def _rdata(record: Any, rtype: dns.rdatatype.RdataType) -> dns.rdata.Rdata:
     match record:
-        case Exchange(preference, host):
-            return f"{preference} {host}."
         case bytes():
-            escaped = record.decode("latin-1").replace("\\", "\\\\").replace('"', '\\"')
-            return " ".join(f'"{escaped[start : start + 200]}"' for start in range(0, len(escaped) or 1, 200))
+            strings = [record[start : start + 255] for start in range(0, len(record) or 1, 255)]
+            return TXT(dns.rdataclass.IN, rtype, strings)
+        case Exchange(preference, host):
+            text = f"{preference} {host}."
         case str():
-            return f"{record}."
-    return str(record)
+            text = f"{record}."
+        case _:
+            text = str(record)
+    return dns.rdata.from_text(dns.rdataclass.IN, rtype, text)
 
 
 Fault: TypeAlias = Callable[[bytes, dns.message.Message, bool], list[Reply]]
