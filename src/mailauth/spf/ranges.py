@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from mailauth.spf.compile import IP6_OFFSET, merged
-from mailauth.spf.terms import IP4_BITS, IP6_BITS
+from mailauth.spf.terms import IP6_BITS
 
 Ranges: TypeAlias = tuple[int, ...]
 """Where ranges begin and end, in turns and rising order: IPv4 addresses as numbers, IPv6 ones behind them."""
@@ -31,7 +31,7 @@ EVERYBODY: Ranges = (0, IP6_OFFSET + (1 << IP6_BITS))
 FAMILIES: dict[int, Ranges] = {4: IP4, 6: IP6}
 """All clients of a family."""
 MAX_DIGITS = 1 << 40
-BITS = {4: IP4_BITS, 6: IP6_BITS}
+"""From here on a number is shown as a power of two."""
 
 
 def union(ranges: Iterable[tuple[int, int]]) -> Ranges:

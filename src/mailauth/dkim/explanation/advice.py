@@ -30,7 +30,7 @@ def _summary(signature: Signature, body: Half, header: Half, key: Key) -> str:
     halves = [_of_header(header, key), _of_body(body, header)]
     if body.state is HalfState.INTACT and not body.alterations:
         halves.reverse()  # what was altered last, for the words behind it to refer to
-    sentences = [text for text in (*halves, _of_key(key, header)) if text]
+    sentences = [text for text in (*halves, _of_key(key)) if text]
     if states <= {HalfState.INTACT, HalfState.EXPLAINED} and key.state is KeyState.FITS:
         sentences.append("without that, the signature would verify")
     return "; ".join(sentences)
@@ -63,7 +63,7 @@ def _of_body(body: Half, header: Half) -> str:
     return ""
 
 
-def _of_key(key: Key, header: Half) -> str:
+def _of_key(key: Key) -> str:
     if key.state in (KeyState.OTHER, KeyState.UNUSABLE, KeyState.UNAVAILABLE):
         return key.detail
     return ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ExplainLimits:
-    """How hard to look. The work is linear in the message, whatever it is. Raises `ValueError` for less than nothing.
+    """How hard to look. The work is linear in the message, whatever it is. Raises `ValueError` for negative numbers.
 
     `octets` and `octets_per_octet` bound what is hashed for a message: so much, and so many times its body on top.
     """
@@ -33,7 +33,7 @@ class Exhausted(Exception):
     """The bounds are reached. Never leaves the package."""
 
 
-class Purse:
+class Budget:
     """What may be spent on one message."""
 
     def __init__(self, limits: ExplainLimits, body_octets: int, clock: Callable[[], float] | None) -> None:
@@ -46,26 +46,26 @@ class Purse:
 class Account:
     """What one search has spent."""
 
-    def __init__(self, purse: Purse, attempts: int | None = None) -> None:
+    def __init__(self, budget: Budget, attempts: int | None = None) -> None:
         self.attempts = 0
-        self._most = purse.limits.attempts if attempts is None else attempts
-        self._purse = purse
+        self._most = budget.limits.attempts if attempts is None else attempts
+        self._budget = budget
 
     def work(self, octets: int) -> None:
         """So many octets are gone over to find candidates. Raises `Exhausted`."""
-        purse = self._purse
-        purse.octets -= octets
-        if purse.octets < 0 or (purse.clock is not None and purse.clock() > purse.deadline):
+        budget = self._budget
+        budget.octets -= octets
+        if budget.octets < 0 or (budget.clock is not None and budget.clock() > budget.deadline):
             raise Exhausted
 
     def spend(self, octets: int) -> None:
         """One more candidate of so many octets. Raises `Exhausted`."""
-        purse = self._purse
-        purse.octets -= octets
-        if self.attempts >= self._most or purse.octets < 0:
+        budget = self._budget
+        budget.octets -= octets
+        if self.attempts >= self._most or budget.octets < 0:
             raise Exhausted
         self.attempts += 1
         # A clock costs less than hashing, but not nothing.
         timely = octets > _MANY_OCTETS or self.attempts % 16 == 0
-        if timely and purse.clock is not None and purse.clock() > purse.deadline:
+        if timely and budget.clock is not None and budget.clock() > budget.deadline:
             raise Exhausted

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mailauth.dkim.explanation import body as body_search
 from mailauth.dkim.explanation import header as header_search
 from mailauth.dkim.explanation.advice import advise
-from mailauth.dkim.explanation.bounds import Account, ExplainLimits, Purse
+from mailauth.dkim.explanation.bounds import Account, Budget, ExplainLimits
 from mailauth.dkim.explanation.differences import difference
 from mailauth.dkim.explanation.fields import Fields
 from mailauth.dkim.explanation.key import Evidence, evidence, usable
@@ -47,7 +47,7 @@ class Case:
 
     def explain(self, signatures: list[Signature], fields: list[ReadField | None]) -> list[Explanation]:
         """One explanation for each signature; `fields` are None where a field cannot be read."""
-        self.purse = Purse(self.limits, len(self.body), self.clock)
+        self.budget = Budget(self.limits, len(self.body), self.clock)
         self.by_name = {name: [self._crlf(raw) for raw in raws] for name, raws in self.header.octets_by_name.items()}
         self.text = self._crlf(self.body)
         self.bodies: dict[body_search.Target, Half] = {}
@@ -105,7 +105,7 @@ class Case:
             canonicalizer(field.terms.header_canonicalization, self.header),
             self._fields(field),
             fits,
-            Account(self.purse, attempts),
+            Account(self.budget, attempts),
         )
         rewritten = (_ENCODED_SIGNATURE,) if read.rewritten else ()
         if search.intact():
@@ -170,7 +170,7 @@ class Case:
         behind = body_search.behind_length(self.text, target)
         if behind is not None:
             return Half(HalfState.INTACT) if not behind else self._behind_length(behind, target, lines)
-        search = body_search.BodySearch(self.text, *self._content(), target, Account(self.purse))
+        search = body_search.BodySearch(self.text, *self._content(), target, Account(self.budget))
         found = search.run()
         attempts = search.account.attempts
         if found is None:
