@@ -217,6 +217,9 @@ PERMIT = ("example.com._report._dmarc.red.example.net", "TXT")
         (["rua=mailto:x@red.example.net; v=DMARC1"], False),
         (["v=dmarc1"], False),
         (["v=DMARC2"], False),
+        # RFC 9989 section 4.7, RFC 6376 section 3.2: a tag that stands twice makes the whole list invalid.
+        (["v=DMARC1; rua=mailto:a@red.example.net; rua=mailto:b@red.example.net"], False),
+        (["v=DMARC1; p=none; p=none", "v=DMARC1"], True),
     ],
 )
 def test_4_what_agrees(texts: list[str], agreed: bool) -> None:

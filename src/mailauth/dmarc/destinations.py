@@ -94,10 +94,12 @@ def verify_destinations(domain: str, hosts: Iterable[str], own: Walk | None = No
 
 def _agreement(host: str, answer: Answer) -> Destination | None:
     """What the host publishes about the domain, if it is an agreement: steps 6 to 9."""
-    records = [parse_record(text) for text in answer.texts] if answer.found else []
-    if all(record is None for record in records):
+    found = map(parse_record, answer.texts if answer.found else ())
+    # Step 6 discards what is no list of tags: one with a tag twice is none (RFC 9989 section 4.7).
+    records = [record for record in found if isinstance(record, DmarcRecord)]
+    if not records:
         return None
-    uris = [uri for record in records if isinstance(record, DmarcRecord) for uri in record.rua]
+    uris = [uri for record in records for uri in record.rua]
     if not uris:
         return Destination(True)
     # Another host in one of them: no report at all.
