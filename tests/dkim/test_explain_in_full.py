@@ -6,6 +6,8 @@ import hashlib
 import re
 import textwrap
 from base64 import b64decode, b64encode
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -413,6 +415,11 @@ def test_a_link_led_through_a_gateway_within_base64() -> None:
     for end in (b"", b"\r\n"):
         message = signed(head + lines[0] + end)
         assert one(only(message.replace(lines[0], lines[1])))[0] is C.LINKS_REWRITTEN
+    # In a multipart, an empty line before the delimiter is the part's.
+    fields, empty, rest = altered.MIXED.partition(b"base64\r\n\r\n")
+    for end in (b"", b"\r\n"):
+        message = signed(fields + empty + lines[0] + b"\r\n" + end + rest[rest.index(b"--mix") :])
+        assert one(only(message.replace(lines[0], lines[1])))[0] is C.LINKS_REWRITTEN
 
 
 def test_a_field_that_was_given_to_a_part() -> None:
@@ -452,9 +459,10 @@ def altered_body(before: bytes, after: bytes, body: bytes, how: str = "relaxed/s
 
 @pytest.mark.parametrize("width", [8, 4, 2, 1])
 def test_tabs_that_were_blanks_begin_at_the_first(width: int) -> None:
-    body = b"Hello\r\n" + b"".join(b"%b%b\r\n" % (b" " * width, word) for word in (b"one", b"two", b"three"))
+    blanks = b" " * width
+    body = b"Hello\r\n" + b"".join(b"%b%b%bx\r\n" % (blanks, word, blanks) for word in (b"one", b"two", b"three"))
     message = signed(PLAIN.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + body, SIMPLE)
-    came = re.sub(rb"(?m)^ {%d}(?=one|two|three)" % width, b"\t", message)
+    came = re.sub(rb"(?m)^ {%d}(one|two|three) {%d}x" % (width, width), rb"\t\1\tx", message)
     (alteration,) = only(came).alterations
     assert alteration.code is C.BLANKS_TO_TABS
     assert alteration.line == came.count(b"\n", 0, came.index(b"\tone")) + 1
@@ -558,6 +566,7 @@ def test_a_signature_folded_within_a_value(tag: bytes) -> None:
     found = re.search(rb"; %b=[a-z:]{5}|; %b=.{20}" % (tag, tag), message)
     assert found is not None
     came = message[: found.end()] + b"\r\n\t" + message[found.end() :]
+    came = came.replace(b"; s=", b";\r\n\ts=")
     assert one(only(came))[0] is C.SIGNATURE_REFOLDED
 
 
@@ -589,3 +598,151 @@ def test_the_codes_are_the_names() -> None:
     """A program that stored one finds it again."""
     for codes in (AlterationCode, HalfState, KeyState):
         assert [code.value for code in codes] == [code.name.lower().replace("_", "-") for code in codes]
+
+
+def test_the_line_of_what_was_put_behind_much_base64() -> None:
+    """Wherever it stands in the text: within base64 its line is not to be seen, and the first of the part is given."""
+    head = PLAIN.partition(b"\r\n\r\n")[0].replace(b"8bit", b"base64") + b"\r\n\r\n"
+    text = b"".join(b"This is line %d of the text.\r\n" % number for number in range(40))
+
+    def lines(content: bytes) -> bytes:
+        return b"".join(line + b"\r\n" for line in re.findall(rb".{1,76}", b64encode(content)))
+
+    message = signed(head + lines(text))
+    came = message.replace(lines(text), lines(text + b"-- \r\nsent by a list\r\n"))
+    (alteration,) = only(came).alterations
+    assert (alteration.code, alteration.added) == (C.TEXT_ADDED_AT_END, "-- \nsent by a list\n")
+    assert alteration.line == came[: came.index(b"\r\n\r\n")].count(b"\n") + 3
+
+
+@pytest.mark.parametrize("behind", [b"", b"\r\n"])
+def test_a_part_of_quoted_printable_that_was_made_8bit(behind: bytes) -> None:
+    """RFC 2046 section 5.1.1: the line end before a delimiter is the delimiter's; gateways differ in that."""
+    head = PLAIN.partition(b"Content-Type")[0] + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    field = b"Content-Transfer-Encoding: "
+    before = b"--b\r\n" + field + b"quoted-printable\r\n\r\nGr=C3=BC=C3=9Fe\r\n--b--\r\n"
+    after = b"--b\r\n" + field + b"8bit\r\n\r\n" + "Grüße".encode() + behind + b"\r\n--b--\r\n"
+    message = signed(head + before, {"c": "simple/simple"})
+    (alteration,) = only(message.replace(before, after)).alterations
+    assert (alteration.code, alteration.part) == (C.ENCODING_CHANGED, "1 text/plain")
+    assert alteration.detail == "quoted-printable was made 8bit"
+
+
+def test_parameters_whose_names_were_written_in_capitals() -> None:
+    """RFC 2045 section 5.1: the names of parameters know no case; values do."""
+    message = PLAIN.replace(b"charset=utf-8", b"charset=utf-8; name=Notes.TXT")
+    explanation = rewritten(b"charset=utf-8; name=", b"CHARSET=utf-8; NAME=", RELAXED, message)
+    assert one(explanation)[::3] == (C.FIELD_REFORMATTED, "text/plain; charset=utf-8; name=Notes.TXT")
+
+
+@pytest.mark.parametrize("columns", [72, 76, 78])
+@pytest.mark.parametrize("fold", [b"\r\n ", b"\r\n\t"])
+def test_a_subject_that_was_folded_at_a_column(columns: int, fold: bytes) -> None:
+    """As many words on a line as fit, and the first line is full."""
+    first = b"Re: minutes of the meeting " + b"x" * (columns - 36)
+    assert len(b"Subject: " + first) == columns
+    message = PLAIN.replace(b"Re: minutes of the meeting on Monday, draft", first + fold + b"on Monday")
+    assert one(rewritten(fold + b"on Mon", b" on Mon", SIMPLE, message))[0] is C.FIELD_REFOLDED
+
+
+def test_empty_lines_before_the_boundaries() -> None:
+    """How many there are, and the line of the first."""
+    message = signed(altered.ALTERNATIVE, {"c": "simple/simple"})
+    came = message.replace(b"\r\n--=_alt", b"\r\n\r\n--=_alt")
+    (alteration,) = only(came).alterations
+    assert alteration.code is C.BLANK_LINES_ADDED
+    assert (alteration.count, alteration.line) == (3, came[: came.index(b"\r\n--=_alt")].count(b"\n") + 1)
+    assert alteration.detail == "3 empty lines were added before the boundaries"
+
+
+@pytest.mark.parametrize("width", [4, 8])
+def test_blanks_up_to_a_column_that_were_made_tabs(width: int) -> None:
+    """As unexpand(1) does, and then expand(1) the other way round."""
+    came = b"to be\r\non\tx\r\nthree\ty\r\n\tz\r\n"
+    body = b"\r\n".join(line.expandtabs(width) for line in came.split(b"\r\n"))
+    (alteration,) = altered_body(body, came, body).alterations
+    assert (alteration.code, alteration.added, alteration.removed) == (C.BLANKS_TO_TABS, "\t", "")
+    assert alteration.detail == f"blanks were made tabs, at every {width}th column"
+    (back,) = altered_body(came, body, came).alterations
+    assert (back.code, back.line) == (C.TABS_TO_BLANKS, alteration.line)
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["Original-Subject", "X-Original-Subject", "X-Old-Subject", "Old-Subject", "X-Google-Original-Subject",
+     "X-Subject", "X-Envelope-Subject"],
+)  # fmt: skip
+def test_an_old_value_that_is_kept_in_another_field(other: str) -> None:
+    """RFC 5703 section 5 names Original-Subject; others have names of their own."""
+    message = signed(PLAIN, RELAXED)
+    for came, code in ((b"Subject: win a prize\r\n", C.FIELD_REPLACED), (b"", C.FIELD_REMOVED)):
+        old = re.search(rb"Subject: (.*)\r\n", message)
+        assert old is not None
+        kept = other.encode() + b": " + old[1] + b"\r\n"
+        (alteration,) = only(kept + message.replace(old[0], came)).alterations
+        assert (alteration.code, alteration.field, alteration.removed) == (code, "Subject", old[1].decode())
+        assert alteration.detail.endswith(f"stands in {other})")
+
+
+def test_the_bounds_are_those_of_the_documentation() -> None:
+    mebi = 1024 * 1024
+    assert ExplainLimits() == ExplainLimits(
+        attempts=40_000, verifications=12_000, octets=128 * mebi, octets_per_octet=64, seconds=10.0,
+        message_octets=64 * mebi,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("mark", ["RE: ", "re: ", "AW: ", "Aw: ", "Re:"])
+def test_an_answers_mark_that_was_written_anew_with_a_tag(mark: str) -> None:
+    message = PLAIN.replace(b"Re: minutes", mark.encode() + b"minutes")
+    explanation = rewritten(b"Subject: " + mark.encode() + b"minutes", b"Subject: [list] Re: minutes", message=message)
+    assert one(explanation)[::2] == (C.SUBJECT_PREFIX, "[list] ")
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+def test_a_date_of_any_day_of_the_week_and_any_month(month: int) -> None:
+    """RFC 5322 section 3.3."""
+    for day in range(1, 8):
+        when = datetime(2026, month, day, 22, 30, tzinfo=timezone(timedelta(hours=-5)))
+        before, after = (format_datetime(each).encode() for each in (when, when.astimezone(UTC)))
+        message = PLAIN.replace(b"Mon, 02 Nov 2026 10:00:00 +0000", before)
+        assert one(rewritten(before, after, message=message))[::3] == (C.DATE_REFORMATTED, before.decode())
+
+
+@pytest.mark.parametrize(
+    ("zone", "names"),
+    [
+        ("+0000", "GMT UT UTC Z -0000"),
+        ("+0100", "CET"), ("+0200", "CEST"), ("-0800", "PST"), ("-0700", "PDT"), ("-0600", "CST"), ("-0500", "EST"),
+        ("-0400", "EDT"),
+    ],
+)  # fmt: skip
+def test_a_zone_that_was_written_as_a_number(zone: str, names: str) -> None:
+    """RFC 5322 section 4.3: names are obsolete, and mailers still write them, or put them into a comment."""
+    after = f"Mon, 02 Nov 2026 10:00:00 {zone}"
+    for name in names.split():
+        for written in (name, f"{zone} ({name})") if name.isalpha() and name not in ("UT", "Z") else (name,):
+            before = f"Mon, 02 Nov 2026 10:00:00 {written}".encode()
+            message = PLAIN.replace(b"Mon, 02 Nov 2026 10:00:00 +0000", before)
+            assert one(rewritten(before, after.encode(), message=message))[::3] == (C.DATE_REFORMATTED, before.decode())
+
+
+@pytest.mark.parametrize("name", [b"Dkim-Signature", b"dkim-signature", b"DKIM-SIGNATURE"])
+def test_the_signatures_own_name_as_a_server_is_used_to_write_it(name: bytes) -> None:
+    assert one(only(signed(PLAIN, SIMPLE).replace(b"DKIM-Signature", name)))[0] is C.SIGNATURE_REFOLDED
+
+
+def test_the_line_of_text_behind_the_last_boundary() -> None:
+    message = signed(altered.ALTERNATIVE)
+    (alteration,) = only(message + b"sent by a list\r\n").alterations
+    assert (alteration.code, alteration.added) == (C.TEXT_AFTER_LAST_BOUNDARY, "sent by a list\n")
+    assert alteration.line == message.count(b"\n") + 1
+
+
+def test_a_banner_in_a_part_and_text_behind_the_last_boundary() -> None:
+    message = signed(altered.ALTERNATIVE).replace(b'margin: 0">', b'margin: 0"><div>CAUTION</div>')
+    explanation = only(message + b"sent by a list\r\n")
+    found = {alteration.code: alteration for alteration in explanation.alterations}
+    assert set(found) == {C.TEXT_ADDED_IN_PART, C.TEXT_AFTER_LAST_BOUNDARY}
+    assert found[C.TEXT_ADDED_IN_PART].part == "2 text/html"
+    assert found[C.TEXT_AFTER_LAST_BOUNDARY].line == message.count(b"\n") + 1
