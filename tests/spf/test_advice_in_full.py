@@ -801,3 +801,79 @@ def test_a_trace_as_values() -> None:
         }],
         "explanation": [{"name": "e.example", "type": "TXT", "outcome": "found", "records": ["no"]}],
     }  # fmt: skip
+
+
+def test_a_hundred_words_are_mended() -> None:
+    """A record may be anybody's; the first hundred show what is wrong."""
+    for word, code in (("ip4=192.0.2.1", "ignored-modifier"), ("ip4:192.0.2", "bad-network")):
+        findings = [each for each in lint_text(f"v=spf1 {f'{word} ' * 105}-all") if each.code == code]
+        assert [bool(each.proposal) for each in findings] == [True] * 100 + [False] * 5
+
+
+def test_a_sender_that_was_not_unwrapped_whole() -> None:
+    """RFC 5321 section 4.1.1.2: the angle brackets are the command's."""
+    for mail_from, local_part in (("<ann@example.org>", "ann"), ("<ann@example.org", "<ann")):
+        zone = world('example.org. TXT "v=spf1 exists:%{l}.x.example -all"\nann.x.example. A 127.0.0.2\n')
+        spf = check(zone, mail_from=mail_from)
+        assert (spf.domain, spf.result) == ("example.org", "pass" if local_part == "ann" else "fail")
+
+
+@pytest.mark.parametrize("text", ["v=spf1 redirect=%{x} -all", "v=spf1 x=%{x} -all", "v=spf1 a exp=%{x}"])
+def test_an_error_in_a_modifier_is_pointed_at(text: str) -> None:
+    with pytest.raises(RecordError) as caught:
+        Record.parse(text)
+    problem = caught.value.problem
+    assert text[problem.start : problem.start + problem.length] == "%{x}"
+
+
+@pytest.mark.parametrize(
+    ("word", "proposal"),
+    [("redirect.b.example", "redirect=b.example"), ("Redirect-b.example", "Redirect=b.example"),
+     ("include.b.example", "include:b.example"), ("existsb.example", "exists:b.example")],
+)  # fmt: skip
+def test_a_colon_that_is_missing(word: str, proposal: str) -> None:
+    """RFC 7208 section 4.6.1: mechanisms take ":", modifiers "="."""
+    assert mend_word(word) == ("the colon is missing", proposal)
+
+
+def test_a_character_that_cannot_be_seen_is_named_by_its_number() -> None:
+    assert mend_word("mx\u200b") == ("U+200B is no character of a record", "mx")
+    assert mend_word("\u2013all") == ("\u2013 is no character of a record", "-all")
+
+
+def test_by_which_path_a_record_without_an_answer_is_reached() -> None:
+    path = [{"domain": "example.org", "term": "include:b.example"}]
+    for failures, more in (({("b.example", "TXT"): "servfail"}, ""), ({}, ""), ({}, 'b.example. TXT "v=spf1 -all"\n')):
+        report = linted('example.org. TXT "v=spf1 include:b.example -all"\n' + more, failures)
+        assert report.to_dict()["tree"]["terms"][0]["record"]["path"] == path
+
+
+@pytest.mark.parametrize("end", ["-all", "redirect=%{l}.z.example"])
+def test_a_local_part_that_is_not_ascii_in_the_tree_of_a_client(end: str) -> None:
+    """RFC 8616 section 4: terms with %{l} or %{s} do not match, and an include is no error."""
+    zone = world(
+        f'example.org. TXT "v=spf1 exists:%{{l}}.x.example include:%{{s}}.y.example {end}"\n'
+        "xn--mller-kva.x.example. A 127.0.0.2\n"
+    )
+    spf, tree = run(whole_tree("192.0.2.1", mail_from="m\u00fcller@example.org"), zone)
+    assert tree is not None
+    assert [term.outcome for term in tree.terms[:2]] == ["no match", "no match"]
+    assert (tree.result, spf.result) == (("fail",) * 2 if end == "-all" else ("permerror",) * 2)
+
+
+def test_the_term_that_matches_is_shown_within_a_run_of_networks() -> None:
+    networks = " ".join(f"ip4:192.0.{number}.0/24" for number in range(2, 12))
+    zone = world(f'example.org. TXT "v=spf1 {networks} -all"\n')
+    _, tree = run(whole_tree("192.0.8.1", mail_from="ann@example.org"), zone)
+    assert tree is not None
+    lines = [line.split() for line in tree.lines()]
+    assert [words[0] for words in lines if "match," in words[1:2]] == ["ip4:192.0.8.0/24"]
+    assert [words[1] for words in lines if words[0] == "..."] == ["3", "3"]
+
+
+@pytest.mark.parametrize(("count", "more"), [(1000, None), (1001, True)])
+def test_a_list_of_networks_in_json_is_cut_and_says_so(count: int, more: bool | None) -> None:
+    terms = " ".join(f"ip4:10.{number // 250}.{number % 250}.0/25" for number in range(count))
+    strings = " ".join(f'"{terms[start : start + 250]}"' for start in range(0, len(terms), 250))
+    tree = linted(f'example.org. TXT "v=spf1 " {strings} " -all"\n').tree.to_dict()
+    assert (len(tree["networks"]), tree.get("more_networks")) == (1000, more)

@@ -50,7 +50,10 @@ terms = st.one_of(
     st.builds("{}include:{}".format, signs, st.sampled_from([*DOMAINS[1:], "%{d1r}.example", "_%{o}"])),
     st.builds(
         "{}{}".format, signs,
-        st.sampled_from(["exists:%{ir}.x.example", "a:%{p}.x.example", "exists:%{d}.x.example"]),
+        st.sampled_from([
+            "exists:%{ir}.x.example", "a:%{p}.x.example", "exists:%{d}.x.example", "exists:%{l}.x.example",
+            "include:%{l}.example", "ptr:%{l}.example",
+        ]),
     ),
 )  # fmt: skip
 endings = st.sampled_from(["", " -all", " ~all", " ?all", " all", " redirect=d.example", " redirect=c.example -all"])

@@ -413,7 +413,8 @@ class Survey(Evaluation):
         if not name or (isinstance(step.term, Include | Redirect) and "." not in name):
             # RFC 7208 section 4.8 leaves open what happens; only these two have to find a record.
             term.failure = "bad-domain"
-            if isinstance(step.term, Include | Redirect):
+            # RFC 8616 section 4: with a local part that is not ASCII, an include does not match.
+            if isinstance(step.term, Redirect) or (isinstance(step.term, Include) and self.can_match(step)):
                 term.result, term.outcome = Result.PERMERROR, Result.PERMERROR.value
             return
         match step.term:
