@@ -147,6 +147,15 @@ def test_published_keys(records: list[str | bytes], verdict: str, codes: list[st
     assert check.to_dict()["verdict"] == verdict
 
 
+def test_of_several_records_the_one_that_can_be_used_is_looked_at() -> None:
+    """RFC 6376 section 3.6.2.2 leaves open which one verifiers take; who holds the private key wants its own."""
+    broken, other, own = "v=DKIM1; k=rsa; p=!", rsa_record(rsa_key(2048, 3)), rsa_record()
+    dns = ZoneResolver({("sel._domainkey.example.org", "TXT"): [broken, other, own]})
+    assert run(check_key("example.org", "sel"), dns).record in (other, own)
+    for key, record in ((rsa_key(), own), (rsa_key(2048, 3), other)):
+        assert run(check_key("example.org", "sel", load_key(key)), dns).record == record  # type: ignore[arg-type]
+
+
 def test_published_key_and_private_key() -> None:
     dns = ZoneResolver({("sel._domainkey.example.org", "TXT"): [rsa_record()]})
     for key, matches in ((rsa_key(), True), (rsa_key(1024), False), (ed_key(), False)):

@@ -415,6 +415,8 @@ def test_keys_with_a_password() -> None:
     for password in (None, b"other"):
         with pytest.raises(ValueError, match="cannot be read"):
             load_key(pem, password)
+    with pytest.raises(ValueError, match="not PEM, DER or an Ed25519 seed"):
+        load_key(b"no key at all", b"secret")
 
 
 def test_parsed_keys_are_kept() -> None:

@@ -859,6 +859,12 @@ def test_a_local_part_that_is_not_ascii_in_the_tree_of_a_client(end: str) -> Non
     assert tree is not None
     assert [term.outcome for term in tree.terms[:2]] == ["no match", "no match"]
     assert (tree.result, spf.result) == (("fail",) * 2 if end == "-all" else ("permerror",) * 2)
+    # Not even where what is left of it is ASCII.
+    zone = world(f'example.org. TXT "v=spf1 exists:%{{l1r-}}.x.example {end}"\nann.x.example. A 127.0.0.2\n')
+    for sender, outcome in (("ann-\u00fc@example.org", "no match"), ("ann-u@example.org", "match")):
+        _, tree = run(whole_tree("192.0.2.1", mail_from=sender), zone)
+        assert tree is not None
+        assert tree.terms[0].outcome == outcome
 
 
 def test_the_term_that_matches_is_shown_within_a_run_of_networks() -> None:
