@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -29,6 +30,15 @@ def test_with_json_and_the_exit_status(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["check", "--json", *LISTED, "--html", str(page), str(SIGNED_TWICE)]) == 1
     assert json.loads(capsys.readouterr().out)["verdict"] == "reject"
     assert "<title>Rejected: " in page.read_text(encoding="utf-8")
+
+
+def test_the_page_is_not_written_through_a_link(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a folder of all users, somebody may have guessed under which name the new page is written first."""
+    page, other = tmp_path / "page.html", tmp_path / "other"
+    (tmp_path / f".page.html.{os.getpid()}").symlink_to(other)
+    assert main(["check", *KNOWN, "--html", str(page), str(SIGNED_TWICE)]) == 2
+    assert f"cannot write {page}" in capsys.readouterr().err
+    assert not other.exists()
 
 
 def test_from_standard_input_with_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,15 @@ def test_errors_and_warnings_by_the_exit_status(tmp_path: Path, capsys: pytest.C
     assert "is listed by bl.example" in capsys.readouterr().out
 
 
+def test_what_is_to_be_copied_is_not_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that is longer than what is left of a line, with hyphens, stays whole."""
+    host = "-".join(["a-host"] * 9) + ".a-long-name.example.org"
+    zone = ZONE.replace("mx.example.org", host, 1)
+    assert run(tmp_path, "example.org", zone=zone) == 1
+    shown = [line for line in capsys.readouterr().out.splitlines() if host in line]
+    assert [line.split()[0] for line in shown] == ["MX", host]  # the record, and what is wrong with it
+
+
 def test_json_has_stable_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "--json", "example.org", "--selector", "s9", "--no-guess", "--ip", "192.0.2.25") == 1
     document = json.loads(capsys.readouterr().out)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from mailauth.cli import main
@@ -22,3 +25,49 @@ def test_the_usage_is_that_of_the_subcommand(words: list[str], usage: str, capsy
         main(words)
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith(usage)
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["dkim", "keygen", "--domain", "example.org", "--ttl=-5"], "argument --ttl: not a number of seconds, 0 to"),
+        (["dkim", "keygen", "--domain", "example.org", "--ttl", "4294967296"], "argument --ttl: not a number of"),
+        (["greylist", "show", "memory:", "--limit", "x"], "argument --limit: not a number, zero or more: 'x'"),
+        (["greylist", "show", "memory:", "--now", "x"], "argument --now: neither ISO 8601 nor seconds since 1970: 'x'"),
+        (["dkim", "verify", "--now", "x"], "argument --now: neither ISO 8601 nor seconds since 1970: 'x'"),
+        (["srs", "forward", "a@b.example", "--now", "nan"], "argument --now: neither ISO 8601 nor seconds since 1970"),
+        (["check", "--ip", "192.0.2.1", "--now", "x"], "argument --now: neither ISO 8601 nor seconds since 1970: 'x'"),
+    ],
+)
+def test_a_value_that_is_none_is_named(words: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert error in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message, zone = tmp_path / "message", tmp_path / "zone"
+    message.write_bytes(b"From: a@example.org\r\n\r\n")
+    zone.write_text("")
+    words = ["check", "--ip", "192.0.2.1", "--zone", str(zone), str(message)]
+    assert main([*words, "--record", f"{tmp_path}/none/x"]) == 2
+    assert capsys.readouterr().err == f"mailauth: cannot write {tmp_path}/none/x: No such file or directory\n"
+    for page in (f"{message}/x", "/dev/full"):
+        assert main([*words, "--html", page]) == 2
+        assert re.fullmatch(f"mailauth: cannot write {page}: [A-Z][a-z ]+\n", capsys.readouterr().err)
+
+
+def test_the_time_is_written_in_the_same_way_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--now``: a date and time without an offset is UTC."""
+    secret, message = tmp_path / "secret", tmp_path / "message"
+    secret.write_text("not much of a secret\n")
+    message.write_bytes(b"From: a@example.org\r\n\r\n")
+    rewritten = []
+    for now in ("2027-01-15T08:00:00", "2027-01-15T09:00:00+01:00", "1800000000"):
+        words = ["--domain", "example.net", "--secret-file", str(secret), "--now", now]
+        assert main(["srs", "forward", "a@b.example", *words]) == 0
+        rewritten.append(capsys.readouterr().out)
+        assert main(["dkim", "verify", str(message), "--now", now]) == 1
+        capsys.readouterr()
+    assert len(set(rewritten)) == 1

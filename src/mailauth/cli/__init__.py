@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from mailauth import __version__
-from mailauth.cli.common import EXIT_USAGE, UsageError, one_line
+from mailauth.cli.common import EXIT_USAGE, UsageError, one_line, os_words
 
 EXIT_BROKEN_PIPE = 141
 """What a shell says of a program that SIGPIPE ended."""
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         # A file that could be opened and cannot be read, or an output that cannot be written.
         _drop_output()
-        print(f"mailauth: {one_line(str(error))}", file=sys.stderr)
+        print(f"mailauth: {os_words(error)}", file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt:
         return 130

@@ -10,7 +10,6 @@ import io
 import socket
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from mailauth import MailAuthError
@@ -21,8 +20,10 @@ from mailauth.cli.common import (
     add_html_option,
     add_json_option,
     ip_of,
+    moment,
     open_input,
     print_json,
+    rbl_policy_of,
     resolver_of,
     write_page,
 )
@@ -31,7 +32,6 @@ from mailauth.mail.names import is_hostname
 if TYPE_CHECKING:
     from mailauth.mail.lines import MessageSource
     from mailauth.plan import IPAddress
-    from mailauth.rbl import RblPolicy
     from mailauth.resolvers import RecordingResolver
     from mailauth.sync import Authenticator, Greylist
     from mailauth.transaction.report import Report
@@ -41,8 +41,8 @@ EXIT_DEFER = 75
 """EX_TEMPFAIL of sysexits.h, which mail software takes for "try again later"."""
 
 EPILOG = f"""\
-exit status: {EXIT_OK} accept, {EXIT_REJECT} reject, {EXIT_DEFER} defer, 2 the command was called wrongly or a file
-cannot be read"""
+exit status: {EXIT_OK} accept, {EXIT_REJECT} reject, {EXIT_DEFER} defer,
+2 the command was called wrongly or a file cannot be read"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--rbl", action="append", default=[], metavar="ZONE", help="a block list to ask; may be repeated"
     )
     local.add_argument("--greylist", metavar="URL", help="the greylist store, such as sqlite:greylist.db")
-    local.add_argument("--now", type=_moment, metavar="TIME", help="the time to go by, ISO 8601 or seconds since 1970")
+    local.add_argument("--now", type=moment, metavar="TIME", help="the time to go by, ISO 8601 or seconds since 1970")
     local.add_argument("-v", "--verbose", action="store_true", help="add the SPF tree and the details of DKIM")
     add_dns_options(parser)
     add_json_option(parser)
@@ -72,24 +72,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--record", metavar="FILE", help="write what the DNS said as a master file, for --zone to answer the same later"
     )
     parser.set_defaults(run=run)
-
-
-def _moment(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = _iso_8601(text)
-    if not abs(seconds) < float("inf"):
-        raise argparse.ArgumentTypeError(f"neither ISO 8601 nor seconds since 1970: {text!r}")
-    return seconds
-
-
-def _iso_8601(text: str) -> float:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return float("nan")
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def run(options: argparse.Namespace) -> int:
@@ -109,8 +91,11 @@ def run(options: argparse.Namespace) -> int:
         else:
             report = _check_for_page(options, authenticator, message, ip, recorder)
     if options.record is not None:
-        with open(options.record, "w", encoding="ascii") as file:
-            file.write(zone_text(recorder.asked))
+        try:
+            with open(options.record, "w", encoding="ascii") as file:
+                file.write(zone_text(recorder.asked))
+        except OSError as error:
+            raise UsageError(f"cannot write {options.record}: {error.strerror}") from None
     if options.json:
         print_json(report.to_dict())
     else:
@@ -174,7 +159,7 @@ def _authenticator(options: argparse.Namespace, stack: ExitStack) -> Authenticat
             resolver=resolver_of(options),
             time_limit=options.time_limit,
             trace=_traced(options),
-            rbl_policy=_rbl_policy(options),
+            rbl_policy=rbl_policy_of(options),
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
@@ -222,13 +207,6 @@ def _greylist(url: str | None, stack: ExitStack) -> Greylist | None:
         raise UsageError(str(error)) from None
     stack.callback(greylist.close)
     return greylist
-
-
-def _rbl_policy(options: argparse.Namespace) -> RblPolicy:
-    from mailauth.rbl import RblPolicy
-
-    # A zone file is the whole world: there is no list to tell our private addresses to.
-    return RblPolicy(not_public=(), not_public_domains=()) if options.zone else RblPolicy()
 
 
 def _not_empty(message: BinaryIO, name: str) -> BinaryIO:

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TextIO
 
@@ -18,6 +19,7 @@ from mailauth.plan import DEFAULT_TIME_LIMIT
 if TYPE_CHECKING:
     from mailauth.authres import MethodResult
     from mailauth.plan import IPAddress, Resolver
+    from mailauth.rbl import RblPolicy
 
 EXIT_OK = 0
 EXIT_USAGE = 2
@@ -78,16 +80,21 @@ def add_html_option(parser: argparse.ArgumentParser) -> None:
 def write_page(path: str, page: str) -> None:
     """Write a page to a file; it stands there whole, or not at all."""
     target = Path(path)
-    if target.exists() and not target.is_file():
-        # A device or a pipe: there is nothing to replace.
-        target.write_text(page, encoding="utf-8")
-        return
     new = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        new.write_text(page, encoding="utf-8")
-        new.replace(target)
+        if target.exists() and not target.is_file():
+            # A device or a pipe: there is nothing to replace.
+            target.write_text(page, encoding="utf-8")
+            return
+        with new.open("x", encoding="utf-8") as file:  # never through a link that somebody has put there
+            try:
+                file.write(page)
+                file.flush()
+                new.replace(target)
+            except OSError:
+                new.unlink(missing_ok=True)
+                raise
     except OSError as error:
-        new.unlink(missing_ok=True)
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
 
 
@@ -100,6 +107,38 @@ def seconds(text: str) -> float:
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"not a number of seconds: {text!r}")
     return value
+
+
+def number(text: str) -> int:
+    """A whole number, zero or more; for argparse."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"not a number, zero or more: {text!r}")
+    return int(text)
+
+
+def moment(text: str) -> float:
+    """A time as seconds since the epoch; for argparse. Without an offset, ISO 8601 is UTC."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = _iso_8601(text)
+    if not abs(value) < float("inf"):
+        raise argparse.ArgumentTypeError(f"neither ISO 8601 nor seconds since 1970: {text!r}")
+    return value
+
+
+def _iso_8601(text: str) -> float:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return float("nan")
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def os_words(error: OSError) -> str:
+    """What the system says, in one line, without its number."""
+    words = error.strerror or str(error)
+    return one_line(f"{error.filename}: {words}" if error.filename is not None else words)
 
 
 def resolver_of(options: argparse.Namespace) -> Resolver:
@@ -117,6 +156,14 @@ def resolver_of(options: argparse.Namespace) -> Resolver:
         raise UsageError(f"bad zone file: {error}") from None
     except OSError as error:
         raise UsageError(f"cannot read the zone file {options.zone}: {error.strerror}") from None
+
+
+def rbl_policy_of(options: argparse.Namespace) -> RblPolicy:
+    """Which subjects lists are asked about."""
+    from mailauth.rbl import RblPolicy
+
+    # A zone file is the whole world: there is no list to show our private addresses to.
+    return RblPolicy(not_public=(), not_public_domains=()) if options.zone else RblPolicy()
 
 
 def ip_of(text: str) -> IPAddress:

@@ -118,7 +118,7 @@ def _summary(config: Config) -> Iterator[tuple[str, Any]]:
     yield "greylist", _greylist(config)
     lists = lists_of(config)
     for phase in ("client", "helo", "sender", "recipient", "data"):
-        yield f"{phase}", list(getattr(lists, phase))
+        yield phase, list(getattr(lists, phase))
     yield "signing", _signing(config)
     deadlines = config.deadlines
     yield (

@@ -21,6 +21,7 @@ from mailauth.cli.common import (
     UsageError,
     add_dns_options,
     add_json_option,
+    moment,
     one_line,
     open_input,
     print_json,
@@ -77,7 +78,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _configure_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("message", metavar="MESSAGE", nargs="?", default="-", help="a file, or - for standard input")
-    parser.add_argument("--now", type=seconds, metavar="SECONDS", help="judge t= and x= at this time since the epoch")
+    parser.add_argument(
+        "--now", type=moment, metavar="TIME", help="judge t= and x= at this time, ISO 8601 or seconds since 1970"
+    )
     parser.add_argument("--allow-unsigned-content", action="store_true", help="let text behind l= pass")
     parser.add_argument("--require", action="append", default=[], metavar="FIELD", help="a field that must be signed")
     add_json_option(parser)
@@ -165,7 +168,9 @@ def _input(path: str) -> BinaryIO:
 
 def _configure_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("message", metavar="MESSAGE", nargs="?", default="-", help="a file, or - for standard input")
-    parser.add_argument("--now", type=seconds, metavar="SECONDS", help="judge t= and x= at this time since the epoch")
+    parser.add_argument(
+        "--now", type=moment, metavar="TIME", help="judge t= and x= at this time, ISO 8601 or seconds since 1970"
+    )
     parser.add_argument(
         "--canonical", action="store_true", help="print the octets that are hashed, blanks made visible"
     )
@@ -384,9 +389,16 @@ def _configure_keygen(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bits", type=int, default=2048, metavar="N", help="RSA: 2048, 3072 or 4096 (%(default)s)")
     parser.add_argument("--output", metavar="FILE", help="the private key (default: SELECTOR.DOMAIN.pem)")
     parser.add_argument("--flags", default="", metavar="F", help="t= of the record: y (testing), s (no subdomains)")
-    parser.add_argument("--ttl", type=int, metavar="SECONDS", help="of the zone line")
+    parser.add_argument("--ttl", type=_ttl, metavar="SECONDS", help="of the zone line")
     add_json_option(parser)
     parser.set_defaults(run=_keygen)
+
+
+def _ttl(text: str) -> int:
+    # RFC 2181 section 8
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < 2**31):
+        raise argparse.ArgumentTypeError(f"not a number of seconds, 0 to 2147483647: {text!r}")
+    return int(text)
 
 
 def _keygen(options: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ from mailauth.cli.common import (
     one_line,
     open_input,
     print_json,
+    rbl_policy_of,
     resolver_of,
     write_page,
 )
@@ -38,8 +39,9 @@ EXIT_UNKNOWN = 75
 """EX_TEMPFAIL of sysexits.h: the DNS did not answer everything."""
 
 EPILOG = f"""\
-exit status: {EXIT_OK} nothing worse than notes, {EXIT_WARNINGS} warnings, {EXIT_ERRORS} errors, {EXIT_UNKNOWN} no
-errors, but the DNS did not answer everything, 2 the command was called wrongly or a file cannot be read"""
+exit status: {EXIT_OK} nothing worse than notes, {EXIT_WARNINGS} warnings, {EXIT_ERRORS} errors,
+{EXIT_UNKNOWN} no errors, but the DNS did not answer everything,
+2 the command was called wrongly or a file cannot be read"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
             helo=options.helo,
             mail_from=options.mail_from if message is None else _sender(options, message),
             bimi_selector=options.bimi_selector,
-            rbl_policy=_rbl_policy(options),
+            rbl_policy=rbl_policy_of(options),
             now=now,
             resolver=recorder,
             time_limit=options.time_limit,
@@ -172,13 +174,6 @@ def _lists(options: argparse.Namespace) -> list[Rule]:
     return rules
 
 
-def _rbl_policy(options: argparse.Namespace):  # type: ignore[no-untyped-def]
-    from mailauth.rbl import RblPolicy
-
-    # A zone file is the whole world: there is no list to tell our private addresses to.
-    return RblPolicy(not_public=(), not_public_domains=()) if options.zone else RblPolicy()
-
-
 # --- the report for people -------------------------------------------------------------------------------------------
 
 _STYLES = {"error": "bad", "unknown": "doubt", "warning": "doubt", "note": "dim"}
@@ -223,20 +218,20 @@ class _Printer:
             return
         print()
         for index, line in enumerate(lines or [""] * bool(name)):
-            print(f"{self.paint(f'{name if not index else str():10}', 'strong')}  {one_line(line)}".rstrip())
+            label = self.paint(f"{'' if index else name:10}", "strong")
+            print(f"{label}  {one_line(line)}".rstrip())
         for finding in findings:
             self._finding(finding)
 
     def _finding(self, finding: Finding) -> None:
         word = self.paint(f"{finding.severity:8}", _STYLES[finding.severity])
-        width = 108 - len(_INDENT)
-        words = textwrap.wrap(one_line(finding.words), width) or [""]
+        words = _wrapped(finding.words) or [""]
         print(f"  {word}  {words[0]}")
         for line in words[1:]:
             print(_INDENT + line)
         why = f"{finding.code}; {finding.source}"
         print(_INDENT + self.paint(one_line(why), "dim"))
-        for line in textwrap.wrap(f"→ {one_line(finding.advice)}", width, subsequent_indent="  "):
+        for line in _wrapped(f"→ {finding.advice}", indent="  "):
             print(_INDENT + line)
 
     def _mx(self) -> Iterator[str]:
@@ -281,6 +276,17 @@ class _Printer:
         dkim = ", ".join(f"{each.domain or '?'} {each.result}" for each in message.dkim) or "none"
         dmarc = "not checked" if message.dmarc is None else message.dmarc.result.value
         yield f"SPF {spf}; DKIM {dkim}; DMARC {dmarc}"
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    """Lines of words: what is to be copied, such as a name, a record or a page's address, is not broken within."""
+    return textwrap.wrap(
+        one_line(text),
+        108 - len(_INDENT),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _count(number: int, noun: str, plural: str = "s") -> str:

@@ -20,7 +20,7 @@ from ipaddress import ip_network
 from typing import Any, NamedTuple
 
 from mailauth import MailAuthError
-from mailauth.cli.common import EXIT_OK, Paint, UsageError, add_json_option, one_line, print_json
+from mailauth.cli.common import EXIT_OK, Paint, UsageError, add_json_option, moment, number, one_line, print_json
 from mailauth.greylist import (
     Entry,
     Greylist,
@@ -66,13 +66,13 @@ def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
         metavar="URL",
         help="sqlite:///var/lib/…, redis://host/0 or postgresql://host/database",
     )
-    parser.add_argument("--now", type=_time, metavar="SECONDS", help="take this for the time (seconds since 1970)")
+    parser.add_argument("--now", type=_time, metavar="TIME", help="the time to go by, ISO 8601 or seconds since 1970")
     add_json_option(parser)
     if name in ("show", "allow", "forget"):
         _add_filters(parser, name)
     if name == "show":
         parser.add_argument(
-            "--limit", type=_limit, default=DEFAULT_LIMIT, help="show at most so many; 0: all (default: %(default)s)"
+            "--limit", type=number, default=DEFAULT_LIMIT, help="show at most so many; 0: all (default: %(default)s)"
         )
     if name == "forget":
         parser.add_argument("--all", action="store_true", help="every record; needed where nothing else is named")
@@ -90,16 +90,9 @@ def _add_filters(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def _time(text: str) -> float:
-    value = float(text)
+    value = moment(text)
     if not abs(value) <= MAX_TIME:
         raise argparse.ArgumentTypeError(f"not a time: {text}")
-    return value
-
-
-def _limit(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"less than nothing: {text}")
     return value
 
 

@@ -20,6 +20,7 @@ from mailauth.cli.common import (
     add_dns_options,
     add_json_option,
     ip_of,
+    number,
     one_line,
     print_json,
     resolver_of,
@@ -96,18 +97,12 @@ def _check_parser(
     for name, words in _LIMITS.items():
         default = SpfPolicy.__dataclass_fields__[name].default
         limits.add_argument(
-            f"--{name.replace('_', '-')}", type=_limit, metavar="N", help=f"{words} (default: {default})"
+            f"--{name.replace('_', '-')}", type=number, metavar="N", help=f"{words} (default: {default})"
         )
     limits.add_argument("--no-explanation", action="store_true", help="do not ask for the explanation of a fail")
     add_dns_options(parser)
     add_json_option(parser)
     return parser
-
-
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise argparse.ArgumentTypeError(f"not a number, zero or more: {text!r}")
-    return int(text)
 
 
 def _lint_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

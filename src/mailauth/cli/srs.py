@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mailauth.cli.common import EXIT_OK, UsageError, add_json_option, one_line, print_json, seconds
+from mailauth.cli.common import EXIT_OK, UsageError, add_json_option, moment, one_line, print_json
 
 if TYPE_CHECKING:
     from mailauth.srs import Srs, SrsResult
@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         command = commands.add_parser(
             name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=EPILOG
         )
-        command.add_argument("addresses", metavar="ADDRESS", nargs="+")
+        command.add_argument("addresses", metavar="ADDRESS", nargs="+", help="an address; several may be given")
         command.add_argument("--config", metavar="FILE", help="a configuration file with a table [srs]")
         command.add_argument("--domain", metavar="DOMAIN", help="the domain of rewritten senders")
         command.add_argument("--secret-file", metavar="FILE", help="one secret on each line, the newest first")
@@ -39,7 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--classic", action="store_true", help="with the hash of Mail::SRS, libsrs2 and postsrsd, 4 characters"
         )
-        command.add_argument("--now", type=seconds, metavar="TIME", help="the time to go by, seconds since 1970")
+        command.add_argument(
+            "--now", type=moment, metavar="TIME", help="the time to go by, ISO 8601 or seconds since 1970"
+        )
         add_json_option(command)
         command.set_defaults(run=run)
     secret = commands.add_parser("secret", help="print a new secret, for the first line of a secret file")

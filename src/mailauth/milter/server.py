@@ -19,9 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import socket
-import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeAlias
 
@@ -213,13 +211,12 @@ class MilterServer:
             await server.serve_forever()
 
     async def listen(self, address: str) -> asyncio.Server:
-        """Begin to listen. Raises `ValueError` for anything that is not an address, and `OSError`."""
+        """Begin to listen. Raises `ValueError` for anything that is not an address, and `OSError`.
+
+        A unix socket that is there already is replaced, as asyncio does it; a file that is no socket stays.
+        """
         kind, _, rest = address.partition(":")
         if kind == "unix" and rest:
-            # What an earlier run left behind; a file that is no socket is in the way, and stays.
-            with contextlib.suppress(FileNotFoundError):
-                if stat.S_ISSOCK(os.stat(rest).st_mode):
-                    os.unlink(rest)
             return await asyncio.start_unix_server(self.handle, rest)
         host, colon, port = rest.rpartition(":")
         if kind != "inet" or not colon or not port.isdecimal():

@@ -83,8 +83,8 @@ class PolicyService:
 
     Mails that have begun keep their authenticator. New settings have their white lists read anew; `OSError` of a file
     that cannot be read leaves all as it was. Clients in `networks`, and those that proved an identity (SASL), are not
-    judged: DUNNO. `count` is called with the first word of each action, and with "failed" where
-    something of ours failed.
+    judged: DUNNO. `count` is called with the first word of each action, and with "failed" where something of ours
+    failed.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class PolicyService:
         _log.error("%s: a request could not be answered: %s", mail, words, exc_info=None if late else error)
         if self.settings.on_error == "disconnect":
             return ""
-        return DUNNO if self.settings.on_error == "dunno" else _TROUBLE
+        return DUNNO if self.settings.on_error == "dunno" else _DEFER
 
     async def action(self, request: Request) -> str:
         """The action for a request, in Postfix's words (access(5))."""
@@ -336,7 +336,7 @@ class _Connection:
             self.loop.call_later(WRITE_SECONDS, self.writer.transport.abort)
 
 
-_TROUBLE = "DEFER_IF_PERMIT 4.3.0 Temporary local problem; please try again later"
+_DEFER = "DEFER_IF_PERMIT 4.3.0 Temporary local problem; please try again later"
 
 
 def _refusal(decision: Decision) -> str:

@@ -78,7 +78,8 @@ class JsonFormatter(logging.Formatter):
 class _LossyHandler(logging.StreamHandler[TextIO]):
     """Writes to a stream, and goes on where that takes no more: mail does not wait for its log.
 
-    A reader that is slow has PATIENCE_SECONDS, once, until it reads again. What was lost is counted, and told.
+    A reader that is slow has PATIENCE_SECONDS, once, until it reads again. What was lost is counted, and the log
+    says how much.
     """
 
     def __init__(self, stream: TextIO) -> None:

@@ -3,8 +3,7 @@
 A store keeps records and swaps one for another; it decides nothing. `open_store` and `open_async_store` choose it by
 its URL, and import its driver when the first store of its kind is opened. Reading order: urls.py, memory.py (the
 shortest store), sqlite.py, redis.py, postgres.py, threads.py (synchronous stores for asynchronous callers),
-batches.py (SQLite under asyncio), reports.py
-(DMARC results for aggregate reports).
+batches.py (SQLite under asyncio), reports.py (DMARC results for aggregate reports).
 """
 
 from __future__ import annotations
@@ -53,8 +52,8 @@ def open_async_store(url: str, *, time_limit: float | None = None) -> AsyncStore
     """The store at `url`, for asynchronous callers; the same URLs as `open_store`.
 
     asyncio: Redis and PostgreSQL by their asyncio drivers, SQLite in worker threads, concurrent decisions in one
-    transaction. trio: all of them; those drivers
-    know only asyncio, so Redis and PostgreSQL run in worker threads, too. Memory needs no waiting anywhere.
+    transaction. trio: all of them; those drivers know only asyncio, so Redis and PostgreSQL run in worker threads, too.
+    Memory needs no waiting anywhere.
     """
     parsed = parse_url(url, time_limit)
     if parsed.kind == "memory":
