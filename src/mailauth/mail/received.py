@@ -41,8 +41,9 @@ class Hop:
     """One Received field. What it does not say is empty or None.
 
     `from_name` is what the client called itself, `from_ip` and `from_host` are what the server noted of it: its address
-    and the name that it looked up. `date` is in seconds since the epoch, `delay` in seconds since the hop before; it is
-    negative where clocks differ.
+    and the name that it looked up. `by` is the server that wrote the field; `protocol`, `id` and `recipient` stand
+    behind "with", "id" and "for". `date` is in seconds since the epoch, `delay` in seconds since the hop before; it is
+    negative where clocks differ. `raw` has the octets of the field, at most `MAX_FIELD_OCTETS`.
     """
 
     from_name: str = ""

@@ -45,12 +45,12 @@ _QUOTED_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"\Z', re.DOTALL)
 class SrsPolicy:
     """How addresses are written and how long they hold.
 
-    `hash_length` is what we write, `min_hash_length` the least that is accepted (None: the same): others write four
-    characters. `classic` writes the hash as they do, and accepts both; with `min_hash_length=4` it takes over what they
-    wrote with the same secret. `max_age` is in days. `separator` stands behind SRS0 and SRS1. `max_octets` bounds a
-    rewritten address (RFC 5321 section 4.5.3.1.3), `max_local_part` what stands before its "@": 64 octets by section
-    4.5.3.1.1, which few servers enforce and many senders' addresses leave no room for. Raises `ValueError` for what
-    makes no sense.
+    `hash_length` is how many characters of the hash are written, `min_hash_length` the least that are accepted (None:
+    as many); others write four. `classic` writes the hash as they do, and accepts both; with `min_hash_length=4` it
+    takes over what they wrote with the same secret. `max_age` is in days. `separator` stands behind SRS0 and SRS1.
+    `max_octets` bounds a rewritten address (RFC 5321 section 4.5.3.1.3), `max_local_part` what stands before its "@":
+    64 octets by section 4.5.3.1.1, which few servers enforce and many senders' addresses leave no room for. Raises
+    `ValueError` for what makes no sense.
     """
 
     hash_length: int = 8
