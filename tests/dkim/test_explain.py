@@ -16,8 +16,6 @@ from encodings.aliases import aliases
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -423,11 +421,26 @@ def test_padding_that_anybody_can_make_proves_nothing() -> None:
     assert explanation.header.state is HalfState.UNKNOWN
 
 
-def test_another_hash_than_a_says() -> None:
-    octets = rsa_key().sign(b"x", padding.PKCS1v15(), hashes.SHA512())
-    explanation = only(_with_signature(octets))
+# RFC 8017 section 9.2, note 1: what stands before the digest.
+DIGEST_INFOS = {
+    "MD5": ("3020300c06082a864886f70d020505000410", 16),
+    "SHA-1": ("3021300906052b0e03021a05000414", 20),
+    "SHA-224": ("302d300d06096086480165030402040500041c", 28),
+    "SHA-384": ("3041300d060960864801650304020205000430", 48),
+    "SHA-512": ("3051300d060960864801650304020305000440", 64),
+}
+
+
+@pytest.mark.parametrize("name", DIGEST_INFOS)
+def test_another_hash_than_a_says(name: str) -> None:
+    info, octets = DIGEST_INFOS[name]
+    block = b"\x00" + bytes.fromhex(info) + bytes(octets)
+    padded = b"\x00\x01" + block.rjust(254, b"\xff")
+    numbers = rsa_key().private_numbers()
+    power = pow(int.from_bytes(padded, "big"), numbers.d, numbers.public_numbers.n)
+    explanation = only(_with_signature(power.to_bytes(256, "big")))
     assert explanation.key.state is KeyState.FITS
-    assert "a digest of SHA-512 was signed, where a= says rsa-sha256" in explanation.summary
+    assert f"a digest of {name} was signed, where a= says rsa-sha256" in explanation.summary
 
 
 def test_a_signature_of_a_few_octets_is_damaged() -> None:

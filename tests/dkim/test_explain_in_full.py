@@ -18,6 +18,7 @@ from mailauth.dkim import AlterationCode, ExplainLimits, Explanation, HalfState,
 from mailauth.dkim.explanation.differences import MAX_LINES, difference
 from mailauth.dkim.explanation.links import target_of
 from mailauth.dkim.explanation.mime import MAX_PART_HEADER, quoted_printable, structure
+from mailauth.dkim.explanation.repair import repaired
 from mailauth.plan import run
 from mailauth.resolvers import ZoneResolver
 from tests.dkim import altered
@@ -746,3 +747,47 @@ def test_a_banner_in_a_part_and_text_behind_the_last_boundary() -> None:
     assert set(found) == {C.TEXT_ADDED_IN_PART, C.TEXT_AFTER_LAST_BOUNDARY}
     assert found[C.TEXT_ADDED_IN_PART].part == "2 text/html"
     assert found[C.TEXT_AFTER_LAST_BOUNDARY].line == message.count(b"\n") + 1
+
+
+def test_a_search_of_the_header_that_came_to_its_end() -> None:
+    header = only(signed().replace(b"Date: ", b"Date: nothing that anybody guesses ")).header
+    assert (header.state, header.to_dict()["exhausted"]) == (HalfState.ALTERED, False)
+    assert header.tried[-1] == "two of these at once"
+
+
+def test_a_folded_subject_that_begins_and_ends_with_any_letter() -> None:
+    message = PLAIN.replace(b"Re: minutes of the meeting on Monday, draft", b"X marks the\r\n spot of the X")
+    assert one(rewritten(b"X marks", b"[list] X marks", SIMPLE, message))[::2] == (C.SUBJECT_PREFIX, "[list] ")
+
+
+def test_the_line_end_behind_a_part_is_not_its_own() -> None:
+    """RFC 2046 section 5.1.1: within a multipart it is the delimiter's; a body that is one part is read alike."""
+    for body, content_type in (
+        (b"hello\r\n", b"text/plain"),
+        (b"--b\r\n\r\nhello\r\n--b--\r\n", b"multipart/x; boundary=b"),
+    ):
+        (part,) = structure(body, content_type, b"").leaves
+        assert body[part.body : part.end] == b"hello"
+
+
+def test_a_field_that_was_given_to_a_part_once_more() -> None:
+    field = b"X-Host: a\r\nX-Scanned: no\r\n"
+    whole = altered.ALTERNATIVE.replace(b"Content-Type: text/html", field + b"Content-Type: text/html")
+    message = signed(whole, {"c": "simple/simple"}).replace(b"X-Scanned: no\r\n", b"X-Scanned: no\r\nX-Scanned: no\r\n")
+    (alteration,) = only(message).alterations
+    assert (alteration.code, alteration.added) == (C.PART_HEADER_REWRITTEN, "X-Scanned: no\n")
+
+
+@pytest.mark.parametrize("blank", [b" ", b""])
+def test_one_line_that_was_broken_in_two(blank: bytes) -> None:
+    first, second = b"word " * 8 + b"word", b"word " * 3 + b"end"
+    lines = [b"word " * 15 + b"end", b"word " * 14 + b"end", first + blank + second, b"word word", b"word " * 15]
+    body = b"\r\n".join(lines) + b"\r\n"
+    (alteration,) = altered_body(first + blank + second, first + b"\r\n" + second, body).alterations
+    assert (alteration.code, alteration.detail) == (C.LINES_WRAPPED, "a line was broken in two")
+
+
+def test_a_record_without_the_type_of_its_key() -> None:
+    """RFC 8463 section 4.2: without k= the key is one of RSA."""
+    (found,) = repaired([ed_record().replace("k=ed25519; ", "").encode()])
+    assert (found.text, found.record.key_type) == (ed_record().encode(), "ed25519")

@@ -102,6 +102,22 @@ def test_default_fields() -> None:
     assert not {"x-other", "received", "dkim-signature", "return-path"} & set(names)
 
 
+def test_5_4_1_every_field_of_the_list_is_signed() -> None:
+    """RFC 6376 section 5.4.1, with what the author or the mailing list says beside it (RFC 2045, 2183, 5322, 8058)."""
+    once = [
+        "content-id", "content-description", "content-disposition", "resent-date", "resent-from", "resent-sender",
+        "resent-to", "resent-cc", "resent-message-id", "list-id", "list-help", "list-unsubscribe",
+        "list-unsubscribe-post", "list-subscribe", "list-post", "list-owner", "list-archive",
+    ]  # fmt: skip
+    twice = [
+        "from", "reply-to", "subject", "to", "cc", "sender", "date", "message-id", "mime-version", "content-type",
+        "content-transfer-encoding", "in-reply-to", "references",
+    ]  # fmt: skip
+    names = [*once, *twice]
+    message = b"".join(f"{name.title()}: a@example.org\r\n".encode() for name in names) + b"\r\nhello\r\n"
+    assert sorted(h_of(sign(message, rsa_key(), **HERE))) == sorted([*names, *twice])
+
+
 def test_added_fields_break_the_signature() -> None:
     signed = sign(MESSAGE, rsa_key(), **HERE) + MESSAGE
     for name in ("From", "Subject", "To", "Cc", "Reply-To"):

@@ -58,6 +58,8 @@ def test_4_7_anything_else_is_discarded(text: str) -> None:
         ("p=none", "aspf", "r"),
         ("p=none; aspf=S", "aspf", "s"),
         ("p=none; aspf=x", "aspf", "r"),
+        ("p=none; Xsp=reject", "sp", None),
+        ("p=none; \t sp=reject \t ", "sp", "reject"),
         ("p=none", "psd", "u"),
         ("p=none; psd=y", "psd", "y"),
         ("p=none; psd=n", "psd", "n"),

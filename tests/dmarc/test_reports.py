@@ -360,6 +360,7 @@ def test_the_subject_is_never_encoded(domain: str) -> None:
     fields = report.message.partition(b"\r\n\r\n")[0].decode("ascii")
     submitter, report_id = f"Submitter: {reporter.domain}", f"Report-ID: <2022-01-08_{domain}@{reporter.domain}>"
     assert f"\r\nSubject: Report Domain: {domain}\r\n {submitter}\r\n {report_id}\r\n" in fields
+    assert report.message.isascii()  # a server without 8BITMIME takes it as well (RFC 6152)
     mail = email.message_from_bytes(report.message, policy=email.policy.SMTP)
     assert mail["To"] == "agg@example.com, b@a.example"
     assert "Répört & <Co>" in mail.get_body().get_content()  # type: ignore[union-attr]
