@@ -18,7 +18,7 @@ from mailauth.spf.compile import IP6_OFFSET
 from mailauth.spf.linter import LintReport
 from mailauth.spf.macros import expand_name, parse_domain_spec
 from mailauth.spf.problem import TermError
-from mailauth.spf.slips import mend_pair, mend_word, nearly
+from mailauth.spf.slips import correct_pair, correct_word, nearly
 from mailauth.spf.survey import whole_tree
 from mailauth.spf.tree import amount
 from tests.spf.world import check, helo, world
@@ -313,9 +313,9 @@ def test_4_5_what_was_not(text: str) -> None:
     ],
 )
 def test_what_a_word_was_meant_to_be(word: str, proposal: str) -> None:
-    mend = mend_word(word)
-    assert mend is not None
-    assert mend[1] == proposal
+    correction = correct_word(word)
+    assert correction is not None
+    assert correction[1] == proposal
     # Written so, receivers can read it.
     assert Record.parse(f"v=spf1 {proposal}")
 
@@ -337,8 +337,8 @@ def test_what_a_word_was_meant_to_be(word: str, proposal: str) -> None:
     ],
 )
 def test_two_words_that_a_blank_tears_apart(first: str, second: str, proposal: str | None) -> None:
-    mend = mend_pair(first, second)
-    assert (None if mend is None else mend[1]) == proposal
+    correction = correct_pair(first, second)
+    assert (None if correction is None else correction[1]) == proposal
 
 
 @pytest.mark.parametrize(
@@ -354,9 +354,9 @@ def test_two_words_that_a_blank_tears_apart(first: str, second: str, proposal: s
     ],
 )
 def test_characters_that_do_not_belong_into_a_record(word: str, proposal: str) -> None:
-    mend = mend_word(word)
-    assert mend is not None
-    assert mend[1] == proposal
+    correction = correct_word(word)
+    assert correction is not None
+    assert correction[1] == proposal
 
 
 def test_quotes_at_the_end_of_what_was_meant_as_a_record() -> None:
@@ -460,9 +460,9 @@ def test_what_a_term_of_a_tree_fails_by_is_a_value() -> None:
 
 @pytest.mark.parametrize("colon", ["\uff1a", ":"])
 def test_typographic_signs_are_read_as_what_they_look_like(colon: str) -> None:
-    mend = mend_word(f"include{colon}b.example;")
-    assert mend is not None
-    assert mend[1].rstrip(";") == "include:b.example"
+    correction = correct_word(f"include{colon}b.example;")
+    assert correction is not None
+    assert correction[1].rstrip(";") == "include:b.example"
 
 
 @pytest.mark.parametrize(
@@ -498,15 +498,15 @@ def test_a_link_in_place_of_a_name(word: str, proposal: str) -> None:
     ],
 )
 def test_a_word_in_place_of_all(word: str, end: str) -> None:
-    """Its mend is the end of the record: that none stands there is not said, too."""
+    """Its correction is the end of the record: that none stands there is not said, too."""
     (finding,) = lint_text(f"v=spf1 mx {word}")
     assert (finding.severity.value, finding.proposal) == ("error", end)
 
 
 def test_a_quote_at_the_end_of_a_sender_id_record() -> None:
-    mend = nearly(b'spf2.0/pra mx -all x=y"')
-    assert mend is not None
-    assert mend[1] == "v=spf1 mx -all x=y"
+    correction = nearly(b'spf2.0/pra mx -all x=y"')
+    assert correction is not None
+    assert correction[1] == "v=spf1 mx -all x=y"
 
 
 def test_of_many_txt_records_the_first_twenty_are_looked_at() -> None:
@@ -642,9 +642,9 @@ def test_an_explanation_is_no_mechanism() -> None:
     ],
 )  # fmt: skip
 def test_what_people_write_for_the_name_of_a_term(name: str, meant: str, colon: str) -> None:
-    mend = mend_word(f"{name}{colon}b.example")
-    assert mend is not None
-    assert mend[1] == f"{meant}b.example"
+    correction = correct_word(f"{name}{colon}b.example")
+    assert correction is not None
+    assert correction[1] == f"{meant}b.example"
 
 
 @pytest.mark.parametrize("colon", [":", "="])
@@ -803,7 +803,7 @@ def test_a_trace_as_values() -> None:
     }  # fmt: skip
 
 
-def test_a_hundred_words_are_mended() -> None:
+def test_a_hundred_words_are_corrected() -> None:
     """A record may be anybody's; the first hundred show what is wrong."""
     for word, code in (("ip4=192.0.2.1", "ignored-modifier"), ("ip4:192.0.2", "bad-network")):
         findings = [each for each in lint_text(f"v=spf1 {f'{word} ' * 105}-all") if each.code == code]
@@ -833,12 +833,12 @@ def test_an_error_in_a_modifier_is_pointed_at(text: str) -> None:
 )  # fmt: skip
 def test_a_colon_that_is_missing(word: str, proposal: str) -> None:
     """RFC 7208 section 4.6.1: mechanisms take ":", modifiers "="."""
-    assert mend_word(word) == ("the colon is missing", proposal)
+    assert correct_word(word) == ("the colon is missing", proposal)
 
 
 def test_a_character_that_cannot_be_seen_is_named_by_its_number() -> None:
-    assert mend_word("mx\u200b") == ("U+200B is no character of a record", "mx")
-    assert mend_word("\u2013all") == ("\u2013 is no character of a record", "-all")
+    assert correct_word("mx\u200b") == ("U+200B is no character of a record", "mx")
+    assert correct_word("\u2013all") == ("\u2013 is no character of a record", "-all")
 
 
 def test_by_which_path_a_record_without_an_answer_is_reached() -> None:

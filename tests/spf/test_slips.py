@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mailauth.spf import Record, Result, lint_text
 from mailauth.spf.advice import is_valid
-from mailauth.spf.slips import are_terms, mend_name, mend_pair, mend_word, nearly
+from mailauth.spf.slips import are_terms, correct_name, correct_pair, correct_word, nearly
 from tests.spf.world import check, record, world
 
 words = st.one_of(
@@ -31,28 +31,28 @@ words = st.one_of(
 @example("include:" + "x.org" * 60)
 def test_any_word(word: str) -> None:
     """Any word: no guess, or one that is valid and differs; what is a term already is left alone."""
-    mend = mend_word(word)
-    if mend is not None:
-        why, proposal = mend
+    correction = correct_word(word)
+    if correction is not None:
+        why, proposal = correction
         assert why.isprintable()
         assert are_terms(proposal)
         assert proposal != word
     elif are_terms(word):
-        assert mend_word(word) is None
+        assert correct_word(word) is None
 
 
 @given(words, words)
 def test_any_two_words(first: str, second: str) -> None:
     """Any two words have a guess that is valid, or none."""
-    mend = mend_pair(first, second)
-    assert mend is None or (mend[0] and are_terms(mend[1]))
+    correction = correct_pair(first, second)
+    assert correction is None or (correction[0] and are_terms(correction[1]))
 
 
 @given(words)
 def test_any_name(word: str) -> None:
     """Any name has a guess that is valid, or none."""
-    mend = mend_name(word)
-    assert mend is None or are_terms(mend[1])
+    correction = correct_name(word)
+    assert correction is None or are_terms(correction[1])
 
 
 beginnings = st.sampled_from([b"v=spf1", b"spf", b"v=spf1\t", b" v=spf1 ", b'"v=spf'])
@@ -65,10 +65,10 @@ beginnings = st.sampled_from([b"v=spf1", b"spf", b"v=spf1\t", b" v=spf1 ", b'"v=
 ))  # fmt: skip
 def test_any_octets(octets: bytes) -> None:
     """Any TXT record: it is none that was meant as SPF, or there are words, and a valid record or none."""
-    mend = nearly(octets)
-    if mend is not None:
-        assert mend[0].isprintable()
-        assert not mend[1] or is_valid(mend[1])
+    correction = nearly(octets)
+    if correction is not None:
+        assert correction[0].isprintable()
+        assert not correction[1] or is_valid(correction[1])
         assert not is_valid(octets.decode("latin-1"))
 
 
@@ -93,8 +93,8 @@ def test_other_records_are_left_alone(text: str) -> None:
 )
 def test_what_is_right_is_not_repaired(text: str) -> None:
     for word in text.split():
-        assert mend_word(word) is None or word.startswith("v=")
-        assert mend_name(word) is None
+        assert correct_word(word) is None or word.startswith("v=")
+        assert correct_name(word) is None
     assert all(finding.code == "ptr" for finding in lint_text(text))
 
 
@@ -115,9 +115,9 @@ def test_a_line_end_and_what_stands_around_a_record() -> None:
         "SPF record: v=spf1 mx -all",
         "@ 300 IN SPF v=spf1 mx -all",
     ):
-        mend = nearly(text.encode())
-        assert mend is not None
-        assert (mend[0].endswith("stands before the version"), mend[1]) == (True, "v=spf1 mx -all")
+        correction = nearly(text.encode())
+        assert correction is not None
+        assert (correction[0].endswith("stands before the version"), correction[1]) == (True, "v=spf1 mx -all")
     for text in ("see the txt v=spf1 mx -all", "(spf)", "txt=spf", "spf records are in the wiki", "(v=spf12)"):
         assert nearly(text.encode()) is None
 
@@ -140,7 +140,7 @@ def test_check_mentions_what_is_nearly_a_record(octets: str, words: str) -> None
 
 
 def test_what_is_discarded_is_a_field_of_its_own() -> None:
-    """For programs: the text, why it is no record, and the mend; at the domain, or at what it includes."""
+    """For programs: the text, why it is no record, and the correction; at the domain, or at what it includes."""
     spf = check(world('example.org. TXT "v=spf1;mx -all"\nexample.org. TXT "v=sfp1 a -all"'))
     assert spf.to_dict()["discarded"] == [
         {
@@ -175,7 +175,7 @@ def test_a_sender_over_the_limit_is_called_that() -> None:
     assert "longer than 1024 characters" in found.detail
 
 
-def test_a_mended_record_is_what_was_meant() -> None:
+def test_a_corrected_record_is_what_was_meant() -> None:
     text = "v=spf1 in:b.example ip4:192.0.2.1,192.0.2.9 ip4 192.0.2.77 ipv4:203.0.113.0/255.255.255.0 –all"
     for finding in sorted(lint_text(text), key=lambda finding: -finding.start):
         text = text.replace(finding.term, finding.proposal)

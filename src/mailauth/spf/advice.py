@@ -20,7 +20,7 @@ from mailauth.spf.compile import network_range
 from mailauth.spf.parse import has_version, parse_terms
 from mailauth.spf.problem import Problem, RecordError, shown
 from mailauth.spf.record import MAX_STRING_OCTETS, Record
-from mailauth.spf.slips import are_terms, mend_name, mend_pair, mend_word, nearly
+from mailauth.spf.slips import are_terms, correct_name, correct_pair, correct_word, nearly
 from mailauth.spf.terms import (
     IP4_BITS,
     IP6_BITS,
@@ -42,7 +42,7 @@ EDNS_OCTETS = 1232
 MIN_MEANT = {4: 12, 6: 20}
 """Whoever writes the address of a host with a shorter prefix than these means the host, not a thousandth of the net."""
 MAX_REPAIRED = 100
-"""Errors of a record for which mends are looked for; the mends of the first ones show what is wrong."""
+"""Errors of a record for which corrections are looked for; those of the first ones show what is wrong."""
 MAPPED_BITS = IP6_BITS - IP4_BITS
 """The prefix ::ffff:0:0/96 of IPv4-mapped addresses. RFC 4291 section 2.5.5.2."""
 
@@ -114,7 +114,7 @@ def lint_text(text: str, domain: str = "") -> list[Finding]:
     findings = list(_whole_terms(findings))
     ended = any(finding.proposal.endswith("all") for finding in findings if finding.code == "odd-name")
     if not ended and not any(isinstance(word.found, Problem) and _may_be_an_end(word.found) for word in words):
-        # Where an end was meant, mending that is the proposal.
+        # Where an end was meant, correcting that is the proposal.
         meant = [finding.proposal for finding in findings if finding.code == "ignored-modifier"]
         has_end = any(each.endswith("all") or each.startswith("redirect=") for each in meant)
         findings += _endless(words, "" if has_end else text)
@@ -134,8 +134,8 @@ def _whole_terms(findings: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def _no_version(text: str, domain: str) -> Finding:
-    mend = nearly(text.encode("utf-8", "surrogateescape"))
-    words, proposal = mend or ('a record begins with "v=spf1", followed by a blank or nothing', "")
+    correction = nearly(text.encode("utf-8", "surrogateescape"))
+    words, proposal = correction or ('a record begins with "v=spf1", followed by a blank or nothing', "")
     length = max(1, len(text.split(" ", 1)[0]))
     return Finding(Severity.ERROR, "no-version", words, domain, 0, length, proposal, record=text)
 
@@ -168,42 +168,42 @@ def _errors(words: Sequence[Word], domain: str) -> Iterator[Finding]:
 def _torn(words: Sequence[Word]) -> Finding | None:
     """The first words as the one term that blanks tear apart."""
     parts = words[:2]
-    mend = _pair(*parts) if len(parts) == 2 else None
+    correction = _pair(*parts) if len(parts) == 2 else None
     if len(words) == 3 and words[1].text in (":", "="):
         # "include : example.org"
-        parts, mend = words, mend_pair(words[0].text + words[1].text, words[2].text)
+        parts, correction = words, correct_pair(words[0].text + words[1].text, words[2].text)
     if len(words) == 3 and words[1].text == "-" and words[0].text.lower().startswith("ip4:"):
         # "ip4:192.0.2.0 - 192.0.2.7"
-        parts, mend = words, mend_word(f"{words[0].text}-{words[2].text}")
-    if mend is None:
+        parts, correction = words, correct_word(f"{words[0].text}-{words[2].text}")
+    if correction is None:
         return None
     length = parts[-1].start + len(parts[-1].text) - parts[0].start
     term = " ".join(part.text for part in parts)
-    return Finding(Severity.ERROR, "torn-term", mend[0], "", parts[0].start, length, mend[1], term)
+    return Finding(Severity.ERROR, "torn-term", correction[0], "", parts[0].start, length, correction[1], term)
 
 
 def _pair(first: Word, second: Word) -> tuple[str, str] | None:
     """What two words were meant to be that belong together; both are in error, but for an "all" behind its sign."""
     if isinstance(first.found, All) and second.text in ("-", "?", "~"):
-        return mend_pair(first.text, second.text)
+        return correct_pair(first.text, second.text)
     if not isinstance(first.found, Problem) and second.text[:1] != "/":
         return None
     if not isinstance(second.found, Problem) and first.text not in ("-", "+", "?", "~"):
         return None
     is_ip6 = first.text.lower().strip("+-?~:=") == "ip6"
-    if ":" in second.text[1:] and not is_ip6 and mend_word(second.text) is not None:
+    if ":" in second.text[1:] and not is_ip6 and correct_word(second.text) is not None:
         return None  # a slip of its own
-    return mend_pair(first.text, second.text)
+    return correct_pair(first.text, second.text)
 
 
 def _error(word: str, problem: Problem, domain: str) -> Finding:
-    mend = mend_word(word) or _host_of(word, problem, domain)
-    words = problem.words if mend is None else mend[0]
-    if mend is None and problem.code == "bad-domain" and word[:4].lower() == "exp=":
+    correction = correct_word(word) or _host_of(word, problem, domain)
+    words = problem.words if correction is None else correction[0]
+    if correction is None and problem.code == "bad-domain" and word[:4].lower() == "exp=":
         words = "exp= takes a name, and a TXT record at that name holds the words"
-    if problem.code == "bad-character" and mend is None:
+    if problem.code == "bad-character" and correction is None:
         words = _character(word) or words
-    proposal = "" if mend is None else mend[1]
+    proposal = "" if correction is None else correction[1]
     return Finding(Severity.ERROR, problem.code, words, "", problem.start, problem.length, proposal, word)
 
 
@@ -234,8 +234,8 @@ def _may_be_an_end(problem: Problem) -> bool:
     word = problem.term.lower()
     if not any(part in word for part in _ENDS) and not word.startswith(("-", "~", "?")):
         return not word.isascii() and "ll" in word
-    mend = mend_word(problem.term)
-    meant = "" if mend is None else mend[1]
+    correction = correct_word(problem.term)
+    meant = "" if correction is None else correction[1]
     return (
         word.lstrip("+-?~*").startswith(("all", "redirect"))
         or word.endswith("all")
@@ -255,11 +255,11 @@ def _modifiers(words: Sequence[Word]) -> Iterator[Finding]:
     for word in words:
         if isinstance(word.found, UnknownModifier) and word.found.name.lower() not in _REPORTING:
             found += 1
-            mend = mend_word(word.text) if found <= MAX_REPAIRED else None
+            correction = correct_word(word.text) if found <= MAX_REPAIRED else None
             words_ = f"receivers ignore {shown(word.text)}: no modifier has this name"
             proposal = ""
-            if mend is not None:
-                words_, proposal = f"receivers ignore {shown(word.text)}: {mend[0]}", mend[1]
+            if correction is not None:
+                words_, proposal = f"receivers ignore {shown(word.text)}: {correction[0]}", correction[1]
             yield word.finding(Severity.WARNING, "ignored-modifier", words_, proposal)
 
 
@@ -322,9 +322,9 @@ def _names(words: Sequence[Word]) -> Iterator[Finding]:
         if spec is None or spec.letters:
             continue
         name = str(spec).lower().removesuffix(".")
-        mend = mend_name(word.text)
-        if "%" not in name and (mend is not None or not is_hostname(name)):
-            words_, proposal = mend or ("no domain has such a name", "")
+        correction = correct_name(word.text)
+        if "%" not in name and (correction is not None or not is_hostname(name)):
+            words_, proposal = correction or ("no domain has such a name", "")
             yield word.finding(Severity.WARNING, "odd-name", words_, proposal)
         if isinstance(word.found, Include | Redirect) and name in _FREE_MAIL:
             instead = _FREE_MAIL[name]

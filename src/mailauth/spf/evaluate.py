@@ -556,8 +556,8 @@ def _nearly(domain: str, answer: Answer) -> tuple[Discarded, ...]:
         return ()
     from mailauth.spf.slips import decoded, nearly  # seldom needed, and slow to load
 
-    mends = [(octets, mend) for octets in texts if (mend := nearly(octets)) is not None]
-    return tuple(Discarded(domain, decoded(octets), why, proposal) for octets, (why, proposal) in mends)
+    corrections = [(octets, correction) for octets in texts if (correction := nearly(octets)) is not None]
+    return tuple(Discarded(domain, decoded(octets), why, proposal) for octets, (why, proposal) in corrections)
 
 
 def _several(domain: str, answer: Answer) -> tuple[Discarded, ...]:

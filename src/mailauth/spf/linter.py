@@ -202,10 +202,10 @@ def _of_no_record(tree: TreeRecord, old: Sequence[bytes]) -> Iterator[Finding]:
 def _near_records(tree: TreeRecord, severity: Severity) -> Iterator[Finding]:
     """TXT records that were meant as SPF records, and are none."""
     for octets in () if tree.answer is None else tree.answer.texts[:MAX_OTHER_TEXTS]:
-        mend = nearly(octets)
-        if mend is not None:
-            words = f"receivers discard a TXT record that is nearly one: {mend[0]}"
-            yield Finding(severity, "nearly", words, tree.domain, proposal=mend[1], texts=(decoded(octets),))
+        correction = nearly(octets)
+        if correction is not None:
+            words = f"receivers discard a TXT record that is nearly one: {correction[0]}"
+            yield Finding(severity, "nearly", words, tree.domain, proposal=correction[1], texts=(decoded(octets),))
 
 
 def _in_one(records: Sequence[str]) -> str:
@@ -271,7 +271,7 @@ class _Linter:
                 if any(answer.found for answer in answers):
                     self.meant[name] = "mx" if questions[0].type == "MX" else "a"
 
-    def mend_of(self, term: TreeTerm) -> tuple[str, str]:
+    def correction_of(self, term: TreeTerm) -> tuple[str, str]:
         """The other mechanism for the name of a term, in words, and as a proposal; empty if there is none."""
         name = term.record.domain if term.record is not None else term.questions[0].question.name
         meant = self.meant.get(name)
@@ -350,8 +350,8 @@ class _Linter:
         elif isinstance(term.term, Include | Redirect) and term.hidden:
             yield Finding(Severity.NOTE, "not-followed", f"{shown(term.text)}: {term.hidden}")
         elif term.families and term.void == self.found.families and is_mechanism(term.term):
-            # Another's is not ours to mend, but counts among the two that are allowed.
-            words, proposal = self.mend_of(term) if isinstance(term.term, Mx | A) else ("", "")
+            # Another's is not ours to change, but counts among the two that are allowed.
+            words, proposal = self.correction_of(term) if isinstance(term.term, Mx | A) else ("", "")
             severity = Severity.WARNING if ours else Severity.NOTE
             yield Finding(severity, "void", f"{shown(term.text)} finds nothing in the DNS{words}", proposal=proposal)
         if isinstance(term.term, Explanation):
@@ -367,14 +367,14 @@ class _Linter:
         proposal = ""
         match term.failure:
             case "no-record":
-                mends = [] if term.record is None else list(_near_records(term.record, Severity.ERROR))
+                corrections = [] if term.record is None else list(_near_records(term.record, Severity.ERROR))
                 words = f"{name or 'its domain'} has no SPF record"
                 if isinstance(term.term, Include) and term.record is not None:
-                    more, proposal = self.mend_of(term)
+                    more, proposal = self.correction_of(term)
                     words += more
-                if mends:
-                    words += f"; it has a TXT record that is nearly one: {mends[0].words.partition(': ')[2]}"
-                    texts = mends[0].texts
+                if corrections:
+                    words += f"; it has a TXT record that is nearly one: {corrections[0].words.partition(': ')[2]}"
+                    texts = corrections[0].texts
             case "several-records":
                 words = f"{name} has several SPF records"
                 answer = None if term.record is None else term.record.answer

@@ -1,4 +1,4 @@
-"""What authors write for what they mean: mends for words that are no terms, and for TXT records that are nearly SPF.
+"""Slips of authors: corrections of words that are no terms, and of TXT records that are nearly SPF records.
 
 Guesses for people; a guess is given only if it is valid. What a record means is never decided here.
 """
@@ -24,7 +24,7 @@ MAX_WORD = 300
 MAX_TEXT = 2_000
 """Characters of a TXT record that is looked at for being nearly an SPF record."""
 
-Mend: TypeAlias = tuple[str, str]
+Correction: TypeAlias = tuple[str, str]
 """Why it is wrong, in words, and what to write instead."""
 
 # Word processors and web pages put these for the plain ones.
@@ -71,18 +71,18 @@ _SIGN_OF = {
 }
 
 
-def mend_word(word: str) -> Mend | None:
+def correct_word(word: str) -> Correction | None:
     """What a word that is no term, or that receivers ignore, was probably meant to be; None without a good guess."""
     if len(word) > MAX_WORD:
         return None
     repaired, reasons = word, dict[str, None]()
-    # A slip may hide another one: each mend is tried on what the last one made of the word.
+    # A slip may hide another one: each correction is tried on what the last one made of the word.
     for _ in range(4):
         if are_terms(repaired):
             return ("; ".join(reasons), repaired) if repaired != word else None
         if " " in repaired:
             return _each_repaired(repaired, reasons)
-        found = next((mend for rule in _RULES if (mend := rule(repaired)) is not None), None)
+        found = next((correction for rule in _RULES if (correction := rule(repaired)) is not None), None)
         if found is None:
             return None
         reasons[found[0]] = None
@@ -90,21 +90,21 @@ def mend_word(word: str) -> Mend | None:
     return None
 
 
-def _each_repaired(text: str, reasons: dict[str, None]) -> Mend | None:
+def _each_repaired(text: str, reasons: dict[str, None]) -> Correction | None:
     words = []
     for word in text.split():
-        mend = ("", word) if are_terms(word) else mend_word(word)
-        if mend is None:
+        correction = ("", word) if are_terms(word) else correct_word(word)
+        if correction is None:
             return None
-        reasons |= {mend[0]: None} if mend[0] else {}
-        words.append(mend[1])
+        reasons |= {correction[0]: None} if correction[0] else {}
+        words.append(correction[1])
     return "; ".join(reasons), " ".join(words)
 
 
-def mend_name(word: str) -> Mend | None:
+def correct_name(word: str) -> Correction | None:
     """The same for a valid term whose name is none that a domain has: ``include:*.example.org``, ``a:x.org,y.org``."""
-    mend = (_blanks(word) or _argument(word)) if len(word) <= MAX_WORD else None
-    return mend if mend is not None and are_terms(mend[1]) else None
+    correction = (_blanks(word) or _argument(word)) if len(word) <= MAX_WORD else None
+    return correction if correction is not None and are_terms(correction[1]) else None
 
 
 def are_terms(text: str) -> bool:
@@ -115,7 +115,7 @@ def are_terms(text: str) -> bool:
         return False
 
 
-def mend_pair(first: str, second: str) -> Mend | None:
+def correct_pair(first: str, second: str) -> Correction | None:
     """What two words were meant to be that a blank tears apart: ``include: x``, ``ip4 192.0.2.1``, ``- all``."""
     if len(first) + len(second) > MAX_WORD:
         return None
@@ -133,19 +133,21 @@ def mend_pair(first: str, second: str) -> Mend | None:
     if not (_IS_HOST.match(argument) or _IS_IP4.match(argument) or _IS_IP6.match(argument) or "%{" in argument):
         return None
     joined = f"{sign}{name}{'=' if name.lower() in ('redirect', 'exp') else ':'}{second.lstrip(':=')}"
-    mend = ("", joined) if are_terms(joined) else mend_word(joined)
-    if mend is None:
+    correction = ("", joined) if are_terms(joined) else correct_word(joined)
+    if correction is None:
         return None
     right = "=" if name.lower() in ("redirect", "exp") else ":"
     if colon:
-        return f'a blank stands behind "{colon}"', mend[1]
-    return (f'a blank stands before "{second[0]}"' if second[:1] in (":", "=") else f'"{right}" is missing'), mend[1]
+        return f'a blank stands behind "{colon}"', correction[1]
+    return (
+        f'a blank stands before "{second[0]}"' if second[:1] in (":", "=") else f'"{right}" is missing'
+    ), correction[1]
 
 
 # --- the rules, in the order in which they are tried -----------------------------------------------------------------
 
 
-def _characters(word: str) -> Mend | None:
+def _characters(word: str) -> Correction | None:
     plain = word.translate(_TYPOGRAPHIC)
     if plain != word:
         odd = ", ".join(dict.fromkeys(char for char in _ODD.findall(word) if char.translate(_TYPOGRAPHIC) != char))
@@ -163,7 +165,7 @@ def _characters(word: str) -> Mend | None:
     if re.match(r"(?i)v=dmarc1?;?\Z", word):
         return "a DMARC record stands at _dmarc. and the domain", ""
     parts = [part for part in re.split("[;,|]", word) if part]
-    if len(parts) > 1 and all(are_terms(part) or mend_word(part) for part in parts):
+    if len(parts) > 1 and all(are_terms(part) or correct_word(part) for part in parts):
         if not word.lower().startswith(("ip4", "ip6")) or any(":" in part for part in parts[1:]):
             return "only blanks separate terms", " ".join(parts)
     bare = word.strip(";,|")
@@ -185,7 +187,7 @@ def _characters(word: str) -> Mend | None:
     return None
 
 
-def _blanks(word: str) -> Mend | None:
+def _blanks(word: str) -> Correction | None:
     if " " in word:
         return None
     match = _GLUED_ALL.match(word)
@@ -199,7 +201,7 @@ def _blanks(word: str) -> Mend | None:
     return None
 
 
-def _all(word: str) -> Mend | None:
+def _all(word: str) -> Correction | None:
     match = re.match(r"(?i)(?:all|default)[:=]([-~?]|[a-z]+)\Z", word)
     if match is not None and match[1].lower() in _SIGN_OF:
         return "the qualifier stands in front of all", f"{_SIGN_OF[match[1].lower()]}all"
@@ -221,7 +223,7 @@ def _all(word: str) -> Mend | None:
     return None if match is None else ("the qualifier stands in front of all", f"{match[1]}all")
 
 
-def _name(word: str) -> Mend | None:
+def _name(word: str) -> Correction | None:
     match = _NAMED.match(word)
     if match is None:
         return _no_name(word)
@@ -245,7 +247,7 @@ def _name(word: str) -> Mend | None:
     return None
 
 
-def _no_name(word: str) -> Mend | None:
+def _no_name(word: str) -> Correction | None:
     sign, bare = (word[0], word[1:]) if word[:1] in ("-", "+", "?", "~") else ("", word)
     if _IS_IP4.match(bare):
         return "an address needs its mechanism", f"{sign}ip4:{bare}"
@@ -261,7 +263,7 @@ def _no_name(word: str) -> Mend | None:
     return None
 
 
-def _argument(word: str) -> Mend | None:
+def _argument(word: str) -> Correction | None:
     empty = re.match(r"(?i)([-+?~]?(?:a|mx|ptr)):(/.*)?\Z", word)
     if empty is not None:
         return "without a domain there is no colon", f"{empty[1]}{empty[2] or ''}"
@@ -409,7 +411,7 @@ def _host(kind: str, argument: str) -> tuple[str, list[str]] | None:
     return None
 
 
-_RULES: Sequence[Callable[[str], Mend | None]] = (_characters, _all, _blanks, _name, _argument)
+_RULES: Sequence[Callable[[str], Correction | None]] = (_characters, _all, _blanks, _name, _argument)
 
 
 # --- records that are none -------------------------------------------------------------------------------------------
@@ -427,7 +429,7 @@ _AROUND = re.compile(
 _HINT = re.compile(rb"(?i)spf|sfp|psf")
 
 
-def nearly(octets: bytes) -> Mend | None:
+def nearly(octets: bytes) -> Correction | None:
     """Why a TXT record is no SPF record (RFC 7208 section 4.5) though it was meant as one, and what to write.
 
     None for a record of something else, and for one that has the version. What to write is empty without a good guess.
@@ -454,7 +456,7 @@ def nearly(octets: bytes) -> Mend | None:
     return _why_no_record(text, plain, bare), repaired
 
 
-def _of_zone_file(text: str, around: re.Match[str]) -> Mend | None:
+def _of_zone_file(text: str, around: re.Match[str]) -> Correction | None:
     """A record with what stands around it in a zone file, a form or a page."""
     rest = re.sub("[\"'`]", "", text[around.end() :]).strip()
     behind = rest[len(VERSION) : len(VERSION) + 1]
@@ -489,8 +491,8 @@ def _repaired(rest: str) -> str:
     """A valid record of these words, as they stand or repaired; empty if they cannot be."""
     words = []
     for word in rest.strip().rstrip("\"'`").split():
-        mend = None if are_terms(word) else mend_word(word)
-        words += (word if mend is None else mend[1]).split()
+        correction = None if are_terms(word) else correct_word(word)
+        words += (word if correction is None else correction[1]).split()
     text = " ".join([VERSION, *words])
     try:
         record = Record.parse(text)
