@@ -10,13 +10,25 @@ first. Most of what a new RSA key costs is the check of its numbers, which the c
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 import dkim as dkimpy
-from benchmarks.dkimwork import CACHES, DOMAIN, FEW_OCTETS, QUICK_SIZES, SELECTOR, UNABLE, Work, floor, opendkim, works
+from benchmarks.dkimwork import (
+    CACHES,
+    DOMAIN,
+    FEW_OCTETS,
+    QUICK_SIZES,
+    SELECTOR,
+    SIZES,
+    UNABLE,
+    Work,
+    floor,
+    opendkim,
+    works,
+)
 from benchmarks.measure import Case, Contender, call, forgetful, ours, package, variant
 from benchmarks.opendkim import ED25519_SHA256, RSA_SHA256
 from benchmarks.peers import Peers
@@ -25,19 +37,14 @@ from mailauth import sync
 TITLE = "DKIM: signing"
 
 
-def cases() -> Iterator[Case]:
-    yield from cases_of(works())
-
-
-def quick_cases() -> Iterator[Case]:
-    yield from cases_of(works(QUICK_SIZES))
-
-
-def cases_of(every: Iterable[Work]) -> Iterator[Case]:
+def cases(sizes: Mapping[str, int] = SIZES) -> Iterator[Case]:
     with Peers() as peers:
-        for work in every:
+        for work in works(sizes):
             contenders = [*with_mailauth(work), with_dkimpy(work), with_libopendkim(work), *others(work, peers)]
             yield Case(work.name, [floor(work, signing=True), *contenders])
+
+
+quick_cases = partial(cases, QUICK_SIZES)
 
 
 def others(work: Work, peers: Peers) -> list[Contender]:

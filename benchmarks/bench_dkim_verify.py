@@ -9,7 +9,8 @@ mailauth in JavaScript, libopendkim in C (through ctypes, some microseconds a me
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 import dkim as dkimpy
 from benchmarks.dkimwork import (
@@ -19,6 +20,7 @@ from benchmarks.dkimwork import (
     NOW,
     QUICK_SIZES,
     SELECTOR,
+    SIZES,
     UNABLE,
     Work,
     floor,
@@ -37,18 +39,13 @@ TITLE = "DKIM: verifying"
 PIECE = 64 * 1024
 
 
-def cases() -> Iterator[Case]:
-    yield from cases_of(works())
-
-
-def quick_cases() -> Iterator[Case]:
-    yield from cases_of(works(QUICK_SIZES))
-
-
-def cases_of(every: Iterable[Work]) -> Iterator[Case]:
+def cases(sizes: Mapping[str, int] = SIZES) -> Iterator[Case]:
     with Peers() as peers:
-        for work in every:
+        for work in works(sizes):
             yield Case(work.name, contenders(work, peers))
+
+
+quick_cases = partial(cases, QUICK_SIZES)
 
 
 def contenders(work: Work, peers: Peers) -> list[Contender]:
