@@ -305,15 +305,15 @@ def check_domain(
 
     asked = check.DomainQuery(
         domain,
-        selectors,
-        clients,
-        lists,
-        guess,
-        bimi_selector,
-        helo,
-        mail_from,
-        rbl_policy or _RBL_POLICY,
-        time.time() if now is None else now,
+        selectors=selectors,
+        clients=clients,
+        lists=lists,
+        guess=guess,
+        bimi_selector=bimi_selector,
+        helo=helo,
+        mail_from=mail_from,
+        rbl_policy=rbl_policy or _RBL_POLICY,
+        now=time.time() if now is None else now,
     )
     if message is not None:
         _read(message, asked.begin_message().feed)

@@ -282,7 +282,7 @@ def test_a_message_larger_than_memory_would_like_is_read_in_blocks(monkeypatch: 
             return super().read(size)
 
     stream = Counting(SIGNED_TWICE.read_bytes() + b"x" * 1_000_000)
-    monkeypatch.setattr("mailauth.cli.check.open_input", lambda path: stream)
+    monkeypatch.setattr("mailauth.cli.check.open_message", lambda path: stream)
     assert check(*KNOWN, SIGNED_TWICE) == 0
     assert sizes
     assert all(0 < size <= 1 << 20 for size in sizes)

@@ -71,3 +71,15 @@ def test_the_time_is_written_in_the_same_way_everywhere(tmp_path: Path, capsys: 
         assert main(["dkim", "verify", str(message), "--now", now]) == 1
         capsys.readouterr()
     assert len(set(rewritten)) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["check", "--ip", "192.0.2.1"], ["arc"], ["whowrote"], ["dkim", "verify"], ["dkim", "explain"], ["dkim", "sign"]],
+)
+def test_an_empty_file_is_no_message(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A program in front of a pipe may have failed: "no signature", or "nobody sealed it", would be a verdict."""
+    empty = tmp_path / "empty"
+    empty.touch()
+    assert main([*words, str(empty)]) == 2
+    assert capsys.readouterr().err == f"mailauth: {empty} is empty: there is no message in it\n"

@@ -11,7 +11,7 @@ from mailauth.cli.common import (
     add_dns_options,
     add_json_option,
     one_line,
-    open_input,
+    open_message,
     print_json,
     resolver_of,
     result_words,
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     """Verify the chain and print it."""
     from mailauth.sync import verify_arc
 
-    with open_input(options.message) as message:
+    with open_message(options.message) as message:
         found = verify_arc(message, resolver=resolver_of(options), time_limit=options.time_limit)
     if options.json:
         print_json(found.to_dict())

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import socket
 import time
 from contextlib import ExitStack
@@ -21,7 +20,7 @@ from mailauth.cli.common import (
     add_json_option,
     ip_of,
     moment,
-    open_input,
+    open_message,
     print_json,
     rbl_policy_of,
     resolver_of,
@@ -82,10 +81,9 @@ def run(options: argparse.Namespace) -> int:
     if options.now is None:
         options.now = time.time()
     with ExitStack() as stack:
-        message = stack.enter_context(open_input(options.message))
+        message = stack.enter_context(open_message(options.message))
         authenticator = _configured(options, stack) if options.config else _authenticator(options, stack)
         recorder = authenticator.resolver = RecordingResolver(authenticator.resolver)
-        message = _not_empty(message, options.message)
         if options.html is None:
             report = _check(options, authenticator, message, ip)
         else:
@@ -207,10 +205,3 @@ def _greylist(url: str | None, stack: ExitStack) -> Greylist | None:
         raise UsageError(str(error)) from None
     stack.callback(greylist.close)
     return greylist
-
-
-def _not_empty(message: BinaryIO, name: str) -> BinaryIO:
-    """The message, after a look at whether there is one."""
-    if isinstance(message, io.BufferedReader) and not message.peek(1):
-        raise UsageError(f"{name} is empty: there is no message in it")
-    return message

@@ -6,6 +6,7 @@ What the sub-commands share: options, input, output, exit statuses. No protocol 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -184,6 +185,16 @@ def open_input(path: str) -> BinaryIO:
         return open(path, "rb")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
+
+
+def open_message(path: str) -> BinaryIO:
+    """The same for a message; what is empty is none, such as the output of a program that failed."""
+    message = open_input(path)
+    if isinstance(message, io.BufferedReader) and not message.peek(1):
+        if path != "-":
+            message.close()
+        raise UsageError(f"{path} is empty: there is no message in it")
+    return message
 
 
 def print_json(value: Any) -> None:

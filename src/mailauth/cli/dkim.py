@@ -23,7 +23,7 @@ from mailauth.cli.common import (
     add_json_option,
     moment,
     one_line,
-    open_input,
+    open_message,
     print_json,
     resolver_of,
     seconds,
@@ -160,7 +160,7 @@ def _read(plan: Plan[list[T]]) -> Plan[list[T]]:
 def _input(path: str) -> BinaryIO:
     if path == "-" and sys.stdin.isatty():
         print("reading the message from the terminal; end it with Ctrl-D", file=sys.stderr)
-    return open_input(path)
+    return open_message(path)
 
 
 # --- explain -----------------------------------------------------------------------------------------------

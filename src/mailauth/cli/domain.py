@@ -10,7 +10,6 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from mailauth.cli.common import (
@@ -21,7 +20,7 @@ from mailauth.cli.common import (
     add_html_option,
     add_json_option,
     one_line,
-    open_input,
+    open_message,
     print_json,
     rbl_policy_of,
     resolver_of,
@@ -138,11 +137,8 @@ def _message(options: argparse.Namespace) -> bytes | None:
         return None
     if not options.ip:
         raise UsageError("--message needs an --ip: the address of the client that sent it")
-    with ExitStack() as stack:
-        octets = stack.enter_context(open_input(options.message)).read()
-    if not octets:
-        raise UsageError(f"{options.message} is empty: there is no message in it")
-    return octets
+    with open_message(options.message) as message:
+        return message.read()
 
 
 def _sender(options: argparse.Namespace, message: bytes) -> str | None:

@@ -16,7 +16,7 @@ from mailauth.cli.common import (
     add_dns_options,
     add_json_option,
     one_line,
-    open_input,
+    open_message,
     print_json,
     resolver_of,
 )
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
     from mailauth.sync import believe, verify_author
 
     policy = _policy(options)
-    with open_input(options.message) as message:
+    with open_message(options.message) as message:
         if options.authserv_id or options.provider:
             resolver = resolver_of(options) if options.relaxed else None
             try:
