@@ -89,6 +89,7 @@ def test_greylisted_retried_and_accepted(one: tuple[Postfix, Program]) -> None:
     status, reply = swaks(mta, "ann@client.test")
     if time.monotonic() - began < 1:  # a busy machine may take longer than the delay
         assert status == 24, reply
+    if status == 24:
         time.sleep(1.1)
         status, reply = swaks(mta, "ann@client.test")
     assert (status, reply[:3]) == (0, "250")
