@@ -23,7 +23,7 @@ from mailauth.plan import run
 from mailauth.resolvers import ZoneResolver
 from tests.dkim import altered
 from tests.dkim.altered import PLAIN, signed_message
-from tests.dkim.makers import NOW, ed_key, ed_record, rsa_key, rsa_record, signed, zone
+from tests.dkim.makers import NOW, canonical_body, ed_key, ed_record, rsa_key, rsa_record, signed, zone
 
 C = AlterationCode
 RECORD = rsa_record()
@@ -791,3 +791,22 @@ def test_a_record_without_the_type_of_its_key() -> None:
     """RFC 8463 section 4.2: without k= the key is one of RSA."""
     (found,) = repaired([ed_record().replace("k=ed25519; ", "").encode()])
     assert (found.text, found.record.key_type) == (ed_record().encode(), "ed25519")
+
+
+def test_a_key_that_the_altered_header_proves() -> None:
+    """Under Ed25519 the signature fits or not: where it does once the alteration is undone, the key is the signer's."""
+    message = signed(PLAIN, {"h": altered.OVERSIGNED}, key=ed_key()).replace(b"Subject: ", b"Subject: [list] ")
+    key = only(message, ed_record()).key
+    assert (key.state, key.proved, key.detail) == (KeyState.FITS, True, "the key is the signer's")
+    assert (key.name, key.records) == ("sel._domainkey.example.org", (ed_record(),))
+
+
+@pytest.mark.parametrize("how", ["simple", "relaxed"])
+def test_a_signer_that_hashed_lf_of_each_canonicalization(how: str) -> None:
+    """RFC 6376 section 5.3: lines end in CRLF before they are hashed."""
+    body = PLAIN.partition(b"\r\n\r\n")[2]
+    for part in (body, body + b"and  two   blanks \t\r\n"):
+        hashed = canonical_body(part, how).replace(b"\r\n", b"\n")
+        digest = b64encode(hashlib.sha256(hashed).digest()).decode()
+        message = signed(PLAIN.replace(body, part), {"c": f"relaxed/{how}", "bh": digest})
+        assert one(only(message))[0] is C.SIGNED_WITH_LF
