@@ -747,6 +747,7 @@ def test_a_banner_in_a_part_and_text_behind_the_last_boundary() -> None:
     assert set(found) == {C.TEXT_ADDED_IN_PART, C.TEXT_AFTER_LAST_BOUNDARY}
     assert found[C.TEXT_ADDED_IN_PART].part == "2 text/html"
     assert found[C.TEXT_AFTER_LAST_BOUNDARY].line == message.count(b"\n") + 1
+    assert found[C.TEXT_AFTER_LAST_BOUNDARY].detail == "text was added behind the last boundary"
 
 
 def test_a_search_of_the_header_that_came_to_its_end() -> None:
@@ -758,6 +759,7 @@ def test_a_search_of_the_header_that_came_to_its_end() -> None:
 def test_a_folded_subject_that_begins_and_ends_with_any_letter() -> None:
     message = PLAIN.replace(b"Re: minutes of the meeting on Monday, draft", b"X marks the\r\n spot of the X")
     assert one(rewritten(b"X marks", b"[list] X marks", SIMPLE, message))[::2] == (C.SUBJECT_PREFIX, "[list] ")
+    assert one(rewritten(b"X marks", b"[list] X marks", RELAXED, message))[::2] == (C.SUBJECT_PREFIX, "[list] ")
 
 
 def test_the_line_end_behind_a_part_is_not_its_own() -> None:
@@ -810,3 +812,44 @@ def test_a_signer_that_hashed_lf_of_each_canonicalization(how: str) -> None:
         digest = b64encode(hashlib.sha256(hashed).digest()).decode()
         message = signed(PLAIN.replace(body, part), {"c": f"relaxed/{how}", "bh": digest})
         assert one(only(message))[0] is C.SIGNED_WITH_LF
+
+
+@pytest.mark.parametrize("fold", [b"\r\n ", b"\r\n\t", b"\r\n    ", b"\r\n        "])
+@pytest.mark.parametrize(
+    ("name", "pieces", "separator"),
+    [
+        (b"To", [b"bob@example.net", b"carol@example.com", b"dan@example.net"], b","),
+        (b"Content-Type", [b"text/plain", b"charset=utf-8", b"name=a.txt"], b";"),
+        (b"References", [b"<1@example.net>", b"<2@example.net>", b"<3@example.net>"], b""),
+    ],
+)
+def test_a_field_that_was_folded_at_each_piece(name: bytes, pieces: list[bytes], separator: bytes, fold: bytes) -> None:
+    before, after = (name + b": " + (separator + blank).join(pieces) + b"\r\n" for blank in (fold, b" "))
+    message = re.sub(altered._FIELD % name, lambda _: before, PLAIN)
+    assert one(rewritten(before, after, SIMPLE, message))[0] is C.FIELD_REFOLDED
+
+
+@pytest.mark.parametrize(("before", "after"), [(b'name="a.txt"', b"name=a.txt"), (b"name=a.txt", b'name="a.txt"')])
+def test_quotes_around_a_parameter(before: bytes, after: bytes) -> None:
+    """RFC 2045 section 5.1: with quotes or without them, the value is the same."""
+    message = PLAIN.replace(b"charset=utf-8", before)
+    assert one(rewritten(before, after, RELAXED, message))[0] is C.FIELD_REFORMATTED
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (b"html; charset", b"html;\r\n charset", "folded differently"),
+        (b"html;\r\n\tcharset", b"html; charset", "folded differently"),
+        (b"html;\r\n charset", b"html; charset", "folded differently"),
+        (b"html;charset", b"html;\r\n charset", "given blanks before the parameters"),
+        (b"html; charset=utf-8", b'html; charset="utf-8"', "given quotes"),
+        (b'html; charset="utf-8"', b"html; charset=utf-8", "freed of quotes"),
+    ],
+)
+def test_the_fields_of_a_part_that_were_written_anew(before: bytes, after: bytes, words: str) -> None:
+    whole = altered.ALTERNATIVE.replace(b"html; charset=utf-8", before)
+    assert before in whole
+    (alteration,) = only(signed(whole, {"c": "simple/simple"}).replace(before, after)).alterations
+    assert (alteration.code, alteration.part) == (C.PART_HEADER_REWRITTEN, "2 text/html")
+    assert alteration.detail.endswith(f"were {words}")
