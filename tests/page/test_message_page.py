@@ -160,12 +160,23 @@ def test_any_message_has_a_page(fields: list[tuple[str, bytes]], helo: str, mail
         "=?utf-8?b?A?=",
         "=?utf-7?q?+AAA?=",
         "=??q?x?=",
+        # Python's notation of strings is no character set of mail; reading it may warn.
+        "=?unicode_escape?q?=5Cd?=",
+        "=?Unicode-Escape?q?=5Cd?=",
+        "=?raw_unicode_escape?q?=5Cu0041?=",
     ],
 )
 def test_encoded_words_that_cannot_be_read_stay_as_they_are(subject: str) -> None:
     message = f"Subject: {subject}\r\nFrom: {subject} <a@example.org>\r\n\r\n".encode()
     page, _ = samples.check(message, ZoneResolver(), helo="h", mail_from="")
     assert "Subject" in Reader(page).text
+
+
+def test_text_beside_encoded_words_is_shown_as_it_stands() -> None:
+    """RFC 2047 section 6.2: the blanks between two encoded words are not shown, those beside other text are."""
+    message = b"Subject: Re: =?utf-8?q?Caf=C3=A9?= =?iso-8859-1?q?_=E9t=E9?= (new)\r\nFrom: a@example.org\r\n\r\n"
+    page, _ = samples.check(message, ZoneResolver(), helo="h", mail_from="")
+    assert "Re: Café été (new)" in Reader(page).text
 
 
 @settings(max_examples=100, deadline=None)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from email.errors import MessageError
-from email.header import decode_header, make_header
+from email.header import decode_header
 
 from mailauth import __version__
 from mailauth.dkim import Explanation
 from mailauth.iprev import IprevResult
 from mailauth.mail.header import Field, Header
 from mailauth.mail.received import way
+from mailauth.mail.text import in_charset
 from mailauth.page.arc import arc_section
 from mailauth.page.dkim import dkim_section, summary
 from mailauth.page.dmarc import dmarc_section
@@ -173,7 +174,10 @@ def _decoded(field: Field | None) -> str:
     if "=?" not in value or len(value) > _MAX_SUBJECT:
         return value
     try:
-        return str(make_header(decode_header(value)))
+        return "".join(
+            piece if isinstance(piece, str) else in_charset(piece, charset or "ascii")
+            for piece, charset in decode_header(value)
+        )
     except (ValueError, LookupError, MessageError):
         return value
 
