@@ -853,3 +853,57 @@ def test_the_fields_of_a_part_that_were_written_anew(before: bytes, after: bytes
     (alteration,) = only(signed(whole, {"c": "simple/simple"}).replace(before, after)).alterations
     assert (alteration.code, alteration.part) == (C.PART_HEADER_REWRITTEN, "2 text/html")
     assert alteration.detail.endswith(f"were {words}")
+
+
+def test_a_length_that_was_changed_has_no_line() -> None:
+    whole = len(PLAIN.partition(b"\r\n\r\n")[2])
+    (alteration,) = only(
+        signed(PLAIN, {"l": str(whole)}).replace(b"l=%d" % whole, b"l=%d" % (whole - 30))
+    ).body.alterations
+    assert (alteration.code, alteration.line) == (C.LENGTH_CHANGED, None)
+
+
+def test_a_date_that_was_given_its_seconds() -> None:
+    """RFC 5322 section 3.3: seconds may be left out."""
+    before = b"Mon, 02 Nov 2026 10:00 +0000"
+    message = PLAIN.replace(b"Mon, 02 Nov 2026 10:00:00 +0000", before)
+    explanation = rewritten(before, b"Mon, 02 Nov 2026 10:00:00 +0000", message=message)
+    assert one(explanation)[::3] == (C.DATE_REFORMATTED, before.decode())
+
+
+def test_a_parameter_that_is_gone() -> None:
+    """RFC 3676 section 4."""
+    message = PLAIN.replace(b"charset=utf-8", b"charset=utf-8; format=flowed")
+    explanation = rewritten(b"; format=flowed", b"", message=message)
+    assert one(explanation) == (
+        C.FIELD_REPLACED, "a parameter of Content-Type is gone",
+        "text/plain; charset=utf-8", "text/plain; charset=utf-8; format=flowed",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after"), [(b"name=a.txt", b"name=A.TXT"), (b"name=A.TXT", b"name=a.txt")])
+def test_a_parameter_in_the_other_case(before: bytes, after: bytes) -> None:
+    message = PLAIN.replace(b"charset=utf-8", before)
+    assert one(rewritten(before, after, RELAXED, message))[0] is C.FIELD_REFORMATTED
+
+
+def test_the_name_of_one_field_before_and_after() -> None:
+    message = PLAIN.replace(b"Subject:", b"SUBJECT:")
+    assert one(rewritten(b"SUBJECT:", b"Subject:", SIMPLE, message)) == (
+        C.FIELD_NAME_RECASED, "the name Subject was written differently", "Subject", "SUBJECT",
+    )  # fmt: skip
+
+
+def test_where_another_key_was_found() -> None:
+    other = rsa_record(rsa_key(2048, 3))
+    assert only(signed(), other).key.name == "sel._domainkey.example.org"
+
+
+@pytest.mark.parametrize("tag", [b"body", b"BODY", b"html", b"HTML"])
+def test_text_before_the_end_of_html(tag: bytes) -> None:
+    """The names of elements know no case; not every page has a <body>."""
+    html = b"<%b>\r\n<p>Hello</p> <b>Bob</b></%b>\r\n" % (tag, tag)
+    head = PLAIN.partition(b"\r\n\r\n")[0].replace(b"text/plain", b"text/html")
+    came = signed(head + b"\r\n\r\n" + html, SIMPLE).replace(b"</%b>" % tag, b"<div>CAUTION</div></%b>" % tag)
+    (alteration,) = only(came).alterations
+    assert (alteration.code, alteration.added) == (C.TEXT_ADDED_IN_PART, "<div>CAUTION</div>")

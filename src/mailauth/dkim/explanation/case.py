@@ -209,4 +209,4 @@ def _proved(key: Key) -> Key:
     """Ed25519: everything fits, so the key is the signer's."""
     if key.state is not KeyState.UNPROVED:
         return key
-    return Key(KeyState.FITS, "the key is the signer's", key.name, key.records, key.repairs, key.repaired, proved=True)
+    return Key(KeyState.FITS, "the key is the signer's", key.name, key.records, key.repairs, proved=True)
