@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import logging
 import os
+import select
+import threading
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -101,6 +104,30 @@ def test_mail_does_not_wait_for_a_reader_that_stands_still(monkeypatch: pytest.M
         assert last.endswith(" info afterwards")
         assert lost.endswith(f" warning lines of the log that were lost, or are late: {2000 - kept.count(b'x' * 200)}")
         assert 200 < kept.count(b"\n") < 2000
+
+
+def test_a_long_traceback_does_not_wait_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pipe has room for some of it: a write of all would wait, and with it the event loop. What is cut off ends
+    its line."""
+    monkeypatch.setattr("mailauth.service.logs.PATIENCE_SECONDS", 0.05)
+    incoming, outgoing = os.pipe()
+    with open(outgoing, "w") as stream, open(incoming, "rb", buffering=0) as reader:
+        log_to(stream, "plain")
+        log = logging.getLogger("mailauth.test")
+        room = fcntl.fcntl(outgoing, fcntl.F_GETPIPE_SZ)
+        os.write(outgoing, b"x" * (room - select.PIPE_BUF))
+        thread = threading.Thread(target=log.warning, args=("y" * 10_000,), daemon=True)
+        thread.start()
+        thread.join(10)
+        stuck = thread.is_alive()
+        reader.read(room)
+        assert not stuck
+        log.warning("and now")
+        _, *lines = reader.read(room).decode().splitlines()
+        assert [line.split(" ", 2)[2] for line in lines] == [
+            "lines of the log that were lost, or are late: 1",
+            "and now",
+        ]
 
 
 def test_a_disk_that_is_full_for_a_while() -> None:

@@ -86,6 +86,7 @@ class _LossyHandler(logging.StreamHandler[TextIO]):
         super().__init__(stream)
         self._lost = 0
         self._stuck = False
+        self._begin = b""
         try:
             mode = os.fstat(stream.fileno()).st_mode
         except (OSError, ValueError):  # no file of the system
@@ -94,18 +95,39 @@ class _LossyHandler(logging.StreamHandler[TextIO]):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record, or count it as lost."""
-        if self._has_reader:
-            wait = 0 if self._stuck else PATIENCE_SECONDS
-            self._stuck = not select.select((), (self.stream,), (), wait)[1]
-        if self._stuck:
+        if not self._has_room():
             self._lost += 1
             return
         if self._lost:
             lost, self._lost = self._lost, 0
             words = "lines of the log that were lost, or are late: %d"
-            super().emit(logging.LogRecord("mailauth.service", logging.WARNING, "", 0, words, (lost,), None))
+            self._write(logging.LogRecord("mailauth.service", logging.WARNING, "", 0, words, (lost,), None))
             self._lost = lost if self._lost else 0  # nor could this one
-        super().emit(record)
+        self._write(record)
+
+    def _has_room(self) -> bool:
+        """Whether the reader takes so much as select.PIPE_BUF without a wait (pipe(7))."""
+        if self._has_reader:
+            wait = 0 if self._stuck else PATIENCE_SECONDS
+            self._stuck = not select.select((), (self.stream,), (), wait)[1]
+        return not self._stuck
+
+    def _write(self, record: logging.LogRecord) -> None:
+        if not self._has_reader:
+            super().emit(record)
+            return
+        try:
+            octets = self._begin + (self.format(record) + "\n").encode(self.stream.encoding, "backslashreplace")
+            # A traceback is longer than what there is room for: a write of all of it could wait for ever.
+            for start in range(0, len(octets), select.PIPE_BUF):
+                if not self._has_room():
+                    self._lost += 1
+                    return
+                os.write(self.stream.fileno(), octets[start : start + select.PIPE_BUF])
+                self._begin = b"\n"  # what comes next is no part of what is cut off here
+            self._begin = b""
+        except Exception:  # noqa: BLE001 - as the handlers of the standard library do
+            self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
         """A full disk, or a reader that has gone."""
