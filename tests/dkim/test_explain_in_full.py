@@ -296,10 +296,43 @@ def test_a_body_that_lost_its_last_words_is_shorter_than_l_says() -> None:
 
 def test_of_a_large_body_the_first_difference_is_shown() -> None:
     many = b"".join(b"line %d\r\n" % number for number in range(500_000))
-    for number in (499_999, 3, 1, 0):
+    for number in (499_999, 499_998, 3, 1, 0):
         before = [f" line {number - 1}"] if number else []
+        behind = [f" line {number + 1}"] if number < 499_999 else []
         shown = difference(many, many.replace(b"line %d\r\n" % number, b"LINE %d\r\n" % number, 1))
-        assert list(shown) == [*before, f"-line {number}", f"+LINE {number}"]
+        assert list(shown) == [*before, f"-line {number}", f"+LINE {number}", *behind]
+        added = many.replace(b"line %d\r\n" % number, b"line %d\r\nfooter\r\n" % number, 1)
+        assert list(difference(many, added)) == [f" line {number}", "+footer", *behind]
+    assert difference(many, many) == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "code", "words"),
+    [
+        (b"\r\n", C.BLANK_LINES_ADDED, "an empty line was added at the beginning of the body"),
+        (b"\r\n" * 3, C.BLANK_LINES_ADDED, "3 empty lines were added at the beginning of the body"),
+        (b" \r\n\t\r\n", C.BLANK_LINES_ADDED, "2 empty lines were added at the beginning of the body"),
+        (b"\xef\xbb\xbf\r\n", C.BYTE_ORDER_MARK_ADDED, "a byte-order mark was added at the beginning of the body"),
+        (b"News\r\n\r\n", C.TEXT_ADDED_AT_START, "text was added at the beginning of the body"),
+    ],
+)
+@pytest.mark.parametrize("kind", [b"text/plain", b"application/pdf"])
+def test_what_was_added_at_the_top_is_counted(kind: bytes, first: bytes, code: AlterationCode, words: str) -> None:
+    message = signed(PLAIN.replace(b"text/plain", kind), {"c": "simple/simple"})
+    (alteration,) = only(message.replace(b"\r\n\r\n", b"\r\n\r\n" + first, 1)).alterations
+    assert (alteration.code, alteration.detail) == (code, words)
+    assert alteration.count == (first.count(b"\n") if code is C.BLANK_LINES_ADDED else 1)
+    assert alteration.line == message[: message.index(b"\r\n\r\n")].count(b"\n") + 3
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_empty_lines_at_the_end_are_counted(number: int) -> None:
+    """RFC 6376 section 3.4.3: simple takes lines of blanks for text."""
+    message = signed(PLAIN, {"c": "simple/simple"})
+    (alteration,) = only(message + b" \r\n" * number).alterations
+    assert (alteration.code, alteration.count) == (C.BLANK_LINES_ADDED, number)
+    words = "an empty line was" if number == 1 else "3 empty lines were"
+    assert alteration.detail == f"{words} added at the end"
 
 
 def test_a_subject_of_many_words_with_one_behind_it() -> None:

@@ -179,7 +179,8 @@ class BodySearch:
             code, words = Code.TEXT_AFTER_LAST_BOUNDARY, "text was added behind the last boundary"
         else:
             code, words = Code.TEXT_ADDED_AT_END, "text was added at the end"
-        return Undone(body[:at], *named(added, code, words), at, added)
+        code, detail, number = named(added, code, words)
+        return Undone(body[:at], code, detail, at, added, number=number)
 
     def _other_signers(self) -> Found | None:
         """Signers that hash the LF of their files, where RFC 6376 section 3.4 wants CRLF."""
@@ -237,8 +238,9 @@ class BodySearch:
                 code = Code.TEXT_ADDED_IN_PART
                 if not part.path and "within" not in detail:
                     code = Code.TEXT_ADDED_AT_END if offset else Code.TEXT_ADDED_AT_START
-                code, detail = named(added, code, detail)
-                undone.append(Undone(whole, code, detail, at, added, part=part.title if part.path else ""))
+                code, detail, number = named(added, code, detail)
+                title = part.title if part.path else ""
+                undone.append(Undone(whole, code, detail, at, added, number=number, part=title))
         return Found(whole, (*reversed(undone), *base))
 
 

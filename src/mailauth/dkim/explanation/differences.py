@@ -54,8 +54,10 @@ def _around_the_first(signed: bytes, came: bytes) -> tuple[bytes, bytes, bool]:
         most - same,
         lambda some, more: memoryview(signed)[one - more : one - some] == memoryview(came)[other - more : other - some],
     )
+    # Up to the end of the last line that differs, and with the one behind it.
     end = signed.find(b"\r\n", one - alike)
-    kept = one - end - 2 if end >= 0 else 0  # whole lines at the end
+    end = signed.find(b"\r\n", end + 2) if end >= 0 else -1
+    kept = one - end - 2 if end >= 0 else 0
     before, after = signed[start : one - kept], came[start : other - kept]
     return before[:_MAX_OCTETS], after[:_MAX_OCTETS], max(len(before), len(after)) > _MAX_OCTETS
 

@@ -79,7 +79,8 @@ def banners(body: bytes, found: Structure) -> Iterator[Undone]:
     """Text before everything else."""
     for at in _line_starts(body)[:MAX_BANNER_LINES] if not found.multipart else ():
         words = "text was added at the beginning of the body"
-        yield Undone(body[at:], *named(body[:at], Code.TEXT_ADDED_AT_START, words), 0, body[:at])
+        code, detail, number = named(body[:at], Code.TEXT_ADDED_AT_START, words)
+        yield Undone(body[at:], code, detail, 0, body[:at], number=number)
 
 
 # --- the fields of parts -------------------------------------------------------------------------------------------

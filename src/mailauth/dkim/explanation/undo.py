@@ -35,13 +35,15 @@ class Undone(NamedTuple):
     part: str = ""
 
 
-def named(added: bytes, code: Code, detail: str) -> tuple[Code, str]:
-    """What was added by its name: empty lines and byte-order marks are no text."""
+def named(added: bytes, code: Code, detail: str) -> tuple[Code, str, int]:
+    """What was added by its name, and its number: empty lines and byte-order marks are no text."""
     if added.strip():
         if added.strip() != BYTE_ORDER_MARK:
-            return code, detail
-        return Code.BYTE_ORDER_MARK_ADDED, detail.replace("text was", "a byte-order mark was")
-    return Code.BLANK_LINES_ADDED, detail.replace("text was", "empty lines were")
+            return code, detail, 1
+        return Code.BYTE_ORDER_MARK_ADDED, detail.replace("text was", "a byte-order mark was"), 1
+    count = max(1, added.count(b"\n"))
+    lines = "an empty line was" if count == 1 else f"{count} empty lines were"
+    return Code.BLANK_LINES_ADDED, detail.replace("text was", lines), count
 
 
 Undo: TypeAlias = Callable[[bytes, Structure], Iterator[Undone]]
