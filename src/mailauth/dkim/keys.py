@@ -110,7 +110,7 @@ def selector_from(template: str, day: date, key_type: KeyType) -> str:
 class KeyVerdict(StrEnum):
     """What a published key is good for."""
 
-    GOOD = "good"
+    GOOD = "good"  # nothing was found
     DOUBTFUL = "doubtful"  # it works, but not as well as it should
     BAD = "bad"  # signatures will not verify
     TEMPERROR = "temperror"  # the DNS did not say
@@ -119,21 +119,21 @@ class KeyVerdict(StrEnum):
 class KeyFinding(StrEnum):
     """What the test of a key found: stable codes."""
 
-    UNAVAILABLE = "unavailable"
-    NO_KEY = "no-key"
-    SEVERAL_RECORDS = "several-records"
-    MALFORMED = "malformed"
-    REVOKED = "revoked"
-    UNKNOWN_TYPE = "unknown-type"
-    TOO_SMALL = "too-small"
-    SMALL = "small"
-    TOO_LARGE = "too-large"
-    SHA256_NOT_ALLOWED = "sha256-not-allowed"
-    NOT_FOR_EMAIL = "not-for-email"
-    OTHER_KEY = "other-key"
-    TEST_MODE = "test-mode"
-    NO_VERSION = "no-version"
-    MISPLACED = "misplaced"  # a key stands at another name
+    UNAVAILABLE = "unavailable"  # the DNS did not say: time-out, SERVFAIL or REFUSED
+    NO_KEY = "no-key"  # no TXT record at the name, or none that is a key
+    SEVERAL_RECORDS = "several-records"  # more than one TXT record: verifiers may take any (RFC 6376 section 3.6.2.2)
+    MALFORMED = "malformed"  # the record cannot be read, or its p= holds no key of its type
+    REVOKED = "revoked"  # p= is empty (RFC 6376 section 3.6.1)
+    UNKNOWN_TYPE = "unknown-type"  # k= is neither rsa nor ed25519
+    TOO_SMALL = "too-small"  # RSA, under 1024 bits: must not count (RFC 8301 section 3.2)
+    SMALL = "small"  # RSA, under the 2048 bits that RFC 8301 section 3.2 recommends
+    TOO_LARGE = "too-large"  # RSA, over the 4096 bits that verifiers have to take (RFC 8301 section 3.2)
+    SHA256_NOT_ALLOWED = "sha256-not-allowed"  # h= does not list sha256, the only hash left (RFC 8301 section 3.1)
+    NOT_FOR_EMAIL = "not-for-email"  # s= lists neither "email" nor "*" (RFC 6376 section 3.6.1)
+    OTHER_KEY = "other-key"  # not the public half of the private key that was given
+    TEST_MODE = "test-mode"  # t=y: verifiers treat the mail as unsigned (RFC 6376 section 3.6.1)
+    NO_VERSION = "no-version"  # no v=DKIM1, which RFC 6376 section 3.6.1 recommends
+    MISPLACED = "misplaced"  # none here, but a key stands where forms of DNS providers put it by mistake
     CAPITALS = "capitals"  # V=, P=, k=RSA
     EMPTY_TAG = "empty-tag"  # ";;"
 
@@ -156,12 +156,12 @@ _BAD = frozenset(
 class KeyCheck:
     """What the test of a published key found."""
 
-    verdict: KeyVerdict
+    verdict: KeyVerdict  # the gravest of the findings
     findings: tuple[tuple[KeyFinding, str], ...]  # code and words, in the order of the steps
     name: str  # where the record was asked for
     record: str | None = None  # the record, as text
-    key_type: str | None = None
-    key_bits: int | None = None
+    key_type: str | None = None  # k=, such as "rsa"; None if the record cannot be read
+    key_bits: int | None = None  # RSA: the size of the modulus; Ed25519: 256; None without a key that can be used
     matches: bool | None = None  # whether it fits the private key; None if none was given, or there is no key
 
     def to_dict(self) -> dict[str, Any]:

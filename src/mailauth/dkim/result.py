@@ -15,7 +15,7 @@ from mailauth.mail.lines import LineEnd
 class Result(StrEnum):
     """RFC 8601 section 2.7.1. "none" is the empty list: the message has no signature."""
 
-    PASS = "pass"
+    PASS = "pass"  # it verifies, and this receiver accepts it
     FAIL = "fail"  # what was signed is not what came
     POLICY = "policy"  # this receiver does not accept such a signature, whether it verifies or not
     NEUTRAL = "neutral"  # a syntax error, or an extension that is not known here
@@ -26,46 +26,46 @@ class Result(StrEnum):
 class Reason(StrEnum):
     """Why a signature has its result: stable codes."""
 
-    VERIFIED = "verified"
+    VERIFIED = "verified"  # body hash and signature fit the key that was found
     # neutral: the DKIM-Signature field (RFC 6376 section 6.1.1)
-    MALFORMED_TAG_LIST = "malformed-tag-list"
-    DUPLICATE_TAG = "duplicate-tag"
-    MISSING_TAG = "missing-tag"
-    MALFORMED_TAG = "malformed-tag"
-    UNSUPPORTED_VERSION = "unsupported-version"
-    UNSUPPORTED_ALGORITHM = "unsupported-algorithm"
-    UNSUPPORTED_CANONICALIZATION = "unsupported-canonicalization"
-    UNSUPPORTED_QUERY_METHOD = "unsupported-query-method"
+    MALFORMED_TAG_LIST = "malformed-tag-list"  # no tag=value list (RFC 6376 section 3.2): rewritten by a gateway, often
+    DUPLICATE_TAG = "duplicate-tag"  # one tag occurs twice: the whole list is invalid (RFC 6376 section 3.2)
+    MISSING_TAG = "missing-tag"  # the field lacks v=, a=, b=, bh=, d=, h= or s= (RFC 6376 section 3.5)
+    MALFORMED_TAG = "malformed-tag"  # a value breaks its tag's grammar, or x= is not after t= (RFC 6376 section 3.5)
+    UNSUPPORTED_VERSION = "unsupported-version"  # v= is not 1
+    UNSUPPORTED_ALGORITHM = "unsupported-algorithm"  # a= is unknown; for rsa-sha1 see `ALGORITHM_NOT_ALLOWED`
+    UNSUPPORTED_CANONICALIZATION = "unsupported-canonicalization"  # c= is not simple or relaxed (RFC 6376 section 3.4)
+    UNSUPPORTED_QUERY_METHOD = "unsupported-query-method"  # q= lacks dns/txt, the only method (RFC 6376 section 3.5)
     # permerror: the DKIM-Signature field and the header
-    IDENTITY_OUTSIDE_DOMAIN = "identity-outside-domain"
-    FROM_NOT_SIGNED = "from-not-signed"
-    HEADER_TOO_LARGE = "header-too-large"
+    IDENTITY_OUTSIDE_DOMAIN = "identity-outside-domain"  # i= is neither in d= nor below it (RFC 6376 section 6.1.1)
+    FROM_NOT_SIGNED = "from-not-signed"  # h= does not list From (RFC 6376 section 6.1.1), or there is no From
+    HEADER_TOO_LARGE = "header-too-large"  # over `DkimPolicy.max_header_octets`, or 10,000 fields: not read to its end
     # permerror: the key (RFC 6376 section 6.1.2)
-    NO_KEY = "no-key"
-    KEY_REVOKED = "key-revoked"
-    KEY_MALFORMED = "key-malformed"
-    KEY_HASH_NOT_ALLOWED = "key-hash-not-allowed"
-    KEY_TYPE_DIFFERS = "key-type-differs"
-    KEY_NOT_FOR_EMAIL = "key-not-for-email"
-    KEY_FORBIDS_SUBDOMAINS = "key-forbids-subdomains"
+    NO_KEY = "no-key"  # no TXT record at the selector's name, or none that is a key: a wrong s=, or not published yet
+    KEY_REVOKED = "key-revoked"  # p= is empty (RFC 6376 section 3.6.1): the signer gave this key up
+    KEY_MALFORMED = "key-malformed"  # the record cannot be read, its v= is not DKIM1, or p= holds no usable key
+    KEY_HASH_NOT_ALLOWED = "key-hash-not-allowed"  # h= of the record lacks the hash of a= (RFC 6376 section 3.6.1)
+    KEY_TYPE_DIFFERS = "key-type-differs"  # k= of the record is not the type in a=: RSA and Ed25519 mixed up
+    KEY_NOT_FOR_EMAIL = "key-not-for-email"  # s= of the record lists neither "email" nor "*" (RFC 6376 section 3.6.1)
+    KEY_FORBIDS_SUBDOMAINS = "key-forbids-subdomains"  # t=s, and i= is in a domain below d= (RFC 6376 section 3.6.1)
     # policy
-    ALGORITHM_NOT_ALLOWED = "algorithm-not-allowed"
-    KEY_TOO_SMALL = "key-too-small"
-    KEY_TOO_LARGE = "key-too-large"
-    EXPIRED = "expired"
-    FROM_THE_FUTURE = "from-the-future"
-    FIELD_NOT_SIGNED = "field-not-signed"
-    SEVERAL_FROM = "several-from"
-    NO_EMPTY_LINE = "no-empty-line"
-    UNSIGNED_CONTENT = "unsigned-content"
-    TESTING_KEY = "testing-key"
-    TOO_MANY_SIGNATURES = "too-many-signatures"
+    ALGORITHM_NOT_ALLOWED = "algorithm-not-allowed"  # not in `DkimPolicy.algorithms`; rsa-sha1 never is (RFC 8301)
+    KEY_TOO_SMALL = "key-too-small"  # RSA, under `DkimPolicy.min_rsa_bits`; 1024 is the least (RFC 8301 section 3.2)
+    KEY_TOO_LARGE = "key-too-large"  # RSA, over `DkimPolicy.max_rsa_bits`
+    EXPIRED = "expired"  # x= passed longer ago than `DkimPolicy.clock_skew` (RFC 6376 section 3.5)
+    FROM_THE_FUTURE = "from-the-future"  # t= is ahead by more than `DkimPolicy.clock_skew`: a wrong clock
+    FIELD_NOT_SIGNED = "field-not-signed"  # h= lacks one of `DkimPolicy.required_fields`, which the message has
+    SEVERAL_FROM = "several-from"  # more than one From: readers show one, and check another (RFC 6376 section 8.15)
+    NO_EMPTY_LINE = "no-empty-line"  # an odd line ends the header: readers find fields behind it, or not (section 3.8)
+    UNSIGNED_CONTENT = "unsigned-content"  # it verifies, but anybody may have added what is behind l= (section 8.2)
+    TESTING_KEY = "testing-key"  # it verifies under a key with t=y, and `DkimPolicy.allow_testing_keys` is off
+    TOO_MANY_SIGNATURES = "too-many-signatures"  # beyond `DkimPolicy.max_signatures`; those that match From come first
     # fail (RFC 6376 section 6.1.3)
-    BODY_HASH_DIFFERS = "body-hash-differs"
-    BODY_TOO_SHORT = "body-too-short"
-    SIGNATURE_DIFFERS = "signature-differs"
+    BODY_HASH_DIFFERS = "body-hash-differs"  # bh= is not the body's hash: altered after signing, as by a list's footer
+    BODY_TOO_SHORT = "body-too-short"  # l= is larger than the body, which lost octets on the way (RFC 6376 section 3.5)
+    SIGNATURE_DIFFERS = "signature-differs"  # the body is intact; a signed field was altered, or the key is another one
     # temperror
-    KEY_UNAVAILABLE = "key-unavailable"
+    KEY_UNAVAILABLE = "key-unavailable"  # the DNS did not say: time-out, SERVFAIL or REFUSED (RFC 6376 section 6.1.2)
 
 
 RESULT_OF: dict[Reason, Result] = {
@@ -129,7 +129,7 @@ class AuthorMatch(StrEnum):
     which knows organizational domains; it needs no lookup.
     """
 
-    SAME = "same"
+    SAME = "same"  # d= is the author's domain
     PARENT = "parent"  # the signing domain is above the author's domain
     CHILD = "child"  # the signing domain is below the author's domain
     NONE = "none"  # unrelated, or From is missing, repeated, or not one address
@@ -142,7 +142,7 @@ class Signature:
     What the field does not say, or says in a way that cannot be read, is None or empty.
     """
 
-    result: Result
+    result: Result  # as Authentication-Results reports it
     reason: Reason
     detail: str = ""  # in words; safe to show
     domain: str | None = None  # d= as A-label, lower case: the identity that DKIM proves
@@ -151,15 +151,15 @@ class Signature:
     algorithm: str | None = None  # a=, such as "rsa-sha256"
     key_bits: int | None = None  # RSA: the size of the modulus; Ed25519: 256
     header_canonicalization: str | None = None  # "simple" | "relaxed"
-    body_canonicalization: str | None = None
+    body_canonicalization: str | None = None  # the same; "simple" where c= names only one
     signed_fields: tuple[str, ...] = ()  # h=, in lower case
-    author_match: AuthorMatch = AuthorMatch.NONE
+    author_match: AuthorMatch = AuthorMatch.NONE  # how d= stands to the domain of From
     body_length: int | None = None  # l=: octets of canonical body that were signed
     unsigned_octets: int = 0  # octets of canonical body behind l=
     # t= of the key record (RFC 6376 section 3.6.1): "y" is test mode, "s" forbids subdomains in i=
     key_flags: tuple[str, ...] = ()
     signed_at: int | None = None  # t=, seconds since the epoch
-    expires_at: int | None = None  # x=
+    expires_at: int | None = None  # x=, seconds since the epoch
     signature_data: str | None = None  # the first characters of b=, which tell signatures apart (RFC 6008)
     line_end: LineEnd = LineEnd.CRLF  # LF: the message has LF line ends and was hashed with CRLF
     index: int = 0  # the place among the DKIM-Signature fields, from the top

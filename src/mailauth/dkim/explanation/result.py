@@ -29,58 +29,58 @@ class AlterationCode(StrEnum):
     """What was done to a message after it was signed: stable codes."""
 
     # the body
-    TEXT_ADDED_AT_END = "text-added-at-end"
-    TEXT_ADDED_AT_START = "text-added-at-start"
-    TEXT_ADDED_IN_PART = "text-added-in-part"
-    TEXT_AFTER_LAST_BOUNDARY = "text-after-last-boundary"
-    TEXT_BEHIND_LENGTH = "text-behind-length"  # behind l=
+    TEXT_ADDED_AT_END = "text-added-at-end"  # behind the whole body, such as a list's footer or a disclaimer
+    TEXT_ADDED_AT_START = "text-added-at-start"  # before the whole body, such as a warning about mail from outside
+    TEXT_ADDED_IN_PART = "text-added-in-part"  # into a MIME part, or within the text
+    TEXT_AFTER_LAST_BOUNDARY = "text-after-last-boundary"  # where few readers show it (RFC 2046 section 5.1.1)
+    TEXT_BEHIND_LENGTH = "text-behind-length"  # behind l=: never signed, so the body is intact (RFC 6376 section 8.2)
     LENGTH_CHANGED = "length-changed"  # l= does not say what was hashed
-    PART_ADDED = "part-added"
+    PART_ADDED = "part-added"  # a MIME part that was not there, such as a footer of its own
     PART_HEADER_REWRITTEN = "part-header-rewritten"  # the fields of a MIME part
-    WRAPPED_IN_MULTIPART = "wrapped-in-multipart"
-    LINKS_REWRITTEN = "links-rewritten"
-    PREAMBLE_REMOVED = "preamble-removed"
-    BLANK_LINES_ADDED = "blank-lines-added"
-    BLANK_LINES_REMOVED = "blank-lines-removed"
-    BLANKS_AT_LINE_ENDS_ADDED = "blanks-at-line-ends-added"
-    BLANKS_AT_LINE_ENDS_REMOVED = "blanks-at-line-ends-removed"
-    TABS_TO_BLANKS = "tabs-to-blanks"
-    BLANKS_TO_TABS = "blanks-to-tabs"
-    LINE_ENDS_CHANGED = "line-ends-changed"
+    WRAPPED_IN_MULTIPART = "wrapped-in-multipart"  # what was the whole message is a part of it now
+    LINKS_REWRITTEN = "links-rewritten"  # they lead through a gateway, which hides or checks where they went
+    PREAMBLE_REMOVED = "preamble-removed"  # what stood before the first boundary, unseen (RFC 2046 section 5.1.1)
+    BLANK_LINES_ADDED = "blank-lines-added"  # at the beginning, behind each line, or before boundaries
+    BLANK_LINES_REMOVED = "blank-lines-removed"  # at the beginning, or before boundaries
+    BLANKS_AT_LINE_ENDS_ADDED = "blanks-at-line-ends-added"  # blanks or tabs; c=simple only
+    BLANKS_AT_LINE_ENDS_REMOVED = "blanks-at-line-ends-removed"  # of "-- ", ">" or flowed text (RFC 3676); c=simple only
+    TABS_TO_BLANKS = "tabs-to-blanks"  # a run of blanks for each tab, or up to the next stop
+    BLANKS_TO_TABS = "blanks-to-tabs"  # a run of blanks, or those before a stop
+    LINE_ENDS_CHANGED = "line-ends-changed"  # a bare CR or LF where CRLF stood, or CR added
     SIGNED_WITH_LF = "signed-with-lf"  # the signer hashed LF where RFC 6376 wants CRLF
-    DOTS_DOUBLED = "dots-doubled"
-    DOTS_REMOVED = "dots-removed"
-    FROM_ESCAPED = "from-escaped"
-    FROM_UNESCAPED = "from-unescaped"
-    LINES_WRAPPED = "lines-wrapped"
-    ENCODING_CHANGED = "encoding-changed"  # Content-Transfer-Encoding
-    QUOTED_PRINTABLE_REDONE = "quoted-printable-redone"
-    BASE64_REDONE = "base64-redone"
-    CHARSET_CHANGED = "charset-changed"
-    BYTE_ORDER_MARK_ADDED = "byte-order-mark-added"
-    BYTE_ORDER_MARK_REMOVED = "byte-order-mark-removed"
+    DOTS_DOUBLED = "dots-doubled"  # at the beginning of lines: dot-stuffing done twice (RFC 5321 section 4.5.2)
+    DOTS_REMOVED = "dots-removed"  # at the beginning of lines: dot-stuffing undone twice (RFC 5321 section 4.5.2)
+    FROM_ESCAPED = "from-escaped"  # ">" put before "From " at the beginning of a line, as mbox files have it (RFC 4155)
+    FROM_UNESCAPED = "from-unescaped"  # the ">" before "From " taken away, as some do who read mbox files
+    LINES_WRAPPED = "lines-wrapped"  # long lines broken at a column, at blanks, or as flowed text
+    ENCODING_CHANGED = "encoding-changed"  # another Content-Transfer-Encoding, as where the next server lacks 8BITMIME
+    QUOTED_PRINTABLE_REDONE = "quoted-printable-redone"  # the same text, other octets escaped or lines cut elsewhere
+    BASE64_REDONE = "base64-redone"  # the same octets in lines of another length
+    CHARSET_CHANGED = "charset-changed"  # ISO 8859-1 or the like made UTF-8, or the other way round
+    BYTE_ORDER_MARK_ADDED = "byte-order-mark-added"  # U+FEFF at the beginning of a text
+    BYTE_ORDER_MARK_REMOVED = "byte-order-mark-removed"  # U+FEFF was signed
     # the header
-    SUBJECT_PREFIX = "subject-prefix"
-    SUBJECT_SUFFIX = "subject-suffix"
-    FIELD_ADDED = "field-added"
-    FIELD_REMOVED = "field-removed"
-    FIELD_REPLACED = "field-replaced"  # its old value stands in another field
-    FIELDS_REORDERED = "fields-reordered"
-    FIELD_REFOLDED = "field-refolded"
-    FIELD_NAME_RECASED = "field-name-recased"
-    FIELD_BLANKS = "field-blanks"
+    SUBJECT_PREFIX = "subject-prefix"  # a list's tag or a warning in front, or one that was moved
+    SUBJECT_SUFFIX = "subject-suffix"  # behind the subject
+    FIELD_ADDED = "field-added"  # a second field of that name, or one where the signer had none
+    FIELD_REMOVED = "field-removed"  # a signed field is gone
+    FIELD_REPLACED = "field-replaced"  # another value, as of From by a list; the old one often stands in another field
+    FIELDS_REORDERED = "fields-reordered"  # several fields of one name stand in another order
+    FIELD_REFOLDED = "field-refolded"  # line breaks within the value; c=relaxed sees them only where no blank stood
+    FIELD_NAME_RECASED = "field-name-recased"  # capitals in its name; c=simple only
+    FIELD_BLANKS = "field-blanks"  # around its value; c=simple only
     FIELD_REFORMATTED = "field-reformatted"  # the same meaning, written differently
-    ENCODED_WORDS = "encoded-words"
-    DATE_REFORMATTED = "date-reformatted"
-    MESSAGE_ID_REFORMATTED = "message-id-reformatted"
-    SIGNATURE_REFOLDED = "signature-refolded"
+    ENCODED_WORDS = "encoded-words"  # the same text in other encoded words (RFC 2047)
+    DATE_REFORMATTED = "date-reformatted"  # the same moment, written differently
+    MESSAGE_ID_REFORMATTED = "message-id-reformatted"  # identifiers of Message-ID, References and the like
+    SIGNATURE_REFOLDED = "signature-refolded"  # the DKIM-Signature field itself, folded, spaced or encoded differently
 
 
 @dataclass(frozen=True, slots=True)
 class Alteration:
     """One thing that was done to the message after it was signed."""
 
-    code: AlterationCode
+    code: AlterationCode  # what was done
     detail: str  # in words
     half: str  # "body" | "header"
     line: int | None = None  # of the message as it came, from 1; body only
@@ -99,9 +99,9 @@ class Alteration:
 class Half:
     """The body, or the header with the signature itself."""
 
-    state: HalfState
-    detail: str = ""
-    alterations: tuple[Alteration, ...] = ()
+    state: HalfState  # whether it is as it was signed
+    detail: str = ""  # what is known beyond the state, in words; often ""
+    alterations: tuple[Alteration, ...] = ()  # what was done to it; of a sound body, text behind l=
     diff: tuple[str, ...] = ()  # lines, "-" as it was signed and "+" as it came
     tried: tuple[str, ...] = ()  # what was undone without success, in words
     attempts: int = 0  # how often something was hashed or verified
@@ -128,7 +128,7 @@ class Key:
     """The key record, and what would repair it."""
 
     state: KeyState
-    detail: str = ""
+    detail: str = ""  # the state in words
     name: str = ""  # where it was asked for
     records: tuple[str, ...] = ()  # the TXT records there
     repairs: tuple[str, ...] = ()  # what to change, in words
@@ -144,11 +144,11 @@ class Key:
 class Explanation:
     """Why one signature has its result, and what would make it pass."""
 
-    signature: Signature
+    signature: Signature  # the verifier's result, which stands
     summary: str  # one or two sentences
-    body: Half
-    header: Half
-    key: Key
+    body: Half  # what bh= covers
+    header: Half  # the fields that h= names, and the signature's own
+    key: Key  # the key record, and whether it is the signer's
     advice: tuple[str, ...] = ()  # what to do about it
 
     def __bool__(self) -> bool:
