@@ -15,27 +15,27 @@ from mailauth.mail.text import printable
 class ChainStatus(StrEnum):
     """RFC 8617 section 4.4."""
 
-    NONE = "none"
-    PASS = "pass"
-    FAIL = "fail"
+    NONE = "none"  # the message has no field of ARC
+    PASS = "pass"  # whole, and every seal and the newest message signature verify
+    FAIL = "fail"  # broken, or its newest seal says cv=fail: what the sets say counts for nothing
 
 
 class Reason(StrEnum):
     """Why a chain has its status: stable codes."""
 
-    NO_SETS = "no-sets"
-    VERIFIED = "verified"
+    NO_SETS = "no-sets"  # no field of ARC
+    VERIFIED = "verified"  # every seal verifies, and the newest ARC-Message-Signature
     # fail, in the order of RFC 8617 section 5.2
-    HEADER_TOO_LARGE = "header-too-large"
-    TOO_MANY_SETS = "too-many-sets"
-    MALFORMED_FIELD = "malformed-field"  # no instance, or a field that cannot be read
+    HEADER_TOO_LARGE = "header-too-large"  # over `DkimPolicy.max_header_octets`, or 10,000 fields: not read to its end
+    TOO_MANY_SETS = "too-many-sets"  # more than 50 (RFC 8617 section 4.2.1)
+    MALFORMED_FIELD = "malformed-field"  # no instance, or a seal or message signature that cannot be read
     REPEATED_FIELD = "repeated-field"  # a set has one of its fields twice
     INCOMPLETE_SET = "incomplete-set"  # a set lacks a field, or an instance lacks its set
     MARKED_FAIL = "marked-fail"  # the newest seal says cv=fail
-    WRONG_CV = "wrong-cv"
-    SIGNATURE = "signature"  # of the newest ARC-Message-Signature
-    SEAL = "seal"
-    DNS_ERROR = "dns-error"  # RFC 8617 section 5.2.1: permanent as all others
+    WRONG_CV = "wrong-cv"  # not cv=none in the first set and cv=pass in all others (RFC 8617 section 5.2)
+    SIGNATURE = "signature"  # the newest ARC-Message-Signature: the message was altered since, or see DKIM's reasons
+    SEAL = "seal"  # an ARC-Seal: a set was altered, or its key is missing or unacceptable
+    DNS_ERROR = "dns-error"  # a key could not be asked for: permanent as all others (RFC 8617 section 5.2.1)
 
 
 STATUS_OF: dict[Reason, ChainStatus] = {

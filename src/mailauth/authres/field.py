@@ -25,21 +25,21 @@ _UNSAFE = re.compile(f"[{UNSAFE}]")
 class Reason(StrEnum):
     """Why a field could not be read, or what is wrong with it: stable codes."""
 
-    NOT_UTF8 = "not-utf8"
-    TOO_LONG = "too-long"
-    CONTROL_CHARACTER = "control-character"
+    NOT_UTF8 = "not-utf8"  # octets that are no UTF-8 (RFC 6532 section 3.2)
+    TOO_LONG = "too-long"  # the field over 102,400 octets, the authserv-id over 255, or a keyword over 64
+    CONTROL_CHARACTER = "control-character"  # or a line separator of Unicode, or half of a surrogate pair
     BAD_FOLD = "bad-fold"  # CR or LF that no white space follows
-    UNTERMINATED_COMMENT = "unterminated-comment"
-    UNTERMINATED_QUOTED_STRING = "unterminated-quoted-string"
-    COMMENT_TOO_DEEP = "comment-too-deep"
-    NO_AUTHSERV_ID = "no-authserv-id"
-    UNSUPPORTED_VERSION = "unsupported-version"
-    NO_RESULTS = "no-results"
-    EXPECTED_METHOD = "expected-method"
-    EXPECTED_RESULT = "expected-result"
-    EXPECTED_PROPERTY = "expected-property"
-    EXPECTED_VALUE = "expected-value"
-    UNEXPECTED = "unexpected"
+    UNTERMINATED_COMMENT = "unterminated-comment"  # a "(" without its ")"
+    UNTERMINATED_QUOTED_STRING = "unterminated-quoted-string"  # a quotation mark without its second one
+    COMMENT_TOO_DEEP = "comment-too-deep"  # comments within comments, over 20 levels
+    NO_AUTHSERV_ID = "no-authserv-id"  # it is missing, empty, or a result stands in its place
+    UNSUPPORTED_VERSION = "unsupported-version"  # not 1: what follows may have another form (RFC 8601 section 2.6)
+    NO_RESULTS = "no-results"  # the field ends behind the authserv-id: no result, no "none" (RFC 8601 section 2.2)
+    EXPECTED_METHOD = "expected-method"  # something else, or nothing, where a method such as "dkim" belongs
+    EXPECTED_RESULT = "expected-result"  # no keyword such as "pass" behind "method="
+    EXPECTED_PROPERTY = "expected-property"  # no keyword where a property or its type belongs, such as "smtp.mailfrom"
+    EXPECTED_VALUE = "expected-value"  # nothing behind "=", or no domain behind "@"
+    UNEXPECTED = "unexpected"  # the grammar has something else in this place (RFC 8601 section 2.2); `detail` says what
     BAD_INSTANCE = "bad-instance"  # RFC 8617 section 4.2.1: no "i=" with a number from 1 to 50
     OTHER_FIELD = "other-field"  # parse_field: the name is another one
 

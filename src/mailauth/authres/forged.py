@@ -109,8 +109,8 @@ def remove_forged(message: bytes, authserv_id: str | Iterable[str]) -> Cleaned:
 def remove_forged_from_header(header: Header, authserv_id: str | Iterable[str]) -> Cleaned:
     """The same for a header alone (of a stream: `mailauth.mail.header.split_stream`); its octets are the `message`.
 
-    What stands behind the header cannot be looked at here: a stream whose `header.defects` name ``no-empty-line``,
-    ``header-too-large`` or ``too-many-fields`` should be refused, or read whole for `remove_forged`.
+    What stands behind the header cannot be looked at here: a stream whose header has `no_empty_line` or a `broken_off`
+    should be refused, or read whole for `remove_forged`.
     """
     return _cleaned(header.mbox_line + header.raw + header.separator, header, _keys(authserv_id))
 

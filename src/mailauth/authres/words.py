@@ -106,6 +106,7 @@ RESULT_WORDS: dict[str, frozenset[str]] = {
     "spf": _SPF,  # RFC 8601 section 2.7.2; "hardfail" is a deprecated word for "fail" (RFC 8601 section 6.7)
     "vbr": frozenset({"none", "pass", "fail", "temperror", "permerror"}),  # RFC 6212 section 4
 }
+"""The results that IANA lists for each method."""
 
 PROPERTY_TYPES = frozenset({"body", "dns", "header", "policy", "smtp"})  # RFC 8601 section 2.3; dns: RFC 8904 section 4
 

@@ -18,18 +18,18 @@ from mailauth.mail.names import is_fqdn, split_address
 
 
 class AuthorReason(StrEnum):
-    """Stable codes."""
+    """Why there is a domain of the author, or none: stable codes."""
 
-    ONE_ADDRESS = "one-address"
+    ONE_ADDRESS = "one-address"  # the usual case
     ONE_DOMAIN = "one-domain"  # several addresses, all of one domain: RFC 9989 section 5.3.1 counts domains
-    NO_FROM = "no-from"
+    NO_FROM = "no-from"  # RFC 5322 section 3.6: exactly one
     SEVERAL_FROM = "several-from"  # RFC 5322 section 3.6: exactly one
-    NO_ADDRESS = "no-address"
+    NO_ADDRESS = "no-address"  # the field is empty, or has comments only
     SEVERAL_DOMAINS = "several-domains"  # RFC 5322 section 3.6.2 allows it, with a Sender
     GROUP = "group"  # RFC 6854 allows it; it has no domain, or one among others
     NO_DOMAIN = "no-domain"  # an address literal, an IP address, a single label: nothing that DNS could speak for
-    UNREADABLE = "unreadable"
-    HEADER_TOO_LARGE = "header-too-large"
+    UNREADABLE = "unreadable"  # in one way only: no address, a quote without end, two "@", controls, a bad domain
+    HEADER_TOO_LARGE = "header-too-large"  # over the bound of octets or fields: another From may follow
 
 
 _WORDS = {

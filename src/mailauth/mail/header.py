@@ -74,11 +74,11 @@ class Header:
 
     pairs: tuple[tuple[bytes, bytes], ...]  # the octets of each field, its line end included, and its name as written
     raw: bytes  # the octets of all fields
-    separator: bytes
-    line_end: LineEnd
-    mbox_line: bytes = b""
+    separator: bytes  # the octets of the empty line; b"" where the header ended without one
+    line_end: LineEnd  # what ends the first line; it counts for all
+    mbox_line: bytes = b""  # a "From " line above the fields, as of a file in mbox format; b"" for none
     at_end: bool = False  # the input ended with the header
-    broken_off: BrokenOff | None = None
+    broken_off: BrokenOff | None = None  # None: it was read to its end
 
     @property
     def octets(self) -> int:
@@ -166,8 +166,8 @@ class Splitter:
     The result does not depend on how the message was cut.
     """
 
-    header: Header | None = None
-    closed = False
+    header: Header | None = None  # None until it is complete
+    closed = False  # no more pieces are taken
     _buffer: bytes | bytearray = b""
     _syntax: _Syntax | None = None
     _mbox_end = 0

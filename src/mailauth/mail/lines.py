@@ -22,8 +22,8 @@ MessageSource: TypeAlias = "bytes | bytearray | memoryview | mmap | BinaryIO"
 class LineEnd(StrEnum):
     """What ends the lines of a message: the first line decides (docs/conformance.md, "Messages")."""
 
-    CRLF = "crlf"
-    LF = "lf"
+    CRLF = "crlf"  # as SMTP sends it (RFC 5321 section 2.3.8)
+    LF = "lf"  # as files have it; hashed with CRLF (RFC 6376 section 5.3)
 
 
 def message_source(message: MessageSource) -> bytes | BinaryIO:
@@ -72,7 +72,7 @@ class BareLineEnds:
         self._lines = 0  # before the last piece
         self._last = b""  # the last piece, whose lines are counted when another one follows
         self._held = b""  # a CR whose LF may be in the next piece
-        self.found: str | None = None
+        self.found: str | None = None  # in words, with its line; None for none so far
 
     def feed(self, data: bytes, *, last: bool = False) -> None:
         """The next piece."""

@@ -107,8 +107,8 @@ def is_within(name: str, domain: str) -> bool:
 class Mailbox(NamedTuple):
     """An envelope address, split at its last ``@`` outside a quoted string."""
 
-    local_part: str
-    domain: str
+    local_part: str  # as written, quotes included
+    domain: str  # of `split_address` as given, of `addresses` as A-labels
 
     def __str__(self) -> str:
         return f"{self.local_part}@{self.domain}"

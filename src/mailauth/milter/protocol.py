@@ -53,56 +53,59 @@ class Actions(IntFlag):
     """What a filter may do to a message (SMFIF_*)."""
 
     NONE = 0
-    ADD_HEADERS = 0x01  # InsertHeader, too
-    CHANGE_BODY = 0x02
-    ADD_RECIPIENTS = 0x04
-    DELETE_RECIPIENTS = 0x08
-    CHANGE_HEADERS = 0x10
-    QUARANTINE = 0x20
-    CHANGE_SENDER = 0x40
-    ADD_RECIPIENTS_WITH_PARAMETERS = 0x80
-    SET_MACROS = 0x100
+    ADD_HEADERS = 0x01  # SMFIF_ADDHDRS: `AddHeader` and `InsertHeader`
+    CHANGE_BODY = 0x02  # SMFIF_CHGBODY: `ReplaceBody`
+    ADD_RECIPIENTS = 0x04  # SMFIF_ADDRCPT: `AddRecipient` without parameters
+    DELETE_RECIPIENTS = 0x08  # SMFIF_DELRCPT: `DeleteRecipient`
+    CHANGE_HEADERS = 0x10  # SMFIF_CHGHDRS: `ChangeHeader`
+    QUARANTINE = 0x20  # SMFIF_QUARANTINE: `Quarantine`
+    CHANGE_SENDER = 0x40  # SMFIF_CHGFROM: `ChangeSender`
+    ADD_RECIPIENTS_WITH_PARAMETERS = 0x80  # SMFIF_ADDRCPT_PAR: `AddRecipient` with ESMTP parameters
+    SET_MACROS = 0x100  # SMFIF_SETSYMLIST: name the macros that are wanted; the codec agrees to it by itself
 
 
 class Options(IntFlag):
-    """Which events are sent, and which are answered (SMFIP_*)."""
+    """Which events are sent, and which are answered (SMFIP_*).
+
+    ``NO_REPLY_...``: the server sends that event, and waits for no answer to it.
+    """
 
     NONE = 0
-    NO_CONNECT = 0x01
-    NO_HELO = 0x02
-    NO_MAIL = 0x04
-    NO_RCPT = 0x08
-    NO_BODY = 0x10
-    NO_HEADERS = 0x20
-    NO_END_OF_HEADER = 0x40
-    NO_REPLY_HEADER = 0x80
-    NO_UNKNOWN = 0x100
-    NO_DATA = 0x200
-    SKIP = 0x400  # the filter may answer `Skip` to a chunk of the body
-    REJECTED_RCPT = 0x800  # recipients that the server refuses are sent, too
-    NO_REPLY_CONNECT = 0x1000
-    NO_REPLY_HELO = 0x2000
-    NO_REPLY_MAIL = 0x4000
-    NO_REPLY_RCPT = 0x8000
-    NO_REPLY_DATA = 0x10000
-    NO_REPLY_UNKNOWN = 0x20000
-    NO_REPLY_END_OF_HEADER = 0x40000
-    NO_REPLY_BODY = 0x80000
-    LEADING_SPACE = 0x100000  # header values come and go with the blank behind the colon
-    MAX_DATA_256K = 0x10000000
-    MAX_DATA_1M = 0x20000000
+    NO_CONNECT = 0x01  # SMFIP_NOCONNECT: `Connect` is not sent
+    NO_HELO = 0x02  # SMFIP_NOHELO: `Helo` is not sent
+    NO_MAIL = 0x04  # SMFIP_NOMAIL: `Mail` is not sent
+    NO_RCPT = 0x08  # SMFIP_NORCPT: `Rcpt` is not sent
+    NO_BODY = 0x10  # SMFIP_NOBODY: `Body` is not sent
+    NO_HEADERS = 0x20  # SMFIP_NOHDRS: `Header` is not sent
+    NO_END_OF_HEADER = 0x40  # SMFIP_NOEOH: `EndOfHeader` is not sent
+    NO_REPLY_HEADER = 0x80  # SMFIP_NR_HDR
+    NO_UNKNOWN = 0x100  # SMFIP_NOUNKNOWN: `Unknown` is not sent
+    NO_DATA = 0x200  # SMFIP_NODATA: `Data` is not sent
+    SKIP = 0x400  # SMFIP_SKIP: the filter may answer `Skip` to a chunk of the body
+    REJECTED_RCPT = 0x800  # SMFIP_RCPT_REJ: recipients that the server refuses are sent, too
+    NO_REPLY_CONNECT = 0x1000  # SMFIP_NR_CONN
+    NO_REPLY_HELO = 0x2000  # SMFIP_NR_HELO
+    NO_REPLY_MAIL = 0x4000  # SMFIP_NR_MAIL
+    NO_REPLY_RCPT = 0x8000  # SMFIP_NR_RCPT
+    NO_REPLY_DATA = 0x10000  # SMFIP_NR_DATA
+    NO_REPLY_UNKNOWN = 0x20000  # SMFIP_NR_UNKN
+    NO_REPLY_END_OF_HEADER = 0x40000  # SMFIP_NR_EOH
+    NO_REPLY_BODY = 0x80000  # SMFIP_NR_BODY
+    LEADING_SPACE = 0x100000  # SMFIP_HDR_LEADSPC: header values come and go with the blank behind the colon
+    MAX_DATA_256K = 0x10000000  # SMFIP_MDS_256K: packets with up to 256 KiB of data instead of 64
+    MAX_DATA_1M = 0x20000000  # SMFIP_MDS_1M: packets with up to 1 MiB of data instead of 64 KiB
 
 
 class Stage(IntEnum):
     """Where macros are sent (SMFIM_*)."""
 
-    CONNECT = 0
-    HELO = 1
-    MAIL = 2
-    RCPT = 3
-    DATA = 4
-    END_OF_MESSAGE = 5
-    END_OF_HEADER = 6
+    CONNECT = 0  # SMFIM_CONNECT; Postfix: milter_connect_macros
+    HELO = 1  # SMFIM_HELO; Postfix: milter_helo_macros
+    MAIL = 2  # SMFIM_ENVFROM; Postfix: milter_mail_macros
+    RCPT = 3  # SMFIM_ENVRCPT; Postfix: milter_rcpt_macros
+    DATA = 4  # SMFIM_DATA; Postfix: milter_data_macros
+    END_OF_MESSAGE = 5  # SMFIM_EOM; Postfix: milter_end_of_data_macros
+    END_OF_HEADER = 6  # SMFIM_EOH; Postfix: milter_end_of_header_macros
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +131,9 @@ class Wanted:
 class Negotiate:
     """The server's offer, and what is agreed. `Codec.accept_offer` gives the answer."""
 
-    version: int
-    actions: Actions
-    options: Options
+    version: int  # what the server offers, 2 or higher; `Codec.version` is what was agreed
+    actions: Actions  # what the server lets a filter do
+    options: Options  # what the server lets a filter choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +151,17 @@ class Macros:
 class Connect:
     """A client. `family` is "4", "6", "L" (a local socket, `address` is its path) or "U" (unknown, no address)."""
 
-    hostname: str
+    hostname: str  # the client's name from its PTR record; mail servers put its address in brackets where it has none
     family: str
     address: str = ""
-    port: int = 0
+    port: int = 0  # the client's; 0 where it is not known
 
 
 @dataclass(frozen=True, slots=True)
 class Helo:
     """HELO or EHLO."""
 
-    name: str
+    name: str  # what the client calls itself: a domain name or an address literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +169,15 @@ class Mail:
     """MAIL FROM. `address` is without angle brackets; ``""`` is the null sender."""
 
     address: str
-    parameters: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()  # of ESMTP, such as "SIZE=1000" and "BODY=8BITMIME"
 
 
 @dataclass(frozen=True, slots=True)
 class Rcpt:
     """RCPT TO."""
 
-    address: str
-    parameters: tuple[str, ...] = ()
+    address: str  # without angle brackets
+    parameters: tuple[str, ...] = ()  # of ESMTP, such as "NOTIFY=NEVER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +219,7 @@ class EndOfMessage:
 class Unknown:
     """An SMTP command that the server does not know."""
 
-    command: str
+    command: str  # the whole line
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +238,8 @@ class Quit:
 class PeerError:
     """The server broke the milter protocol; the connection is of no more use. `reason` is a stable code."""
 
-    reason: str
-    detail: str
+    reason: str  # "packet-length", "out-of-order", "not-negotiated", "unknown-command", "malformed" or "version"
+    detail: str  # in words
 
 
 Event: TypeAlias = (
@@ -256,6 +259,7 @@ Event: TypeAlias = (
     | Quit
     | PeerError
 )
+"""What `Codec.next_event` returns."""
 
 
 # --- replies ------------------------------------------------------------------------------------------------
@@ -285,7 +289,7 @@ class TempFail:
 class Refuse:
     """Refuse in our own words, with a 4xx or 5xx reply."""
 
-    reply: Reply
+    reply: Reply  # with a code of 400 or more
 
     def __post_init__(self) -> None:
         if self.reply.code < 400:
@@ -332,7 +336,7 @@ class AddHeader:
 class InsertHeader:
     """A field at a place: 0 is on top, above the server's own Received."""
 
-    index: int
+    index: int  # how many fields stand above it
     name: str
     value: str | bytes
 
@@ -344,7 +348,7 @@ class ChangeHeader:
     A deletion changes the count: delete from the last to the first.
     """
 
-    index: int
+    index: int  # 1 is the topmost of that name
     name: str
     value: str | bytes = b""
 
@@ -361,7 +365,7 @@ class AddRecipient:
     """One more recipient, perhaps with ESMTP parameters."""
 
     address: str
-    parameters: str = ""
+    parameters: str = ""  # such as "NOTIFY=NEVER"; needs `Actions.ADD_RECIPIENTS_WITH_PARAMETERS`
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,7 +380,7 @@ class ChangeSender:
     """Another MAIL FROM, perhaps with ESMTP parameters."""
 
     address: str
-    parameters: str = ""
+    parameters: str = ""  # such as "RET=HDRS"; "" for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,6 +410,7 @@ Response: TypeAlias = (
     | ChangeSender
     | Quarantine
 )
+"""What `Codec.send` takes: the answer to an event, or a change of the message before it."""
 
 _FINAL: Mapping[type, bytes] = {
     Continue: b"c",

@@ -188,6 +188,7 @@ class MilterServer:
 
     `handle` serves one connection, and is what `asyncio.start_server` wants; `serve` listens itself. `on_failure` is
     the answer where a method raises: "accept" or "tempfail" the message. `idle` seconds of silence end a connection.
+    At the end of a message the mail server hears every `progress` seconds that a method is still at work.
     """
 
     def __init__(

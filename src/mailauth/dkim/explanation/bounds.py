@@ -15,8 +15,8 @@ class ExplainLimits:
 
     attempts: int = 40_000  # candidates hashed, for each half of each signature
     verifications: int = 12_000  # candidates verified under an Ed25519 key, for each signature (0.1 ms each)
-    octets: int = 128 * 1024 * 1024  # hashed for each message, whatever its size
-    octets_per_octet: int = 64  # and on top for each octet of its body
+    octets: int = 128 * 1024 * 1024
+    octets_per_octet: int = 64
     seconds: float = 10.0  # for the whole message, by the caller's clock
     message_octets: int = 64 * 1024 * 1024  # larger messages are verified, and not searched
 

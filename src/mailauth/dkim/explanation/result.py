@@ -43,7 +43,7 @@ class AlterationCode(StrEnum):
     BLANK_LINES_ADDED = "blank-lines-added"  # at the beginning, behind each line, or before boundaries
     BLANK_LINES_REMOVED = "blank-lines-removed"  # at the beginning, or before boundaries
     BLANKS_AT_LINE_ENDS_ADDED = "blanks-at-line-ends-added"  # blanks or tabs; c=simple only
-    BLANKS_AT_LINE_ENDS_REMOVED = "blanks-at-line-ends-removed"  # of "-- ", ">" or flowed text (RFC 3676); c=simple only
+    BLANKS_AT_LINE_ENDS_REMOVED = "blanks-at-line-ends-removed"  # of "-- ", ">", flowed text (RFC 3676); c=simple only
     TABS_TO_BLANKS = "tabs-to-blanks"  # a run of blanks for each tab, or up to the next stop
     BLANKS_TO_TABS = "blanks-to-tabs"  # a run of blanks, or those before a stop
     LINE_ENDS_CHANGED = "line-ends-changed"  # a bare CR or LF where CRLF stood, or CR added
@@ -80,7 +80,7 @@ class AlterationCode(StrEnum):
 class Alteration:
     """One thing that was done to the message after it was signed."""
 
-    code: AlterationCode  # what was done
+    code: AlterationCode
     detail: str  # in words
     half: str  # "body" | "header"
     line: int | None = None  # of the message as it came, from 1; body only
@@ -148,7 +148,7 @@ class Explanation:
     summary: str  # one or two sentences
     body: Half  # what bh= covers
     header: Half  # the fields that h= names, and the signature's own
-    key: Key  # the key record, and whether it is the signer's
+    key: Key
     advice: tuple[str, ...] = ()  # what to do about it
 
     def __bool__(self) -> bool:
