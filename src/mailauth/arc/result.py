@@ -33,8 +33,8 @@ class Reason(StrEnum):
     INCOMPLETE_SET = "incomplete-set"  # a set lacks a field, or an instance lacks its set
     MARKED_FAIL = "marked-fail"  # the newest seal says cv=fail
     WRONG_CV = "wrong-cv"  # not cv=none in the first set and cv=pass in all others (RFC 8617 section 5.2)
-    SIGNATURE = "signature"  # the newest ARC-Message-Signature: the message was altered since, or see DKIM's reasons
-    SEAL = "seal"  # an ARC-Seal: a set was altered, or its key is missing or unacceptable
+    SIGNATURE = "signature"  # the newest ARC-Message-Signature does not verify; `detail` says why, as for DKIM
+    SEAL = "seal"  # an ARC-Seal does not verify: a set was altered, or its key is missing or unacceptable
     DNS_ERROR = "dns-error"  # a key could not be asked for: permanent as all others (RFC 8617 section 5.2.1)
 
 

@@ -56,8 +56,8 @@ class Reason(StrEnum):
     FROM_THE_FUTURE = "from-the-future"  # t= is ahead by more than `DkimPolicy.clock_skew`: a wrong clock
     FIELD_NOT_SIGNED = "field-not-signed"  # h= lacks one of `DkimPolicy.required_fields`, which the message has
     SEVERAL_FROM = "several-from"  # more than one From: readers show one, and check another (RFC 6376 section 8.15)
-    NO_EMPTY_LINE = "no-empty-line"  # an odd line ends the header: readers find fields behind it, or not (section 3.8)
-    UNSIGNED_CONTENT = "unsigned-content"  # it verifies, but anybody may have added what is behind l= (section 8.2)
+    NO_EMPTY_LINE = "no-empty-line"  # an odd line ends the header, no empty one: readers differ (RFC 6376 section 3.8)
+    UNSIGNED_CONTENT = "unsigned-content"  # text stands behind l=, which anybody may add (RFC 6376 section 8.2)
     TESTING_KEY = "testing-key"  # it verifies under a key with t=y, and `DkimPolicy.allow_testing_keys` is off
     TOO_MANY_SIGNATURES = "too-many-signatures"  # beyond `DkimPolicy.max_signatures`; those that match From come first
     # fail (RFC 6376 section 6.1.3)
@@ -156,8 +156,7 @@ class Signature:
     author_match: AuthorMatch = AuthorMatch.NONE  # how d= stands to the domain of From
     body_length: int | None = None  # l=: octets of canonical body that were signed
     unsigned_octets: int = 0  # octets of canonical body behind l=
-    # t= of the key record (RFC 6376 section 3.6.1): "y" is test mode, "s" forbids subdomains in i=
-    key_flags: tuple[str, ...] = ()
+    key_flags: tuple[str, ...] = ()  # t= of the key: "y" is test mode, "s" forbids subdomains (RFC 6376 section 3.6.1)
     signed_at: int | None = None  # t=, seconds since the epoch
     expires_at: int | None = None  # x=, seconds since the epoch
     signature_data: str | None = None  # the first characters of b=, which tell signatures apart (RFC 6008)

@@ -67,7 +67,7 @@ class SigningTable:
                     SigningKey(entry[0], rule.selector, key)  # raises for what is wrong with it
                 self._keys.setdefault(pattern, []).append(entry)
                 self._allowed.setdefault(pattern, set()).update(who.lower().removeprefix("*@") for who in rule.allow)
-        self.keys_for = lru_cache(maxsize=_MAX_CACHED)(self._keys_for)
+        self.keys_for = lru_cache(maxsize=_MAX_CACHED)(self._keys_for)  # the keys of a sender, by address or domain
 
     def _keys_for(self, sender: str) -> tuple[SigningKey, ...]:
         """The keys that sign for a sender's address or domain; none if the table has none for it."""

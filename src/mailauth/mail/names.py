@@ -17,13 +17,13 @@ from typing import NamedTuple
 
 from mailauth.plan.dns import MAX_LABEL_OCTETS, MAX_NAME_OCTETS, IPAddress
 
-# RFC 5321 section 4.5.3.1: 64 octets of local part, "@", 255 of domain. Anything longer than this many characters
-# is no address, whatever is in it; the bound keeps later steps cheap.
 MAX_ADDRESS_CHARACTERS = 1024
+"""RFC 5321 section 4.5.3.1: 64 octets of local part, "@", 255 of domain. Anything longer than this many characters
+is no address, whatever is in it; the bound keeps later steps cheap."""
 
-# The longest text of an IPv6 address has 45 characters (INET6_ADDRSTRLEN), a zone with its "%" 16 (IF_NAMESIZE). What
-# was parsed is cached, so a peer must not choose how much that is.
 MAX_IP_CHARACTERS = 64
+"""The longest text of an IPv6 address has 45 characters (INET6_ADDRSTRLEN), a zone with its "%" 16 (IF_NAMESIZE). What
+was parsed is cached, so a peer must not choose how much that is."""
 
 # RFC 1123 section 2.1 (letters, digits, hyphens inside); underscores are tolerated as mail systems do.
 _HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z", re.ASCII | re.IGNORECASE)
