@@ -25,19 +25,19 @@ MAX_NAMES = 10  # RFC 8601 section 3, which takes the number from RFC 7208 secti
 class Result(StrEnum):
     """RFC 8601 section 2.7.3. There is no "none": a client always has an address."""
 
-    PASS = "pass"
-    FAIL = "fail"
-    TEMPERROR = "temperror"
-    PERMERROR = "permerror"
+    PASS = "pass"  # a name of the client has its address
+    FAIL = "fail"  # it has names, none of which has its address
+    TEMPERROR = "temperror"  # a DNS error hides whether one has: a later check may succeed
+    PERMERROR = "permerror"  # the address has no name
 
 
 class Reason(StrEnum):
     """Why: stable codes for programs."""
 
-    CONFIRMED = "confirmed"
+    CONFIRMED = "confirmed"  # at least one name has the address
     NOT_CONFIRMED = "not-confirmed"  # the names have addresses, or none, but not this one
     NO_HOST_NAME = "no-host-name"  # PTR records there are, but none of them is a host name
-    NO_PTR = "no-ptr"
+    NO_PTR = "no-ptr"  # NXDOMAIN, or no PTR record
     REVERSE_FAILURE = "reverse-failure"  # the PTR question stayed open
     FORWARD_FAILURE = "forward-failure"  # nothing confirmed, and a name's address question stayed open
 
@@ -56,7 +56,7 @@ _RESULT_OF = {
 class IprevPolicy:
     """How many of the client's names are looked up, the first ones of the answer."""
 
-    max_names: int = MAX_NAMES
+    max_names: int = MAX_NAMES  # from 1 to 100
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_names <= 100:
@@ -76,11 +76,11 @@ class IprevResult:
 
     result: Result
     reason: Reason
-    ip: IPAddress
+    ip: IPAddress  # an IPv4-mapped one as IPv4
     confirmed: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     lookups: int = 1
-    detail: str = ""
+    detail: str = ""  # the reason in words
 
     @property
     def name(self) -> str | None:

@@ -26,7 +26,7 @@ class Severity(StrEnum):
 
     ERROR = "error"  # receivers ignore the record, or send no reports
     WARNING = "warning"  # it works, but most likely not as it was meant
-    NOTE = "note"
+    NOTE = "note"  # nothing goes wrong; it may be done better, or is good to know
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class LintReport:
 
     domain: str | None
     record: DmarcRecord | None
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...]  # the worst first
     walk: Walk | None = None
 
     @property

@@ -31,9 +31,9 @@ MAX_URIS = 50
 class Policy(StrEnum):
     """What a domain's owner asks receivers to do with mail that fails, in rising order (RFC 9989 section 4.7, p=)."""
 
-    NONE = "none"
-    QUARANTINE = "quarantine"
-    REJECT = "reject"
+    NONE = "none"  # nothing: the owner only watches, by the reports
+    QUARANTINE = "quarantine"  # treat it as suspicious
+    REJECT = "reject"  # refuse it during the SMTP transaction
 
     @property
     def one_level_less(self) -> Policy:
@@ -44,8 +44,8 @@ class Policy(StrEnum):
 class Alignment(StrEnum):
     """How an identifier has to match (RFC 9989 section 4.4)."""
 
-    RELAXED = "r"
-    STRICT = "s"
+    RELAXED = "r"  # the organizational domains are the same
+    STRICT = "s"  # the domains themselves are the same
 
 
 class Psd(StrEnum):
@@ -53,14 +53,14 @@ class Psd(StrEnum):
 
     YES = "y"  # a public suffix
     NO = "n"  # an organizational domain
-    UNKNOWN = "u"
+    UNKNOWN = "u"  # it does not say (the default)
 
 
 class RecordProblem(NamedTuple):
     """One thing that is wrong with a record: a stable code, the tag, and words."""
 
     code: str
-    tag: str
+    tag: str  # "" for what is no tag, and for the record as a whole
     words: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,15 +82,15 @@ class DmarcRecord:
     """
 
     p: Policy | None = None
-    sp: Policy | None = None
-    np: Policy | None = None
-    adkim: Alignment = Alignment.RELAXED
-    aspf: Alignment = Alignment.RELAXED
+    sp: Policy | None = None  # for subdomains that have no record; None: `p` is for them, too
+    np: Policy | None = None  # for subdomains that do not exist; None: `sp`, or else `p`, is for them
+    adkim: Alignment = Alignment.RELAXED  # of a signature's d= with the author's domain
+    aspf: Alignment = Alignment.RELAXED  # of the domain of MAIL FROM with the author's domain
     psd: Psd = Psd.UNKNOWN
-    t: bool = False
-    rua: tuple[str, ...] = ()
-    ruf: tuple[str, ...] = ()
-    fo: tuple[str, ...] = ("0",)
+    t: bool = False  # test mode: the owner asks for one level less than the policy
+    rua: tuple[str, ...] = ()  # URIs for aggregate reports: the valid ones, 50 at most, without size limits
+    ruf: tuple[str, ...] = ()  # the same for failure reports
+    fo: tuple[str, ...] = ("0",)  # when failure reports are wanted: "0" or "1", "d", "s" (RFC 9989 section 4.7, fo=)
     problems: tuple[RecordProblem, ...] = field(default=(), compare=False)
 
     @staticmethod

@@ -13,26 +13,26 @@ from mailauth.dmarc.walk import Visit
 class Result(StrEnum):
     """RFC 9989 section 9.2."""
 
-    PASS = "pass"
-    FAIL = "fail"
+    PASS = "pass"  # SPF or DKIM passed for a domain that is aligned with the author's
+    FAIL = "fail"  # a record applies, and nothing that passed is aligned
     NONE = "none"  # no record applies
-    TEMPERROR = "temperror"
-    PERMERROR = "permerror"
+    TEMPERROR = "temperror"  # a DNS error hides the record, or what may be aligned: a later evaluation may succeed
+    PERMERROR = "permerror"  # From names no single domain, the record is unusable, or there are too many identifiers
 
 
 class Reason(StrEnum):
     """Why a message has its result: stable codes."""
 
-    ALIGNED = "aligned"
+    ALIGNED = "aligned"  # SPF or DKIM passed for the author's domain or, in relaxed mode, one of its organization
     NOT_ALIGNED = "not-aligned"  # identifiers passed, but none belongs to the author's domain
     NOTHING_PASSED = "nothing-passed"  # neither SPF nor a signature passed
-    NO_RECORD = "no-record"
+    NO_RECORD = "no-record"  # neither the author's domain nor its organizational domain or public suffix has just one
     NO_POLICY = "no-policy"  # RFC 9989 section 4.10.1: no valid p=, or a bad sp= or np=, and nowhere to report to
-    UNUSABLE_RECORD = "unusable-record"
+    UNUSABLE_RECORD = "unusable-record"  # the record has a tag twice, or is longer than 16 KiB
     NO_AUTHOR = "no-author"  # From names no single domain; `detail` says why
     DNS_ERROR = "dns-error"  # of the policy, or of an organizational domain that decides
     AUTHENTICATION_ERROR = "authentication-error"  # SPF or DKIM had a DNS error, and might have been aligned
-    TOO_MANY_IDENTIFIERS = "too-many-identifiers"
+    TOO_MANY_IDENTIFIERS = "too-many-identifiers"  # something passed beyond `max_identifiers`, and was not looked at
 
 
 RESULT_OF: dict[Reason, Result] = {
@@ -52,18 +52,18 @@ RESULT_OF: dict[Reason, Result] = {
 class OverrideType(StrEnum):
     """Why a receiver did other than the policy asks (RFC 9990 section 3.1.6)."""
 
-    LOCAL_POLICY = "local_policy"
-    MAILING_LIST = "mailing_list"
-    OTHER = "other"
-    POLICY_TEST_MODE = "policy_test_mode"
-    TRUSTED_FORWARDER = "trusted_forwarder"
+    LOCAL_POLICY = "local_policy"  # the receiver did something else than the disposition asks for
+    MAILING_LIST = "mailing_list"  # one of `DmarcPolicy.mailing_lists` passed SPF or DKIM
+    OTHER = "other"  # for reports that a caller writes; an evaluation never gives it
+    POLICY_TEST_MODE = "policy_test_mode"  # the record says t=y, so one level less is asked for (RFC 9989 section 4.7)
+    TRUSTED_FORWARDER = "trusted_forwarder"  # one of `trusted_forwarders` passed, or `trusted_sealers` vouch (ARC)
 
 
 class Override(NamedTuple):
     """One reason for another disposition than the published one, as aggregate reports have it."""
 
     type: OverrideType
-    comment: str = ""
+    comment: str = ""  # "t=y", the trusted domain, or words about the ARC chain; "" for local policy
 
 
 class Identifier(NamedTuple):
@@ -73,13 +73,13 @@ class Identifier(NamedTuple):
     """
 
     method: str  # "spf" | "dkim"
-    domain: str
-    selector: str | None
+    domain: str  # of MAIL FROM, or d= of the signature; as A-labels
+    selector: str | None  # s= of the signature; None for SPF
     result: str  # what SPF or DKIM said
     aligned: bool | None
     mode: str  # "strict" | "relaxed"
     organizational_domain: str | None  # as far as it was needed
-    detail: str
+    detail: str  # why it is aligned or not, in words
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -98,18 +98,18 @@ class DmarcResult:
 
     reason: Reason
     detail: str
-    author_domain: str | None
+    author_domain: str | None  # as A-labels; None where From names no single domain
     policy: Policy | None = None
     policy_tag: str | None = None
     disposition: Policy = Policy.NONE
-    policy_domain: str | None = None
-    organizational_domain: str | None = None
+    policy_domain: str | None = None  # the domain whose record applies; None without one
+    organizational_domain: str | None = None  # the author's; None after a DNS error, or without an author
     record: DmarcRecord | None = None
-    identifiers: tuple[Identifier, ...] = ()
+    identifiers: tuple[Identifier, ...] = ()  # MAIL FROM first, then the signatures; empty where no record applies
     overrides: tuple[Override, ...] = ()
     exists: bool | None = None
-    trace: tuple[Visit, ...] = ()
-    queries: int = 0
+    trace: tuple[Visit, ...] = ()  # the names that were looked at, with what was found there
+    queries: int = 0  # DNS questions that it took, those of the walk that was given included
 
     @property
     def result(self) -> Result:

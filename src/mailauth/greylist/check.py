@@ -27,11 +27,11 @@ class Attempt(NamedTuple):
     """One client that wants to send from one sender to one recipient, and what the caller knows of it."""
 
     ip: IPAddress
-    sender: str
-    recipient: str
-    proven_domain: str | None = None
-    client_name: str | None = None
-    authenticated: bool = False
+    sender: str  # MAIL FROM; "" is the null sender
+    recipient: str  # RCPT TO
+    proven_domain: str | None = None  # by SPF, DKIM or its confirmed name: counts in place of the network
+    client_name: str | None = None  # the confirmed reverse name, for exemptions; None without one
+    authenticated: bool = False  # by SMTP AUTH
 
 
 def check_attempt(

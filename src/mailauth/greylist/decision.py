@@ -20,26 +20,26 @@ HEADER_NAME = "X-Greylist"
 class Action(StrEnum):
     """What to do with this recipient."""
 
-    DEFER = "defer"
-    ACCEPT = "accept"
+    DEFER = "defer"  # refuse for now, with a 4yz reply: the client is to come back
+    ACCEPT = "accept"  # greylisting lets it through; other checks may say otherwise
 
 
 class Reason(StrEnum):
     """Why, as a stable code. The first seven are the events of the machine (machine.py)."""
 
-    NEW = "new"
-    TOO_EARLY = "too-early"
-    RETRIED = "retried"
-    TOO_LATE = "too-late"
-    KNOWN = "known"
-    EXPIRED = "expired"
-    CLIENT_ALLOWED = "client-allowed"
-    AUTHENTICATED = "authenticated"
-    EXEMPT_CLIENT = "exempt-client"
-    EXEMPT_SENDER = "exempt-sender"
-    EXEMPT_RECIPIENT = "exempt-recipient"
-    OFF = "off"
-    STORE_ERROR = "store-error"
+    NEW = "new"  # deferred: the first attempt of this client, sender and recipient (RFC 6647 section 2.4)
+    TOO_EARLY = "too-early"  # deferred: the delay is not over
+    RETRIED = "retried"  # accepted: it came back after the delay, within the retry window
+    TOO_LATE = "too-late"  # deferred: it came back after the retry window, which counts as a first attempt
+    KNOWN = "known"  # accepted: it came back in time before, or was allowed by hand
+    EXPIRED = "expired"  # deferred: not used for longer than `lifetime`, so this counts as a first attempt
+    CLIENT_ALLOWED = "client-allowed"  # accepted: the client came back often enough, or was allowed by hand
+    AUTHENTICATED = "authenticated"  # accepted: authenticated clients are not greylisted (RFC 6647 section 5)
+    EXEMPT_CLIENT = "exempt-client"  # accepted: its address or confirmed name is exempt; `note` has the pattern
+    EXEMPT_SENDER = "exempt-sender"  # accepted: the sender's address is; `note` has the pattern
+    EXEMPT_RECIPIENT = "exempt-recipient"  # accepted: the recipient's is, as postmaster and abuse are by default
+    OFF = "off"  # accepted: the recipient's policy has the mode off
+    STORE_ERROR = "store-error"  # as `on_error` says: the store failed; `note` has its error
 
 
 _WORDS = {
@@ -61,7 +61,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Decision:
-    """The outcome of one check. `mailauth.greylist` documents each reason."""
+    """The outcome of one check."""
 
     action: Action
     reason: Reason

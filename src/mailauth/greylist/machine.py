@@ -28,14 +28,14 @@ class Event(StrEnum):
     TOO_EARLY = "too-early"  # the delay is not over
     RETRIED = "retried"  # in the window
     TOO_LATE = "too-late"  # after the window
-    KNOWN = "known"
+    KNOWN = "known"  # came back in time before
     EXPIRED = "expired"  # known, but not used for longer than its lifetime
     # to a client
     SUCCESS = "success"  # one of its triplets came back in time
     REPEATED = "repeated"  # ... so soon after the last one that it is not counted
     ENOUGH = "enough"  # ... and that was the last success it needed
-    CLIENT_ALLOWED = "client-allowed"
-    CLIENT_EXPIRED = "client-expired"
+    CLIENT_ALLOWED = "client-allowed"  # mail of a client that is let through
+    CLIENT_EXPIRED = "client-expired"  # not used for longer than its lifetime
 
 
 Effect = Callable[[Record | None, float, GreylistPolicy], Record]

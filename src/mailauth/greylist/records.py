@@ -19,7 +19,7 @@ class State(StrEnum):
     KNOWN = "known"  # triplet: came back in time, or allowed by hand
     COUNTING = "counting"  # client: some successes, not enough yet
     ALLOWED = "allowed"  # client: all its mail is let through
-    TALLY = "tally"
+    TALLY = "tally"  # its key is no triplet or client but a state: the counts of what was removed
 
 
 class Record(NamedTuple):

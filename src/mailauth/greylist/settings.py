@@ -38,7 +38,9 @@ class Patterns:
     """A list of patterns, arranged for lookups that do not depend on its length."""
 
     networks: Mapping[tuple[int, int], frozenset[int]] = field(default_factory=dict)
+    """By IP version and number of host bits: the network bits."""
     exact: frozenset[str] = frozenset()
+    """All other patterns, in lower case, domains as A-labels."""
 
     @classmethod
     def of(cls, patterns: Iterable[str]) -> Patterns:
@@ -161,10 +163,13 @@ class Settings:
     """Who is exempt, and which policy holds. Immutable; `mailauth.config` reads them from a file."""
 
     policy: GreylistPolicy = field(default_factory=GreylistPolicy)
+    """For every recipient for whom `policies` has none."""
     clients: Patterns = field(default_factory=Patterns)
     """Exempt clients: networks, and names that the caller confirmed (RFC 8601 section 3)."""
     senders: Patterns = field(default_factory=Patterns)
+    """Exempt senders: addresses, local parts, domains; "<>" is the null sender."""
     recipients: Patterns = field(default_factory=lambda: Patterns.of(ALWAYS_REACHABLE))
+    """Exempt recipients; by default postmaster and abuse in every domain."""
     policies: Mapping[str, GreylistPolicy] = field(default_factory=dict)
     """Policies of recipients, by pattern: an address, a local part ("ann@"), a domain, or ".domain"."""
 

@@ -16,15 +16,15 @@ Entry: TypeAlias = tuple[str, Record]
 class StoreErrorReason(StrEnum):
     """Why a store fails, as a stable code."""
 
-    UNREACHABLE = "unreachable"
-    TIMED_OUT = "timed-out"
-    LOCKED = "locked"
-    CORRUPT = "corrupt"
-    FULL = "full"
-    READ_ONLY = "read-only"
+    UNREACHABLE = "unreachable"  # no connection to the server, or the file cannot be opened
+    TIMED_OUT = "timed-out"  # the server did not answer within the time limit of the store
+    LOCKED = "locked"  # SQLite: others held the file for longer than the time limit
+    CORRUPT = "corrupt"  # the file or table is damaged, or holds something that is no record
+    FULL = "full"  # no room for a record: the disk, the server's memory, or the bound of the memory store
+    READ_ONLY = "read-only"  # the file cannot be written, or the server is a replica
     FOREIGN = "foreign"  # the file or table belongs to something else, or to a later version
-    CONTENTION = "contention"
-    OTHER = "other"
+    CONTENTION = "contention"  # others changed the same record first, a hundred times in a row
+    OTHER = "other"  # none of these; the words say what
 
 
 class StoreError(MailAuthError):

@@ -38,8 +38,8 @@ class RefusedLine(NamedTuple):
     """A line of a white list that cannot be understood; as in postgrey, the others hold."""
 
     filename: str
-    number: int
-    text: str
+    number: int  # the first line is 1
+    text: str  # the line without its comment
     why: str
 
     def __str__(self) -> str:
@@ -50,9 +50,9 @@ class RefusedLine(NamedTuple):
 class ClientWhitelist:
     """Clients that are not greylisted, by address and by confirmed name."""
 
-    networks: Patterns = field(default_factory=Patterns)
-    names: frozenset[str] = frozenset()
-    expressions: tuple[re.Pattern[str], ...] = ()
+    networks: Patterns = field(default_factory=Patterns)  # single addresses included
+    names: frozenset[str] = frozenset()  # hosts and domains, each with all below it
+    expressions: tuple[re.Pattern[str], ...] = ()  # sought in the confirmed name
     refused: tuple[RefusedLine, ...] = ()
 
     @classmethod
@@ -91,11 +91,13 @@ class RecipientWhitelist:
     """Recipients whose mail is not greylisted."""
 
     domains: frozenset[str] = frozenset()
+    """Each with all below it."""
     local_parts: frozenset[str] = frozenset()
     """In every domain."""
     mailboxes: frozenset[tuple[str, str]] = frozenset()
     """Local part and domain."""
     expressions: tuple[re.Pattern[str], ...] = ()
+    """Sought in the whole address."""
     refused: tuple[RefusedLine, ...] = ()
 
     @classmethod

@@ -48,19 +48,19 @@ class Question(NamedTuple):
 class Exchange(NamedTuple):
     """The data of an MX record (RFC 1035 section 3.3.9); the host of a null MX (RFC 7505) is ``""``."""
 
-    preference: int
+    preference: int  # the lowest is tried first (RFC 5321 section 5.1)
     host: str
 
 
 class Outcome(Enum):
     """How a question ended. The first three are facts about the name, the last three are temporary DNS errors."""
 
-    FOUND = "found"
+    FOUND = "found"  # at least one record of the type
     NO_DATA = "no-data"  # the name exists, without records of this type (RFC 2308 section 2.2)
     NO_SUCH_NAME = "no-such-name"  # NXDOMAIN (RFC 8020), or a name that cannot exist
-    TIMED_OUT = "timed-out"
-    SERVER_FAILURE = "server-failure"
-    REFUSED = "refused"
+    TIMED_OUT = "timed-out"  # no answer within the time limit
+    SERVER_FAILURE = "server-failure"  # SERVFAIL, no server reached, an unreadable answer, or too many CNAMEs
+    REFUSED = "refused"  # the server does not answer this client (RCODE 5)
 
     # The members are single; Enum's own hash is written in Python, and would be asked with each answer.
     __hash__ = object.__hash__

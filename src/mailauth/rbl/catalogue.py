@@ -16,13 +16,14 @@ from typing import Any
 from mailauth.rbl.pattern import Pattern
 
 AS_OF = "2026-11"
+"""Year and month of these facts."""
 
 
 class Kind(StrEnum):
     """What a list can be asked about."""
 
-    ADDRESS = "address"
-    DOMAIN = "domain"
+    ADDRESS = "address"  # IP addresses (RFC 5782 section 2)
+    DOMAIN = "domain"  # domain names (RFC 5782 section 3)
     DKIM = "dkim"  # domains of signatures that pass (d=); of other domains it says nothing
     EMAIL = "email"  # e-mail addresses, by their hash
 
@@ -30,9 +31,9 @@ class Kind(StrEnum):
 class Sense(StrEnum):
     """What an answer says about the subject."""
 
-    BAD = "bad"
-    GOOD = "good"
-    NEUTRAL = "neutral"
+    BAD = "bad"  # against it: a source of spam, for example
+    GOOD = "good"  # for it: a sender with a good name
+    NEUTRAL = "neutral"  # neither: a listing only where a rule's filter names the code
     ERROR = "error"  # about the question, not about the subject: never a listing
 
 
@@ -48,7 +49,7 @@ class Use(StrEnum):
 class Scope(StrEnum):
     """Which of the list's kind it may be asked about, by its own policy."""
 
-    ANY = "any"
+    ANY = "any"  # all of them: its policy sets no limit
     CLIENT = "client"  # the connecting client, never the hops of Received fields
     MX_CLIENT = "mx-client"  # a client that connects to an MX, never authenticated submission
     NULL_SENDER = "null-sender"  # the client, for mail from the null sender or postmaster, never for all mail
@@ -58,8 +59,8 @@ class Scope(StrEnum):
 class State(StrEnum):
     """Whether a list is still there."""
 
-    LIVE = "live"
-    DEAD = "dead"
+    LIVE = "live"  # it answered when the catalogue was made
+    DEAD = "dead"  # it is gone, and is never asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +94,24 @@ class KnownList:
     """
 
     name: str
-    zone: str
+    zone: str  # in lower case; of a keyed list what stands behind the key
     kind: Kind = Kind.ADDRESS
-    codes: tuple[Code, ...] = ()
-    sense: Sense = Sense.BAD
+    codes: tuple[Code, ...] = ()  # what its answers mean; without a rule's filter, those with its `sense` are listings
+    sense: Sense = Sense.BAD  # what a listing says about the subject
     use: Use = Use.SCORE
     scope: Scope = Scope.ANY
     ip_versions: tuple[int, ...] = ()
-    policy_page: str = ""
-    removal_page: str = ""
+    policy_page: str = ""  # URL of what the list says of itself; "" if it has no page
+    removal_page: str = ""  # URL where one asks to be taken off; "" if it has none
     terms: str = ""
-    registration: bool = False
+    registration: bool = False  # one has to register before one may ask
     keyed: bool = False
     part_of: str = ""
     state: State = State.LIVE
     since: str = ""
-    note: str = ""
+    note: str = ""  # what else to know of it; of a dead list, what became of it
     test_names: tuple[str, ...] = ()
-    test_absent: tuple[str, ...] = ()
+    test_absent: tuple[str, ...] = ()  # of a list of domains they take the place of those of RFC 5782
 
     @property
     def needs_key(self) -> bool:
@@ -148,13 +149,13 @@ def _codes(*lines: str) -> tuple[Code, ...]:
     return tuple(Code(Pattern.parse(pattern), meaning, _SENSES[sign]) for pattern, sign, meaning in parts)
 
 
-# Answers that no list gives about its subject. Spamhaus began it, others followed; see their FAQ on return codes.
 COMMON_ERRORS = _codes(
     "127.255.255.252 ! the zone's name is misspelt",
     "127.255.255.254 ! asked through a public resolver, or by a host without reverse DNS",
     "127.255.255.255 ! too many queries",
     "127.255.255.[0..255] ! the list refuses to answer",
 )
+"""Answers that no list gives about its subject. Spamhaus began it, others followed; see their FAQ on return codes."""
 
 _LISTED = _codes("127.0.0.2 listed")
 _ANY_LISTED = _codes("127.0.0.[2..255] listed")
@@ -479,6 +480,7 @@ LISTS: tuple[KnownList, ...] = (
     _dead("VIRBL", "virbl.bit.nl", "", _SHUT),
     _dead("Spamhaus Whitelist", "swl.spamhaus.org", "", _SHUT),
 )  # fmt: skip
+"""All entries, those of dead lists included; `find` looks one up by its zone."""
 
 _BY_ZONE = {known.zone: known for known in LISTS}
 

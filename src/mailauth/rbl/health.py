@@ -34,10 +34,10 @@ class HealthResult(StrEnum):
 class Entries(StrEnum):
     """The kinds of entries that are tested: those of RFC 5782 section 5, and hashes."""
 
-    IPV4 = "ipv4"
-    IPV6 = "ipv6"
-    DOMAIN = "domain"
-    EMAIL = "email"
+    IPV4 = "ipv4"  # 127.0.0.2 must be listed, 127.0.0.1 must not
+    IPV6 = "ipv6"  # the same two as IPv4-mapped addresses
+    DOMAIN = "domain"  # "test" must be listed, "invalid" must not; or the names that the catalogue has instead
+    EMAIL = "email"  # only that a hash which no address has is not listed: there is none that must be
 
 
 # RFC 5782 section 5: an entry that MUST exist, one that MUST NOT. The IPv6 ones are not reduced to IPv4 here. It has
@@ -68,7 +68,7 @@ class Health:
     rule: Rule
     result: HealthResult
     entries: tuple[tuple[Entries, HealthResult], ...] = ()
-    detail: str = ""
+    detail: str = ""  # the result in words; "" for a healthy list
 
     @property
     def zone(self) -> str:

@@ -28,16 +28,16 @@ MAX_TEXT_CHARACTERS = 400
 class Result(StrEnum):
     """What a list says."""
 
-    LISTED = "listed"
-    NOT_LISTED = "not-listed"
-    REFUSED = "refused"
-    TEMPERROR = "temperror"
+    LISTED = "listed"  # it has an entry with a code that counts
+    NOT_LISTED = "not-listed"  # it has no entry that counts, or was not asked about such a subject
+    REFUSED = "refused"  # it gave an error code, or is dead: it says nothing of the subject
+    TEMPERROR = "temperror"  # the DNS gave no answer, or the monitor took the list out: nothing is known this time
 
 
 class Reason(StrEnum):
     """Why the result is what it is: stable codes for programs."""
 
-    LISTED = "listed"
+    LISTED = "listed"  # at least one code counts (`Rule` says which do)
     # not-listed
     NO_ENTRY = "no-entry"  # the list has no entry for the subject
     OTHER_CODE = "other-code"  # it has one, with a code that the rule does not ask for
@@ -47,8 +47,8 @@ class Reason(StrEnum):
     ERROR_CODE = "error-code"  # the list's own code for "I do not answer you"
     DEAD_LIST = "dead-list"  # the catalogue says that the list is gone; it was not asked
     # temperror
-    TIMED_OUT = "timed-out"
-    SERVER_FAILURE = "server-failure"
+    TIMED_OUT = "timed-out"  # no answer to the A question within the time limit
+    SERVER_FAILURE = "server-failure"  # SERVFAIL, an unusable answer, or no server that could be reached
     REFUSED_BY_SERVER = "refused-by-server"  # DNS response code REFUSED
     OUT_OF_SERVICE = "out-of-service"  # the monitor took the list out; it was not asked
 
@@ -64,7 +64,7 @@ class Listing:
     """
 
     rule: Rule
-    subject: str
+    subject: str  # the address, domain or e-mail address, in printable ASCII
     result: Result
     reason: Reason
     detail: str = ""

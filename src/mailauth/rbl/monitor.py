@@ -52,11 +52,11 @@ class Record:
     """What is known of one zone. `out_since` is None for a list in service; times are the clock's."""
 
     shown_zone: str
-    errors: int = 0
+    errors: int = 0  # questions in a row that got no proper answer
     out_since: float | None = None
-    why: str = ""
-    next_check: float = float("-inf")
-    retry_after: float = 0.0
+    why: str = ""  # why it is out, in words; "" in service
+    next_check: float = float("-inf")  # its test entries are asked from then on; -inf: never tested so far
+    retry_after: float = 0.0  # seconds from the last test that failed to the next one; 0 in service
 
     @property
     def in_service(self) -> bool:

@@ -23,7 +23,7 @@ MAX_ZONES_NAMED = 3
 class VerdictAction(StrEnum):
     """What to do with the client, as far as the lists are concerned."""
 
-    REJECT = "reject"
+    REJECT = "reject"  # by a rule with the action reject, or by the score
     ALLOW = "allow"  # an allow list ended the matter
     NONE = "none"  # the lists have nothing to say: other checks go on
 
@@ -31,10 +31,10 @@ class VerdictAction(StrEnum):
 class VerdictReason(StrEnum):
     """Why: stable codes for programs."""
 
-    ALLOW_LIST = "allow-list"
-    REJECT_LIST = "reject-list"
-    SCORE = "score"
-    BELOW_THRESHOLD = "below-threshold"
+    ALLOW_LIST = "allow-list"  # a rule with the action allow has a listing: no other counts
+    REJECT_LIST = "reject-list"  # a rule with the action reject has one, and none with allow
+    SCORE = "score"  # the weights of all listings add up to the threshold or more
+    BELOW_THRESHOLD = "below-threshold"  # they do not, or nothing is listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Verdict:
 
     action: VerdictAction
     reason: VerdictReason
-    score: int
-    threshold: int
+    score: int  # the sum of the weights of all listings, whatever decided
+    threshold: int  # the least score that rejects
     because: tuple[Listing, ...]
     unanswered: tuple[Listing, ...]
 

@@ -64,6 +64,7 @@ class Finding:
 
     severity: Severity
     code: str
+    """Stable, for programs."""
     words: str
     domain: str = ""
     """Where the record stands; empty for the text that was given."""

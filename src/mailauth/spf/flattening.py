@@ -31,6 +31,7 @@ class Flattened:
     """A record with its includes resolved, or why there is none."""
 
     domain: str
+    """As A-labels; empty for a text that was given without the place where it will stand."""
     tree: TreeRecord
     """What it was made from."""
     record: Record | None

@@ -101,6 +101,7 @@ class ReceivedSpf:
 
     result: Result
     comment: str = ""
+    """The last comment behind the result, without its parentheses; empty without one."""
     pairs: tuple[tuple[str, str], ...] = ()
     """The key-value pairs, keys in lower case."""
 

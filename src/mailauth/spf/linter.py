@@ -49,6 +49,7 @@ class LintReport:
     """What was found in a record and in all that it refers to."""
 
     domain: str
+    """As A-labels; empty for a text that was given without the place where it will stand."""
     tree: TreeRecord
     findings: tuple[Finding, ...]
     """In the order of the record."""
@@ -57,6 +58,7 @@ class LintReport:
     void_lookups_ip4: int
     """How many of them find nothing, for an IPv4 client."""
     void_lookups_ip6: int
+    """The same for an IPv6 client."""
     complete: bool
     """Whether all of the tree was looked at: nothing in it that may be an error depends on the client, and it is not
     too large."""

@@ -15,10 +15,12 @@ class Problem:
     """One syntax error: which octets of the record, what is wrong with them, and what was probably meant."""
 
     code: str
+    """Stable, for programs: "no-version", for example."""
     words: str
     start: int
     """The first octet of it in the record."""
     length: int
+    """How many octets; at least one."""
     term: str = ""
     """The term that it is in."""
     proposal: str = ""

@@ -29,17 +29,29 @@ class Reason(StrEnum):
     NO_DOMAIN = "no-domain"
     """The identity has no domain that could be checked (RFC 7208 section 4.3)."""
     NO_SUCH_DOMAIN = "no-such-domain"
+    """The DNS has no such name: the result is none (RFC 7208 section 4.3)."""
     NO_RECORD = "no-record"
+    """The domain has no SPF record among its TXT records: the result is none (RFC 7208 section 4.5)."""
     SEVERAL_RECORDS = "several-records"
+    """A domain that was asked has more than one SPF record: permerror (RFC 7208 section 4.5)."""
     SYNTAX_ERROR = "syntax-error"
+    """A record has a syntax error, anywhere in it: permerror (RFC 7208 section 4.6)."""
     TOO_MANY_LOOKUPS = "too-many-lookups"
+    """More than ten terms (`SpfPolicy.max_lookups`) ask the DNS: permerror (RFC 7208 section 4.6.4)."""
     TOO_MANY_VOID_LOOKUPS = "too-many-void-lookups"
+    """More than two terms (`max_void_lookups`) ask for what is not in the DNS: permerror (RFC 7208 section 4.6.4)."""
     TOO_MANY_MX_HOSTS = "too-many-mx-hosts"
+    """One "mx" has more than ten hosts (`max_mx_hosts`): permerror (RFC 7208 section 4.6.4; erratum 5227)."""
     INCLUDE_WITHOUT_RECORD = "include-without-record"
+    """The domain of an "include" has no record: permerror (RFC 7208 section 5.2)."""
     REDIRECT_WITHOUT_RECORD = "redirect-without-record"
+    """The domain of the "redirect" has no record: permerror (RFC 7208 section 6.1)."""
     DNS_TIMED_OUT = "dns-timed-out"
+    """A question was not answered within the time limit: temperror (RFC 7208 section 4.6.4)."""
     DNS_SERVER_FAILURE = "dns-server-failure"
+    """A question ended with SERVFAIL or an unusable answer: temperror (RFC 7208 sections 4.4 and 5)."""
     DNS_REFUSED = "dns-refused"
+    """The DNS server refused a question: temperror (RFC 7208 sections 4.4 and 5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,7 @@ class Discarded:
     text: str
     """As its author sees it: UTF-8 if it is."""
     why: str
+    """In words: a slip that makes it no SPF record, or that there are several."""
     proposal: str = ""
     """What to write in its place; empty without a good guess."""
 

@@ -82,6 +82,7 @@ class TraceRecord:
     domain: str
     result: Result
     record: Record | None = None
+    """The parsed record; None where there is none, it is in error, or the answer failed."""
     questions: tuple[TraceQuestion, ...] = ()
     """How the record was found, where no term above shows it."""
     terms: tuple[TraceTerm, ...] = ()

@@ -56,6 +56,7 @@ class TreeTerm:
     hidden: str = ""
     """Why it was not followed, in words."""
     questions: tuple[TraceQuestion, ...] = ()
+    """What was asked for the term itself; those of the records beneath it stand there."""
     record: TreeRecord | None = None
     """What an include or redirect leads to."""
     outcome: str = ""
@@ -109,6 +110,7 @@ class TreeRecord:
     path: tuple[tuple[str, str], ...] = ()
     """The domains and terms by which it is reached, from the first."""
     terms: tuple[TreeTerm, ...] = ()
+    """In the order of the text, those in error included."""
     passes: Ranges = NOBODY
     """The clients that come to it and pass, unless a term that depends on the client decides before."""
     surely: Ranges = NOBODY

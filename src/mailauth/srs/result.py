@@ -10,20 +10,20 @@ from typing import Any
 class Reason(StrEnum):
     """Stable codes."""
 
-    REWRITTEN = "rewritten"
-    REVERSED = "reversed"
+    REWRITTEN = "rewritten"  # `address` is in our domain
+    REVERSED = "reversed"  # `address` is the original sender's, or the first forwarder's SRS0 address
     # forward: left alone
     NULL_SENDER = "null-sender"  # a bounce has no sender to bounce to
     OWN_DOMAIN = "own-domain"  # the domain is ours: SPF passes for us
-    TOO_LONG = "too-long"
+    TOO_LONG = "too-long"  # rewritten, it would be over `max_octets` or `max_local_part`
     # both
-    NO_ADDRESS = "no-address"
+    NO_ADDRESS = "no-address"  # no local part or domain, a control character, or "=" in the domain
     # reverse: refused
-    OTHER_DOMAIN = "other-domain"
-    NOT_SRS = "not-srs"
-    MALFORMED = "malformed"
-    WRONG_HASH = "wrong-hash"
-    EXPIRED = "expired"
+    OTHER_DOMAIN = "other-domain"  # it is not in the domain of this `Srs`
+    NOT_SRS = "not-srs"  # its local part does not begin with SRS0 or SRS1 and a separator
+    MALFORMED = "malformed"  # behind SRS0 or SRS1 a part is missing, or the timestamp is none
+    WRONG_HASH = "wrong-hash"  # none of the secrets made the hash, or it is shorter than the policy accepts
+    EXPIRED = "expired"  # its timestamp is over `max_age` days old, or more than a day ahead
 
 
 _WORDS = {

@@ -26,8 +26,8 @@ class Placement(StrEnum):
 class Method(StrEnum):
     """Methods whose pass may be believed."""
 
-    DMARC = "dmarc"
-    DKIM = "dkim"
+    DMARC = "dmarc"  # for the author's domain
+    DKIM = "dkim"  # of a signature whose d= is aligned with the author's domain
     SPF = "spf"  # of MAIL FROM; never of HELO
     AUTH = "auth"  # SMTP AUTH, where the identity is the author's address
 
@@ -36,10 +36,10 @@ class Leniency(StrEnum):
     """A departure from RFC 8601 that a provider needs."""
 
     ID_BELOW_DOMAIN = "id-below-domain"  # each host writes its own name as authserv-id
-    NO_AUTHSERV_ID = "no-authserv-id"
+    NO_AUTHSERV_ID = "no-authserv-id"  # the topmost field counts without one
     GRAMMAR = "grammar"  # what cannot be read is skipped instead of the whole field
     IDENTITY = "identity"  # header.i stands where header.d belongs
-    BELOW_RECEIVED = "below-received"
+    BELOW_RECEIVED = "below-received"  # the field stands where `Placement.BELOW_RECEIVED` has it
     ARC_COPY = "arc-copy"  # the copy in ARC-Authentication-Results
 
 

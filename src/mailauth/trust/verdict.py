@@ -25,32 +25,32 @@ class Reason(StrEnum):
     """Why a message has its verdict: stable codes."""
 
     # verified
-    DMARC_PASS = "dmarc-pass"
-    DKIM_ALIGNED = "dkim-aligned"
-    SPF_ALIGNED = "spf-aligned"
-    AUTHENTICATED = "authenticated"
+    DMARC_PASS = "dmarc-pass"  # for the author's domain
+    DKIM_ALIGNED = "dkim-aligned"  # a signature of the author's domain, or of its organization, passed
+    SPF_ALIGNED = "spf-aligned"  # SPF of MAIL FROM passed for such a domain
+    AUTHENTICATED = "authenticated"  # SMTP AUTH passed for the author's very address
     # contradicted
-    DMARC_FAIL = "dmarc-fail"
+    DMARC_FAIL = "dmarc-fail"  # in a field of ours; or found here, with the envelope known
     ANOTHER_AUTHOR = "another-author"  # DMARC passed for another domain than the one in From
     # unverified
     NO_AUTHSERV_ID = "no-authserv-id"  # the caller named none: nothing is believed
     NO_FIELD = "no-field"  # no field of ours
     NO_PASS = "no-pass"  # fields of ours, or signatures, but nothing that counts passed
     NOT_ALIGNED = "not-aligned"  # what passed belongs to another domain
-    NO_SIGNATURE = "no-signature"
-    DMARC_PERMERROR = "dmarc-permerror"
+    NO_SIGNATURE = "no-signature"  # the message was verified itself, and has none
+    DMARC_PERMERROR = "dmarc-permerror"  # the server could not read From, or the policy
     DNS_ERROR = "dns-error"  # try again
     ADDRESS_IN_NAME = "address-in-name"  # the display name shows another address than the author's
     # unreadable: the codes of `mailauth.mail.author.AuthorReason`, and two of our own
     NO_FROM = AuthorReason.NO_FROM.value
-    SEVERAL_FROM = AuthorReason.SEVERAL_FROM.value
-    NO_ADDRESS = AuthorReason.NO_ADDRESS.value
-    SEVERAL_ADDRESSES = "several-addresses"
-    SEVERAL_DOMAINS = AuthorReason.SEVERAL_DOMAINS.value
-    GROUP = AuthorReason.GROUP.value
-    NO_DOMAIN = AuthorReason.NO_DOMAIN.value
-    UNREADABLE_FROM = AuthorReason.UNREADABLE.value
-    HEADER_TOO_LARGE = AuthorReason.HEADER_TOO_LARGE.value
+    SEVERAL_FROM = AuthorReason.SEVERAL_FROM.value  # at least for some readers (RFC 5322 section 3.6: exactly one)
+    NO_ADDRESS = AuthorReason.NO_ADDRESS.value  # the From field holds none
+    SEVERAL_ADDRESSES = "several-addresses"  # of one domain: each may be the author
+    SEVERAL_DOMAINS = AuthorReason.SEVERAL_DOMAINS.value  # From holds addresses of more than one
+    GROUP = AuthorReason.GROUP.value  # From holds one (RFC 6854)
+    NO_DOMAIN = AuthorReason.NO_DOMAIN.value  # an address literal or a single label
+    UNREADABLE_FROM = AuthorReason.UNREADABLE.value  # it can be read in more than one way
+    HEADER_TOO_LARGE = AuthorReason.HEADER_TOO_LARGE.value  # over the bound, so not read to its end
     NO_EMPTY_LINE = "no-empty-line"  # readers differ on where the header ends
 
 
@@ -79,19 +79,19 @@ VERDICT_OF: dict[Reason, Verdict] = {
 class Why(StrEnum):
     """Why a field, a result or a signature was passed over: stable codes."""
 
-    OTHER_ID = "other-id"
-    NO_ID = "no-id"
-    UNREADABLE_FIELD = "unreadable-field"
+    OTHER_ID = "other-id"  # its authserv-id is not one of ours (RFC 8601 section 5)
+    NO_ID = "no-id"  # it has no authserv-id, and no leniency allows that
+    UNREADABLE_FIELD = "unreadable-field"  # it does not follow the grammar (RFC 8601 section 2.2)
     ODD_NAME = "odd-name"  # blanks before the colon: what removes forged fields may not see it
     BELOW_BORDER = "below-border"  # it stands where whoever sent the message may have written it
     BELOW_UNKNOWN_HOST = "below-unknown-host"  # below a Received field that no host of ours wrote
     NO_RECEIVED = "no-received"  # no Received of ours below it: nothing shows that our server put it there
-    NOT_TOPMOST = "not-topmost"
+    NOT_TOPMOST = "not-topmost"  # a field above it counts, and here only the topmost may
     SEVERAL_RESULTS = "several-results"  # DMARC has one for a message; another hand may have gone on with the field
-    ARC_COPY = "arc-copy"
+    ARC_COPY = "arc-copy"  # a copy in ARC-Authentication-Results, which anybody may write
     NO_DOMAIN = "no-domain"  # a pass that does not say for which domain, or for two
-    OTHER_DOMAIN = "other-domain"
-    NO_PASS = "no-pass"
+    OTHER_DOMAIN = "other-domain"  # a pass for another domain than the author's
+    NO_PASS = "no-pass"  # a result other than pass
     METHOD = "method"  # a method that is not among those believed
     TEST_MODE = "test-mode"  # RFC 6376 section 3.6.1, t=y
 
@@ -106,13 +106,13 @@ class Evidence:
     """
 
     source: str
-    method: str
+    method: str  # "dmarc", "dkim", "spf" or "auth"
     result: str
     domain: str
     index: int | None = None
-    authserv_id: str | None = None
-    selector: str | None = None
-    alignment: Alignment | None = None
+    authserv_id: str | None = None  # of the field; None without one, and where it was verified here
+    selector: str | None = None  # s= of the signature; None where it is not known
+    alignment: Alignment | None = None  # of `domain` with the author's; None where it is another one, or an identity
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""

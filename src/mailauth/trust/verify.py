@@ -54,6 +54,7 @@ class AuthorVerifier:
         self._policy = policy
         self._verifier = Verifier(now=now, policy=dkim_policy)
         self.feed = self._verifier.feed
+        """Take the next piece of the message: octets, cut anywhere."""
 
     def finish(self) -> Plan[AuthorVerdict]:
         """The message is at its end; return the plan that asks the DNS and returns the verdict."""
