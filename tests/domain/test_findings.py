@@ -209,6 +209,18 @@ def test_a_domain_that_does_not_exist_has_one_finding() -> None:
     assert codes(report) == {"domain.no-such-name"}
 
 
+def test_mail_hosts_stand_in_the_order_of_preference() -> None:
+    """RFC 5321 section 5.1. A host that stands in several records is tried at the best of their preferences."""
+    hosts = {(f"mx{number}.example.org", "A"): [f"192.0.2.{number}"] for number in (1, 2, 3)}
+    records = ["30 mx1.example.org", "20 mx2.example.org", "10 mx1.example.org", "20 mx3.example.org"]
+    found = check({MX: records, **hosts}).mail_hosts.hosts
+    assert [(each.preference, each.name) for each in found] == [
+        (10, "mx1.example.org"),
+        (20, "mx2.example.org"),
+        (20, "mx3.example.org"),
+    ]
+
+
 def test_clients_that_send_are_judged_more_severely() -> None:
     """Receivers refuse a client without a name; that a host which only takes mail has none matters to few."""
     report = check({PTR: None}, clients=["192.0.2.25", "198.51.100.7"])

@@ -28,10 +28,10 @@ class MailHost:
     """One host that mail for the domain goes to. `alias` is what it is an alias for, empty if it is none."""
 
     name: str
-    preference: int
+    preference: int  # the lowest is tried first (RFC 5321 section 5.1); 0 where the domain's own address stands in
     addresses: tuple[IPAddress, ...] = ()
     alias: str = ""
-    detail: str = ""
+    detail: str = ""  # why a name in an MX record was not looked up; "" where it was
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -50,11 +50,11 @@ class MailHosts:
     MX record, and the domain's own address stands in (RFC 5321 section 5.1). `exists`: whether the name is in the DNS;
     None where that is not known."""
 
-    hosts: tuple[MailHost, ...] = ()
+    hosts: tuple[MailHost, ...] = ()  # by preference, each once; at most 20
     null: bool = False
     implicit: bool = False
     exists: bool | None = True
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...] = ()  # what is wrong with the MX records and the addresses of the hosts
 
     @property
     def addresses(self) -> tuple[IPAddress, ...]:
@@ -93,7 +93,7 @@ def mail_hosts(domain: str) -> Plan[MailHosts]:
 
 def _unique(exchanges: list[Exchange]) -> list[Exchange]:
     """Each host once, at its best preference."""
-    return list({exchange.host: exchange for exchange in reversed(exchanges)}.values())[::-1]
+    return sorted({exchange.host: exchange for exchange in reversed(exchanges)}.values())
 
 
 def _gone(domain: str) -> MailHosts:
