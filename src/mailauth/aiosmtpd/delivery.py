@@ -83,7 +83,7 @@ class SmtpDelivery(_Threads):
     it twice, and the client's side tells the sender.
     """
 
-    protocol: type[smtplib.SMTP] = smtplib.SMTP
+    protocol: type[smtplib.SMTP] = smtplib.SMTP  # the client that speaks to the next server
 
     def __init__(
         self, host: str, port: int = 25, *, hostname: str = "localhost", time_limit: float = TIME_LIMIT
@@ -121,7 +121,7 @@ class LmtpDelivery(SmtpDelivery):
     others may have the message, and get it once more if the client comes back.
     """
 
-    protocol = smtplib.LMTP
+    protocol = smtplib.LMTP  # it says LHLO, and connects to unix sockets, too
 
     def _send(self, server: smtplib.SMTP, message: Accepted) -> list[Answer]:
         # RFC 2033 section 4.2: one reply for each recipient that was accepted.

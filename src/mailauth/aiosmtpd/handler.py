@@ -47,19 +47,19 @@ MAX_HOPS = 100
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The bounds of a server. Times are in seconds; the defaults are those of the ``[listen]`` table.
+    """The bounds of a server. Times are in seconds; the defaults are those of ``[listen]`` and ``[deadlines]``.
 
     `max_junk_commands` bounds commands that bring no message nearer (NOOP, RSET, VRFY, EXPN, HELP, HELO, EHLO), counted
     since the last message that was accepted, as Postfix's smtpd_junk_command_limit does.
     """
 
-    max_recipients: int = 1000
-    max_connections: int = 500
-    max_connections_per_client: int = 50
-    max_errors: int = 100
+    max_recipients: int = 1000  # of one message; the next is answered 452 (RFC 5321 section 4.5.3.1.10)
+    max_connections: int = 500  # of all clients at the same time; the next is answered 421
+    max_connections_per_client: int = 50  # of one address at the same time; our own clients have no such bound
+    max_errors: int = 100  # replies of 4xx and 5xx in one session, which the last of them ends
     max_junk_commands: int = 100
-    data: float = 1800.0
-    delivery: float = 300.0
+    data: float = 1800.0  # from the reply to DATA to the last octet of the message
+    delivery: float = 300.0  # for handing one message on; then the client is answered 451
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ class Accepted:
     id: str
     content: bytes
     mail_from: str
-    rcpt_to: tuple[str, ...]
+    rcpt_to: tuple[str, ...]  # those that were accepted
     report: Report
-    smtputf8: bool = False
+    smtputf8: bool = False  # MAIL said SMTPUTF8, and so must whoever hands it on (RFC 6531 section 3.5)
     trusted: bool = False
 
 
@@ -116,6 +116,7 @@ class MailauthHandler:
         self.limits = limits or Limits()
         self.refuse_bare_line_ends = refuse_bare_line_ends
         self.connections = Connections(self.limits.max_connections, self.limits.max_connections_per_client)
+        """How many there are, of all servers that have this handler."""
         self._sessions: WeakKeyDictionary[SmtpSession, Session] = WeakKeyDictionary()
 
     def client_ip(self, session: SmtpSession) -> IPAddress:

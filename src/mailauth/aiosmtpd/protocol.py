@@ -60,14 +60,14 @@ class MailauthMixin(SMTP):
     `talked_too_early` says that the client sent a command before it could have seen the reply that it had to wait for.
     """
 
-    event_handler: MailauthHandler
+    event_handler: MailauthHandler  # the one that the constructor was given
     extensions = ("PIPELINING",)
     """What EHLO says beside aiosmtpd's own: RFC 2920."""
 
     def __init__(self, handler: MailauthHandler, **arguments: Any) -> None:
         # aiosmtpd keeps one dictionary for all connections, clears it for each, and counts it up at each EHLO.
-        self.command_size_limits = defaultdict(lambda: MAX_COMMAND_OCTETS)
-        self.command_size_limit = MAX_COMMAND_OCTETS
+        self.command_size_limits = defaultdict(lambda: MAX_COMMAND_OCTETS)  # after EHLO, by command
+        self.command_size_limit = MAX_COMMAND_OCTETS  # of a line without its line end, before EHLO
         self.talked_too_early = False
         self._errors = 0
         self._junk_commands = 0  # since the last message that was accepted

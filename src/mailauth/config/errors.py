@@ -20,8 +20,8 @@ class Mistake:
 
     file: str
     line: int
-    key: str
-    problem: str
+    key: str  # such as restrictions.recipient[2]; "" where it is not about one key
+    problem: str  # what is wrong, and mostly what would be right
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.key + ': ' if self.key else ''}{self.problem}"

@@ -89,6 +89,7 @@ class RblConfig:
     monitor: bool = False
     """Test the lists every hour, and leave out those that are out of service."""
     policy: RblPolicy = field(default_factory=RblPolicy)
+    """Its settings are keys of this table."""
 
     def __post_init__(self) -> None:
         check_threshold(self.threshold)
@@ -101,6 +102,7 @@ class DmarcConfig:
     reports: ReportStoreText | None = None
     """Results for aggregate reports, in SQLite or PostgreSQL."""
     policy: DmarcPolicy = field(default_factory=DmarcPolicy)
+    """Its settings are keys of this table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +110,13 @@ class GreylistConfig:
     """``[greylist]``: greylisting, where a store is named."""
 
     store: StoreText | None = None
+    """A URL, such as ``sqlite:///var/lib/mailauth/greylist.db``; without it nothing is greylisted."""
     settings: Path | None = None
     """A TOML file of exemptions and settings per recipient, read again when it changes."""
     on_error: GreylistAction = GreylistAction.ACCEPT
     """What happens to mail while the store fails."""
     policy: GreylistPolicy = field(default_factory=GreylistPolicy)
+    """Its settings are keys of this table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +124,15 @@ class RestrictionConfig:
     """``[restrictions]``: the five lists of Postfix; each item is a restriction's name and its words."""
 
     client: tuple[RestrictionText, ...] = ()
+    """When the client has connected."""
     helo: tuple[RestrictionText, ...] = ()
+    """At HELO or EHLO."""
     sender: tuple[RestrictionText, ...] = ()
+    """At MAIL FROM."""
     recipient: tuple[RestrictionText, ...] = ()
+    """At each RCPT TO."""
     data: tuple[RestrictionText, ...] = ()
+    """When the message has come, as in smtpd_end_of_data_restrictions: DKIM and DMARC are known only then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +142,7 @@ class SigningConfig:
     senders: tuple[SenderText, ...]
     """Patterns of authors: an address, a domain, ``*.domain`` (or ``.domain``) for everything below it, ``*``."""
     selector: SelectorText
+    """The public key stands at ``SELECTOR._domainkey.DOMAIN`` (RFC 6376 section 3.6.2.1)."""
     key: Path
     """The private key: PEM or DER."""
     domain: SigningDomain | None = None
@@ -146,14 +156,19 @@ class ListenConfig:
     """``[listen]``: a server of ours: where it takes connections, its bounds, and where it hands messages on."""
 
     host: str = "127.0.0.1"
+    """An address or a name; "" is every address."""
     port: Port = 8025
+    """0 is any that is free."""
     deliver_to: DeliveryText | None = None
+    """Where messages go (`mailauth.aiosmtpd.open_delivery`); without it, the program says so itself."""
     max_size: Count = 32 * 1024 * 1024
     """Octets of a message."""
     max_recipients: Count = 1000
+    """Of one message; the next is answered 452 (RFC 5321 section 4.5.3.1.10)."""
     max_connections: Count = 500
+    """At the same time; the next is answered 421."""
     max_connections_per_client: Count = 50
-    """Of one address; the clients in `networks` are not counted."""
+    """Of one address at the same time; clients in `networks` have no such bound."""
     max_errors: Count = 100
     """Replies of 4xx and 5xx in one session, before it is ended."""
     max_junk_commands: Count = 100
@@ -163,6 +178,7 @@ class ListenConfig:
     refuse_bare_line_ends: bool = True
     """Refuse messages with a CR or LF that is not part of CRLF."""
     tls_certificate: Path | None = None
+    """PEM, with its chain; where it is given, STARTTLS is offered (RFC 3207)."""
     tls_key: Path | None = None
     """Where the key is not in the file of the certificate."""
 
@@ -172,7 +188,9 @@ class PolicydConfig:
     """``[policyd]``: the policy service beside Postfix."""
 
     listen: tuple[ListenText, ...] = ("inet:127.0.0.1:10040",)
+    """Sockets for Postfix's check_policy_service."""
     policy: PolicySettings = field(default_factory=PolicySettings)
+    """Its settings are keys of this table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +204,7 @@ class MilterConfig:
     listen_sign: tuple[ListenText, ...] = ()
     """Sockets that only sign, for submission."""
     policy: MilterSettings = field(default_factory=MilterSettings)
+    """Its settings are keys of this table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +226,7 @@ class SrsConfig:
     listen_reverse: tuple[ListenText, ...] = ()
     """Sockets of tcp_table(5) for recipient_canonical_maps."""
     policy: SrsPolicy = field(default_factory=SrsPolicy)
+    """Its settings are keys of this table."""
 
 
 LogFormat: TypeAlias = Literal["plain", "json"]
@@ -221,6 +241,7 @@ class ServiceConfig:
     socket_group: str | None = None
     """The group of unix sockets; without it, that of the process."""
     log: LogFormat = "plain"
+    """Lines for people ("plain"), or a JSON object on each line."""
     metrics: ListenText | None = None
     """Where counters (``/metrics``) and the health check (``/health``) are served over HTTP."""
     workers: Count = 1
@@ -251,11 +272,18 @@ class Config:
     dmarc: DmarcConfig = field(default_factory=DmarcConfig)
     greylist: GreylistConfig = field(default_factory=GreylistConfig)
     restrictions: RestrictionConfig | None = None
+    """Without it: `reject_rbl`, `reject_unauth_destination`, `check_spf`, `greylist`, `check_dkim`, `check_dmarc`, as
+    far as the file has what they go by; our own clients are let through."""
     signing: tuple[SigningConfig, ...] = ()
+    """Keys for mail of our own clients; with neither these nor `signing_table`, nothing is signed."""
     signing_table: Path | None = None
     """The same as a file of its own: ``[[sign]]`` tables (TOML), or a classic key list."""
     listen: ListenConfig | None = None
+    """Without it, a server of ours has the defaults of `ListenConfig`."""
     policyd: PolicydConfig | None = None
+    """Without it, ``mailauth serve`` has no policy service, and ``mailauth policyd`` the defaults, or `srs` alone."""
     milter: MilterConfig | None = None
+    """Without it there is no milter."""
     srs: SrsConfig | None = None
+    """Without it, senders are not rewritten."""
     service: ServiceConfig = field(default_factory=ServiceConfig)

@@ -94,9 +94,9 @@ class DeliveryUrl(NamedTuple):
     """Where messages are handed on: `scheme` is "smtp", "lmtp" or "maildir"; `path` a folder or a unix socket."""
 
     scheme: str
-    host: str
-    port: int
-    path: str
+    host: str  # "" with a path
+    port: int  # 25 for smtp and 24 for lmtp where the URL names none; without a meaning beside a path
+    path: str  # "" with a host
 
 
 _PORTS = {"smtp": 25, "lmtp": 24}
@@ -121,10 +121,10 @@ class ListenAddress(NamedTuple):
     """Where a service listens: `kind` is "inet" (`host`, `port`), "unix" (`path`) or "systemd" (a socket's `name`)."""
 
     kind: str
-    host: str = ""
-    port: int = 0
+    host: str = ""  # an address or a name; "" is every address
+    port: int = 0  # 0 is any that is free
     path: str = ""
-    name: str = ""
+    name: str = ""  # FileDescriptorName= of systemd.socket(5)
 
 
 _LISTEN = "expected inet:HOST:PORT, unix:/PATH, or systemd:NAME"

@@ -41,17 +41,17 @@ class DomainQuery:
     epoch.
     """
 
-    domain: str
-    selectors: Sequence[str] = ()
-    clients: Sequence[str | IPAddress] = ()
-    lists: Iterable[str | Rule] = ()
+    domain: str  # kept as A-labels, without a final dot
+    selectors: Sequence[str] = ()  # at most 100
+    clients: Sequence[str | IPAddress] = ()  # at most 20
+    lists: Iterable[str | Rule] = ()  # values, or texts in Postfix's notation
     guess: bool = True
-    bimi_selector: str = "default"
-    helo: str | None = None
-    mail_from: str | None = None
+    bimi_selector: str = "default"  # the record stands at SELECTOR._bimi.DOMAIN
+    helo: str | None = None  # None: not known
+    mail_from: str | None = None  # None: not known, and SPF of it is not checked; "" is the null sender
     rbl_policy: RblPolicy = field(default_factory=RblPolicy)
     now: float = 0.0
-    transaction: Transaction | None = field(default=None, init=False)
+    transaction: Transaction | None = field(default=None, init=False)  # of the message; None without one
 
     def __post_init__(self) -> None:
         name = to_ascii(self.domain.strip().removesuffix("."))

@@ -31,17 +31,17 @@ _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 class Area(StrEnum):
     """What a finding is about, in the order of the report."""
 
-    DOMAIN = "domain"
-    MX = "mx"
-    REVERSE = "reverse"
-    LISTS = "lists"
-    SPF = "spf"
-    DKIM = "dkim"
-    DMARC = "dmarc"
-    TLS_RPT = "tls-rpt"
-    MTA_STS = "mta-sts"
-    BIMI = "bimi"
-    SENDER = "sender"
+    DOMAIN = "domain"  # whether the name exists in the DNS; if not, all that follows from that is left out
+    MX = "mx"  # the hosts that take its mail (RFC 5321 section 5.1), or a null MX (RFC 7505)
+    REVERSE = "reverse"  # PTR records of its clients and mail hosts, there and back (RFC 8601 section 3)
+    LISTS = "lists"  # the domain, its clients and its mail hosts on block lists (RFC 5782)
+    SPF = "spf"  # its SPF record with all that it includes, and what that says of its clients (RFC 7208)
+    DKIM = "dkim"  # the key records of named and of usual selectors (RFC 6376 section 3.6)
+    DMARC = "dmarc"  # the policy record, and whether others agree to take its reports (RFC 9989, RFC 9990)
+    TLS_RPT = "tls-rpt"  # where reports about TLS go (RFC 8460)
+    MTA_STS = "mta-sts"  # the record, and whether the policy's host has an address (RFC 8461); it is not fetched
+    BIMI = "bimi"  # the record of the picture beside its mail; picture and certificate are not fetched
+    SENDER = "sender"  # one message, as Gmail, Yahoo and Microsoft would judge it
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Finding:
     """
 
     severity: Severity
-    code: str
+    code: str  # such as "mx.alias"
     subject: str
     words: str
     source: str

@@ -56,7 +56,7 @@ class Key:
 
     selector: str
     guessed: bool
-    check: KeyCheck
+    check: KeyCheck  # the record, and what is wrong with it
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -70,7 +70,7 @@ class Keys:
 
     keys: tuple[Key, ...] = ()
     guesses: int = 0
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...] = ()  # of all keys, and of a domain without any
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""

@@ -32,9 +32,9 @@ _BIMI_DRAFT = "draft-brand-indicators-for-message-identification section 4"
 class TextRecord:
     """What stands at one name: the record, if there is exactly one, its tags, and what is wrong with it."""
 
-    name: str
-    record: str | None = None
-    tags: dict[str, str] = field(default_factory=dict)
+    name: str  # where its readers look for it
+    record: str | None = None  # None where there is none, where there are several, and where the DNS did not answer
+    tags: dict[str, str] = field(default_factory=dict)  # empty where the record cannot be read
     findings: tuple[Finding, ...] = ()
 
     @property

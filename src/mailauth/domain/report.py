@@ -27,15 +27,15 @@ class DomainReport:
     domain: str
     findings: tuple[Finding, ...]
     mail_hosts: MailHosts
-    reverse: tuple[IprevResult, ...]
-    listings: tuple[Listing, ...]
+    reverse: tuple[IprevResult, ...]  # of the clients, then of the mail hosts; at most 40 addresses
+    listings: tuple[Listing, ...]  # what each list says of the domain, its clients and its mail hosts
     spf: spf.LintReport
     clients: tuple[SpfResult, ...]
-    keys: Keys
+    keys: Keys  # the DKIM keys
     dmarc: dmarc.LintReport
-    tls_rpt: TextRecord
-    mta_sts: TextRecord
-    bimi: TextRecord
+    tls_rpt: TextRecord  # at _smtp._tls.DOMAIN (RFC 8460 section 3)
+    mta_sts: TextRecord  # at _mta-sts.DOMAIN (RFC 8461 section 3.1)
+    bimi: TextRecord  # the organizational domain's, where the domain has none of its own
     message: Report | None = None
 
     @property

@@ -59,11 +59,11 @@ class Restriction:
     and which may go by a name that the client chose.
     """
 
-    name: str
+    name: str  # as decisions, the log and reports show it
     judge: Callable[[Transaction], Decision | Plan[Decision]] = field(repr=False)
     requires: frozenset[Fact] = frozenset()
     checks: Sequence[Check[Any]] | Callable[[Transaction], Sequence[Check[Any]]] = field(default=(), repr=False)
-    note: str = ""
+    note: str = ""  # what it was made with, for people: networks, lists
     guards_relaying: bool = False
     may_open_relay: bool = True
 

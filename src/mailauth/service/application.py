@@ -24,6 +24,7 @@ from mailauth.stores import open_async_store, open_report_store
 _log = logging.getLogger("mailauth.service")
 
 Kind: TypeAlias = Literal["policyd", "milter"]
+"""What a program serves: the policy service (with the tables of SRS, where they are configured), the milter."""
 Closing: TypeAlias = Callable[[], Awaitable[None]]
 Handle: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -84,13 +85,13 @@ class Application:
         metrics: Metrics | None = None,
         listen: Mapping[str, tuple[str, ...]] | None = None,
     ):
-        self.path = path
-        self.config = config
-        self.parts: list[Part] = []
+        self.path = path  # of the configuration file, for `reload`
+        self.config = config  # the one that holds
+        self.parts: list[Part] = []  # the services that `make` made
         self._kinds = kinds
         self._metrics = metrics
         self._listen = addresses(config, kinds) if listen is None else listen
-        self.status = status(self._listen)
+        self.status = status(self._listen)  # what is served where, for the log and for systemd
         self._policyd: PolicyService | None = None
         self._filters: list[MailFilter] = []
         self._srs: SrsService | None = None

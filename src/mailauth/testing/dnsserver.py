@@ -46,12 +46,12 @@ class ScriptedServer:
     """
 
     def __init__(self, script: Script, address: str = "127.0.0.1", port: int = 0) -> None:
-        self.queries: list[tuple[bytes, bool]] = []
+        self.queries: list[tuple[bytes, bool]] = []  # the octets of each, and whether it came over TCP
         self._script = script
         self._udp, self._tcp = _bound(address, port)
         self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self.address: str = address
-        self.port: int = self._tcp.getsockname()[1]
+        self.port: int = self._tcp.getsockname()[1]  # the same for UDP and TCP; where 0 was asked for, one that is free
         self._wake, self._woken = socket.socketpair()
         self._later: list[tuple[float, int, Callable[[], object]]] = []
         self._number = 0

@@ -71,7 +71,7 @@ class Triplet(NamedTuple):
     """What greylisting goes by (RFC 6647)."""
 
     ip: IPAddress
-    sender: str
+    sender: str  # "" is the null sender
     recipient: str
 
 

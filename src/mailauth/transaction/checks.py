@@ -45,8 +45,8 @@ class Check(Generic[T]):
     `rules` are the lists it asks; `after` are the checks whose results it goes by, which are made before it.
     """
 
-    name: str
-    plan: Callable[[Transaction], Plan[T]] = field(repr=False)
+    name: str  # such as "spf-helo"; checks of different lists may have the same
+    plan: Callable[[Transaction], Plan[T]] = field(repr=False)  # called once for each life of the result
     life: Life = "transaction"
     rules: tuple[Rule, ...] = ()
     after: tuple[Check[Any], ...] = ()
@@ -61,7 +61,7 @@ class Transaction(Facts):
 
     policy: Policy = field(kw_only=True)
     verifier: Verifier | None = None
-    chain: arc.Chain | None = None
+    chain: arc.Chain | None = None  # the ARC sets of the message (RFC 8617); None where it has none
     greylisted: dict[str, GreylistDecision] = field(default_factory=dict)
     _results: dict[Check[Any], Any] = field(default_factory=dict)
     _author: tuple[Header, Author] | None = None

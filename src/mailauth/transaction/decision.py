@@ -15,10 +15,10 @@ from mailauth.mail.reply import Reply
 class Action(StrEnum):
     """What is to be done. NONE: nothing to say, the next restriction is asked."""
 
-    NONE = "none"
-    PERMIT = "permit"
-    REJECT = "reject"
-    DEFER = "defer"
+    NONE = "none"  # of all lists together: nothing speaks against the mail
+    PERMIT = "permit"  # the rest of this list is skipped; the other lists are asked all the same
+    REJECT = "reject"  # refused for good: the reply is 5xx
+    DEFER = "defer"  # refused for now, the client may try again: the reply is 4xx
 
 
 _REPLY_CLASSES = {Action.REJECT: 5, Action.DEFER: 4}
@@ -37,9 +37,9 @@ class Decision:
 
     action: Action
     reply: Reply | None = None
-    restriction: str = ""
-    reason: str = ""
-    detail: str = ""
+    restriction: str = ""  # such as "check_dmarc"; "" where nothing was decided
+    reason: str = ""  # such as "dmarc-fail"
+    detail: str = ""  # of a refusal that has no words of its own, the text of the reply
     if_permit: bool = False
     warnings: tuple[Decision, ...] = ()
 

@@ -42,25 +42,25 @@ class Report:
     not read.
     """
 
-    hostname: str
-    ip: IPAddress
-    helo: str | None
-    mail_from: str | None
+    hostname: str  # the name of this server
+    ip: IPAddress  # of the client
+    helo: str | None  # None: not known
+    mail_from: str | None  # without angle brackets; "" is the null sender, None: not known
     rcpt_to: tuple[str, ...]
     decision: Decision
     recipients: Mapping[str, Decision] = field(default_factory=dict)
-    iprev: IprevResult | None = None
+    iprev: IprevResult | None = None  # the client's names in reverse DNS, there and back (RFC 8601 section 3)
     rbl: tuple[Listing, ...] = ()
-    spf: SpfResult | None = None
-    spf_helo: SpfResult | None = None
-    dkim: tuple[Signature, ...] = ()
-    arc: ArcResult | None = None
-    dmarc: DmarcResult | None = None
-    author: Author | None = None
+    spf: SpfResult | None = None  # of MAIL FROM; of postmaster@HELO for the null sender (RFC 7208 section 2.4)
+    spf_helo: SpfResult | None = None  # of the HELO name (RFC 7208 section 2.3)
+    dkim: tuple[Signature, ...] = ()  # every signature of the message, those that fail included
+    arc: ArcResult | None = None  # the chain of ARC sets (RFC 8617 section 5.2)
+    dmarc: DmarcResult | None = None  # of the author's domain (RFC 9989)
+    author: Author | None = None  # whom From names, and why nobody where it cannot be read in one way
     greylist: tuple[GreylistDecision, ...] = ()
-    authenticated: str | None = None
-    not_evaluated: Mapping[str, str] = field(default_factory=dict)
-    authserv_id: str = ""
+    authenticated: str | None = None  # the identity that SMTP AUTH proved (RFC 4954); None: it proved none
+    not_evaluated: Mapping[str, str] = field(default_factory=dict)  # "rbl ZONE" is a list out of service
+    authserv_id: str = ""  # the name in the Authentication-Results field (RFC 8601 section 2.5); "": `hostname`
     header: Header | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -64,6 +64,7 @@ class Adapter:
         self._pending = b""
         self._open = contextlib.ExitStack()
         self.starts = 0
+        """How often it was started; after 25 times (`MAX_STARTS`), what is left is not asked."""
 
     def __enter__(self) -> Self:
         self._open.enter_context(self._server)

@@ -31,6 +31,7 @@ class Case:
     """One case: what an implementation is asked, and what is right."""
 
     protocol: str
+    """One of `PROTOCOLS`."""
     id: str
     """Such as ``spf/4.6.4-void/02``; it stays the same from version to version."""
     section: str

@@ -18,6 +18,7 @@ class Status(StrEnum):
     """How a case ended."""
 
     PASS = "pass"
+    """The reply says what the RFC says."""
     FAIL = "fail"
     """The reply says something else than the RFC."""
     UNSUPPORTED = "unsupported"
@@ -33,6 +34,7 @@ class Outcome:
     case: Case
     status: Status
     detail: str = ""
+    """What differs, why it was declined, or what failed; "" if it passed."""
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
