@@ -93,6 +93,8 @@ def _layouts(value: bytes, rest: bytes, simple: bool) -> Iterator[bytes]:
 
 def _by_kind(name: str, value: bytes, fields: Fields) -> Iterator[Guess]:
     yield from _originals(name, value, fields)
+    # Before the many ways to write what is left of a subject in encoded words.
+    yield from _encoded_words(value)
     if name in ("subject", "comments"):
         yield from _subject(value)
     if name in _ADDRESSES:
@@ -107,7 +109,6 @@ def _by_kind(name: str, value: bytes, fields: Fields) -> Iterator[Guess]:
         yield from _transfer_encoding(value)
     elif name == "mime-version" and value != b"1.0":
         yield Guess(b"1.0", Code.FIELD_REFORMATTED, "a comment was added to {}", value, b"1.0")
-    yield from _encoded_words(value)
 
 
 def _replaced(value: bytes, before: bytes, words: str) -> Guess:

@@ -23,7 +23,6 @@ MAX_PART_HEADER = 16 * 1024
 
 _DELIMITER = re.compile(rb"(?:\A|(?<=\n))--([^\r\n]{1,80})")
 _BOUNDARY = re.compile(rb"boundary[ \t]*+=[ \t]*+(?:\"([^\"]++)\"|([^\s;\"]++))", re.IGNORECASE)
-_CHARSET = re.compile(rb"charset[ \t]*+=[ \t]*+\"?([^\s;\"]++)", re.IGNORECASE)
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 
 
@@ -33,7 +32,6 @@ class Part(NamedTuple):
     path: str  # "1.2"; "" for a body that is no multipart
     content_type: str  # "text/html", lower case
     encoding: str  # Content-Transfer-Encoding, lower case
-    charset: str
     start: int
     header: int
     body: int
@@ -81,18 +79,13 @@ def media_type(content_type: bytes) -> str:
     return kind if "/" in kind and kind.isprintable() else "text/plain"
 
 
-def _charset(content_type: bytes) -> str:
-    found = _CHARSET.search(_FOLD.sub(b"", content_type[:2000]))
-    return found[1].lower().decode("ascii", "replace")[:40] if found else ""
-
-
 def structure(body: bytes, content_type: bytes, encoding: bytes) -> Structure:
     """Find the parts of a body with CRLF line ends; the values are those of the message's own fields."""
     boundary = boundary_of(content_type)
     if boundary is None:
         kind, how = media_type(content_type), _encoding(encoding)
         end = len(body) - 2 if body.endswith(b"\r\n") else len(body)
-        return Structure((Part("", kind, how, _charset(content_type), 0, 0, 0, end, len(body)),), (), None, False)
+        return Structure((Part("", kind, how, 0, 0, 0, end, len(body)),), (), None, False)
     return _Scan(body, boundary).result()
 
 
@@ -164,7 +157,7 @@ class _Scan:
         nested = boundary is not None and len(self.levels) < MAX_DEPTH
         begin = header_end + 2
         kind = media_type(content_type)
-        part = Part(path, kind, encoding, _charset(content_type), at, start, begin, begin, begin, nested)
+        part = Part(path, kind, encoding, at, start, begin, begin, begin, nested)
         self.open.append((index, part))
         if nested and boundary is not None:
             self.levels.append(_Level(boundary, f"{path}."))

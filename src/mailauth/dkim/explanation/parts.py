@@ -95,7 +95,7 @@ _MAX_PART_FIELDS = 8
 
 def part_headers(body: bytes, found: Structure) -> Iterator[Undone]:
     """Fields of MIME parts written anew, put into another order, or added: first of all parts, then of each alone."""
-    parts = [part for part in found.parts if part.path and part.body - part.header > 2][:MAX_PARTS_TRIED]
+    parts = [part for part in found.parts if part.path][:MAX_PARTS_TRIED]
     for words, rewrite in _OF_PART_HEADERS:
         rewritten = [(part, rewrite(body[part.header : part.body])) for part in parts]
         changed = [(part, header) for part, header in rewritten if header != body[part.header : part.body]]
@@ -125,8 +125,7 @@ def _with_part_header(body: bytes, part: Part, header: bytes, words: str, added:
 
 def _reversed_fields(header: bytes) -> bytes:
     fields = _FIELD_OF_PART.findall(header)
-    rest = header[sum(map(len, fields)) :]
-    return b"".join([*reversed(fields), rest]) if header.startswith(b"".join(fields)) else header
+    return b"".join([*reversed(fields), header[sum(map(len, fields)) :]])
 
 
 def _sub(pattern: re.Pattern[bytes], by: bytes) -> Callable[[bytes], bytes]:

@@ -63,7 +63,7 @@ def _sub(pattern: bytes, by: bytes, flags: int = 0) -> Callable[[bytes], bytes]:
 
 
 def _from_version(text: bytes) -> bytes:
-    """Without what stands before v=DKIM1: the line of a zone file, the name of the record, a string of its own."""
+    """v=DKIM1 first, without the line of a zone file or the name of the record before it; other tags come behind."""
     found = re.search(rb"v[ \t]*=[ \t]*DKIM1", text, re.IGNORECASE)
     if found is None or not found.start():
         return text
@@ -71,7 +71,10 @@ def _from_version(text: bytes) -> bytes:
     # Two strings in the wrong order: what stands before is the end of the key.
     if re.fullmatch(rb"[A-Za-z0-9+/=\s\"]{16,}", before):
         return rest.rstrip(b'" ') + before.strip(b'" ')
-    return text if re.fullmatch(rb"[\s\"';]*", before) or b"p=" in before else rest
+    # RFC 6376 section 3.6.1: v= is the first tag.
+    if b"p=" in before:
+        return b"v=DKIM1; " + (before.rstrip(b"; \t") + text[found.end() :]).strip(b"\"'; \t")
+    return text if re.fullmatch(rb"[\s\"';]*", before) else rest
 
 
 def _without_armour(text: bytes) -> bytes:

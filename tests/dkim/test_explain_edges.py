@@ -1,0 +1,496 @@
+"""Explanations at their edges: what is just long enough, the last of several, the number that is named."""
+
+from __future__ import annotations
+
+import quopri
+import re
+from base64 import b64encode, urlsafe_b64encode
+from typing import Any
+
+import pytest
+
+from mailauth.dkim import AlterationCode, Explanation, HalfState, KeyState, explain
+from mailauth.dkim.explanation import header as header_search
+from mailauth.dkim.explanation import mime
+from mailauth.dkim.explanation.links import target_of
+from mailauth.dkim.explanation.mime import readable, structure
+from mailauth.dkim.explanation.repair import repaired
+from mailauth.dkim.explanation.result import excerpt
+from mailauth.plan import run
+from tests.dkim import altered
+from tests.dkim.altered import PLAIN
+from tests.dkim.makers import NOW, rsa_key, rsa_record, signed, zone
+
+C = AlterationCode
+RECORD = rsa_record()
+SIMPLE = {"c": "simple/simple"}
+
+
+def only(message: bytes, record: Any = RECORD, **settings: Any) -> Explanation:
+    (explanation,) = run(explain(message, now=NOW, **settings), zone(record))
+    return explanation
+
+
+def in_field(before: bytes, after: bytes, *, how: str = "relaxed/relaxed", more: bytes = b"") -> Any:
+    """The only alteration of a message that was signed with one text in its header, and came with another."""
+    message = more + signed(PLAIN.replace(*_place(before)), {"c": how, "h": altered.OVERSIGNED})
+    assert message.count(before) == 1
+    (alteration,) = only(message.replace(before, after)).alterations
+    return alteration
+
+
+def _place(field: bytes) -> tuple[bytes, bytes]:
+    """The field of that name in the message, and the one to stand in its place."""
+    name = field.partition(b":")[0]
+    found = re.search(altered._FIELD % re.escape(name.lower()), PLAIN)
+    assert found is not None
+    return found[0], field
+
+
+# --- the header ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("other", [b"'Ann Example' <ann@example.org>", b'"Ann Example" <ann@example.org>'])
+@pytest.mark.parametrize("name", [b"Reply-To", b"X-Original-Sender"])
+def test_the_author_in_another_field_with_other_quotes(name: bytes, other: bytes) -> None:
+    before = b"From: Ann Example <ann@example.org>\r\n"
+    message = signed(PLAIN.replace(b"From: Ann Example <ann@example.org>\r\n", before))
+    came = name + b": " + other + b"\r\n" + message.replace(before, b"From: A list <list@example.net>\r\n")
+    (alteration,) = only(came).alterations
+    assert (alteration.code, alteration.field) == (C.FIELD_REPLACED, "From")
+    assert alteration.removed == "Ann Example <ann@example.org>"
+    assert alteration.detail.endswith(f"stands in {name.decode()})")
+
+
+def test_the_fourth_name_of_an_address_list_was_written_anew() -> None:
+    words = "=?utf-8?q?J=C3=B6rg?="
+    people = "".join(f", {name} <{name}@example.net>" for name in ("a", "b"))
+    before = f"To: x <x@example.net>{people}, Jörg <j@example.net>\r\n".encode()
+    assert in_field(before, before.replace("Jörg".encode(), words.encode())).code is C.ENCODED_WORDS
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "iso-8859-1"])
+@pytest.mark.parametrize("how", ["b", "q"])
+def test_encoded_words_that_fill_several_lines(charset: str, how: str) -> None:
+    """RFC 2047 section 2: a word has at most 75 characters, so a long text is written as several."""
+    text = "Grüße aus Köln und schöne Tage am Rhein, für alle, die dort über Brücken gehen, übermorgen früh"
+    room = 75 - len(f"=?{charset}?{how}??=")
+    pieces, current = [], ""
+    for char in text:
+        if _length(current + char, charset, how) > room:
+            pieces.append(current)
+            current = ""
+        current += char
+    spelled = " ".join(f"=?{charset}?{how}?{_written(piece, charset, how)}?=" for piece in [*pieces, current])
+    assert len(pieces) >= 1
+    assert all(len(word) <= 75 for word in spelled.split())
+    alteration = in_field(f"Subject: {spelled}\r\n".encode(), f"Subject: {text}\r\n".encode())
+    assert (alteration.code, alteration.removed) == (C.ENCODED_WORDS, spelled)
+
+
+def _written(text: str, charset: str, how: str) -> str:
+    octets = text.encode(charset)
+    if how == "b":
+        return b64encode(octets).decode()
+    plain = "".join(f"={octet:02X}" if octet > 126 or octet in b",_?=" else chr(octet) for octet in octets)
+    return plain.replace(" ", "_")
+
+
+def _length(text: str, charset: str, how: str) -> int:
+    return len(_written(text, charset, how))
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_tags_in_front_of_an_answers_mark(number: int) -> None:
+    tags = b"".join(b"[list %d] " % at for at in range(number))
+    alteration = in_field(b"Subject: Re: minutes\r\n", b"Subject: %bRe: minutes\r\n" % tags)
+    assert (alteration.code, alteration.added) == (C.SUBJECT_PREFIX, tags.decode())
+    moved = in_field(b"Subject: Re: %bminutes\r\n" % tags, b"Subject: %bRe: minutes\r\n" % tags)
+    assert (moved.code, moved.detail) == (C.SUBJECT_PREFIX, "the tag in Subject was moved")
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_words_behind_a_subject(number: int) -> None:
+    more = b"".join(b" w%d" % at for at in range(number))
+    alteration = in_field(
+        b"Subject: the minutes of the meeting\r\n", b"Subject: the minutes of the meeting%b\r\n" % more
+    )
+    assert (alteration.code, alteration.added) == (C.SUBJECT_SUFFIX, more.decode())
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_words_in_front_of_a_subject(number: int) -> None:
+    more = b"".join(b"w%d " % at for at in range(number))
+    alteration = in_field(b"Subject: minutes\r\n", b"Subject: %bminutes\r\n" % more)
+    assert (alteration.code, alteration.added) == (C.SUBJECT_PREFIX, more.decode())
+
+
+@pytest.mark.parametrize("kept", [1, 4])
+@pytest.mark.parametrize("first", [False, True])
+def test_identifiers_that_were_added_to_references(kept: int, first: bool) -> None:
+    old = b" ".join(b"<%d@example.net>" % at for at in range(kept))
+    new = b" ".join(b"<new%d@example.org>" % at for at in range(19 - kept))
+    came = new + b" " + old if first else old + b" " + new
+    alteration = in_field(b"References: %b\r\n" % old, b"References: %b\r\n" % came)
+    assert (alteration.code, alteration.removed) == (C.FIELD_REPLACED, old.decode())
+    assert alteration.detail == "identifiers were added to References"
+
+
+def test_a_search_that_holds_all_that_it_may_goes_on_with_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = signed().replace(b"Date: ", b"Date: nothing that anybody guesses ")
+    whole = only(message).header
+    monkeypatch.setattr(header_search, "MAX_HELD_OCTETS", 500)
+    short = only(message).header
+    assert short.state is HalfState.ALTERED
+    assert short.attempts < whole.attempts
+    assert not short.exhausted
+    assert short.tried[-1] == whole.tried[-1] == "two of these at once"
+
+
+def test_an_old_address_is_none_that_stands_in_a_field_of_that_name() -> None:
+    """Return-Path holds an address, and never the old value of From."""
+    old = b"From: <ann@example.org>\r\n"
+    message = signed(PLAIN.replace(*_place(old))).replace(old, b"From: A list <list@example.net>\r\n")
+    (alteration,) = only(b"Return-Path: <ann@example.org>\r\n" + message).alterations
+    assert (alteration.code, alteration.removed) == (C.FIELD_REPLACED, "<ann@example.org>")
+    assert alteration.detail == "From was rewritten (its old address stands in Return-Path)"
+
+
+@pytest.mark.parametrize("before", [b"%b", b" %b ", b"  %b", b"\t%b"])
+def test_blanks_around_a_value_in_simple(before: bytes) -> None:
+    came = b"Subject: minutes\r\n" if before != b" %b" else b"Subject:minutes\r\n"
+    alteration = in_field(b"Subject:" + before % b"minutes" + b"\r\n", came, how="simple/simple")
+    assert alteration.code is C.FIELD_BLANKS
+    assert alteration.detail == "the blanks around the value of Subject were changed"
+
+
+LAYOUT = (
+    b"DKIM-Signature: v=1; a=rsa-sha256; c=simple/simple; d=example.org; s=sel; h=from:to; x1=1; x2=2; x3=%b; x4=4;"
+    b" x5=5; bh=%%(bh)s; b=%%(b)s"
+)
+
+
+@pytest.mark.parametrize("columns", [72, 76, 78])
+@pytest.mark.parametrize("more", range(24, 34))
+def test_a_signature_folded_where_a_tag_just_fits(columns: int, more: int) -> None:
+    """As many tags on each line as fit, wherever that is: one of these ends just at the column."""
+    tags = (LAYOUT % (b"y" * more)).replace(b"%%", b"%").split(b"; ")
+    lines, line = [], tags[0]
+    for tag in tags[1:]:
+        shown = tag.replace(b"%(bh)s", b"h" * 44).replace(b"%(b)s", b"")
+        if len(line) + 2 + len(shown) > columns:
+            lines.append(line)
+            line = b" " + tag
+        else:
+            line += b"; " + tag
+    template = b";\r\n".join([*lines, line])
+    message = signed(PLAIN, {"c": "simple/simple", "h": "from:to"}, template=template)
+    end = message.index(b"\r\nReceived")
+    explanation = only(message[:end].replace(b"\r\n ", b" ") + message[end:])
+    assert [found.code for found in explanation.alterations] == [C.SIGNATURE_REFOLDED]
+
+
+CHARSETS = ["utf-8", "UTF-8", "us-ascii", "US-ASCII", "iso-8859-1", "ISO-8859-1", "iso-8859-15", "windows-1252"]
+
+
+@pytest.mark.parametrize("form", ["{}", '"{}"'])
+@pytest.mark.parametrize("charset", CHARSETS)
+def test_the_usual_character_sets(charset: str, form: str) -> None:
+    before = f"text/plain; charset={form.format(charset)}".encode()
+    field = b"Content-Type: %b\r\n"
+    alteration = in_field(field % before, field % b"text/plain; charset=koi8-r")
+    assert (alteration.code, alteration.removed) == (C.FIELD_REPLACED, before.decode())
+    assert alteration.detail == "the character set in Content-Type was changed"
+    gone = in_field(field % before, b"")
+    assert (gone.code, gone.removed, gone.field) == (C.FIELD_REMOVED, before.decode(), "Content-Type")
+
+
+@pytest.mark.parametrize("before", [
+    "7bit", "8bit", "quoted-printable", "base64", "binary", "7BIT", "8BIT", "QUOTED-PRINTABLE", "BASE64", "BINARY",
+    "8Bit", "7Bit", "Quoted-Printable",
+])  # fmt: skip
+def test_the_usual_encodings(before: str) -> None:
+    """RFC 2045 section 6.1: their case does not count."""
+    field = "Content-Transfer-Encoding: {}\r\n"
+    alteration = in_field(field.format(before).encode(), field.format("x-other").encode())
+    assert (alteration.code, alteration.removed) == (C.ENCODING_CHANGED, before)
+    assert alteration.detail == f"Content-Transfer-Encoding was changed from {before}"
+
+
+@pytest.mark.parametrize("mark", [
+    "Re: ", "RE: ", "Fw: ", "Fwd: ", "AW: ", "WG: ", "SV: ", "TR: ", "Antw: ", "R: ", "I: ", "Re[2]: ", "Re: Re: ",
+    "Fwd:\tRe:",
+])  # fmt: skip
+@pytest.mark.parametrize("tag", ["[list] ", "***SPAM*** ", "{Spam?} ", "(extern) ", "<list> "])
+def test_a_tag_on_either_side_of_an_answers_mark(mark: str, tag: str) -> None:
+    subject = f"Subject: {mark}minutes\r\n".encode()
+    for came in (f"{tag}{mark}minutes", f"{mark}{tag}minutes"):
+        alteration = in_field(subject, f"Subject: {came}\r\n".encode())
+        assert (alteration.code, alteration.added.strip()) == (C.SUBJECT_PREFIX, tag.strip())
+
+
+@pytest.mark.parametrize("name", ["Content-ID", "List-ID", "Resent-Message-ID", "Message-ID", "MIME-Version"])
+def test_names_that_are_written_with_capitals(name: str) -> None:
+    message = PLAIN.replace(b"Message-ID: <1234.abcd@example.org>\r\nReferences", b"References").replace(
+        b"MIME-Version: 1.0\r\n", b""
+    )
+    field = name.encode() + b": <1@example.org>\r\n"
+    whole = signed(field + message, {**SIMPLE, "h": f"from:{name.lower()}"})
+    (alteration,) = only(whole.replace(name.encode() + b": <", name.title().encode() + b": <")).alterations
+    assert (alteration.code, alteration.removed) == (C.FIELD_NAME_RECASED, name)
+
+
+# --- the key -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lost", range(1, 6))
+def test_a_signature_that_lost_octets(lost: int) -> None:
+    """What the end of a line took is a few octets; a signature of quite another length has another key."""
+    explanation = only(_with_signature(bytes(range(1, 257 - lost))))
+    assert (explanation.key.state, explanation.key.name) == (KeyState.OTHER, "sel._domainkey.example.org")
+    assert explanation.key.records == (RECORD,)
+    octets = 256 - lost
+    if lost < 4:
+        assert explanation.key.detail.startswith(f"b= has {octets} octets; a signature under the key of 2048 bits has")
+        assert explanation.key.repairs == ("send the signature as it was made: b= lost octets",)
+    else:
+        assert explanation.key.detail.endswith(f"the signature was made with a key of {octets * 8} bits")
+        assert explanation.key.repairs[0].startswith("compare the private key with sel._domainkey.example.org")
+
+
+@pytest.mark.parametrize("octets", [63, 64])
+def test_a_signature_that_is_too_short_for_any_key(octets: int) -> None:
+    detail = only(_with_signature(bytes(octets))).key.detail
+    assert ("which is no RSA signature" in detail) is (octets < 64)
+
+
+def _with_signature(octets: bytes) -> bytes:
+    message = signed()
+    start = message.index(b"; b=") + 4
+    return message[:start] + b64encode(octets) + message[message.index(b"\r\n", start) :]
+
+
+@pytest.mark.parametrize(
+    "text", ["k=rsa; {p}; v=DKIM1", "{p}; v=DKIM1; k=rsa", '"k=rsa; {p}; v=DKIM1;"', "{p};v=DKIM1"]
+)
+def test_the_version_stands_first(text: str) -> None:
+    """RFC 6376 section 3.6.1: v= is the first tag, if it is there."""
+    p = RECORD[RECORD.index("p=") :]
+    (found,) = repaired([text.format(p=p).encode()])
+    assert found.text.startswith(b"v=DKIM1;")
+    assert "let the text begin with v=DKIM1" in found.changes
+    assert found.record.key
+    explanation = only(signed(), text.format(p=p))
+    assert (explanation.key.state, explanation.key.proved) == (KeyState.UNUSABLE, True)
+
+
+@pytest.mark.parametrize("octets", [b"\xfb" + bytes(31), b"\xff" + bytes(31), b"\xfb\xff" + bytes(30)])
+def test_a_key_in_the_other_alphabet_of_base64(octets: bytes) -> None:
+    """RFC 4648 section 5 writes "-" for "+", and "_" for "/"."""
+    (found,) = repaired([b"v=DKIM1; k=ed25519; p=" + urlsafe_b64encode(octets)])
+    assert found.text == b"v=DKIM1; k=ed25519; p=" + b64encode(octets)
+    assert found.changes == ("write p= in base64",)
+
+
+# --- the body ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_empty_lines_above_a_multipart(number: int) -> None:
+    message = signed(altered.ALTERNATIVE, SIMPLE)
+    (alteration,) = only(message.replace(b"\r\n\r\n", b"\r\n" * (2 + number), 1)).alterations
+    words = "an empty line was" if number == 1 else "2 empty lines were"
+    assert alteration.detail == f"{words} added at the beginning of the body"
+    assert (alteration.code, alteration.count) == (C.BLANK_LINES_ADDED, number)
+
+
+@pytest.mark.parametrize("width", [4, 8])
+def test_blanks_that_stand_where_a_tab_stood(width: int) -> None:
+    """Wherever the column is."""
+    body = b"a\tb\r\n12345\tc\r\n"
+    message = signed(PLAIN.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + body, SIMPLE)
+    head = message[: -len(body)]
+    (alteration,) = only(head + body.replace(b"\t", b" " * width)).alterations
+    assert (alteration.code, alteration.removed, alteration.added) == (C.TABS_TO_BLANKS, "\t", " " * width)
+    assert alteration.detail == f"{width} blanks stand where a tab stood"
+    assert alteration.line == head.count(b"\n") + 1
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_how_many_links_were_led_through_a_gateway(number: int) -> None:
+    links = b"\r\n".join(b"see https://%d.example/page now" % at for at in range(number))
+    body = b"Hello\r\n" + links + b"\r\n"
+    message = signed(PLAIN.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + body)
+    came = re.sub(rb"https://(\d)\.example/page", rb"https://gw.example/?u=https%3A%2F%2F\1.example%2Fpage", message)
+    (alteration,) = only(came).alterations
+    words = "a link was" if number == 1 else "2 links were"
+    assert (alteration.code, alteration.count) == (C.LINKS_REWRITTEN, number)
+    assert alteration.detail == f"{words} led through a gateway"
+    assert alteration.line == message.count(b"\n", 0, message.index(b"see https")) + 1
+    assert (alteration.removed, alteration.added[:18]) == ("https://0.example/page", "https://gw.example")
+
+
+def test_delimiters_with_blanks_behind_them() -> None:
+    """RFC 2046 section 5.1.1: transport padding is no part of the boundary; blanks in front are text."""
+    body = b"--mix \t\r\n\r\none\r\n--mix\r\n\r\ntwo\r\n-- mix\r\nstill two\r\n--mix-- \r\nend\r\n"
+    found = structure(body, b"multipart/mixed; boundary=mix", b"")
+    assert [body[part.body : part.end] for part in found.parts] == [b"one", b"two\r\n-- mix\r\nstill two"]
+    assert found.closed == body.index(b"end")
+
+
+def test_base64_of_so_many_octets_is_shown_decoded() -> None:
+    head = b"Content-Transfer-Encoding: base64\r\n\r\n"
+    for octets in (mime._MAX_READ, mime._MAX_READ + 1):
+        text = b"QUJD" * (mime._MAX_READ // 4) + b"\n" * (octets - mime._MAX_READ)
+        body = b"--mix\r\n" + head + text + b"\r\n--mix--\r\n"
+        shown = readable(body, structure(body, b"multipart/mixed; boundary=mix", b""))
+        assert (b"ABCABC" in shown) is (octets == mime._MAX_READ)
+        assert shown.endswith(b"\r\n--mix--\r\n")
+
+
+def test_what_was_put_into_much_base64() -> None:
+    def mail(content: bytes) -> bytes:
+        return b"\r\n".join(re.findall(rb".{1,76}", b64encode(content))) + b"\r\n"
+
+    text = b"line of text\r\n" * 4000
+    head = PLAIN.partition(b"\r\n\r\n")[0].replace(b"8bit", b"base64") + b"\r\n\r\n"
+    message = signed(head + mail(text))
+    (alteration,) = only(message[: message.index(b"\r\n\r\n") + 4] + mail(b"CAUTION\r\n" + text)).alterations
+    assert (alteration.code, alteration.added) == (C.TEXT_ADDED_AT_START, "CAUTION\n")
+
+
+def test_parts_that_have_no_fields() -> None:
+    """RFC 2046 section 5.1: a part may begin with its empty line."""
+    body = b"--mix\r\n\r\none\r\n--mix\r\nContent-Type: text/plain; charset=utf-8\r\n\r\ntwo\r\n--mix--\r\n"
+    head = PLAIN.partition(b"Content-Type")[0] + b"Content-Type: multipart/mixed; boundary=mix\r\n\r\n"
+    message = signed(head + body, SIMPLE)
+    (alteration,) = only(message.replace(b"plain; charset", b"plain;\r\n charset")).alterations
+    assert (alteration.code, alteration.part) == (C.PART_HEADER_REWRITTEN, "2 text/plain")
+
+
+def test_the_words_of_a_key_of_another_type_name_both() -> None:
+    explanation = only(signed(key=rsa_key()), "v=DKIM1; k=ed25519; p=" + "A" * 43 + "=")
+    assert explanation.key.detail == "the key there is of type ed25519, the signature of type rsa"
+
+
+@pytest.mark.parametrize("char", ["a", "ü", "€", "\N{GRINNING FACE}"])
+def test_what_is_shown_is_cut_at_its_limit(char: str) -> None:
+    octets = char.encode()
+    assert excerpt(octets * 50, 50) == char * 50
+    assert excerpt(octets * 51, 50) == char * 50 + "…"
+    assert excerpt(octets * 5000, 50) == char * 50 + "…"
+    # What is written with more characters than it has, is cut too.
+    assert excerpt(b"\x00" * 50, 50) == ("\\x00" * 50)[:50] + "…"
+
+
+def test_a_link_of_a_gateway_whose_path_has_the_end_of_its_mark_before() -> None:
+    assert target_of(b"https://gw.example/v3__;/__https://b.example/a__;!!x") == b"https://b.example/a"
+    assert target_of(b"https://gw.example/v3/__https://b.example/a") is None
+
+
+def test_a_link_within_quoted_printable() -> None:
+    def part(link: bytes) -> bytes:
+        text = "Grüße aus Köln, schau mal, da steht: ".encode() + link + b" und noch mehr.\r\n"
+        return quopri.encodestring(text.replace(b"\r\n", b"\n")).replace(b"\n", b"\r\n")
+
+    head = PLAIN.partition(b"\r\n\r\n")[0].replace(b"8bit", b"quoted-printable") + b"\r\n\r\n"
+    message = signed(head + part(b"https://b.example/a?x=1"))
+    came = message[: message.index(b"\r\n\r\n") + 4] + part(
+        b"https://gw.example/?u=https%3A%2F%2Fb.example%2Fa%3Fx%3D1"
+    )
+    (alteration,) = only(came).alterations
+    assert (alteration.code, alteration.removed) == (C.LINKS_REWRITTEN, "https://b.example/a?x=1")
+
+
+# --- parts ---------------------------------------------------------------------------------------------------------
+
+
+def with_parts(*parts: bytes, preamble: bytes = b"") -> bytes:
+    """A multipart of these parts, header and all."""
+    head = PLAIN.partition(b"Content-Type")[0] + b"Content-Type: multipart/mixed; boundary=mix\r\n\r\n"
+    return head + preamble + b"".join(b"--mix\r\n" + part + b"\r\n" for part in parts) + b"--mix--\r\n"
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\r\n\r\n"])
+@pytest.mark.parametrize("preamble", [
+    b"This is a multi-part message in MIME format.",
+    b"This is a MIME-formatted message.  If you see this text it means that your\r\nE-mail software does not support"
+    b" MIME-formatted messages.",
+    b"This is a multipart message in MIME format.",
+    b"This is a message with multiple parts in MIME format.",
+])  # fmt: skip
+def test_the_words_before_the_first_boundary_are_gone(preamble: bytes, end: bytes) -> None:
+    parts = b"Content-Type: text/plain\r\n\r\nHello", b"Content-Type: image/png\r\n\r\nx"
+    message = signed(with_parts(*parts, preamble=preamble + end), SIMPLE)
+    (alteration,) = only(message.replace(preamble + end, b"")).alterations
+    assert (alteration.code, alteration.removed) == (C.PREAMBLE_REMOVED, preamble.decode().replace("\r\n", "\n"))
+    assert alteration.line == message[: message.index(preamble)].count(b"\n") + 1
+
+
+@pytest.mark.parametrize("width", [76, 72, 64, 60, 73, 75, 78, 10_000])
+def test_base64_in_lines_of_another_width(width: int) -> None:
+    """RFC 2045 section 6.8: at most 76."""
+
+    def part(columns: int) -> bytes:
+        text = re.findall(rb".{1,%d}" % columns, b64encode(bytes(range(256)) * 2))
+        return b"Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n" + b"\r\n".join(text)
+
+    message = signed(with_parts(part(width)), SIMPLE)
+    (alteration,) = only(message.replace(part(width), part(68))).alterations
+    assert (alteration.code, alteration.part) == (C.BASE64_REDONE, "1 image/png")
+    assert alteration.detail == "the base64 was written anew"
+
+
+@pytest.mark.parametrize("width", [76, 78, 75, 74, 73, 72])
+@pytest.mark.parametrize("special", [b"", b'!"#$@[\\]^`{|}~', b"."])
+def test_quoted_printable_in_lines_of_another_width(width: int, special: bytes) -> None:
+    """RFC 2045 section 6.7: at most 76; what need not be quoted may be."""
+    text = "Grüße! Es kostet 10 $ [netto], siehe a@b.example. ".encode() * 6
+    quoted = [b"=%02X" % octet if octet > 126 or octet in b"=" + special else bytes([octet]) for octet in text]
+    quoted[-1] = b"=20"
+    lines, line = [], b""
+    for index, piece in enumerate(quoted):
+        if len(line) + len(piece) > (width if index == len(quoted) - 1 else width - 1):
+            lines.append(line + b"=")
+            line = b""
+        line += piece
+    before = b"\r\n".join([*lines, line])
+    after = quopri.encodestring(text, quotetabs=True).rstrip(b"\n").replace(b"\n", b"\r\n")
+    fields = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    message = signed(with_parts(fields + before), SIMPLE)
+    (alteration,) = only(message.replace(before, after)).alterations
+    assert (alteration.code, alteration.part) == (C.QUOTED_PRINTABLE_REDONE, "1 text/plain")
+    assert alteration.detail == "the quoted-printable was written anew"
+
+
+ENDS = ["div", "table", "p", "center", "span", "section", "blockquote", "h1", "h6"]
+
+
+@pytest.mark.parametrize("tag", [*ENDS, "br", "hr", "comment"])
+def test_a_block_of_html_above_and_below(tag: str) -> None:
+    html = b"<html><body>Hello <i>Bob</i></body></html>\r\n"
+    blocks = {
+        "br": (b"note<br>", b"<br>note"),
+        "hr": (b"note<hr/>", b"<hr/>note"),
+        "comment": (b"note<!--x-->", b"<!--x-->note"),
+    }
+    whole = f"<{tag} id=x>note</{tag}>".encode()
+    above, below = blocks.get(tag, (whole, whole))
+    message = signed(PLAIN.partition(b"\r\n\r\n")[0].replace(b"text/plain", b"text/html") + b"\r\n\r\n" + html)
+    (first,) = only(message.replace(b"<body>", b"<body>" + above)).alterations
+    assert (first.code, first.added) == (C.TEXT_ADDED_IN_PART, above.decode())
+    (last,) = only(message.replace(b"</body>", below + b"</body>")).alterations
+    assert (last.code, last.added) == (C.TEXT_ADDED_IN_PART, below.decode())
+    explanation = only(message.replace(b"<body>", b"<body>" + above).replace(b"</body>", below + b"</body>"))
+    assert {found.added for found in explanation.alterations} == {above.decode(), below.decode()}
+
+
+@pytest.mark.parametrize("block", [
+    b"<meta charset=utf-8>", b"<base href='https://x.example/'>", b"<link rel=x>", b"<style>p {}</style>",
+    b"<script>0</script>", b"<title>note</title >", b"<!-- note -->",
+])  # fmt: skip
+def test_what_was_put_into_the_head_of_html(block: bytes) -> None:
+    html = b"<html><head></head><body>Hello</body></html>\r\n"
+    message = signed(PLAIN.partition(b"\r\n\r\n")[0].replace(b"text/plain", b"text/html") + b"\r\n\r\n" + html)
+    (alteration,) = only(message.replace(b"<head>", b"<head>" + block)).alterations
+    assert (alteration.code, alteration.added) == (C.TEXT_ADDED_IN_PART, block.decode())
