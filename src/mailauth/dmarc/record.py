@@ -84,8 +84,8 @@ class DmarcRecord:
     p: Policy | None = None
     sp: Policy | None = None  # for subdomains that have no record; None: `p` is for them, too
     np: Policy | None = None  # for subdomains that do not exist; None: `sp`, or else `p`, is for them
-    adkim: Alignment = Alignment.RELAXED  # of a signature's d= with the author's domain
-    aspf: Alignment = Alignment.RELAXED  # of the domain of MAIL FROM with the author's domain
+    adkim: Alignment = Alignment.RELAXED  # how d= of a signature has to match the author's domain
+    aspf: Alignment = Alignment.RELAXED  # how the domain of MAIL FROM has to match it
     psd: Psd = Psd.UNKNOWN
     t: bool = False  # test mode: the owner asks for one level less than the policy
     rua: tuple[str, ...] = ()  # URIs for aggregate reports: the valid ones, 50 at most, without size limits

@@ -26,7 +26,7 @@ class Reason(StrEnum):
     ALIGNED = "aligned"  # SPF or DKIM passed for the author's domain or, in relaxed mode, one of its organization
     NOT_ALIGNED = "not-aligned"  # identifiers passed, but none belongs to the author's domain
     NOTHING_PASSED = "nothing-passed"  # neither SPF nor a signature passed
-    NO_RECORD = "no-record"  # neither the author's domain nor its organizational domain or public suffix has just one
+    NO_RECORD = "no-record"  # no single record at the author's domain, its organizational domain or its public suffix
     NO_POLICY = "no-policy"  # RFC 9989 section 4.10.1: no valid p=, or a bad sp= or np=, and nowhere to report to
     UNUSABLE_RECORD = "unusable-record"  # the record has a tag twice, or is longer than 16 KiB
     NO_AUTHOR = "no-author"  # From names no single domain; `detail` says why

@@ -50,7 +50,7 @@ class Reason(StrEnum):
     TIMED_OUT = "timed-out"  # no answer to the A question within the time limit
     SERVER_FAILURE = "server-failure"  # SERVFAIL, an unusable answer, or no server that could be reached
     REFUSED_BY_SERVER = "refused-by-server"  # DNS response code REFUSED
-    OUT_OF_SERVICE = "out-of-service"  # the monitor took the list out; it was not asked
+    OUT_OF_SERVICE = "out-of-service"  # the monitor took the list out; it was not asked, or is not believed
 
 
 @dataclass(frozen=True, slots=True)

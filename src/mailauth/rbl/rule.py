@@ -51,7 +51,7 @@ class Rule:
     action: Action = Action.SCORE
     kind: Kind | None = None
     secrets: tuple[str, ...] = ()
-    known: KnownList | None = field(init=False, compare=False)
+    known: KnownList | None = field(init=False, compare=False)  # the zone's entry in the catalogue; None without one
 
     def __post_init__(self) -> None:
         self._check_types()

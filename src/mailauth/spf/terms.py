@@ -19,10 +19,10 @@ class Result(StrEnum):
     NONE = "none"  # there is no domain to check, or it has no record (RFC 7208 section 2.6.1)
     NEUTRAL = "neutral"  # the domain does not say whether the client may send for it (section 2.6.2)
     PASS = "pass"  # the client may send mail for the domain (section 2.6.3)
-    FAIL = "fail"  # it may not (section 2.6.4)
-    SOFTFAIL = "softfail"  # it probably may not: the domain has no stronger policy (section 2.6.5)
+    FAIL = "fail"  # the client may not send mail for the domain (section 2.6.4)
+    SOFTFAIL = "softfail"  # the client probably may not: the domain has no stronger policy (section 2.6.5)
     TEMPERROR = "temperror"  # a DNS error, mostly passing: a later check may succeed (section 2.6.6)
-    PERMERROR = "permerror"  # a record cannot be interpreted: somebody has to correct it (section 2.6.7)
+    PERMERROR = "permerror"  # a record is in error, or asks for too much: its owner has to correct it (section 2.6.7)
 
 
 # qualifier        = "+" / "-" / "?" / "~"

@@ -25,29 +25,29 @@ class Reason(StrEnum):
     """Why a message has its verdict: stable codes."""
 
     # verified
-    DMARC_PASS = "dmarc-pass"  # for the author's domain
+    DMARC_PASS = "dmarc-pass"  # DMARC passed for the author's domain
     DKIM_ALIGNED = "dkim-aligned"  # a signature of the author's domain, or of its organization, passed
-    SPF_ALIGNED = "spf-aligned"  # SPF of MAIL FROM passed for such a domain
+    SPF_ALIGNED = "spf-aligned"  # SPF of MAIL FROM passed for the author's domain, or one of its organization
     AUTHENTICATED = "authenticated"  # SMTP AUTH passed for the author's very address
     # contradicted
-    DMARC_FAIL = "dmarc-fail"  # in a field of ours; or found here, with the envelope known
+    DMARC_FAIL = "dmarc-fail"  # a field of ours says so; or found here, with the client and MAIL FROM known
     ANOTHER_AUTHOR = "another-author"  # DMARC passed for another domain than the one in From
     # unverified
     NO_AUTHSERV_ID = "no-authserv-id"  # the caller named none: nothing is believed
-    NO_FIELD = "no-field"  # no field of ours
+    NO_FIELD = "no-field"  # no Authentication-Results field of ours stands where only our servers write
     NO_PASS = "no-pass"  # fields of ours, or signatures, but nothing that counts passed
     NOT_ALIGNED = "not-aligned"  # what passed belongs to another domain
-    NO_SIGNATURE = "no-signature"  # the message was verified itself, and has none
-    DMARC_PERMERROR = "dmarc-permerror"  # the server could not read From, or the policy
-    DNS_ERROR = "dns-error"  # try again
+    NO_SIGNATURE = "no-signature"  # the message itself was verified, and has no signature
+    DMARC_PERMERROR = "dmarc-permerror"  # a field of ours says so: the server could not read From, or the policy
+    DNS_ERROR = "dns-error"  # the DNS did not answer: try again
     ADDRESS_IN_NAME = "address-in-name"  # the display name shows another address than the author's
     # unreadable: the codes of `mailauth.mail.author.AuthorReason`, and two of our own
     NO_FROM = AuthorReason.NO_FROM.value
     SEVERAL_FROM = AuthorReason.SEVERAL_FROM.value  # at least for some readers (RFC 5322 section 3.6: exactly one)
-    NO_ADDRESS = AuthorReason.NO_ADDRESS.value  # the From field holds none
+    NO_ADDRESS = AuthorReason.NO_ADDRESS.value  # From holds no address at all
     SEVERAL_ADDRESSES = "several-addresses"  # of one domain: each may be the author
-    SEVERAL_DOMAINS = AuthorReason.SEVERAL_DOMAINS.value  # From holds addresses of more than one
-    GROUP = AuthorReason.GROUP.value  # From holds one (RFC 6854)
+    SEVERAL_DOMAINS = AuthorReason.SEVERAL_DOMAINS.value  # From holds addresses of more than one domain
+    GROUP = AuthorReason.GROUP.value  # From holds a group of addresses (RFC 6854)
     NO_DOMAIN = AuthorReason.NO_DOMAIN.value  # an address literal or a single label
     UNREADABLE_FROM = AuthorReason.UNREADABLE.value  # it can be read in more than one way
     HEADER_TOO_LARGE = AuthorReason.HEADER_TOO_LARGE.value  # over the bound, so not read to its end
