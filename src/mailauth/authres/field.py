@@ -27,7 +27,7 @@ class Reason(StrEnum):
 
     NOT_UTF8 = "not-utf8"  # octets that are no UTF-8 (RFC 6532 section 3.2)
     TOO_LONG = "too-long"  # the field over 102,400 octets, the authserv-id over 255, or a keyword over 64
-    CONTROL_CHARACTER = "control-character"  # or a line separator of Unicode, or half of a surrogate pair
+    CONTROL_CHARACTER = "control-character"  # C0 but TAB, DEL, C1, U+2028, U+2029, or half of a surrogate pair
     BAD_FOLD = "bad-fold"  # CR or LF that no white space follows
     UNTERMINATED_COMMENT = "unterminated-comment"  # a "(" without its ")"
     UNTERMINATED_QUOTED_STRING = "unterminated-quoted-string"  # a quotation mark without its second one

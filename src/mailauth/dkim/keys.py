@@ -131,11 +131,11 @@ class KeyFinding(StrEnum):
     SHA256_NOT_ALLOWED = "sha256-not-allowed"  # h= does not list sha256, the only hash left (RFC 8301 section 3.1)
     NOT_FOR_EMAIL = "not-for-email"  # s= lists neither "email" nor "*" (RFC 6376 section 3.6.1)
     OTHER_KEY = "other-key"  # not the public half of the private key that was given
-    TEST_MODE = "test-mode"  # t=y: verifiers treat the mail as unsigned (RFC 6376 section 3.6.1)
+    TEST_MODE = "test-mode"  # t=y: verifiers may treat the mail as unsigned (RFC 6376 section 3.6.1)
     NO_VERSION = "no-version"  # no v=DKIM1, which RFC 6376 section 3.6.1 recommends
-    MISPLACED = "misplaced"  # none here, but a key stands where forms of DNS providers put it by mistake
-    CAPITALS = "capitals"  # V=, P=, k=RSA
-    EMPTY_TAG = "empty-tag"  # ";;"
+    MISPLACED = "misplaced"  # a key stands where web forms put it by mistake, such as below the domain twice
+    CAPITALS = "capitals"  # V= or k=RSA, which not all verifiers take (RFC 6376 section 3.2)
+    EMPTY_TAG = "empty-tag"  # ";;", which RFC 6376 section 3.2 does not allow, and some verifiers refuse
 
 
 _BAD = frozenset(

@@ -27,14 +27,14 @@ class DkimPolicy:
     """
 
     min_rsa_bits: int = 1024  # smaller RSA keys do not count; never under 1024 (RFC 8301 section 3.2)
-    max_rsa_bits: int = 4096  # RFC 8301 section 3.2 (RFC 6376 section 3.3.3): a MUST; larger ones only burn time
+    max_rsa_bits: int = 4096  # up to 4096 is a MUST (RFC 8301 section 3.2, RFC 6376 section 3.3.3): more burns time
     algorithms: tuple[str, ...] = ALGORITHMS  # values of a= that count; others are `Reason.ALGORITHM_NOT_ALLOWED`
     allow_unsigned_content: bool = False  # text behind l= (RFC 6376 section 8.2): anybody may have added it
     allow_testing_keys: bool = True  # whether a key with t=y counts; docs/conformance.md, "Keys in test mode"
     allow_several_from: bool = False  # more than one From field (RFC 5322 section 3.6; RFC 6376 section 8.15)
     required_fields: tuple[str, ...] = ()  # signed fields demanded beside From (RFC 6376 section 6.1.1), if present
     clock_skew: float = 300.0  # seconds, for t= and x= (RFC 6376 section 3.5, "fudge factor")
-    max_signatures: int = 10  # RFC 6376 sections 4.2, 6.1 and 8.4; looked at per message, those that match From first
+    max_signatures: int = 10  # looked at per message, those that match From first (RFC 6376 sections 4.2, 6.1 and 8.4)
     max_keys: int = 3  # key records tried for one signature (RFC 6376 section 6.1.2, step 4)
     max_header_octets: int = MAX_HEADER_OCTETS  # a larger header ends in `Reason.HEADER_TOO_LARGE`
 

@@ -28,7 +28,7 @@ class Reason(StrEnum):
 
     VERIFIED = "verified"  # body hash and signature fit the key that was found
     # neutral: the DKIM-Signature field (RFC 6376 section 6.1.1)
-    MALFORMED_TAG_LIST = "malformed-tag-list"  # no tag=value list (RFC 6376 section 3.2): rewritten by a gateway, often
+    MALFORMED_TAG_LIST = "malformed-tag-list"  # no tag=value list (RFC 6376 section 3.2): perhaps rewritten on the way
     DUPLICATE_TAG = "duplicate-tag"  # one tag occurs twice: the whole list is invalid (RFC 6376 section 3.2)
     MISSING_TAG = "missing-tag"  # the field lacks v=, a=, b=, bh=, d=, h= or s= (RFC 6376 section 3.5)
     MALFORMED_TAG = "malformed-tag"  # a value breaks its tag's grammar, or x= is not after t= (RFC 6376 section 3.5)

@@ -28,7 +28,7 @@ class AuthorReason(StrEnum):
     SEVERAL_DOMAINS = "several-domains"  # RFC 5322 section 3.6.2 allows it, with a Sender
     GROUP = "group"  # RFC 6854 allows it; it has no domain, or one among others
     NO_DOMAIN = "no-domain"  # an address literal, an IP address, a single label: nothing that DNS could speak for
-    UNREADABLE = "unreadable"  # in one way only: no address, a quote without end, two "@", controls, a bad domain
+    UNREADABLE = "unreadable"  # not one reading only: no address, an open quote, two "@", controls, a bad domain
     HEADER_TOO_LARGE = "header-too-large"  # over the bound of octets or fields: another From may follow
 
 

@@ -57,11 +57,11 @@ class CanonicalForm:
     """
 
     index: int  # the place among the DKIM-Signature fields, from the top
-    domain: str
-    selector: str
-    header_canonicalization: str
-    body_canonicalization: str
-    header_octets: bytes
+    domain: str  # d= as A-label
+    selector: str  # s= as A-label
+    header_canonicalization: str  # "simple" | "relaxed"
+    body_canonicalization: str  # the same
+    header_octets: bytes  # the fields that h= names, then DKIM-Signature with an empty b= (RFC 6376 section 3.7)
     body_octets: bytes  # up to l=, if there is one
     signed_digest: str  # bh=
 

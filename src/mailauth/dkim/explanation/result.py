@@ -36,16 +36,16 @@ class AlterationCode(StrEnum):
     TEXT_BEHIND_LENGTH = "text-behind-length"  # behind l=: never signed, so the body is intact (RFC 6376 section 8.2)
     LENGTH_CHANGED = "length-changed"  # l= does not say what was hashed
     PART_ADDED = "part-added"  # a MIME part that was not there, such as a footer of its own
-    PART_HEADER_REWRITTEN = "part-header-rewritten"  # the fields of a MIME part
+    PART_HEADER_REWRITTEN = "part-header-rewritten"  # the fields of a MIME part: folded, quoted or ordered differently
     WRAPPED_IN_MULTIPART = "wrapped-in-multipart"  # what was the whole message is a part of it now
-    LINKS_REWRITTEN = "links-rewritten"  # they lead through a gateway, which hides or checks where they went
+    LINKS_REWRITTEN = "links-rewritten"  # they lead through a gateway, which checks or counts the clicks
     PREAMBLE_REMOVED = "preamble-removed"  # what stood before the first boundary, unseen (RFC 2046 section 5.1.1)
     BLANK_LINES_ADDED = "blank-lines-added"  # at the beginning, behind each line, or before boundaries
     BLANK_LINES_REMOVED = "blank-lines-removed"  # at the beginning, or before boundaries
-    BLANKS_AT_LINE_ENDS_ADDED = "blanks-at-line-ends-added"  # blanks or tabs; c=simple only
-    BLANKS_AT_LINE_ENDS_REMOVED = "blanks-at-line-ends-removed"  # of "-- ", ">", flowed text (RFC 3676); c=simple only
-    TABS_TO_BLANKS = "tabs-to-blanks"  # a run of blanks for each tab, or up to the next stop
-    BLANKS_TO_TABS = "blanks-to-tabs"  # a run of blanks, or those before a stop
+    BLANKS_AT_LINE_ENDS_ADDED = "blanks-at-line-ends-added"  # blanks or tabs; only c=simple sees them
+    BLANKS_AT_LINE_ENDS_REMOVED = "blanks-at-line-ends-removed"  # of "-- ", ">", flowed text; only c=simple sees it
+    TABS_TO_BLANKS = "tabs-to-blanks"  # a run of blanks for each tab, or up to the next stop; only c=simple sees it
+    BLANKS_TO_TABS = "blanks-to-tabs"  # a run of blanks, or those before a stop; only c=simple sees it
     LINE_ENDS_CHANGED = "line-ends-changed"  # a bare CR or LF where CRLF stood, or CR added
     SIGNED_WITH_LF = "signed-with-lf"  # the signer hashed LF where RFC 6376 wants CRLF
     DOTS_DOUBLED = "dots-doubled"  # at the beginning of lines: dot-stuffing done twice (RFC 5321 section 4.5.2)
@@ -61,18 +61,18 @@ class AlterationCode(StrEnum):
     BYTE_ORDER_MARK_REMOVED = "byte-order-mark-removed"  # U+FEFF was signed
     # the header
     SUBJECT_PREFIX = "subject-prefix"  # a list's tag or a warning in front, or one that was moved
-    SUBJECT_SUFFIX = "subject-suffix"  # behind the subject
+    SUBJECT_SUFFIX = "subject-suffix"  # text behind it
     FIELD_ADDED = "field-added"  # a second field of that name, or one where the signer had none
     FIELD_REMOVED = "field-removed"  # a signed field is gone
     FIELD_REPLACED = "field-replaced"  # another value, as of From by a list; the old one often stands in another field
     FIELDS_REORDERED = "fields-reordered"  # several fields of one name stand in another order
     FIELD_REFOLDED = "field-refolded"  # line breaks within the value; c=relaxed sees them only where no blank stood
-    FIELD_NAME_RECASED = "field-name-recased"  # capitals in its name; c=simple only
-    FIELD_BLANKS = "field-blanks"  # around its value; c=simple only
+    FIELD_NAME_RECASED = "field-name-recased"  # capitals in its name; only c=simple sees them
+    FIELD_BLANKS = "field-blanks"  # around its value; only c=simple sees them
     FIELD_REFORMATTED = "field-reformatted"  # the same meaning, written differently
     ENCODED_WORDS = "encoded-words"  # the same text in other encoded words (RFC 2047)
     DATE_REFORMATTED = "date-reformatted"  # the same moment, written differently
-    MESSAGE_ID_REFORMATTED = "message-id-reformatted"  # identifiers of Message-ID, References and the like
+    MESSAGE_ID_REFORMATTED = "message-id-reformatted"  # brackets, blanks or capitals, in References and the like, too
     SIGNATURE_REFOLDED = "signature-refolded"  # the DKIM-Signature field itself, folded, spaced or encoded differently
 
 
