@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import quopri
 import re
+import textwrap
 from base64 import b64encode, urlsafe_b64encode
 from typing import Any
 
 import pytest
 
-from mailauth.dkim import AlterationCode, Explanation, HalfState, KeyState, explain
+from mailauth.dkim import AlterationCode, Explanation, HalfState, KeyState, canonical_forms, explain
 from mailauth.dkim.explanation import header as header_search
 from mailauth.dkim.explanation import mime
+from mailauth.dkim.explanation.differences import difference
 from mailauth.dkim.explanation.links import target_of
 from mailauth.dkim.explanation.mime import readable, structure
 from mailauth.dkim.explanation.repair import repaired
@@ -170,11 +173,8 @@ LAYOUT = (
 )
 
 
-@pytest.mark.parametrize("columns", [72, 76, 78])
-@pytest.mark.parametrize("more", range(24, 34))
-def test_a_signature_folded_where_a_tag_just_fits(columns: int, more: int) -> None:
-    """As many tags on each line as fit, wherever that is: one of these ends just at the column."""
-    tags = (LAYOUT % (b"y" * more)).replace(b"%%", b"%").split(b"; ")
+def filled(tags: list[bytes], columns: int) -> list[bytes]:
+    """Lines with as many tags as fit; the first begins the field."""
     lines, line = [], tags[0]
     for tag in tags[1:]:
         shown = tag.replace(b"%(bh)s", b"h" * 44).replace(b"%(b)s", b"")
@@ -183,11 +183,76 @@ def test_a_signature_folded_where_a_tag_just_fits(columns: int, more: int) -> No
             line = b" " + tag
         else:
             line += b"; " + tag
-    template = b";\r\n".join([*lines, line])
-    message = signed(PLAIN, {"c": "simple/simple", "h": "from:to"}, template=template)
-    end = message.index(b"\r\nReceived")
-    explanation = only(message[:end].replace(b"\r\n ", b" ") + message[end:])
+    return [*lines, line]
+
+
+@pytest.mark.parametrize("columns", [72, 76, 78])
+@pytest.mark.parametrize("more", range(24, 34))
+def test_a_signature_folded_where_a_tag_just_fits(columns: int, more: int) -> None:
+    """As many tags on each line as fit, wherever that is: one of these ends just at the column."""
+    lines = filled((LAYOUT % (b"y" * more)).replace(b"%%", b"%").split(b"; "), columns)
+    message = signed(PLAIN, {"c": "simple/simple", "h": "from:to"}, template=b";\r\n".join(lines))
+    stop = message.index(b"\r\nReceived")
+    explanation = only(message[:stop].replace(b"\r\n ", b" ") + message[stop:])
     assert [found.code for found in explanation.alterations] == [C.SIGNATURE_REFOLDED]
+
+
+@pytest.mark.parametrize("end", [b"", b";"])
+@pytest.mark.parametrize(("separator", "colon"), [(b";", b":"), (b"; ", b":"), (b"; ", b": "), (b"; ", b" : ")])
+def test_a_signature_whose_blanks_were_changed(separator: bytes, colon: bytes, end: bytes) -> None:
+    text = (LAYOUT % b"3").replace(b"%%", b"%").replace(b"; ", separator)
+    text = text.replace(b"from:to", b"from" + colon + b"to") + end
+    message = signed(PLAIN, {"c": "simple/simple", "h": "from:to"}, template=text)
+    (alteration,) = only(message.replace(b"x1=", b"  x1=")).alterations
+    assert alteration.code is C.SIGNATURE_REFOLDED
+
+
+@pytest.mark.parametrize("name", ["Message-ID", "In-Reply-To", "References", "Content-ID", "Resent-Message-ID"])
+def test_brackets_around_an_identifier(name: str) -> None:
+    """RFC 5322 section 3.6.4."""
+    field = name.encode() + b": %b\r\n"
+    message = re.sub(altered._FIELD % name.lower().encode(), b"", PLAIN)
+    whole = signed(field % b"1@example.org" + message, {"h": f"from:{name.lower()}"})
+    (alteration,) = only(whole.replace(field % b"1@example.org", field % b"<1@example.org>")).alterations
+    assert (alteration.code, alteration.removed) == (C.MESSAGE_ID_REFORMATTED, "1@example.org")
+    assert alteration.detail == f"angle brackets were added in {name}"
+
+
+@pytest.mark.parametrize("came", ["Jörg Meier", "=?utf-8?b?SsO2cmcgTWVpZXI=?=", "=?utf-8?q?J=C3=B6rg?= Meier"])
+@pytest.mark.parametrize("before", ["=?utf-8?q?J=C3=B6rg_Meier?=", "=?iso-8859-1?Q?J=F6rg_Meier?="])
+@pytest.mark.parametrize("to", ["{} <j@example.net>", "x <x@example.net>, {} <j@example.net>"])
+def test_a_name_whose_words_were_encoded_together(to: str, before: str, came: str) -> None:
+    field = f"To: {to}\r\n"
+    alteration = in_field(field.format(before).encode(), field.format(came).encode())
+    assert (alteration.code, alteration.removed) == (C.ENCODED_WORDS, to.format(before))
+    assert alteration.added == to.format(came)
+
+
+def test_a_signature_without_order_in_its_blanks_that_was_folded_within_h() -> None:
+    template = LAYOUT.replace(b"; s=sel", b";s=sel").replace(b"c=simple/simple", b"c=relaxed/relaxed") % b"3"
+    message = signed(PLAIN, {"h": "from:to"}, template=template)
+    (alteration,) = only(message.replace(b"h=from:to", b"h=from:\r\n to")).alterations
+    assert alteration.code is C.SIGNATURE_REFOLDED
+
+
+def test_fields_in_another_order() -> None:
+    """RFC 6376 section 5.4.2: of several, h= means the last one first."""
+    one, two = b"Comments: one\r\n", b"Comments: two\r\n"
+    message = signed(one + two + PLAIN, {"h": "from:comments:comments"})
+    (alteration,) = only(message.replace(one + two, two + one)).alterations
+    assert (alteration.code, alteration.field) == (C.FIELDS_REORDERED, "Comments")
+    assert alteration.detail == "the Comments fields stand in another order"
+
+
+def test_a_field_that_was_added_is_shown_to_its_last_blank() -> None:
+    message = b"Reply-To: x@example.net \r\n" + signed(PLAIN, {**SIMPLE, "h": altered.OVERSIGNED})
+    assert only(message).header.diff == ("+Reply-To: x@example.net ",)
+
+
+@pytest.mark.parametrize("fold", [b"\r\n ", b"\r\n\t"])
+def test_parameters_folded_with_a_blank_in_one_of_them(fold: bytes) -> None:
+    before = b'Content-Type: text/plain;%bcharset=utf-8;%bname="a b c.txt"\r\n' % (fold, fold)
+    assert in_field(before, before.replace(fold, b" "), how="simple/simple").code is C.FIELD_REFOLDED
 
 
 CHARSETS = ["utf-8", "UTF-8", "us-ascii", "US-ASCII", "iso-8859-1", "ISO-8859-1", "iso-8859-15", "windows-1252"]
@@ -260,8 +325,9 @@ def test_a_signature_that_lost_octets(lost: int) -> None:
 
 @pytest.mark.parametrize("octets", [63, 64])
 def test_a_signature_that_is_too_short_for_any_key(octets: int) -> None:
-    detail = only(_with_signature(bytes(octets))).key.detail
-    assert ("which is no RSA signature" in detail) is (octets < 64)
+    key = only(_with_signature(bytes(octets))).key
+    assert ("which is no RSA signature" in key.detail) is (octets < 64)
+    assert (key.state, key.name, key.records) == (KeyState.OTHER, "sel._domainkey.example.org", (RECORD,))
 
 
 def _with_signature(octets: bytes) -> bytes:
@@ -290,6 +356,14 @@ def test_a_key_in_the_other_alphabet_of_base64(octets: bytes) -> None:
     (found,) = repaired([b"v=DKIM1; k=ed25519; p=" + urlsafe_b64encode(octets)])
     assert found.text == b"v=DKIM1; k=ed25519; p=" + b64encode(octets)
     assert found.changes == ("write p= in base64",)
+
+
+def test_a_repaired_record_may_hold_octets_beyond_ascii() -> None:
+    """RFC 6376 section 3.6.1: n= are notes."""
+    p = RECORD[RECORD.index("p=") :]
+    key = only(signed(), f'v=DKIM1 "; n=Grüße; {p}'.encode()).key
+    assert (key.state, key.proved) == (KeyState.UNUSABLE, True)
+    assert "n=Gr\N{REPLACEMENT CHARACTER}" in key.repaired
 
 
 # --- the body ------------------------------------------------------------------------------------------------------
@@ -494,3 +568,110 @@ def test_what_was_put_into_the_head_of_html(block: bytes) -> None:
     message = signed(PLAIN.partition(b"\r\n\r\n")[0].replace(b"text/plain", b"text/html") + b"\r\n\r\n" + html)
     (alteration,) = only(message.replace(b"<head>", b"<head>" + block)).alterations
     assert (alteration.code, alteration.added) == (C.TEXT_ADDED_IN_PART, block.decode())
+
+
+def in_body(before: bytes, after: bytes, body: bytes) -> Any:
+    """The only alteration of a body that was signed with some octets, and came with others."""
+    message = signed(PLAIN.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + body, SIMPLE)
+    head = message[: -len(body)]
+    assert body.count(before) == 1
+    (alteration,) = only(head + body.replace(before, after)).alterations
+    return alteration
+
+
+def test_a_bare_cr_that_was_added() -> None:
+    alteration = in_body(b"name", b"na\rme", b"Hello\r\nmy name is Ann\r\n")
+    assert (alteration.code, alteration.detail) == (C.LINE_ENDS_CHANGED, "a bare CR was added")
+    assert (alteration.added, alteration.count) == ("\\r", 1)
+
+
+PARAGRAPH = b"A paragraph of some length, that a program breaks where its window ends, or where its author thinks so."
+
+
+def test_lines_broken_as_flowed_text() -> None:
+    """RFC 3676 section 4.2: a blank at the end says that the line goes on; section 4.3: but for that of "-- "."""
+    came = b"A paragraph that is broken as its author \r\nthinks right, which is at no column that \r\nis known "
+    body = (
+        came.replace(b"\r\n", b"")
+        + b"to others.\r\n\r\nAnother line, which is longer than those, and stands alone here\r\n-- \r\nAnn\r\n"
+    )
+    alteration = in_body(came.replace(b"\r\n", b""), came, body)
+    assert (alteration.code, alteration.count) == (C.LINES_WRAPPED, 2)
+    assert alteration.detail == "lines were broken as flowed text (RFC 3676)"
+
+
+@pytest.mark.parametrize("kind", [b"text/plain", b"text/x-diff"])
+def test_lines_of_a_part_that_were_wrapped(kind: bytes) -> None:
+    text = b"Content-Type: " + kind + b"\r\n\r\n" + PARAGRAPH + b"\r\nend"
+    message = signed(with_parts(text, b"Content-Type: image/png\r\n\r\nx"), SIMPLE)
+    wrapped = b"\r\n".join(line.encode() for line in textwrap.wrap(PARAGRAPH.decode(), 50))
+    (alteration,) = only(message.replace(PARAGRAPH, wrapped)).alterations
+    assert (alteration.code, alteration.count) == (C.LINES_WRAPPED, wrapped.count(b"\n"))
+    assert alteration.line == message[: message.index(PARAGRAPH)].count(b"\n") + 1
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/json"])
+def test_a_byte_order_mark_of_a_part(kind: str) -> None:
+    part = f"Content-Type: {kind}\r\n\r\n".encode()
+    message = signed(with_parts(b"\r\none", part + b"{}"), SIMPLE)
+    (alteration,) = only(message.replace(b"\r\n{}", b"\r\n\xef\xbb\xbf{}")).alterations
+    assert (alteration.code, alteration.part) == (C.BYTE_ORDER_MARK_ADDED, f"2 {kind}")
+    assert alteration.line == message[: message.index(b"{}")].count(b"\n") + 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(b" ", b"\r\n "), (b" ", b"\r\n\t"), (b"\r\n\t", b"\r\n "), (b"\r\n ", b"\r\n  ")]
+)
+def test_a_field_of_a_part_that_was_folded_between_words(before: bytes, after: bytes) -> None:
+    field = b"Content-Description: a picture of the house%bin which we live\r\n"
+    parts = [b"Content-Type: image/png\r\n" + field % before + b"\r\nx%d" % at for at in range(2)]
+    message = signed(with_parts(*parts), SIMPLE)
+    (alteration,) = only(message.replace(field % before, field % after)).alterations
+    assert (alteration.code, alteration.detail) == (
+        C.PART_HEADER_REWRITTEN, "the fields of 2 parts were folded differently",
+    )  # fmt: skip
+    assert alteration.count == 2
+    (single,) = only(message.replace(field % before, field % after, 1)).alterations
+    assert (single.code, single.part) == (C.PART_HEADER_REWRITTEN, "1 image/png")
+
+
+def test_the_canonical_form_of_a_large_message() -> None:
+    body = b"".join(b"line %d\r\n" % number for number in range(40_000))
+    message = signed(PLAIN.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + body)
+    for source in (message, io.BytesIO(message)):
+        (form,) = canonical_forms(source)
+        assert form.body_octets == body
+        assert form.body_digest == form.signed_digest
+
+
+def test_the_difference_from_nothing() -> None:
+    assert difference(b"", b"text\r\n") == ("+text",)
+    assert difference(b"text\r\n", b"") == ("-text",)
+    assert difference(b"\r\n", b"\r\n\r\n") == (" ", "+")
+    assert difference(b"", b"") == ()
+
+
+@pytest.mark.parametrize("indent", [b"", b" "])
+def test_lines_broken_with_a_mark(indent: bytes) -> None:
+    """RFC 5321 section 4.5.3.1.6: a line has at most 998 octets and its end; some break longer ones, with a mark."""
+    line = b"0123456789" * 300
+    pieces = [line[:989], *(line[at : at + 989 - len(indent)] for at in range(989, len(line), 989 - len(indent)))]
+    came = (b"!\r\n" + indent).join(pieces)
+    alteration = in_body(line, came, b"Hello\r\n" + line + b"\r\nend\r\n")
+    assert (alteration.code, alteration.count) == (C.LINES_WRAPPED, len(pieces) - 1)
+    assert alteration.detail.endswith('with "!"')
+
+
+def test_blanks_at_line_ends_that_are_gone_are_named() -> None:
+    alteration = in_body(b"-- \r\n", b"--\r\n", b"Hello\r\n-- \r\nAnn\r\n")
+    assert (alteration.code, alteration.removed, alteration.added) == (C.BLANKS_AT_LINE_ENDS_REMOVED, " ", "")
+    assert alteration.detail == 'the blank of "-- " is gone'
+
+
+@pytest.mark.parametrize(("width", "words"), [
+    (8, "8 blanks stood"), (4, "4 blanks stood"), (2, "2 blanks stood"), (1, "a blank stood"),
+])  # fmt: skip
+def test_tabs_that_were_blanks_in_words(width: int, words: str) -> None:
+    alteration = in_body(b" " * width + b"x", b"\tx", b"Hello\r\n" + b" " * width + b"x\r\n")
+    assert alteration.detail == f"a tab stands where {words}"
+    assert (alteration.added, alteration.removed) == ("\t", " " * width)

@@ -306,7 +306,7 @@ def _addresses_elsewhere(name: str, value: bytes, fields: Fields) -> Iterator[Gu
             detail = f"{{}} was rewritten (its old address stands in {_title(other)})"
             if elsewhere != value and other not in ("return-path", "list-post"):
                 yield _replaced(value, elsewhere, f"{{}} was rewritten (its old value stands in {_title(other)})")
-            for address in _ADDRESS.findall(elsewhere.replace(b"mailto:", b""))[:3]:
+            for address in _ADDRESS.findall(elsewhere)[:3]:
                 if address in value and len(value) < len(address) + 3:
                     continue
                 for before in (address, b"<" + address + b">"):
