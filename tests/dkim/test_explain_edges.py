@@ -7,22 +7,23 @@ import quopri
 import re
 import textwrap
 from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from mailauth.dkim import AlterationCode, Explanation, HalfState, KeyState, canonical_forms, explain
+from mailauth.dkim import AlterationCode, ExplainLimits, Explanation, HalfState, KeyState, canonical_forms, explain
 from mailauth.dkim.explanation import header as header_search
 from mailauth.dkim.explanation import mime
 from mailauth.dkim.explanation.differences import difference
-from mailauth.dkim.explanation.links import target_of
+from mailauth.dkim.explanation.links import MAX_LINKS, target_of
 from mailauth.dkim.explanation.mime import readable, structure
 from mailauth.dkim.explanation.repair import repaired
 from mailauth.dkim.explanation.result import excerpt
 from mailauth.plan import run
 from tests.dkim import altered
 from tests.dkim.altered import PLAIN
-from tests.dkim.makers import NOW, rsa_key, rsa_record, signed, zone
+from tests.dkim.makers import NOW, canonical_body, rsa_key, rsa_record, signed, zone
 
 C = AlterationCode
 RECORD = rsa_record()
@@ -63,6 +64,18 @@ def test_the_author_in_another_field_with_other_quotes(name: bytes, other: bytes
     assert (alteration.code, alteration.field) == (C.FIELD_REPLACED, "From")
     assert alteration.removed == "Ann Example <ann@example.org>"
     assert alteration.detail.endswith(f"stands in {name.decode()})")
+
+
+@pytest.mark.parametrize("came", [
+    "Xaver X via A list", "Xaver X through A list", "Xaver X (A list)", "'Xaver X' via list", '"Xaver X via A list"',
+    '"Xaver X [list]"',
+])  # fmt: skip
+def test_the_author_through_a_list(came: str) -> None:
+    before = b"From: Xaver X <x@example.org>\r\n"
+    message = signed(PLAIN.replace(*_place(before))).replace(before, f"From: {came} <list@example.net>\r\n".encode())
+    (alteration,) = only(b"Reply-To: x@example.org\r\n" + message).alterations
+    assert (alteration.code, alteration.removed) == (C.FIELD_REPLACED, "Xaver X <x@example.org>")
+    assert alteration.detail == "From was rewritten (its old address stands in Reply-To)"
 
 
 def test_the_fourth_name_of_an_address_list_was_written_anew() -> None:
@@ -352,10 +365,11 @@ def test_the_version_stands_first(text: str) -> None:
 
 @pytest.mark.parametrize("octets", [b"\xfb" + bytes(31), b"\xff" + bytes(31), b"\xfb\xff" + bytes(30)])
 def test_a_key_in_the_other_alphabet_of_base64(octets: bytes) -> None:
-    """RFC 4648 section 5 writes "-" for "+", and "_" for "/"."""
-    (found,) = repaired([b"v=DKIM1; k=ed25519; p=" + urlsafe_b64encode(octets)])
-    assert found.text == b"v=DKIM1; k=ed25519; p=" + b64encode(octets)
-    assert found.changes == ("write p= in base64",)
+    """RFC 4648 section 5 writes "-" for "+", and "_" for "/"; many leave the padding out."""
+    for p in (urlsafe_b64encode(octets), urlsafe_b64encode(octets).rstrip(b"=")):
+        (found,) = repaired([b"v=DKIM1; k=ed25519; p=" + p])
+        assert found.text == b"v=DKIM1; k=ed25519; p=" + b64encode(octets)
+        assert found.changes == ("write p= in base64",)
 
 
 def test_a_repaired_record_may_hold_octets_beyond_ascii() -> None:
@@ -412,6 +426,15 @@ def test_delimiters_with_blanks_behind_them() -> None:
     assert found.closed == body.index(b"end")
 
 
+@pytest.mark.parametrize("fold", [b"\r\n ", b"\n ", b"\r\n\t"])
+def test_a_boundary_that_was_folded(fold: bytes) -> None:
+    """RFC 5322 section 2.2.3: the line end is taken out, the blank behind it stays."""
+    between = fold[-1:]
+    body = b"--a" + between + b"b\r\n\r\none\r\n--a" + between + b"b--\r\n"
+    found = structure(body, b"multipart/mixed;" + fold + b'boundary="a' + fold + b'b"', b"")
+    assert [body[part.body : part.end] for part in found.parts] == [b"one"]
+
+
 def test_base64_of_so_many_octets_is_shown_decoded() -> None:
     head = b"Content-Transfer-Encoding: base64\r\n\r\n"
     for octets in (mime._MAX_READ, mime._MAX_READ + 1):
@@ -462,18 +485,25 @@ def test_a_link_of_a_gateway_whose_path_has_the_end_of_its_mark_before() -> None
     assert target_of(b"https://gw.example/v3/__https://b.example/a") is None
 
 
-def test_a_link_within_quoted_printable() -> None:
-    def part(link: bytes) -> bytes:
-        text = "Grüße aus Köln, schau mal, da steht: ".encode() + link + b" und noch mehr.\r\n"
-        return quopri.encodestring(text.replace(b"\r\n", b"\n")).replace(b"\n", b"\r\n")
-
+@pytest.mark.parametrize("width", [76, 78])
+def test_a_link_within_quoted_printable(width: int) -> None:
+    text = "Grüße aus Köln, schau mal, da steht: %b und noch mehr, von dem, was wir dort sahen.".encode() + b" more" * 9
+    links = b"https://b.example/a?x=1", b"https://gw.example/?u=https%3A%2F%2Fb.example%2Fa%3Fx%3D1"
+    before, after = (quoted(text % link, width) for link in links)
     head = PLAIN.partition(b"\r\n\r\n")[0].replace(b"8bit", b"quoted-printable") + b"\r\n\r\n"
-    message = signed(head + part(b"https://b.example/a?x=1"))
-    came = message[: message.index(b"\r\n\r\n") + 4] + part(
-        b"https://gw.example/?u=https%3A%2F%2Fb.example%2Fa%3Fx%3D1"
-    )
-    (alteration,) = only(came).alterations
+    (alteration,) = only(signed(head + before + b"\r\n").replace(before, after)).alterations
     assert (alteration.code, alteration.removed) == (C.LINKS_REWRITTEN, "https://b.example/a?x=1")
+
+
+def test_so_many_links_are_led_back_and_not_one_more() -> None:
+    body = b"".join(b"https://%d.example/\r\n" % number for number in range(MAX_LINKS + 1))
+    through = re.sub(rb"https://(\d+)\.example/", rb"https://gw.example/?u=https%3A%2F%2F\1.example%2F", body)
+    for number in (MAX_LINKS, MAX_LINKS + 1):
+        before, after = (b"".join(text.splitlines(keepends=True)[:number]) for text in (body, through))
+        message = signed(PLAIN.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + before)
+        explanation = only(message[: -len(before)] + after, limits=ExplainLimits(attempts=800))
+        counts = [alteration.count for alteration in explanation.alterations]
+        assert counts == ([MAX_LINKS] if number == MAX_LINKS else [])
 
 
 # --- parts ---------------------------------------------------------------------------------------------------------
@@ -515,26 +545,45 @@ def test_base64_in_lines_of_another_width(width: int) -> None:
     assert alteration.detail == "the base64 was written anew"
 
 
+def quoted(text: bytes, width: int, special: bytes = b"") -> bytes:
+    """One line of text as quoted-printable (RFC 2045 section 6.7)."""
+    pieces = [b"=%02X" % octet if octet > 126 or octet in b"=" + special else bytes([octet]) for octet in text]
+    if text.endswith(b" "):
+        pieces[-1] = b"=20"
+    lines, line = [], b""
+    for index, piece in enumerate(pieces):
+        if len(line) + len(piece) > (width if index == len(pieces) - 1 else width - 1):
+            lines.append(line + b"=")
+            line = b""
+        line += piece
+    return b"\r\n".join([*lines, line])
+
+
 @pytest.mark.parametrize("width", [76, 78, 75, 74, 73, 72])
 @pytest.mark.parametrize("special", [b"", b'!"#$@[\\]^`{|}~', b"."])
 def test_quoted_printable_in_lines_of_another_width(width: int, special: bytes) -> None:
     """RFC 2045 section 6.7: at most 76; what need not be quoted may be."""
     text = "Grüße! Es kostet 10 $ [netto], siehe a@b.example. ".encode() * 6
-    quoted = [b"=%02X" % octet if octet > 126 or octet in b"=" + special else bytes([octet]) for octet in text]
-    quoted[-1] = b"=20"
-    lines, line = [], b""
-    for index, piece in enumerate(quoted):
-        if len(line) + len(piece) > (width if index == len(quoted) - 1 else width - 1):
-            lines.append(line + b"=")
-            line = b""
-        line += piece
-    before = b"\r\n".join([*lines, line])
+    before = quoted(text, width, special)
     after = quopri.encodestring(text, quotetabs=True).rstrip(b"\n").replace(b"\n", b"\r\n")
     fields = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
     message = signed(with_parts(fields + before), SIMPLE)
     (alteration,) = only(message.replace(before, after)).alterations
     assert (alteration.code, alteration.part) == (C.QUOTED_PRINTABLE_REDONE, "1 text/plain")
     assert alteration.detail == "the quoted-printable was written anew"
+
+
+@pytest.mark.parametrize("gap", [b"", b"\r\n"])
+@pytest.mark.parametrize(("before", "behind"), [(b"", b""), (b"\r\n", b""), (b"", b"\r\n"), (b"\r\n", b"\r\n")])
+def test_a_block_with_its_line_ends(gap: bytes, before: bytes, behind: bytes) -> None:
+    """Behind <body>, and before </body>: with the line ends that came with it."""
+    html = b"<html><body>" + gap + b"<b>Hello</b>" + gap + b"</body></html>\r\n"
+    block = before + b"<div>note</div>" + behind
+    message = signed(PLAIN.partition(b"\r\n\r\n")[0].replace(b"text/plain", b"text/html") + b"\r\n\r\n" + html)
+    for tag, came in ((b"<body>", b"<body>" + block), (b"</body>", block + b"</body>")):
+        (alteration,) = only(message.replace(tag, came)).alterations
+        assert alteration.code is C.TEXT_ADDED_IN_PART
+        assert alteration.added.strip() == "<div>note</div>"
 
 
 ENDS = ["div", "table", "p", "center", "span", "section", "blockquote", "h1", "h6"]
@@ -675,3 +724,79 @@ def test_tabs_that_were_blanks_in_words(width: int, words: str) -> None:
     alteration = in_body(b" " * width + b"x", b"\tx", b"Hello\r\n" + b" " * width + b"x\r\n")
     assert alteration.detail == f"a tab stands where {words}"
     assert (alteration.added, alteration.removed) == ("\t", " " * width)
+
+
+def test_text_behind_l_is_shown() -> None:
+    length = len(canonical_body(PLAIN.partition(b"\r\n\r\n")[2], "relaxed"))
+    half = only(signed(PLAIN, {"l": str(length)}) + b"one\r\ntwo\r\n").body
+    (alteration,) = half.alterations
+    assert (half.state, alteration.code) == (HalfState.INTACT, C.TEXT_BEHIND_LENGTH)
+    assert (alteration.added, half.diff[:2]) == ("one\ntwo\n", ("+one", "+two"))
+    assert half.detail == alteration.detail == f"10 octets stand behind the {length} that l= covers"
+
+
+def test_the_search_may_be_done_elsewhere() -> None:
+    done = []
+
+    def worker(work: Callable[[], Any]) -> Any:
+        done.append(work())
+        return done[0]
+
+    message = signed() + b"footer\r\n"
+    explanation = only(message, worker=worker)
+    assert done == [[explanation]]
+    assert explanation == only(message)
+
+
+@pytest.mark.parametrize(("number", "before"), [(1, 0), (2, 0), (3, 0), (1, 1), (1, 2)])
+def test_so_many_empty_lines_before_each_boundary(number: int, before: int) -> None:
+    """All of them were added; or one, to those that stood there."""
+    part = b"Content-Type: text/plain\r\n\r\nHello" + b"\r\n" * before
+    message = signed(with_parts(part, part), SIMPLE)
+    came = message.replace(b"Hello", b"Hello" + b"\r\n" * number)
+    (alteration,) = only(came).alterations
+    assert (alteration.code, alteration.count) == (C.BLANK_LINES_ADDED, 2 * number)
+    assert alteration.detail == f"{2 * number} empty lines were added before the boundaries"
+    (single,) = only(message.replace(b"Hello", b"Hello" + b"\r\n" * number, 1)).alterations
+    assert (single.code, single.count) == (C.BLANK_LINES_ADDED, number)
+
+
+def test_one_empty_line_more_above_a_multipart() -> None:
+    part = b"Content-Type: text/plain\r\n\r\nHello"
+    message = signed(with_parts(part, preamble=b"\r\n\r\n"), SIMPLE)
+    (alteration,) = only(message.replace(b"\r\n--mix", b"\r\n\r\n--mix", 1)).alterations
+    assert (alteration.code, alteration.count) == (C.BLANK_LINES_ADDED, 1)
+    assert alteration.line is not None
+
+
+@pytest.mark.parametrize("width", [76, 78, 75, 74, 73, 72])
+def test_what_was_put_into_quoted_printable(width: int) -> None:
+    """Decoded, cut and encoded anew as it was, for it may begin within a line."""
+    text = "Grüße! Es kostet 10 Euro, und man fährt über die Brücke, wo es schöner ist als anderswo.".encode()
+    fields = b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    html, block = b"<body>" + text + b"</body>", b"<div>CAUTION</div>"
+    came = html.replace(b"<body>", b"<body>" + block)
+    message = signed(with_parts(fields + quoted(html, width)), SIMPLE)
+    (alteration,) = only(message.replace(quoted(html, width), quoted(came, width))).alterations
+    assert (alteration.code, alteration.added) == (C.TEXT_ADDED_IN_PART, block.decode())
+
+
+def test_all_texts_were_encoded_anew() -> None:
+    def part(kind: str, how: str, octets: bytes) -> bytes:
+        fields = f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: {how}\r\n\r\n"
+        return fields.encode() + octets
+
+    texts = {kind: f"<p>Grüße in {kind}</p>".encode() for kind in ("plain", "html")}
+    message = signed(with_parts(*(part(kind, "8bit", text) for kind, text in texts.items())), SIMPLE)
+    came = {kind: part(kind, "base64", b64encode(text)) for kind, text in texts.items()}
+    whole = message
+    for kind, text in texts.items():
+        whole = whole.replace(part(kind, "8bit", text), came[kind])
+    (alteration,) = only(whole).alterations
+    assert (alteration.code, alteration.count) == (C.ENCODING_CHANGED, 2)
+    assert alteration.detail == "8bit was made base64, in 2 parts"
+    mixed = whole.replace(
+        came["html"], part("html", "quoted-printable", quoted(texts["html"].replace(b"=", b"=3D"), 76))
+    )
+    (alteration,) = only(mixed).alterations
+    assert alteration.detail == "8bit was made another encoding, in 2 parts"
