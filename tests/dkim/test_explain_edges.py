@@ -800,3 +800,88 @@ def test_all_texts_were_encoded_anew() -> None:
     )
     (alteration,) = only(mixed).alterations
     assert alteration.detail == "8bit was made another encoding, in 2 parts"
+
+
+def test_text_behind_a_body_that_begins_with_an_empty_line() -> None:
+    message = signed(PLAIN.partition(b"\r\n\r\n")[0] + b"\r\n\r\n\r\nHello\r\n", SIMPLE)
+    (alteration,) = only(message + b"footer\r\n").alterations
+    assert (alteration.code, alteration.added) == (C.TEXT_ADDED_AT_END, "footer\n")
+
+
+@pytest.mark.parametrize("how", ["simple/simple", "relaxed/relaxed"])
+def test_text_in_a_part_behind_a_line_that_ends_with_a_blank(how: str) -> None:
+    """RFC 6376 section 3.4.4: relaxed takes blanks at line ends away, at the end of a part, too."""
+    part = b"Content-Type: text/plain\r\n\r\nHello "
+    message = signed(with_parts(part, b"Content-Type: image/png\r\n\r\nx"), {"c": how})
+    (alteration,) = only(message.replace(b"Hello ", b"Hello \r\nfooter")).alterations
+    assert (alteration.code, alteration.part) == (C.TEXT_ADDED_IN_PART, "1 text/plain")
+    assert alteration.added.strip() == "footer"
+
+
+def test_a_long_difference_says_how_much_is_left_out_if_anything_is() -> None:
+    def lines(word: bytes, number: int) -> bytes:
+        return b"".join(b"%b %d\r\n" % (word, at) for at in range(number))
+
+    for number in (30, 31):
+        shown = difference(lines(b"old", number), lines(b"new", 401))
+        assert ("@ 1 more lines of what was signed" in shown) is (number == 31)
+        assert not any(line.startswith("@ 0") for line in shown)
+        shown = difference(lines(b"old", 401), lines(b"new", number))
+        assert sum(line.startswith("+") for line in shown) in (28, 29, 30)
+        assert not any(line.startswith("@ 0") for line in shown)
+
+
+def test_a_content_type_that_was_rewritten_has_no_advice_for_lists() -> None:
+    message = signed(PLAIN, {"h": altered.OVERSIGNED}).replace(b"charset=utf-8", b"charset=koi8-r")
+    explanation = only(message)
+    assert [found.code for found in explanation.alterations] == [C.FIELD_REPLACED]
+    assert not any("list" in words for words in explanation.advice)
+
+
+@pytest.mark.parametrize("tag", ["[list]", "***SPAM***", "{Spam?}", "(extern)", "[a][b]"])
+def test_a_tag_without_a_blank_behind_it(tag: str) -> None:
+    alteration = in_field(b"Subject: minutes\r\n", f"Subject: {tag}minutes\r\n".encode())
+    assert (alteration.code, alteration.added) == (C.SUBJECT_PREFIX, tag)
+
+
+def test_the_type_that_stands_in_a_part_now() -> None:
+    message = signed(PLAIN, {"h": altered.OVERSIGNED})
+    kind = b"Content-Type: text/plain; charset=utf-8\r\n"
+    head, _, body = message.partition(b"\r\n\r\n")
+    came = (head + b"\r\n\r\n").replace(kind, b"Content-Type: multipart/mixed; boundary=mix\r\n")
+    found = only(came + b"--mix\r\n" + kind + b"\r\n" + body + b"--mix--\r\n").alterations
+    assert [(one.code, one.half) for one in found] == [(C.FIELD_REPLACED, "header"), (C.WRAPPED_IN_MULTIPART, "body")]
+    assert found[0].detail == "Content-Type was rewritten (its old value stands in the header of a part)"
+    assert found[1].detail == "the message was put into a multipart, as its part 1 text/plain"
+
+
+def test_what_says_nothing_of_its_encoding_is_7bit() -> None:
+    """RFC 2045 section 6.1."""
+    part = b"Content-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\none =3D one"
+    message = signed(with_parts(part), SIMPLE)
+    (alteration,) = only(
+        message.replace(b"Content-Transfer-Encoding: quoted-printable\r\n\r\none =3D one", b"\r\none = one")
+    ).alterations
+    assert (alteration.code, alteration.detail) == (C.ENCODING_CHANGED, "quoted-printable was made 7bit")
+
+
+def test_one_line_around_each_difference() -> None:
+    lines = [b"one\r\n", b"two\r\n", b"three\r\n", b"four\r\n", b"five\r\n", b"six\r\n", b"seven\r\n"]
+    whole = b"".join(lines)
+    assert difference(whole, whole.replace(b"four", b"4")) == (" three", "-four", "+4", " five")
+    both = difference(whole, whole.replace(b"two", b"2").replace(b"six", b"6"))
+    assert both == (" one", "-two", "+2", " three", "@", " five", "-six", "+6", " seven")
+
+
+def test_blanks_at_the_end_of_one_line_of_several() -> None:
+    alteration = in_body(b"two\r\n", b"two \r\n", b"one \r\ntwo\r\nthree\t\r\n")
+    assert (alteration.code, alteration.added, alteration.count) == (C.BLANKS_AT_LINE_ENDS_ADDED, " ", 1)
+    assert alteration.detail == "blanks were added at the end of a line"
+
+
+def test_empty_lines_before_the_boundaries_that_are_gone() -> None:
+    part = b"Content-Type: text/plain\r\n\r\nHello\r\n"
+    message = signed(with_parts(part, part), SIMPLE)
+    (alteration,) = only(message.replace(b"Hello\r\n\r\n", b"Hello\r\n")).alterations
+    assert (alteration.code, alteration.count) == (C.BLANK_LINES_REMOVED, 2)
+    assert alteration.detail == "an empty line before the boundaries is gone"
