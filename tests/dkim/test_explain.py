@@ -483,8 +483,9 @@ def test_a_long_difference_is_cut_short() -> None:
     message = signed(MESSAGES["plain"].partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + body, {"c": "simple/simple"})
     explanation = only(message.partition(b"line 0")[0] + body.replace(b"\r\n", b" \r\n"))
     assert codes(explanation) == [AlterationCode.BLANKS_AT_LINE_ENDS_ADDED]
-    assert len(explanation.body.diff) == 61
-    assert explanation.body.diff[-1] == "@ 2 more lines"
+    assert len(explanation.body.diff) == 56
+    assert explanation.body.diff[27] == "@ 873 more lines of what was signed"
+    assert explanation.body.diff[-1] == "@ 873 more lines of what came"
     assert explanation.body.alterations[0].count == 900
 
 

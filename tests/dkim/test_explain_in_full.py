@@ -218,7 +218,8 @@ def test_a_diff_of_sixty_lines_is_whole() -> None:
     assert (len(more), more[-1]) == (MAX_LINES + 1, "@ 1 more lines")
     large = difference(lines("was", 500), lines("is", 450))
     assert large[:2] == ("-was 0", "-was 1")
-    assert large[30:32] == ("@ 470 more lines of what was signed", "+is 0")
+    assert large[27:29] == ("@ 473 more lines of what was signed", "+is 0")
+    assert large[-1] == "@ 423 more lines of what came"
 
 
 # --- the key and the summary ---------------------------------------------------------------------------------------

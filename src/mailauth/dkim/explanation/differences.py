@@ -80,7 +80,7 @@ def _lines(octets: bytes) -> list[bytes]:
 
 def _compared(old: list[bytes], new: list[bytes]) -> Iterator[str]:
     if max(len(old), len(new)) > _MAX_COMPARED:
-        half = MAX_LINES // 2
+        half = MAX_LINES // 2 - 3  # with room for what says how many are left out, and for the lines around
         yield from (_shown("-", line) for line in old[:half])
         if len(old) > half:
             yield f"@ {len(old) - half} more lines of what was signed"
