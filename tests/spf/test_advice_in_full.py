@@ -603,7 +603,7 @@ def test_an_ipv4_compatible_address_has_32_bits(address: str, proposal: str | No
     ],
 )
 def test_the_users_of_a_free_mail_service_are_everybody(names: str, meant: str) -> None:
-    """Whoever hosts a domain there is told to include another record."""
+    """Domains hosted there are to include another record."""
     for name in names.split():
         for written in (name, name.upper()):
             findings = [each for each in lint_text(f"v=spf1 include:{written} -all") if each.code == "free-mail"]

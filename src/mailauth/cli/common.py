@@ -188,7 +188,7 @@ def open_input(path: str) -> BinaryIO:
 
 
 def open_message(path: str) -> BinaryIO:
-    """The same for a message; what is empty is none, such as the output of a program that failed."""
+    """The same for a message; an empty file is not a message: a program that failed may have written it."""
     message = open_input(path)
     if isinstance(message, io.BufferedReader) and not message.peek(1):
         if path != "-":

@@ -95,7 +95,7 @@ def verify_destinations(domain: str, hosts: Iterable[str], own: Walk | None = No
 def _agreement(host: str, answer: Answer) -> Destination | None:
     """What the host publishes about the domain, if it is an agreement: steps 6 to 9."""
     found = map(parse_record, answer.texts if answer.found else ())
-    # Step 6 discards what is no list of tags: one with a tag twice is none (RFC 9989 section 4.7).
+    # Step 6 discards an invalid tag list, such as one that has a tag twice (RFC 9989 section 4.7).
     records = [record for record in found if isinstance(record, DmarcRecord)]
     if not records:
         return None

@@ -21,7 +21,7 @@ class Reason(StrEnum):
     # reverse: refused
     OTHER_DOMAIN = "other-domain"  # it is not in the domain of this `Srs`
     NOT_SRS = "not-srs"  # its local part does not begin with SRS0 or SRS1 and a separator
-    MALFORMED = "malformed"  # behind SRS0 or SRS1 a part is missing, or the timestamp is none
+    MALFORMED = "malformed"  # behind SRS0 or SRS1 a part is missing, or the timestamp is invalid
     WRONG_HASH = "wrong-hash"  # none of the secrets made the hash, or it is shorter than the policy accepts
     EXPIRED = "expired"  # its timestamp is over `max_age` days old, or more than a day ahead
 
