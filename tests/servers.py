@@ -7,6 +7,7 @@ that names the Debian package, and fails it in CI.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import shutil
@@ -37,12 +38,23 @@ def missing(reason: str) -> None:
     pytest.skip(reason)
 
 
-def free_port(address: str = "127.0.0.1") -> int:
-    """A port that is free for UDP and TCP just now, and that no system gives to a socket which asks for any.
+_SHARES = 16  # test processes at a time
 
-    Whatever the other tests open before the server has started takes another one.
-    """
-    for port in random.SystemRandom().sample(range(10_000, 32_000), 100):
+
+def _ports() -> Iterator[int]:
+    """Ports that no system gives to a socket which asks for any, and no other process of this run takes; each once."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _SHARES
+    share = range(10_000 + number, 32_000, _SHARES)
+    start = random.SystemRandom().randrange(len(share))
+    return itertools.cycle([*share[start:], *share[:start]])
+
+
+_PORTS = _ports()
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port that is free for UDP and TCP, and stays free until the server has started."""
+    for port in itertools.islice(_PORTS, 100):
         with (
             socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
