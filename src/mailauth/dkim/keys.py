@@ -119,7 +119,7 @@ class KeyVerdict(StrEnum):
 class KeyFinding(StrEnum):
     """What the test of a key found: stable codes."""
 
-    UNAVAILABLE = "unavailable"  # the DNS did not say: time-out, SERVFAIL or REFUSED
+    UNAVAILABLE = "unavailable"  # no answer of the DNS: timeout, SERVFAIL or REFUSED
     NO_KEY = "no-key"  # no TXT record at the name, or none that is a key
     SEVERAL_RECORDS = "several-records"  # more than one TXT record: verifiers may take any (RFC 6376 section 3.6.2.2)
     MALFORMED = "malformed"  # the record cannot be read, or its p= holds no key of its type

@@ -65,7 +65,7 @@ class Reason(StrEnum):
     BODY_TOO_SHORT = "body-too-short"  # l= is larger than the body, which lost octets on the way (RFC 6376 section 3.5)
     SIGNATURE_DIFFERS = "signature-differs"  # the body is intact; a signed field was altered, or the key is another one
     # temperror
-    KEY_UNAVAILABLE = "key-unavailable"  # the DNS did not say: time-out, SERVFAIL or REFUSED (RFC 6376 section 6.1.2)
+    KEY_UNAVAILABLE = "key-unavailable"  # no answer of the DNS: timeout, SERVFAIL or REFUSED (RFC 6376 section 6.1.2)
 
 
 RESULT_OF: dict[Reason, Result] = {

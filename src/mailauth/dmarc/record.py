@@ -60,7 +60,7 @@ class RecordProblem(NamedTuple):
     """One thing that is wrong with a record: a stable code, the tag, and words."""
 
     code: str
-    tag: str  # "" for what is no tag, and for the record as a whole
+    tag: str  # "" for text without a tag name, and for the record as a whole
     words: str
 
     def to_dict(self) -> dict[str, Any]:

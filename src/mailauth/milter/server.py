@@ -239,8 +239,9 @@ class MilterServer:
         self._connections.add(connection)
         try:
             await connection.serve()
-        except (ConnectionError, TimeoutError):
-            pass  # the mail server has gone; what it had begun is its own affair
+        except (ConnectionError, TimeoutError) as error:
+            # The mail server has gone; what it had begun it begins again.
+            _log.debug("connection lost: %s", error)
         finally:
             self._connections.discard(connection)
             if connection.timer is not None:

@@ -121,8 +121,9 @@ class PolicyService:
             await connection.serve()
         except ProtocolError as error:
             _log.warning("connection closed: %s", error)
-        except ConnectionError:
-            pass  # Postfix has gone, and asks again on another connection
+        except ConnectionError as error:
+            # Postfix has gone, and asks again on another connection.
+            _log.debug("connection lost: %s", error)
         finally:
             self._connections.discard(connection)
             connection.close()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import grp
 import os
@@ -51,11 +52,9 @@ class Listeners:
             for each in sockets:
                 each.close()
         for path, inode in self._made:
-            try:
+            with contextlib.suppress(FileNotFoundError):  # somebody has removed it already
                 if os.stat(path).st_ino == inode:
                     os.unlink(path)
-            except FileNotFoundError:
-                pass  # somebody has removed it already
         self._made = []
 
     def _open(self, address: ListenAddress, activated: Mapping[str, list[socket.socket]]) -> Iterable[socket.socket]:

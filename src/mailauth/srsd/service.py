@@ -80,8 +80,9 @@ class SrsService:
         except ProtocolError as error:
             self._count("error")
             _log.warning("connection closed: %s", error)
-        except ConnectionError:
-            pass  # Postfix has gone, and asks again on another connection
+        except ConnectionError as error:
+            # Postfix has gone, and asks again on another connection.
+            _log.debug("connection lost: %s", error)
         finally:
             self._idle.discard(writer)
             writer.close()
